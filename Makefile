@@ -1,0 +1,207 @@
+# wargfs: a Warg registry as a file system.
+#
+#   make            the program, build/wargfs, and the library, build/libwarg.a
+#   make demo       set up, start a registry, mount it, and show what that gives
+#   make check      set up, build, lint, every test; the last line counts them
+#   make bench      a table of ratios against peers measured in the same run
+#   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
+#
+# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests.
+# SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR = $(PREFIX)/bin
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include/warg
+MANDIR = $(PREFIX)/share/man
+
+VERSION = 0.1.0
+SAN ?=
+BUILD = build$(if $(SAN),/$(SAN))
+REFERENCE = $(or $(WARGFS_REFERENCE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wargfs-reference/0.10.0)
+PYTHON = /usr/bin/python3
+
+CC = gcc
+CLANG = clang
+PKG_CONFIG = pkg-config
+OPTIMISE = -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wnull-dereference
+HARDENING = -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2
+LINK_HARDENING = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+WERROR =
+
+SANITIZE_address = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_thread = -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE_fuzz = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifeq ($(SAN),fuzz)
+CC = $(CLANG)
+WARNINGS = -Wall -Wextra
+endif
+ifneq ($(SAN),)
+HARDENING =
+LINK_HARDENING =
+OPTIMISE = -O1 -g
+endif
+
+# What every program built with a sanitizer runs with. A failed allocation must come back as NULL, as without.
+export ASAN_OPTIONS ?= detect_leaks=1:halt_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1
+
+room_packages = fuse3 libcurl libcrypto jansson
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null)
+PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(room_packages) 2>/dev/null)
+
+ALL_CFLAGS = -std=gnu17 $(OPTIMISE) $(WARNINGS) $(WERROR) $(HARDENING) $(SANITIZE_$(SAN)) -I. \
+	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DWARGFS_VERSION='"$(VERSION)"' $(PACKAGE_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LINK_HARDENING) -Wl,--as-needed $(SANITIZE_$(SAN)) $(LDFLAGS)
+LIBS = $(PACKAGE_LIBS) -pthread
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+VERIFY = $(call objects,verify)
+CLIENT = $(call objects,client)
+FS = $(call objects,fs)
+CMD = $(call objects,cmd)
+
+.PHONY: all
+all: $(BUILD)/wargfs $(BUILD)/libwarg.a
+
+$(BUILD)/libwarg.a: $(VERIFY) $(CLIENT)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/libwarg.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile | libraries
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+.PHONY: libraries
+libraries:
+	@$(PKG_CONFIG) --exists $(room_packages) || \
+		{ echo "A library is missing ($(room_packages)): run 'make deps' first." >&2; exit 1; }
+
+-include $(patsubst %.o,%.d,$(VERIFY) $(CLIENT) $(FS) $(CMD))
+
+# ---- Unit tests: one program a file; those that start with test_ are run ----
+
+UNIT_COMMON = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+UNIT = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+TORTURE = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/libwarg.a
+	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
+
+-include $(wildcard $(BUILD)/tests/unit/*.d)
+
+.PHONY: unit unit-programs
+unit-programs: $(UNIT)
+unit: $(UNIT)
+	@tests/run/each 2 $(UNIT)
+
+# ---- Fuzz targets: one program a file, under SAN=fuzz; seeds in tests/fuzz/corpus/<target>/ ----
+
+FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS = 120
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libwarg.a
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+-include $(wildcard $(BUILD)/tests/fuzz/*.d)
+
+.PHONY: fuzz fuzz-targets
+fuzz-targets: $(FUZZ)
+ifeq ($(SAN),fuzz)
+fuzz: $(FUZZ)
+	@tests/run/fuzz $(FUZZ_SECONDS) $(FUZZ)
+else
+fuzz:
+	@$(MAKE) SAN=fuzz fuzz
+endif
+
+# ---- The rest of the tests ----
+
+.PHONY: lint
+lint:
+	@tests/run/each 2 $(wildcard tests/lint/*)
+
+.PHONY: mount-tests
+mount-tests: $(BUILD)/wargfs
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) \
+		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount
+
+.PHONY: check
+check: set-up
+	@tests/run/check $(MAKE)
+
+.PHONY: bench
+bench: set-up
+	@$(MAKE) all
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/bench/run
+
+.PHONY: demo
+demo: set-up
+	@$(MAKE) -s all
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/demo
+
+# ---- Set-up. What comes after it runs in a make of its own, which finds the libraries that were not there before ----
+
+.PHONY: set-up deps reference
+set-up:
+	@$(MAKE) deps
+	@$(MAKE) reference
+
+deps:
+	@tests/run/deps deps.list
+
+reference:
+	@tests/reference/install $(REFERENCE)
+	@if [ -x tests/reference/wycheproof ]; then tests/reference/wycheproof >/dev/null; fi
+
+# ---- Installation ----
+
+PAGES = $(wildcard man/*.1)
+HEADERS = $(wildcard verify/*.h client/*.h)
+
+define PC
+prefix=$(PREFIX)
+libdir=$(LIBDIR)
+includedir=$(INCLUDEDIR)
+
+Name: warg
+Description: Checks what a Warg registry says, and fetches from it
+Version: $(VERSION)
+Requires.private: libcurl libcrypto jansson
+Libs: -L$${libdir} -lwarg
+Libs.private: -pthread
+Cflags: -I$${includedir}
+endef
+export PC
+
+.PHONY: install uninstall
+install: all
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(MANDIR)/man1 \
+		$(INCLUDEDIR)/verify $(INCLUDEDIR)/client)
+	install -m 755 $(BUILD)/wargfs $(DESTDIR)$(BINDIR)/wargfs
+	install -m 644 $(BUILD)/libwarg.a $(DESTDIR)$(LIBDIR)/libwarg.a
+	install -m 644 $(PAGES) $(DESTDIR)$(MANDIR)/man1
+	install -m 644 verify/*.h $(DESTDIR)$(INCLUDEDIR)/verify
+	install -m 644 client/*.h $(DESTDIR)$(INCLUDEDIR)/client
+	@printf '%s\n' "$$PC" > $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/wargfs $(DESTDIR)$(LIBDIR)/libwarg.a $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man1/,$(notdir $(PAGES)))
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(HEADERS))
+	-rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR)/,verify client .) 2>/dev/null
+
+.PHONY: clean
+clean:
+	rm -rf build

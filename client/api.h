@@ -1,0 +1,134 @@
+/*
+ * The calls of a Warg registry, typed: JSON stops here (protocol.md section 6, interop.md section B).
+ *
+ * Each function sends what it has to send, waits until the deadline at most, and hands back what was decoded strictly.
+ * Nothing here is verified beyond its form. What a call needs split, to respect the server's bounds, is sent side by side.
+ *
+ * Verdicts: WARG_INVALID for an answer that is not of a Warg registry (HTML, other JSON, an empty body); else the kind tells:
+ * FAULT_ABSENT for a 404 with a Warg error body, FAULT_LOGIN for 401 and 403, FAULT_UNREACHABLE for 502, 503, 504 and lost
+ * connections, FAULT_TIMEOUT, FAULT_REFUSED with the server's own words for the rest. The party is set.
+ */
+#ifndef WARG_CLIENT_API_H
+#define WARG_CLIENT_API_H
+
+#include "http.h"
+#include "http_url.h"
+#include "verify/checkpoint.h"
+#include "verify/merkle_log.h"
+#include "verify/merkle_map.h"
+#include "verify/name.h"
+
+/** Whom to talk to. All borrowed. */
+struct api {
+	struct http *http;
+	const struct http_url *url;
+	const char *registry; /* domain for Warg-Registry; NULL: the home registry itself */
+	const char *token;    /* bearer token; NULL: not logged in */
+};
+
+/**
+ * Ask the URL which registry it stands for: GET .well-known/wasm-pkg/registry.json.
+ * @param out  the URL named by `wargUrl`, or `url` itself on a non-2xx answer or one without `wargUrl`
+ */
+int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
+		 struct fault *flt);
+
+int api_fetch_checkpoint(const struct api *api, clock_ms deadline, struct signed_checkpoint *out, struct fault *flt);
+
+/** A log to fetch. */
+struct api_wanted {
+	struct digest log_id; /* not looked at for the operator's */
+	const char *token;    /* of the last record known; NULL: from the start */
+};
+
+/** A record as the registry sent it. Owns its bytes. */
+struct api_record {
+	struct buf content;
+	struct digest key_id;
+	char signature[CAP_SIGNATURE_TEXT + 1];
+	uint64_t registry_index;
+	char token[CAP_FETCH_TOKEN + 1];
+};
+
+struct api_log {
+	struct digest log_id;
+	struct api_record *records;
+	size_t count;
+};
+
+/** One page of logs. Release with api_logs_release(). */
+struct api_logs {
+	bool more; /* ask again, with the last tokens */
+	struct api_log operator; /* log_id is name_operator_log_id() */
+	struct api_log *packages; /* in the order asked for, each one of those asked for, with no records if none came */
+	size_t package_count;
+};
+
+/**
+ * Fetch records behind the tokens, for the log at `log_length`.
+ *
+ * @param operator  NULL: the operator's log is not wanted
+ * @param absent    on FAULT_ABSENT of type `log`: the log id that the registry does not have
+ * @return 0; WARG_INVALID if it answered with a log that was not asked for
+ */
+int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length, const struct api_wanted *operator,
+		   const struct api_wanted *packages, size_t package_count, struct api_logs *out,
+		   struct digest *absent, struct fault *flt);
+void api_logs_release(struct api_logs *logs);
+
+/**
+ * Ask for the names of logs. Each name that comes is checked to hash to its log id.
+ * @param out  `count` names; text[0] is 0 where the registry knows none
+ */
+int api_fetch_names(const struct api *api, clock_ms deadline, const struct digest *log_ids, size_t count,
+		    struct name *out, struct fault *flt);
+
+/** A ledger entry: 64 bytes on the wire. */
+struct api_ledger_entry {
+	struct digest log_id;
+	struct digest record_id;
+};
+
+/**
+ * Fetch the ledger's entries from index `first` up to, not including, `end`.
+ * @param out  `end - first` entries; free() it
+ * @return 0; WARG_INVALID if the sources leave a gap or are cut short; FAULT_ABSENT or FAULT_REFUSED if there is no ledger
+ */
+int api_fetch_ledger(const struct api *api, clock_ms deadline, uint64_t first, uint64_t end,
+		     struct api_ledger_entry **out, struct fault *flt);
+
+/** Ask for inclusion proofs of the records at `indices`, in one call: at most CAP_PROOF_LEAVES. */
+int api_prove_inclusion(const struct api *api, clock_ms deadline, uint64_t log_length, const uint64_t *indices,
+			size_t count, struct merkle_log_bundle *log, struct merkle_map_bundle *map, struct fault *flt);
+
+int api_prove_consistency(const struct api *api, clock_ms deadline, uint64_t from, uint64_t to,
+			  struct merkle_log_bundle *out, struct fault *flt);
+
+/** Where a content can be had. */
+struct api_source {
+	char url[CAP_URL + 1]; /* absolute */
+	bool has_size;
+	uint64_t size; /* a claim */
+	bool accepts_ranges;
+};
+
+struct api_sources {
+	struct api_source *sources; /* at most CAP_SOURCES, at least one */
+	size_t count;
+};
+
+int api_fetch_sources(const struct api *api, clock_ms deadline, const struct digest *content, struct api_sources *out,
+		      struct fault *flt);
+void api_sources_release(struct api_sources *sources);
+
+/**
+ * The same, split into the exchange and its decoding, for those who cannot wait: fill in `exchange` but for `done`, `user`
+ * and `deadline`.
+ * @param url  the exchange borrows it; release it afterwards
+ */
+int api_sources_request(const struct api *api, const struct digest *content, struct http_exchange *exchange,
+			struct buf *url, struct fault *flt);
+int api_sources_decode(const struct api *api, const struct digest *content, const struct http_exchange *exchange,
+		       struct api_sources *out, struct fault *flt);
+
+#endif

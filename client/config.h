@@ -1,0 +1,59 @@
+/*
+ * The user's configuration: config.json as the reference finds, reads and writes it (protocol.md section 8, interop.md
+ * section C 9), and the folders that follow from it.
+ */
+#ifndef WARG_CLIENT_CONFIG_H
+#define WARG_CLIENT_CONFIG_H
+
+#include "verify/buf.h"
+
+/** What the environment says; config_environment_read() fills it in, tests make it up. Borrowed. NULL: unset or empty. */
+struct config_environment {
+	const char *home;
+	const char *xdg_config_home;
+	const char *xdg_cache_home;
+	const char *xdg_state_home;
+	const char *xdg_runtime_dir;
+	const char *working_directory;
+};
+
+/** config.json. Texts are owned; NULL: not set. Release with config_release(). */
+struct config {
+	char *file;       /* where it was read from, or where it would be written */
+	bool found;       /* whether that file was there */
+	char *home_url;
+	char *registries_dir;     /* absolute, the default when not set */
+	char *content_dir;        /* likewise */
+	char *namespace_map_path; /* likewise */
+	bool registries_dir_set, content_dir_set, namespace_map_path_set; /* whether the file says so */
+	char **keys;      /* registries with a signing key of their own, and "default" */
+	size_t key_count;
+	bool keyring_auth;
+	bool ignore_federation_hints;
+	bool disable_auto_accept_federation_hints;
+	bool disable_auto_package_init;
+	bool disable_interactive;
+	char *keyring_backend; /* NULL: the platform's */
+	char *cache_dir;  /* $CACHE_DIR/wargfs: what is ours and can be rebuilt */
+	char *state_dir;  /* $XDG_STATE_HOME/wargfs: what is ours and must not be lost */
+};
+
+/** Read the process's environment. For cmd/ only: nothing else in client/ looks at the environment. */
+int config_environment_read(struct config_environment *out, struct fault *flt);
+void config_environment_release(struct config_environment *environment);
+
+/**
+ * Find and read the configuration: `file` if given (must exist then), else warg-config.json in the working directory or a
+ * parent, else $CONFIG_DIR/warg/config.json. None there: the defaults, with `found` false.
+ * @return 0; WARG_INVALID if the file is malformed; WARG_UNDECIDED if it cannot be read
+ */
+int config_load(const char *file, const struct config_environment *environment, struct config *out, struct fault *flt);
+void config_release(struct config *config);
+
+/** Set one of the texts of a config: free the old one, copy `text` (NULL: unset). */
+int config_set_text(char **field, const char *text, struct fault *flt);
+
+/** Write the configuration to `config->file`, making its folder: pretty JSON, absolute paths, temp, fsync, rename. */
+int config_save(const struct config *config, struct fault *flt);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * Reading, replacing and locking files: file.h.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#define FILE_LOCK_POLL 5 /* milliseconds between two tries: flock() has no time-out of its own */
+
+static int make_folder(int parent, const char *name, struct fault *flt)
+{
+	if (mkdirat(parent, name, 0777) && errno != EEXIST)
+		return fault_system(flt, errno, "making the folder %s", name);
+	return 0;
+}
+
+/* Make the parents of `path`, one after the other, then itself. */
+static int make_path(const char *path, struct fault *flt)
+{
+	char part[PATH_MAX];
+	size_t length = strlen(path);
+	int r;
+
+	if (length >= sizeof(part))
+		return fault_system(flt, ENAMETOOLONG, "making the folder %s", path);
+	for (size_t i = 1; i <= length; i++) {
+		if (path[i] != '/' && path[i])
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		/* A parent that is there may be one that we must not write to: only what is missing is made. */
+		if (access(part, F_OK) == 0)
+			continue;
+		r = make_folder(AT_FDCWD, part, flt);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int file_open_top(const char *path, int *fd, struct fault *flt)
+{
+	int opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (opened < 0 && errno == ENOENT) {
+		r = make_path(path, flt);
+		if (r)
+			return r;
+		opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (opened < 0)
+		return fault_system(flt, errno, "opening the folder %s", path);
+	*fd = opened;
+	return 0;
+}
+
+int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int opened = openat(parent, name, flags);
+	int r;
+
+	if (opened < 0 && errno == ENOENT && make) {
+		r = make_folder(parent, name, flt);
+		if (r)
+			return r;
+		opened = openat(parent, name, flags);
+	}
+	if (opened < 0 && (make || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)))
+		return fault_system(flt, errno, "opening the folder %s", name);
+	*fd = opened < 0 ? -1 : opened;
+	return 0;
+}
+
+int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt)
+{
+	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. It means nothing for regular files. */
+	int opened = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat status;
+	int error;
+
+	if (opened < 0) {
+		if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENXIO)
+			return fault_system(flt, errno, "opening %s", name);
+		*fd = -1;
+		return 0;
+	}
+	if (fstat(opened, &status)) {
+		error = errno;
+		close(opened);
+		return fault_system(flt, error, "looking at %s", name);
+	}
+	if (!S_ISREG(status.st_mode)) {
+		close(opened);
+		*fd = -1;
+		return 0;
+	}
+	*fd = opened;
+	if (size)
+		*size = (uint64_t)status.st_size;
+	return 0;
+}
+
+int file_read_all(int fd, struct buf *out, struct fault *flt)
+{
+	unsigned char chunk[16384];
+	ssize_t count;
+	int r;
+
+	for (;;) {
+		count = read(fd, chunk, sizeof(chunk));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return fault_system(flt, errno, "reading");
+		if (count == 0)
+			return 0;
+		r = buf_append(out, (struct span){chunk, (size_t)count}, flt);
+		if (r)
+			return r;
+	}
+}
+
+int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt)
+{
+	int fd = -1;
+	int r;
+
+	r = file_open(folder, name, &fd, NULL, flt);
+	if (r)
+		return r;
+	*found = fd >= 0;
+	if (fd < 0)
+		return 0;
+	if (file_read_all(fd, out, flt))
+		r = fault_at(flt, "file %s", name);
+	close(fd);
+	return r;
+}
+
+int file_write_all(int fd, struct span bytes, struct fault *flt)
+{
+	ssize_t count;
+
+	while (bytes.length) {
+		count = write(fd, bytes.data, bytes.length);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return fault_system(flt, errno, "writing");
+		bytes.data += count;
+		bytes.length -= (size_t)count;
+	}
+	return 0;
+}
+
+int file_sync(int fd, struct fault *flt)
+{
+	/* EINVAL: a file system that has nothing to sync there. */
+	if (fsync(fd) && errno != EINVAL)
+		return fault_system(flt, errno, "syncing");
+	return 0;
+}
+
+int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
+{
+	char temp[NAME_MAX + 1];
+	int length = snprintf(temp, sizeof(temp), ".%s.wargfs", name);
+	int fd, r;
+
+	if (length < 0 || (size_t)length >= sizeof(temp))
+		return fault_system(flt, ENAMETOOLONG, "writing %s", name);
+	unlinkat(folder, temp, 0);
+	fd = openat(folder, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return fault_system(flt, errno, "making %s", temp);
+	r = file_write_all(fd, bytes, flt);
+	if (!r)
+		r = file_sync(fd, flt);
+	/* Some file systems say only here that the disk is full. */
+	if (close(fd) && !r)
+		r = fault_system(flt, errno, "writing");
+	if (!r && renameat(folder, temp, folder, name))
+		r = fault_system(flt, errno, "renaming");
+	if (r) {
+		unlinkat(folder, temp, 0);
+		return fault_at(flt, "file %s", name);
+	}
+	return 0;
+}
+
+int file_lock(int fd, int wait, bool *had, struct fault *flt)
+{
+	const struct timespec pause = {.tv_nsec = FILE_LOCK_POLL * 1000000};
+	clock_ms deadline = clock_now() + wait;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fault_system(flt, errno, "locking");
+		if (!clock_left(deadline)) {
+			*had = false;
+			return 0;
+		}
+		nanosleep(&pause, NULL);
+	}
+	*had = true;
+	return 0;
+}
+
+int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt)
+{
+	uint64_t random;
+
+	/* Reads of up to 256 bytes come whole once the pool is there. */
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return fault_system(flt, errno, "taking random numbers");
+	snprintf(out, size, "%s%016llx", prefix, (unsigned long long)random);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/*
+ * Files that others may be writing, or may have put there to harm us: read whole, replaced whole, locked with a bound.
+ *
+ * No function here follows a symbolic link at the name that it is given, and all descriptors are closed on exec.
+ */
+#ifndef WARG_CLIENT_FILE_H
+#define WARG_CLIENT_FILE_H
+
+#include <sys/types.h>
+
+#include "verify/buf.h"
+
+/**
+ * Open the folder `path`, making it and its parents where they are missing (mode 0777 less the umask, as the reference).
+ * Links in `path` are followed: it is what the user configured.
+ */
+int file_open_top(const char *path, int *fd, struct fault *flt);
+
+/**
+ * Open the folder `name` inside `parent`.
+ * @param make  make it where it is missing
+ * @param fd    close() it; -1 if there is none and `make` is false
+ */
+int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt);
+
+/**
+ * Open a regular file for reading.
+ * @param fd    close() it; -1 if there is none: links, folders, pipes and devices count as none
+ * @param size  in bytes; may be NULL
+ */
+int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt);
+
+/** Read what lies behind the position of `fd` and append it. @return 0; WARG_UNDECIDED past the cap of `out`, or on I/O */
+int file_read_all(int fd, struct buf *out, struct fault *flt);
+
+/** Read a whole regular file, appending. @param found  false if there is none */
+int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt);
+
+/** Write all bytes. */
+int file_write_all(int fd, struct span bytes, struct fault *flt);
+
+/**
+ * Put `bytes` under `name`, whole or not at all: a temporary dot-file beside it, fsync, rename. The folder itself is not
+ * yet synced: file_sync(folder) does that, once for many files. The caller holds a lock against others who do the same:
+ * the temporary name is fixed, so that one left behind by a crash is used up by the next.
+ */
+int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
+
+/** fsync a file or folder. */
+int file_sync(int fd, struct fault *flt);
+
+/** Take an exclusive flock on an open file or folder. @param had  false if it could not be had within `wait` ms */
+int file_lock(int fd, int wait, bool *had, struct fault *flt);
+
+/** A name nobody guesses: `prefix` and 16 random digits. */
+int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt);
+
+#endif

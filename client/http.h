@@ -1,0 +1,77 @@
+/*
+ * HTTP: one event loop on a thread of its own, many exchanges at once, each with a deadline, a cap and a cancel.
+ *
+ * https only, except to loopback; certificates are always checked; redirects only where the exchange allows them, and never from
+ * https to http; nothing is sent compressed and nothing is asked for compressed, so that caps mean bytes.
+ */
+#ifndef WARG_CLIENT_HTTP_H
+#define WARG_CLIENT_HTTP_H
+
+#include "clock.h"
+#include "verify/buf.h"
+#include "verify/caps.h"
+
+struct http;
+
+/** Start the loop. */
+int http_new(struct http **out, struct fault *flt);
+/** Cancel what is under way (each `done` is called), end the thread. NULL is fine. */
+void http_free(struct http *http);
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
+
+/**
+ * One request and what came back. The caller owns it and everything that its request half points to, and keeps both until
+ * `done` was called. Zero the struct, fill in the request half, start it.
+ */
+struct http_exchange {
+	/* The request. */
+	enum http_method method;
+	const char *url;
+	struct span body;         /* sent with content-type application/json when not empty */
+	const char *registry;     /* value of Warg-Registry; NULL: none */
+	const char *token;        /* bearer token; NULL: none; never sent along a redirect to another host */
+	bool follow;              /* up to CAP_REDIRECTS redirects */
+	uint64_t range_from;      /* first byte wanted; 0: all */
+	uint64_t cap;             /* most bytes of body that are taken */
+	clock_ms deadline;        /* for the whole exchange */
+	clock_ms stall;           /* milliseconds without a byte after which it is given up; 0: only the deadline counts */
+
+	/**
+	 * Takes the body piece by piece as it comes, on the loop's thread: must not block for long. NULL: the body is
+	 * gathered in `received`. Only called for status 200 and 206. A negative verdict ends the exchange with it.
+	 */
+	int (*sink)(struct http_exchange *exchange, struct span piece, struct fault *flt);
+
+	/** Called once, on the loop's thread, when the exchange is over. May start or cancel other exchanges. */
+	void (*done)(struct http_exchange *exchange);
+	void *user; /* for sink and done */
+
+	/* What came back; valid from `done` on. */
+	int verdict;       /* 0 when an answer came, whatever its status */
+	struct fault fault;
+	int status;        /* HTTP status */
+	struct buf received; /* release with http_exchange_release() */
+	char content_type[80]; /* as sent, cut short; "" if none */
+	char hint[300];    /* Warg-Registry-Hint; "" if none or longer */
+	bool has_length;
+	uint64_t length;   /* Content-Length */
+	bool accepts_ranges;
+
+	/* The loop's own. */
+	void *handle;
+};
+
+/** Start an exchange. If it cannot be started, `done` is called with the fault all the same, from the loop's thread. */
+void http_start(struct http *http, struct http_exchange *exchange);
+
+/** Have the exchange end soon with FAULT_CANCELLED; `done` is called still. Fine if it is over already. */
+void http_cancel(struct http *http, struct http_exchange *exchange);
+
+/** Start all exchanges side by side and wait until each is over. Their `done` and `user` are overwritten. */
+void http_run(struct http *http, struct http_exchange *const *exchanges, size_t count);
+
+/** Give back what came back. */
+void http_exchange_release(struct http_exchange *exchange);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * URLs: the registry's own in normal form, its label, and references resolved against it (protocol.md sections 6 and 8,
+ * interop.md section C 11).
+ */
+#ifndef WARG_CLIENT_HTTP_URL_H
+#define WARG_CLIENT_HTTP_URL_H
+
+#include "verify/buf.h"
+#include "verify/caps.h"
+
+/** A registry's URL. A value: may be copied. */
+struct http_url {
+	char text[CAP_URL + 1]; /* normal form: scheme, host in lower case and punycode, no default port, path with '/' at its end */
+	char label[CAP_URL + 1]; /* the name of its folder; never empty, "." or "..", never with '/' */
+};
+
+/**
+ * Parse a registry's URL as a person types it: no scheme means https. http only to localhost or a loopback address.
+ * @return 0; WARG_UNDECIDED with FAULT_MISUSE, and a sentence that says why
+ */
+int http_url_parse(const char *text, struct http_url *out, struct fault *flt);
+
+/**
+ * Resolve a URL that the registry named, absolute or relative, against its base, under the same rule about http.
+ * @param out  the absolute URL is appended
+ * @return 0; WARG_INVALID if it is no http or https URL, or plain http to elsewhere, or holds a user name
+ */
+int http_url_resolve(const struct http_url *base, struct span reference, struct buf *out, struct fault *flt);
+
+#endif

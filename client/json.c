@@ -1,0 +1,397 @@
+/*
+ * JSON over jansson: json.h.
+ *
+ * A value that was read is a plain json_t. One that is being written is a `struct json_draft`: it has to remember that a
+ * put failed, and a json_t has no room for that.
+ */
+#include "json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/caps.h"
+
+/** What json_new_object() and json_new_list() give. Its head tells it from a json_t, whose types are all below 8. */
+struct json_draft {
+	json_t head;
+	json_t *value;
+	bool failed;
+};
+#define JSON_DRAFT 0x57415247
+
+/* ---- Between our type and jansson's ---- */
+
+static struct json_draft *draft_of(const struct json *value)
+{
+	const json_t *head = (const void *)value;
+
+	return value && (int)head->type == JSON_DRAFT ? (struct json_draft *)(uintptr_t)value : NULL;
+}
+
+/* jansson's iterators take objects that are not const, though they change nothing. */
+static json_t *value_of(const struct json *value)
+{
+	struct json_draft *draft = draft_of(value);
+
+	return draft ? draft->value : (json_t *)(uintptr_t)value;
+}
+
+static const struct json *lend(const json_t *value)
+{
+	return (const void *)value;
+}
+
+static struct span text_of(const json_t *string)
+{
+	return (struct span){(const unsigned char *)json_string_value(string), json_string_length(string)};
+}
+
+/* ---- Reading ---- */
+
+/*
+ * jansson recurses 2048 deep before it refuses. Counting the brackets first keeps the depth ours, and costs no memory. In
+ * text that is no JSON the count may be off: then jansson refuses.
+ */
+static int check_depth(struct span text, struct fault *flt)
+{
+	size_t depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < text.length; i++) {
+		unsigned char c = text.data[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '{' || c == '['))
+			depth++;
+		else if (!quoted && (c == '}' || c == ']') && depth)
+			depth--;
+		if (depth > CAP_JSON_DEPTH)
+			return fault_undecided(flt, FAULT_LIMIT, "JSON nested deeper than %d levels", CAP_JSON_DEPTH);
+	}
+	return 0;
+}
+
+int json_parse(struct span text, struct json **out, struct fault *flt)
+{
+	json_error_t error;
+	json_t *value;
+	int r;
+
+	r = check_depth(text, flt);
+	if (r)
+		return r;
+	/* jansson leaves the code alone where an allocation fails, so it has to start as "unknown". */
+	memset(&error, 0, sizeof(error));
+	value = json_loadb(text.length ? (const char *)text.data : "", text.length,
+			   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!value) {
+		if (!error.text[0] || json_error_code(&error) == json_error_out_of_memory)
+			return fault_no_memory(flt);
+		return fault_invalid(flt, "no JSON that we read: line %d, column %d: %s", error.line, error.column,
+				     error.text);
+	}
+	*out = (struct json *)(void *)value;
+	return 0;
+}
+
+void json_free(struct json *value)
+{
+	struct json_draft *draft = draft_of(value);
+
+	json_decref(value_of(value));
+	free(draft);
+}
+
+bool json_is_an_object(const struct json *value)
+{
+	return json_is_object(value_of(value));
+}
+
+bool json_is_a_list(const struct json *value)
+{
+	return json_is_array(value_of(value));
+}
+
+const struct json *json_member(const struct json *object, const char *name)
+{
+	const json_t *value = json_object_get(value_of(object), name);
+
+	return json_is_null(value) ? NULL : lend(value);
+}
+
+/* The member `name`, which must be there and of this type. `kind` is the type in words. */
+static int require(const struct json *object, const char *name, json_type type, const char *kind, const json_t **out,
+		   struct fault *flt)
+{
+	const json_t *value = value_of(json_member(object, name));
+
+	if (!value)
+		return fault_invalid(flt, "\"%s\" is missing", name);
+	if (json_typeof(value) != type)
+		return fault_invalid(flt, "\"%s\" is not %s", name, kind);
+	*out = value;
+	return 0;
+}
+
+int json_read_text(const struct json *object, const char *name, struct span *out, struct fault *flt)
+{
+	const json_t *value = NULL;
+	int r = require(object, name, JSON_STRING, "a text", &value, flt);
+
+	if (r)
+		return r;
+	*out = text_of(value);
+	return 0;
+}
+
+int json_read_uint(const struct json *object, const char *name, uint64_t *out, struct fault *flt)
+{
+	const json_t *value = NULL;
+	int r = require(object, name, JSON_INTEGER, "a whole number", &value, flt);
+
+	if (r)
+		return r;
+	if (json_integer_value(value) < 0)
+		return fault_invalid(flt, "\"%s\" is negative", name);
+	*out = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+int json_read_bool(const struct json *object, const char *name, bool *out, struct fault *flt)
+{
+	const json_t *value = value_of(json_member(object, name));
+
+	if (!value)
+		return fault_invalid(flt, "\"%s\" is missing", name);
+	if (!json_is_boolean(value))
+		return fault_invalid(flt, "\"%s\" is neither true nor false", name);
+	*out = json_is_true(value);
+	return 0;
+}
+
+int json_read_digest(const struct json *object, const char *name, struct digest *out, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(object, name, &text, flt);
+
+	if (r)
+		return r;
+	if (digest_parse(text, out, flt))
+		return fault_at(flt, "\"%s\"", name);
+	return 0;
+}
+
+int json_read_object(const struct json *object, const char *name, const struct json **out, struct fault *flt)
+{
+	const json_t *value = NULL;
+	int r = require(object, name, JSON_OBJECT, "an object", &value, flt);
+
+	if (r)
+		return r;
+	*out = lend(value);
+	return 0;
+}
+
+int json_read_list(const struct json *object, const char *name, const struct json **out, struct fault *flt)
+{
+	const json_t *value = NULL;
+	int r = require(object, name, JSON_ARRAY, "a list", &value, flt);
+
+	if (r)
+		return r;
+	*out = lend(value);
+	return 0;
+}
+
+int json_as_text(const struct json *value, struct span *out, struct fault *flt)
+{
+	if (!json_is_string(value_of(value)))
+		return fault_invalid(flt, "an element is not a text");
+	*out = text_of(value_of(value));
+	return 0;
+}
+
+size_t json_count(const struct json *list)
+{
+	return json_array_size(value_of(list));
+}
+
+const struct json *json_at(const struct json *list, size_t index)
+{
+	return lend(json_array_get(value_of(list), index));
+}
+
+struct json_walk json_walk(const struct json *object)
+{
+	return (struct json_walk){.object = object};
+}
+
+bool json_step(struct json_walk *walk)
+{
+	json_t *object = value_of(walk->object);
+	const json_t *value;
+
+	walk->position = walk->position ? json_object_iter_next(object, walk->position) : json_object_iter(object);
+	if (!walk->position) {
+		*walk = (struct json_walk){0}; /* one more step is over too */
+		return false;
+	}
+	value = json_object_iter_value(walk->position);
+	walk->name = json_object_iter_key(walk->position);
+	walk->value = json_is_null(value) ? NULL : lend(value);
+	return true;
+}
+
+/* ---- Writing ---- */
+
+/* Takes `value`, which may be NULL. */
+static struct json *new_draft(json_t *value)
+{
+	struct json_draft *draft = value ? malloc(sizeof(*draft)) : NULL;
+
+	if (!draft) {
+		json_decref(value);
+		return NULL;
+	}
+	*draft = (struct json_draft){.value = value};
+	draft->head.type = (json_type)JSON_DRAFT;
+	return (struct json *)(void *)draft;
+}
+
+struct json *json_new_object(void)
+{
+	return new_draft(json_object());
+}
+
+struct json *json_new_list(void)
+{
+	return new_draft(json_array());
+}
+
+/* Takes `value`; NULL, and a text that is no UTF-8, make jansson fail, as does an `object` that is none. */
+static void put(struct json *object, const char *name, json_t *value)
+{
+	struct json_draft *draft = draft_of(object);
+
+	if (!draft)
+		json_decref(value);
+	else if (json_object_set_new(draft->value, name, value))
+		draft->failed = true;
+}
+
+static void add(struct json *list, json_t *value)
+{
+	struct json_draft *draft = draft_of(list);
+
+	if (!draft)
+		json_decref(value);
+	else if (json_array_append_new(draft->value, value))
+		draft->failed = true;
+}
+
+static json_t *new_number(uint64_t number)
+{
+	return number <= INT64_MAX ? json_integer((json_int_t)number) : NULL;
+}
+
+/* What is left of `value` for putting into another: NULL if something had failed in it. */
+static json_t *undraft(struct json *value)
+{
+	struct json_draft *draft = draft_of(value);
+	json_t *inner = value_of(value);
+
+	if (draft && draft->failed) {
+		json_decref(inner);
+		inner = NULL;
+	}
+	free(draft);
+	return inner;
+}
+
+void json_put_text(struct json *object, const char *name, const char *text)
+{
+	put(object, name, json_string(text));
+}
+
+void json_put_span(struct json *object, const char *name, struct span text)
+{
+	put(object, name, json_stringn(text.length ? (const char *)text.data : "", text.length));
+}
+
+void json_put_uint(struct json *object, const char *name, uint64_t number)
+{
+	put(object, name, new_number(number));
+}
+
+void json_put_bool(struct json *object, const char *name, bool flag)
+{
+	put(object, name, json_boolean(flag));
+}
+
+void json_put_null(struct json *object, const char *name)
+{
+	put(object, name, json_null());
+}
+
+void json_put_digest(struct json *object, const char *name, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	put(object, name, json_string(text));
+}
+
+void json_put(struct json *object, const char *name, struct json *value)
+{
+	put(object, name, undraft(value));
+}
+
+void json_add_text(struct json *list, const char *text)
+{
+	add(list, json_string(text));
+}
+
+void json_add_uint(struct json *list, uint64_t number)
+{
+	add(list, new_number(number));
+}
+
+void json_add(struct json *list, struct json *value)
+{
+	add(list, undraft(value));
+}
+
+struct rendering {
+	struct buf *out;
+	struct fault *flt;
+	int verdict;
+};
+
+static int render_piece(const char *data, size_t size, void *context)
+{
+	struct rendering *rendering = context;
+
+	rendering->verdict =
+		buf_append(rendering->out, (struct span){(const unsigned char *)data, size}, rendering->flt);
+	return rendering->verdict;
+}
+
+int json_render(const struct json *value, enum json_layout layout, struct buf *out, struct fault *flt)
+{
+	const struct json_draft *draft = draft_of(value);
+	struct rendering rendering = {.out = out, .flt = flt};
+	size_t before = out->length;
+
+	if (!value || (draft && draft->failed))
+		return fault_no_memory(flt);
+	if (json_dump_callback(value_of(value), render_piece, &rendering,
+			       JSON_ENCODE_ANY | (layout == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT))) {
+		out->length = before;
+		return rendering.verdict ? rendering.verdict : fault_no_memory(flt);
+	}
+	return 0;
+}

@@ -1,0 +1,60 @@
+/*
+ * A registry as seen from here: the view and how it grows, the contents, and what went wrong last.
+ *
+ * One thread, the updater, builds every next view beside the current one and swaps it in whole. What is asked for while
+ * it works is taken together in its next round, so that a crowd of wants costs as many round trips as one.
+ */
+#ifndef WARG_CLIENT_REGISTRY_H
+#define WARG_CLIENT_REGISTRY_H
+
+#include "content.h"
+#include "view.h"
+
+struct registry_options {
+	struct http_url url;         /* of the registry itself; discovery is done */
+	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
+	const char *token;           /* bearer token, or NULL */
+	unsigned timeout;            /* seconds; deadline of every wait */
+	unsigned refresh;            /* seconds between looks for a new checkpoint; 0: only when asked */
+	/** Called from the updater after each swap that changed something; must not block. NULL: nobody. */
+	void (*changed)(void *user, const struct view *before, const struct view *after);
+	/** Called with each fault that no waiter hears of, e.g. of a refresh in the background. NULL: nobody. */
+	void (*failed)(void *user, const struct fault *flt);
+	void *user;
+};
+
+struct registry;
+
+/** Open the store, load what lies there, start the threads. No network. */
+int registry_open(const struct registry_options *options, struct registry **out, struct fault *flt);
+/** Everybody who waits is told FAULT_CANCELLED; threads end. NULL is fine. */
+void registry_close(struct registry *registry);
+
+/** The current view: a new reference, never NULL; with log_length 0 before the first checkpoint was verified. */
+struct view *registry_view(struct registry *registry);
+
+/** Have a new checkpoint looked for now. */
+void registry_want_refresh(struct registry *registry, struct waiter *waiter);
+/** Have the listing in the view. */
+void registry_want_listing(struct registry *registry, struct waiter *waiter);
+/** Have a package in the view; `done` gets the package's own fault: FAULT_ABSENT if the registry has none. */
+void registry_want_package(struct registry *registry, const struct name *name, struct waiter *waiter);
+/** Wait no more, for any of these or for one of the registry's contents. As flight_leave(). */
+bool registry_leave(struct registry *registry, struct waiter *waiter);
+
+/** The same, blocking, for commands. */
+int registry_refresh(struct registry *registry, struct fault *flt);
+int registry_list(struct registry *registry, struct fault *flt);
+/** @param faults  `count` of them, zeroed by the caller; each package's own */
+int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults);
+
+struct content *registry_content(struct registry *registry);
+struct store *registry_store(struct registry *registry);
+const struct http_url *registry_url(const struct registry *registry);
+/** The deadline of a wait that begins now. */
+clock_ms registry_deadline(const struct registry *registry);
+
+/** The last fault of a refresh or a listing, verdict 0 after a success. */
+void registry_last_fault(struct registry *registry, struct fault *out);
+
+#endif

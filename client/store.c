@@ -1,0 +1,397 @@
+/*
+ * Opening a registry's folder and reading its state files: store.h.
+ */
+#include "store_parts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "verify/hex.h"
+
+/* ---- Folders ---- */
+
+int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt)
+{
+	int top = -1;
+	int r;
+
+	r = file_open_top(store->registries_dir, &top, flt);
+	if (r)
+		return r;
+	r = file_open_folder(top, store->label, make, fd, flt);
+	close(top);
+	return r;
+}
+
+int store_open_logs(int registry, bool make, int *fd, struct fault *flt)
+{
+	int outer = -1;
+	int r;
+
+	r = file_open_folder(registry, STORE_LOG_FOLDER, make, &outer, flt);
+	if (r)
+		return r;
+	if (outer < 0) {
+		*fd = -1;
+		return 0;
+	}
+	r = file_open_folder(outer, STORE_HASH_FOLDER, make, fd, flt);
+	close(outer);
+	return r;
+}
+
+void store_file_name(const struct digest *digest, char out[static DIGEST_TEXT_SIZE])
+{
+	hex_encode(digest_span(digest), out);
+}
+
+/* Make `top`/`inner` where it is missing. */
+static int make_folder(const char *top, const char *inner, struct fault *flt)
+{
+	int outer = -1, folder = -1;
+	int r;
+
+	r = file_open_top(top, &outer, flt);
+	if (r)
+		return r;
+	r = file_open_folder(outer, inner, true, &folder, flt);
+	if (!r)
+		close(folder);
+	close(outer);
+	return r;
+}
+
+static int make_folders(const struct store *store, struct fault *flt)
+{
+	int r;
+
+	r = make_folder(store->registries_dir, store->label, flt);
+	if (!r)
+		r = make_folder(store->content_dir, STORE_HASH_FOLDER, flt);
+	if (!r)
+		r = make_folder(store->content_dir, STORE_TEMP_FOLDER, flt);
+	if (!r)
+		r = make_folder(store->own_dir, store->label, flt);
+	return r;
+}
+
+/* A label comes from a URL or from a registry's hint: it must not lead out of its folder. */
+static bool is_label(const char *label)
+{
+	return label[0] && strcmp(label, ".") && strcmp(label, "..") && !strchr(label, '/');
+}
+
+static int copy_text(const char *text, char **out, struct fault *flt)
+{
+	*out = strdup(text);
+	return *out ? 0 : fault_no_memory(flt);
+}
+
+int store_open(const char *registries_dir, const char *content_dir, const char *own_dir, const char *label,
+	       struct store **out, struct fault *flt)
+{
+	struct store *store;
+	int r;
+
+	if (!is_label(label))
+		return fault_undecided(flt, FAULT_MISUSE, "\"%s\" cannot be a registry's folder", label);
+	store = calloc(1, sizeof(*store));
+	if (!store)
+		return fault_no_memory(flt);
+	r = store_sizes_init(&store->sizes, flt);
+	if (r)
+		goto free_store;
+	r = copy_text(registries_dir, &store->registries_dir, flt);
+	if (!r)
+		r = copy_text(content_dir, &store->content_dir, flt);
+	if (!r)
+		r = copy_text(own_dir, &store->own_dir, flt);
+	if (!r)
+		r = copy_text(label, &store->label, flt);
+	if (!r)
+		r = make_folders(store, flt);
+	if (!r)
+		r = store_sweep_temps(store, flt);
+	if (r)
+		goto close_store;
+	*out = store;
+	return 0;
+
+free_store:
+	free(store);
+	return r;
+close_store:
+	store_close(store);
+	return r;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	store_sizes_release(&store->sizes);
+	free(store->registries_dir);
+	free(store->content_dir);
+	free(store->own_dir);
+	free(store->label);
+	free(store);
+}
+
+/* ---- State files ---- */
+
+/*
+ * Read a file as JSON. The reference rewrites its files in place, so a reader without the lock can meet the first part of
+ * one: what does not parse is not there, which only means that it is fetched again.
+ */
+static int read_json(int folder, const char *name, struct json **out, struct fault *flt)
+{
+	struct fault unread = {0};
+	struct json *value = NULL;
+	bool found = false;
+	struct buf text;
+	int r;
+
+	buf_init(&text, CAP_FILE_STATE);
+	r = file_read(folder, name, &text, &found, flt);
+	if (!r && found && json_parse(buf_span(&text), &value, &unread) == WARG_UNDECIDED) {
+		if (flt && !flt->verdict)
+			*flt = unread;
+		r = WARG_UNDECIDED;
+	}
+	buf_release(&text);
+	if (r)
+		return r;
+	*out = value;
+	return 0;
+}
+
+/* Faults found inside a state file are the cache's. */
+static int blame(struct fault *flt, const char *file)
+{
+	int r = fault_at(flt, "%s", file);
+
+	fault_blame(flt, FAULT_BY_CACHE);
+	return r;
+}
+
+int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *found, struct fault *flt)
+{
+	struct json *value = NULL;
+	int r;
+
+	r = read_json(registry, "checkpoint", &value, flt);
+	if (r)
+		return r;
+	if (value && store_state_read_checkpoint(value, out, flt))
+		r = blame(flt, "file checkpoint");
+	if (!r)
+		*found = value != NULL;
+	json_free(value);
+	return r;
+}
+
+int store_read_operator(int registry, struct operator_log **log, struct store_state *state, struct fault *flt)
+{
+	struct json *value = NULL;
+	int r;
+
+	r = read_json(registry, "operator.log", &value, flt);
+	if (r)
+		return r;
+	if (!value)
+		*log = NULL;
+	else if (store_state_read_operator(value, log, state, flt))
+		r = blame(flt, "file operator.log");
+	json_free(value);
+	return r;
+}
+
+int store_read_package(int logs, const struct name *name, struct package_log **log, struct store_state *state,
+		       struct fault *flt)
+{
+	struct digest id = name_log_id(name);
+	struct package_log *found = NULL;
+	char file[DIGEST_TEXT_SIZE];
+	struct json *value = NULL;
+	struct store_state read;
+	int r;
+
+	store_file_name(&id, file);
+	r = read_json(logs, file, &value, flt);
+	if (r)
+		return r;
+	if (value) {
+		r = store_state_read_package(value, &found, &read, flt);
+		if (!r && strcmp(package_log_name(found)->text, name->text)) {
+			r = fault_invalid(flt, "it is the state of %s", package_log_name(found)->text);
+			package_log_unref(found);
+		}
+		if (r)
+			blame(flt, name->text);
+		else
+			*state = read;
+	}
+	json_free(value);
+	if (!r)
+		*log = found;
+	return r;
+}
+
+/* ---- Loading ---- */
+
+int store_load_checkpoint(struct store *store, struct signed_checkpoint *out, bool *found, struct fault *flt)
+{
+	int registry = -1;
+	int r;
+
+	r = store_open_registry(store, false, &registry, flt);
+	if (r)
+		return r;
+	if (registry < 0) {
+		*found = false;
+		return 0;
+	}
+	r = store_read_checkpoint(registry, out, found, flt);
+	close(registry);
+	return r;
+}
+
+int store_load_operator(struct store *store, struct operator_log **out, struct store_position *position,
+			struct fault *flt)
+{
+	struct store_state state = {0};
+	int registry = -1;
+	int r;
+
+	r = store_open_registry(store, false, &registry, flt);
+	if (r)
+		return r;
+	if (registry < 0) {
+		*out = NULL;
+		return 0;
+	}
+	r = store_read_operator(registry, out, &state, flt);
+	close(registry);
+	if (!r)
+		*position = state.position;
+	return r;
+}
+
+/* package-logs/sha256 of the registry; -1 if there is none. */
+static int open_logs(struct store *store, int *logs, struct fault *flt)
+{
+	int registry = -1;
+	int r;
+
+	*logs = -1;
+	r = store_open_registry(store, false, &registry, flt);
+	if (r || registry < 0)
+		return r;
+	r = store_open_logs(registry, false, logs, flt);
+	close(registry);
+	return r;
+}
+
+int store_load_package(struct store *store, const struct name *name, struct package_log **out,
+		       struct store_position *position, struct fault *flt)
+{
+	struct store_state state = {0};
+	int logs;
+	int r;
+
+	r = open_logs(store, &logs, flt);
+	if (r)
+		return r;
+	if (logs < 0) {
+		*out = NULL;
+		return 0;
+	}
+	r = store_read_package(logs, name, out, &state, flt);
+	close(logs);
+	if (!r)
+		*position = state.position;
+	return r;
+}
+
+/* ---- Listing ---- */
+
+struct names {
+	struct name *names;
+	size_t count, capacity;
+};
+
+static int add_name(struct names *list, const struct name *name, struct fault *flt)
+{
+	size_t capacity = list->capacity ? list->capacity * 2 : 64;
+	struct name *names;
+
+	if (list->count == list->capacity) {
+		names = reallocarray(list->names, capacity, sizeof(*names));
+		if (!names)
+			return fault_no_memory(flt);
+		list->names = names;
+		list->capacity = capacity;
+	}
+	list->names[list->count++] = *name;
+	return 0;
+}
+
+/* Whose log the state file is; anything wrong with it passes it over. Only lack of memory and the like is a fault. */
+static int add_package(int logs, const char *file, struct names *list, struct fault *flt)
+{
+	char expected[DIGEST_TEXT_SIZE];
+	struct json *value = NULL;
+	struct span text;
+	struct digest id;
+	struct name name;
+	int r;
+
+	r = read_json(logs, file, &value, flt);
+	if (r)
+		return r;
+	if (value && !json_read_text(value, "name", &text, NULL) && !name_parse(text, &name, NULL)) {
+		id = name_log_id(&name);
+		store_file_name(&id, expected);
+		if (!strcmp(file, expected))
+			r = add_name(list, &name, flt);
+	}
+	json_free(value);
+	return r;
+}
+
+int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt)
+{
+	struct names list = {0};
+	struct dirent *entry;
+	DIR *folder = NULL;
+	int logs;
+	int r;
+
+	r = open_logs(store, &logs, flt);
+	if (r)
+		return r;
+	if (logs >= 0) {
+		folder = fdopendir(logs);
+		if (!folder) {
+			r = fault_system(flt, errno, "listing %s", STORE_LOG_FOLDER);
+			close(logs);
+			return r;
+		}
+	}
+	while (!r && folder && (entry = readdir(folder)))
+		if (entry->d_name[0] != '.')
+			r = add_package(dirfd(folder), entry->d_name, &list, flt);
+	if (folder)
+		closedir(folder);
+	if (r) {
+		free(list.names);
+		return r;
+	}
+	*out = list.names;
+	*count = list.count;
+	return 0;
+}

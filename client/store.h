@@ -1,0 +1,110 @@
+/*
+ * One registry's folder on disk, shared with the reference client (protocol.md section 8, interop.md section C).
+ *
+ * Everything here is read as a stranger's: half a file means "not there", one that parses but contradicts itself is
+ * WARG_INVALID, blamed on the cache. Locks are held around writes only, and never waited for longer than STORE_LOCK_WAIT:
+ * without the lock nothing is written, which is no fault (`*written` says so). Files are replaced by temp, fsync, rename,
+ * fsync of the folder.
+ */
+#ifndef WARG_CLIENT_STORE_H
+#define WARG_CLIENT_STORE_H
+
+#include "http_url.h"
+#include "verify/checkpoint.h"
+#include "verify/package_log.h"
+
+/** Milliseconds that a lock is waited for: the reference holds them for its whole life. */
+#define STORE_LOCK_WAIT 200
+
+struct store;
+
+/**
+ * Open, and make where missing, the folders of the registry `label`.
+ * @param registries_dir  e.g. ~/.cache/warg/registries
+ * @param content_dir     e.g. ~/.cache/warg/content
+ * @param own_dir         e.g. ~/.cache/wargfs: ours, rebuilt when lost
+ */
+int store_open(const char *registries_dir, const char *content_dir, const char *own_dir, const char *label,
+	       struct store **out, struct fault *flt);
+void store_close(struct store *store);
+
+/** Where a log stands: its head's place in the registry's log, and the token to go on from. */
+struct store_position {
+	bool known; /* false: the reference left it out */
+	uint64_t registry_index;
+	char token[CAP_FETCH_TOKEN + 1]; /* "": none */
+};
+
+/** The checkpoint. @param found  false if there is none. @return 0; WARG_INVALID if it is malformed */
+int store_load_checkpoint(struct store *store, struct signed_checkpoint *out, bool *found, struct fault *flt);
+
+/** The operator's log. @param out  a new reference; NULL if there is none */
+int store_load_operator(struct store *store, struct operator_log **out, struct store_position *position,
+			struct fault *flt);
+
+/**
+ * A package's log. @param out  a new reference; NULL if there is none.
+ * A state whose name is another than `name` is WARG_INVALID.
+ */
+int store_load_package(struct store *store, const struct name *name, struct package_log **out,
+		       struct store_position *position, struct fault *flt);
+
+/** The names of all packages with a state file; files that do not parse are passed over. @param out  free() it */
+int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt);
+
+/** What store_save() writes. All borrowed. */
+struct store_package {
+	const struct package_log *log;
+	struct store_position position;
+};
+struct store_update {
+	const struct signed_checkpoint *checkpoint;
+	const struct operator_log *operator;
+	struct store_position operator_position;
+	const struct store_package *packages;
+	size_t package_count;
+};
+
+/**
+ * Write an update: packages, operator, checkpoint last. Under the lock it reads again, and leaves alone what is newer there
+ * (a longer checkpoint, a log with a later position).
+ * @param written  false if the lock could not be had
+ */
+int store_save(struct store *store, const struct store_update *update, bool *written, struct fault *flt);
+
+/* ---- Contents, shared by all registries ---- */
+
+/**
+ * Open a content file for reading, as it lies there: it is not hashed here.
+ * @param fd    close() it; -1 if there is none. Symbolic links and anything but regular files count as none
+ * @param size  in bytes
+ */
+int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt);
+
+/** A content in the making: a file in `temp/` that nobody else sees. */
+struct store_temp {
+	int fd;
+	char name[64];
+};
+int store_new_temp(struct store *store, struct store_temp *out, struct fault *flt);
+/**
+ * The bytes in the temp file have `digest`: fsync, rename to its place (over whatever lies there), fsync the folder.
+ * The temp's fd stays open, for the caller to read from and to close. On failure the temp is discarded.
+ */
+int store_keep_temp(struct store *store, struct store_temp *temp, const struct digest *digest, struct fault *flt);
+/** Close and unlink. */
+void store_discard_temp(struct store *store, struct store_temp *temp);
+/** Remove a content that did not match its digest. */
+int store_remove_content(struct store *store, const struct digest *digest, struct fault *flt);
+
+/** Bytes and files of all contents that lie in the cache. Walks one folder; no network. */
+int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files, struct fault *flt);
+
+/* ---- Sizes of contents, by digest: ours, rebuilt when lost ---- */
+
+/** A size that was remembered. Memory only after the first call. @return whether it is known */
+bool store_find_size(struct store *store, const struct digest *digest, uint64_t *size);
+/** Remember a size, in memory and on disk; failure to write is no fault. A new size for a digest replaces the old. */
+void store_remember_size(struct store *store, const struct digest *digest, uint64_t size);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * Contents, shared by all registries: store.h.
+ *
+ * Nothing here takes content/.lock. The reference holds it while it waits for the network, so downloads could not be kept
+ * for minutes; and nobody needs it: a content is named by its digest and never changes, and a rename puts it there whole.
+ * The reference's `clear` may remove the folders at any time, which is why each step makes them again.
+ */
+#include "store_parts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "verify/hex.h"
+
+#define TEMP_PREFIX "wargfs-"
+#define CONTENT_MODE 0600 /* as the reference, whose temporary files become the contents */
+
+/* content/sha256 or content/temp; -1 if there is none and `make` is false. */
+static int open_inner(const struct store *store, const char *inner, bool make, int *fd, struct fault *flt)
+{
+	int top = -1;
+	int r;
+
+	r = file_open_top(store->content_dir, &top, flt);
+	if (r)
+		return r;
+	r = file_open_folder(top, inner, make, fd, flt);
+	close(top);
+	return r;
+}
+
+int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt)
+{
+	char name[DIGEST_TEXT_SIZE];
+	int folder = -1;
+	int r;
+
+	r = open_inner(store, STORE_HASH_FOLDER, false, &folder, flt);
+	if (r)
+		return r;
+	if (folder < 0) {
+		*fd = -1;
+		return 0;
+	}
+	store_file_name(digest, name);
+	r = file_open(folder, name, fd, size, flt);
+	close(folder);
+	return r;
+}
+
+/* ---- Contents in the making ---- */
+
+/*
+ * Make a temp file and lock it, which says that its writer lives. Somebody who sweeps may have had the lock first and have
+ * removed the file: `*made` is false then.
+ */
+static int make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt)
+{
+	struct store_temp temp;
+	struct stat status;
+	int r;
+
+	r = file_new_name(TEMP_PREFIX, temp.name, sizeof(temp.name), flt);
+	if (r)
+		return r;
+	*made = false;
+	temp.fd = openat(folder, temp.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, CONTENT_MODE);
+	if (temp.fd < 0 && (errno == EEXIST || errno == ENOENT))
+		return 0;
+	if (temp.fd < 0)
+		return fault_system(flt, errno, "making a temporary file");
+	if (flock(temp.fd, LOCK_EX | LOCK_NB) || fstat(temp.fd, &status) || !status.st_nlink) {
+		close(temp.fd);
+		return 0;
+	}
+	*out = temp;
+	*made = true;
+	return 0;
+}
+
+int store_new_temp(struct store *store, struct store_temp *out, struct fault *flt)
+{
+	bool made = false;
+	int folder;
+	int r = 0;
+
+	for (int tries = 0; !r && !made && tries < 16; tries++) {
+		folder = -1;
+		r = open_inner(store, STORE_TEMP_FOLDER, true, &folder, flt);
+		if (r)
+			return r;
+		r = make_temp(folder, out, &made, flt);
+		close(folder);
+	}
+	if (!r && !made)
+		r = fault_system(flt, EAGAIN, "making a temporary file");
+	return r;
+}
+
+/* One try at the rename. @param again  the folder, or a folder in the content's place, went away: try once more */
+static int rename_temp(const struct store *store, const struct store_temp *temp, const char *name, bool *again,
+		       struct fault *flt)
+{
+	int from = -1, to = -1;
+	int r;
+
+	*again = false;
+	r = open_inner(store, STORE_TEMP_FOLDER, false, &from, flt);
+	if (!r)
+		r = open_inner(store, STORE_HASH_FOLDER, true, &to, flt);
+	if (r)
+		goto out;
+	if (from < 0) {
+		r = fault_system(flt, ENOENT, "the temporary file was removed");
+	} else if (renameat(from, temp->name, to, name)) {
+		*again = errno == EISDIR && !unlinkat(to, name, AT_REMOVEDIR);
+		r = *again ? 0 : fault_system(flt, errno, "keeping a content");
+	} else {
+		r = file_sync(to, flt);
+	}
+out:
+	if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return r;
+}
+
+int store_keep_temp(struct store *store, struct store_temp *temp, const struct digest *digest, struct fault *flt)
+{
+	char name[DIGEST_TEXT_SIZE];
+	bool again = false;
+	int r;
+
+	store_file_name(digest, name);
+	r = file_sync(temp->fd, flt);
+	if (!r)
+		r = rename_temp(store, temp, name, &again, flt);
+	if (!r && again) {
+		r = rename_temp(store, temp, name, &again, flt);
+		if (!r && again)
+			r = fault_system(flt, EISDIR, "keeping a content");
+	}
+	if (r) {
+		store_discard_temp(store, temp);
+		return r;
+	}
+	flock(temp->fd, LOCK_UN);
+	return 0;
+}
+
+void store_discard_temp(struct store *store, struct store_temp *temp)
+{
+	int folder = -1;
+
+	if (!open_inner(store, STORE_TEMP_FOLDER, false, &folder, NULL) && folder >= 0) {
+		unlinkat(folder, temp->name, 0);
+		close(folder);
+	}
+	if (temp->fd >= 0)
+		close(temp->fd);
+	temp->fd = -1;
+}
+
+int store_remove_content(struct store *store, const struct digest *digest, struct fault *flt)
+{
+	char name[DIGEST_TEXT_SIZE];
+	int folder = -1;
+	int r;
+
+	r = open_inner(store, STORE_HASH_FOLDER, false, &folder, flt);
+	if (r || folder < 0)
+		return r;
+	store_file_name(digest, name);
+	if (unlinkat(folder, name, 0) && errno != ENOENT)
+		r = fault_system(flt, errno, "removing a content");
+	close(folder);
+	return r;
+}
+
+/* ---- Walking ---- */
+
+/* Call `visit` with the name of each entry that starts with no dot. */
+static int walk(const struct store *store, const char *inner, void (*visit)(int folder, const char *name, void *context),
+		void *context, struct fault *flt)
+{
+	struct dirent *entry;
+	int folder = -1;
+	DIR *listing;
+	int r;
+
+	r = open_inner(store, inner, false, &folder, flt);
+	if (r || folder < 0)
+		return r;
+	listing = fdopendir(folder);
+	if (!listing) {
+		r = fault_system(flt, errno, "listing %s", inner);
+		close(folder);
+		return r;
+	}
+	while ((entry = readdir(listing)))
+		if (entry->d_name[0] != '.')
+			visit(dirfd(listing), entry->d_name, context);
+	closedir(listing);
+	return 0;
+}
+
+/* Whoever makes a temp file holds its lock; a lock that can be had is that of a writer who died. */
+static void sweep(int folder, const char *name, void *context)
+{
+	int fd = -1;
+
+	(void)context;
+	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)) || file_open(folder, name, &fd, NULL, NULL) || fd < 0)
+		return;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		unlinkat(folder, name, 0);
+	close(fd);
+}
+
+int store_sweep_temps(const struct store *store, struct fault *flt)
+{
+	return walk(store, STORE_TEMP_FOLDER, sweep, NULL, flt);
+}
+
+struct measure {
+	uint64_t bytes, files;
+};
+
+static void measure(int folder, const char *name, void *context)
+{
+	unsigned char digest[DIGEST_SIZE];
+	struct measure *sum = context;
+	struct stat status;
+
+	if (hex_decode(span_of_text(name), digest, sizeof(digest), NULL) ||
+	    fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) || !S_ISREG(status.st_mode))
+		return;
+	sum->bytes += (uint64_t)status.st_size;
+	sum->files++;
+}
+
+int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files, struct fault *flt)
+{
+	struct measure sum = {0};
+	int r;
+
+	r = walk(store, STORE_HASH_FOLDER, measure, &sum, flt);
+	if (r)
+		return r;
+	*bytes = sum.bytes;
+	*files = sum.files;
+	return 0;
+}

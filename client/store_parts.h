@@ -1,0 +1,65 @@
+/*
+ * What store.c, store_save.c, store_content.c and store_sizes.c share. Not for others.
+ */
+#ifndef WARG_CLIENT_STORE_PARTS_H
+#define WARG_CLIENT_STORE_PARTS_H
+
+#include <pthread.h>
+
+#include "store.h"
+#include "store_state.h"
+
+struct store_size {
+	struct digest digest;
+	uint64_t size;
+	bool used;
+};
+
+/** Sizes by digest: open addressing, at most half full. */
+struct store_sizes {
+	pthread_mutex_t mutex; /* guards all below */
+	bool loaded;
+	bool usable;           /* the file's first line is ours, so lines may be put behind it */
+	bool torn;             /* the file's last line has no end */
+	uint64_t seeds[9];     /* of the hash: secret, because registries choose digests */
+	struct store_size *slots;
+	size_t capacity;       /* a power of two, or 0 */
+	size_t count;
+};
+
+/*
+ * Paths, not descriptors: the reference's `reset` and `clear` remove whole folders under us, and a descriptor of a folder
+ * that was removed is of no use.
+ */
+struct store {
+	char *registries_dir, *content_dir, *own_dir, *label;
+	struct store_sizes sizes;
+};
+
+#define STORE_LOG_FOLDER "package-logs"
+#define STORE_HASH_FOLDER "sha256"
+#define STORE_TEMP_FOLDER "temp"
+#define STORE_LOCK_FILE ".lock"
+
+/** Open the registry's folder. @param fd  -1 if there is none and `make` is false */
+int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt);
+
+/** Open package-logs/sha256 inside the registry's folder. @param fd  as above */
+int store_open_logs(int registry, bool make, int *fd, struct fault *flt);
+
+/** The file name of a digest: its 64 digits. */
+void store_file_name(const struct digest *digest, char out[static DIGEST_TEXT_SIZE]);
+
+/* The loads, in a folder that is open already. */
+int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *found, struct fault *flt);
+int store_read_operator(int registry, struct operator_log **log, struct store_state *state, struct fault *flt);
+int store_read_package(int logs, const struct name *name, struct package_log **log, struct store_state *state,
+		       struct fault *flt);
+
+/** Remove temp files of ours whose writers are gone. */
+int store_sweep_temps(const struct store *store, struct fault *flt);
+
+int store_sizes_init(struct store_sizes *sizes, struct fault *flt);
+void store_sizes_release(struct store_sizes *sizes);
+
+#endif

@@ -1,0 +1,260 @@
+/*
+ * Writing an update into the registry's folder: store_save().
+ *
+ * The reference holds the folder's lock for its whole life, so nobody waits for it for long. What is written under it was
+ * validated before; a crash between two files leaves logs that are ahead of the checkpoint, which both clients then bring
+ * up to date.
+ */
+#include "store_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "file.h"
+
+#define STATE_MODE 0666 /* less the umask, as the reference */
+
+/* ---- The lock ---- */
+
+/* Whether the lock file that the folder's path leads to now is the one that is open. */
+static int still_there(const struct store *store, int lock, bool *same, struct fault *flt)
+{
+	struct stat ours, theirs;
+	int registry = -1;
+	int r;
+
+	*same = false;
+	r = store_open_registry(store, false, &registry, flt);
+	if (r || registry < 0)
+		return r;
+	if (fstat(lock, &ours))
+		r = fault_system(flt, errno, "looking at %s", STORE_LOCK_FILE);
+	else if (!fstatat(registry, STORE_LOCK_FILE, &theirs, AT_SYMLINK_NOFOLLOW))
+		*same = ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	close(registry);
+	return r;
+}
+
+/* One try: open the folder and its lock file, and lock that. */
+static int try_lock(const struct store *store, int wait, int *registry, int *lock, bool *had, struct fault *flt)
+{
+	int r;
+
+	r = store_open_registry(store, true, registry, flt);
+	if (r)
+		return r;
+	*lock = openat(*registry, STORE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, STATE_MODE);
+	if (*lock < 0 && errno == ENOENT)
+		return 0; /* the folder was removed just now */
+	if (*lock < 0)
+		return fault_system(flt, errno, "opening %s", STORE_LOCK_FILE);
+	r = file_lock(*lock, wait, had, flt);
+	if (!r && *had)
+		r = still_there(store, *lock, had, flt);
+	return r;
+}
+
+static void drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/*
+ * Take the lock of the registry's folder. The reference's `reset` removes folder and lock file while it holds it: who
+ * waited has the lock of a file that nobody else will look at, and starts again.
+ * @param registry, lock  close() both, in this order
+ */
+static int take_lock(const struct store *store, int *registry, int *lock, bool *had, struct fault *flt)
+{
+	clock_ms deadline = clock_now() + STORE_LOCK_WAIT;
+	int r;
+
+	*registry = *lock = -1;
+	do {
+		drop(registry);
+		drop(lock);
+		*had = false;
+		r = try_lock(store, clock_left(deadline), registry, lock, had, flt);
+	} while (!r && !*had && clock_left(deadline));
+	if (r || !*had) {
+		drop(registry);
+		drop(lock);
+	}
+	return r;
+}
+
+/* ---- What is newer ---- */
+
+static uint64_t rank(const struct store_position *position)
+{
+	return position->known ? position->registry_index + 1 : 0;
+}
+
+/* Whether what lies there is ahead of what we would write: a later head, or the same one known to be good for longer. */
+static bool is_ahead(const struct store_state *there, const struct store_state *ours)
+{
+	if (rank(&there->position) != rank(&ours->position))
+		return rank(&there->position) > rank(&ours->position);
+	return there->has_checkpoint && there->checkpoint.log_length > ours->checkpoint.log_length;
+}
+
+/* Read failed: a state that is malformed is as good as none and is written over; anything else is a fault. */
+static int forgive(int verdict, const struct fault *local, struct fault *flt)
+{
+	if (verdict == WARG_INVALID || !verdict)
+		return 0;
+	if (flt && !flt->verdict)
+		*flt = *local;
+	return verdict;
+}
+
+static struct store_state state_of(const struct store_update *update, const struct store_position *position)
+{
+	struct store_state state = {
+		.position = *position, .has_checkpoint = true, .checkpoint = update->checkpoint->contents};
+
+	return state;
+}
+
+/* ---- The three kinds of file ---- */
+
+static int write_text(int folder, const char *name, const struct buf *text, struct fault *flt)
+{
+	return file_replace(folder, name, STATE_MODE, buf_span(text), flt);
+}
+
+static int save_package(const struct store *store, int logs, const struct store_update *update,
+			const struct store_package *package, struct fault *flt)
+{
+	const struct name *name = package_log_name(package->log);
+	struct store_state ours = state_of(update, &package->position);
+	struct digest id = name_log_id(name);
+	struct package_log *there = NULL;
+	struct store_state state = {0};
+	char file[DIGEST_TEXT_SIZE];
+	struct fault local = {0};
+	struct buf text;
+	bool ahead;
+	int r;
+
+	if (!store_state_fits_package(package->log))
+		return 0;
+	r = forgive(store_read_package(logs, name, &there, &state, &local), &local, flt);
+	if (r)
+		return r;
+	ahead = there && is_ahead(&state, &ours);
+	package_log_unref(there);
+	if (ahead)
+		return 0;
+	buf_init(&text, CAP_FILE_STATE);
+	r = store_state_render_package(package->log, store->label, &ours, &text, flt);
+	if (!r) {
+		store_file_name(&id, file);
+		r = write_text(logs, file, &text, flt);
+	}
+	buf_release(&text);
+	return r;
+}
+
+static int save_packages(const struct store *store, int registry, const struct store_update *update, struct fault *flt)
+{
+	int logs = -1;
+	int r;
+
+	if (!update->package_count)
+		return 0;
+	r = store_open_logs(registry, true, &logs, flt);
+	if (r)
+		return r;
+	for (size_t i = 0; !r && i < update->package_count; i++)
+		r = save_package(store, logs, update, &update->packages[i], flt);
+	if (!r)
+		r = file_sync(logs, flt);
+	close(logs);
+	return r;
+}
+
+static int save_operator(const struct store *store, int registry, const struct store_update *update, struct fault *flt)
+{
+	struct store_state ours = state_of(update, &update->operator_position);
+	struct operator_log *there = NULL;
+	struct store_state state = {0};
+	struct fault local = {0};
+	struct buf text;
+	bool ahead;
+	int r;
+
+	if (!update->operator || !store_state_fits_operator(update->operator))
+		return 0;
+	r = forgive(store_read_operator(registry, &there, &state, &local), &local, flt);
+	if (r)
+		return r;
+	ahead = there && is_ahead(&state, &ours);
+	operator_log_unref(there);
+	if (ahead)
+		return 0;
+	buf_init(&text, CAP_FILE_STATE);
+	r = store_state_render_operator(update->operator, store->label, &ours, &text, flt);
+	if (!r)
+		r = write_text(registry, "operator.log", &text, flt);
+	buf_release(&text);
+	return r;
+}
+
+static int save_checkpoint(int registry, const struct signed_checkpoint *ours, struct fault *flt)
+{
+	struct signed_checkpoint there;
+	struct fault local = {0};
+	bool found = false;
+	struct buf text;
+	int r;
+
+	r = forgive(store_read_checkpoint(registry, &there, &found, &local), &local, flt);
+	if (r)
+		return r;
+	if (found && (there.contents.log_length > ours->contents.log_length ||
+		      (there.contents.log_length == ours->contents.log_length &&
+		       there.contents.timestamp > ours->contents.timestamp)))
+		return 0;
+	buf_init(&text, CAP_FILE_STATE);
+	r = store_state_render_checkpoint(ours, &text, flt);
+	if (!r)
+		r = write_text(registry, "checkpoint", &text, flt);
+	buf_release(&text);
+	return r;
+}
+
+int store_save(struct store *store, const struct store_update *update, bool *written, struct fault *flt)
+{
+	bool had = false;
+	int registry, lock;
+	int r;
+
+	r = take_lock(store, &registry, &lock, &had, flt);
+	if (r)
+		return r;
+	if (!had) {
+		*written = false;
+		return 0;
+	}
+	r = save_packages(store, registry, update, flt);
+	if (!r)
+		r = save_operator(store, registry, update, flt);
+	/* Once more in between: the checkpoint must not be on disk before the logs that it speaks of. */
+	if (!r)
+		r = file_sync(registry, flt);
+	if (!r)
+		r = save_checkpoint(registry, update->checkpoint, flt);
+	if (!r)
+		r = file_sync(registry, flt);
+	close(registry);
+	close(lock);
+	if (!r)
+		*written = true;
+	return r;
+}

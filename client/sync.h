@@ -1,0 +1,46 @@
+/*
+ * One update, from (old view, wanted packages) to (new view or fault): protocol.md section 7.
+ *
+ * At most four round trips one after the other for any number of packages: checkpoint, logs, inclusion, consistency; and
+ * one for each further page of a log of more than CAP_REQUEST_RECORDS new records.
+ */
+#ifndef WARG_CLIENT_SYNC_H
+#define WARG_CLIENT_SYNC_H
+
+#include "view.h"
+
+/** A package that is wanted, and how it went. */
+struct sync_wanted {
+	struct name name;
+	/** A state to go on from, as it lay in the store; NULL: none. Not believed before its head is proven. */
+	struct package_log *stored;
+	struct store_position stored_position;
+	/** After the update: verdict 0 if the new view has the package, else why not. */
+	struct fault fault;
+};
+
+/**
+ * Bring `base` to the registry's newest checkpoint, with every package that it knows.
+ *
+ * A package that fails keeps the log that was proven before, with its fault beside it, and hides no other. An equal
+ * checkpoint is one request.
+ *
+ * @param base  NULL, or one without checkpoint: first contact
+ * @param out   a new reference
+ * @return 0; WARG_INVALID for a rollback, a fork, a checkpoint that the operator's log does not bear out, an operator's
+ *         log that breaks a rule; then nothing changed
+ */
+int sync_refresh(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
+		 struct fault *flt);
+
+/**
+ * Add packages to a view at the checkpoint that it has: logs and inclusion, two round trips.
+ *
+ * @param wanted  each gets its own fault; one that fails hides no other
+ * @param out     a new reference, with those packages that were proven
+ * @return 0 even when packages failed; else the fault that concerned all of them
+ */
+int sync_add(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
+	     clock_ms deadline, struct view **out, struct fault *flt);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * The commands, each in the file of its name.
+ */
+#ifndef WARGFS_CMD_COMMANDS_H
+#define WARGFS_CMD_COMMANDS_H
+
+#include "options.h"
+
+extern const struct command config_command, download_command, info_command, mount_command, status_command,
+	update_command;
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * What commands have in common: the table that describes one, the options that all take, exit statuses.
+ *
+ * The tables are the only place where an option is written down: parsing and --help both come from them, and a lint
+ * holds the manual pages against --help.
+ */
+#ifndef WARGFS_CMD_OPTIONS_H
+#define WARGFS_CMD_OPTIONS_H
+
+#include "verify/fault.h"
+
+#include <stdbool.h>
+
+/** What a command ends with. */
+enum options_status {
+	STATUS_DONE = 0,
+	STATUS_FAILED = 1,
+	STATUS_MISUSE = 2,
+	STATUS_UNVERIFIED = 3, /* what the registry or a content source sent did not verify */
+};
+
+/** An option. A table of them ends with an all-zero one. */
+struct options_entry {
+	int key;           /* its letter; above 255 for one that is only a word */
+	const char *word;  /* without the dashes */
+	const char *value; /* what its value is called; NULL: it takes none */
+	const char *text;  /* what it does, for --help */
+};
+
+/** A command. */
+struct command {
+	const char *name;
+	const char *arguments; /* for the usage line */
+	const char *summary;   /* a sentence without a full stop, for the list of commands */
+	const char *text;      /* what it does, for --help; lines end with newlines */
+	int least, most;       /* how many arguments it takes */
+	bool asks;             /* whether it asks questions, and so takes --yes */
+	const struct options_entry *options;
+	int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/** What every command takes. Texts are borrowed from argv. */
+struct options {
+	const char *registry; /* NULL: not given */
+	const char *config;   /* NULL: not given */
+	bool json;
+	bool yes;
+	char **arguments; /* ends with NULL */
+	int argument_count;
+};
+
+/** The options of every command but --yes, and --yes itself. */
+extern const struct options_entry options_common[], options_yes[];
+
+/**
+ * Parse a command line. What is wrong with it is said on stderr, what --help and -V ask for on stdout.
+ *
+ * @param take    called for each option of the command's own, in their order; a fault ends the parsing
+ * @param status  what to end with, when this is not to go on
+ * @return whether to go on
+ */
+bool options_parse(const struct command *command, int argc, char **argv,
+		   int (*take)(void *user, int key, const char *value, struct fault *flt), void *user,
+		   struct options *out, int *status);
+
+/** Print a command's --help. */
+void options_print_help(const struct command *command);
+
+/** Parse a whole number of decimal digits that is at most `most`. @return 0; WARG_UNDECIDED with FAULT_MISUSE */
+int options_read_number(const char *what, const char *text, unsigned long most, unsigned long *out, struct fault *flt);
+
+/** Say on stderr what went wrong in a command. @return what to end with */
+int options_fail(const struct command *command, const struct fault *flt);
+
+/** What a fault makes a command end with. */
+int options_status_of(const struct fault *flt);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Talking to the person at the terminal, or to the program behind the pipe.
+ *
+ * Results go to stdout, everything else to stderr.
+ */
+#ifndef WARGFS_CMD_OUTPUT_H
+#define WARGFS_CMD_OUTPUT_H
+
+#include "client/json.h"
+#include "options.h"
+
+/** Print a result as JSON. Steals `value`. @return what to end with */
+int output_json(const struct command *command, struct json *value);
+
+/**
+ * Ask a question that is answered by yes or no. Without a terminal, or at the end of input, the answer is no, and said.
+ * @param usual  what an empty line means
+ */
+bool output_ask(const struct options *options, bool usual, const char *question, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** A size as people read it: "1.4 MiB". */
+void output_size(uint64_t bytes, char out[static 32]);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Every bound on what a stranger may send, and why it is what it is.
+ */
+#ifndef WARG_VERIFY_CAPS_H
+#define WARG_VERIFY_CAPS_H
+
+/* Texts */
+#define CAP_NAME_PART 255   /* a namespace or a package is a file name, and NAME_MAX is 255 */
+#define CAP_VERSION 250     /* a version is a file name with ".wasm" behind it */
+#define CAP_COMPARATORS 32  /* the bound of the Rust crate `semver`, which the reference uses */
+#define CAP_KEY_TEXT 128    /* "ecdsa-p256:" and base64 of 33 bytes is 55; room for a message about a longer one */
+#define CAP_SIGNATURE_TEXT 128 /* "ecdsa-p256:" and base64 of at most 72 bytes of DER is 107 */
+#define CAP_URL 4096        /* longer than any URL that servers take */
+#define CAP_MESSAGE 512     /* a server's own words: as much as a person will read */
+#define CAP_FETCH_TOKEN 256 /* the reference's are record ids of 71 bytes */
+
+/* Records */
+#define CAP_RECORD (1u << 20)      /* the reference refuses bodies over 2 MB, and base64 takes a third */
+#define CAP_RECORD_ENTRIES 16384   /* a record of CAP_RECORD bytes holds about that many releases */
+#define CAP_LOG_KEYS 4096          /* keys ever known to one log */
+#define CAP_LOG_RELEASES 1000000   /* versions of one package */
+#define CAP_NAMESPACES 100000      /* namespaces of one registry */
+
+/* The registry's log and map */
+#define CAP_LOG_LENGTH 0x7fffffffu     /* node numbers are 2 × index and travel as uint32 */
+#define CAP_LOG_HEIGHT 32              /* so no path is longer than this */
+#define CAP_MAP_HEIGHT 256             /* bits of a SHA-256 */
+#define CAP_PROOF_LEAVES 65536         /* leaves that one bundle may speak of; more are asked for in several */
+#define CAP_PROOF_HASHES (1u << 20)    /* hashes in one log bundle: 32 bytes each, so 36 MB on the wire */
+#define CAP_MAP_PROOF_HASHES (1u << 21) /* hashes in one map bundle, 64 MB: CAP_PROOF_LEAVES paths of 32 */
+
+/* Answers */
+#define CAP_BODY_SMALL (64u << 10)     /* checkpoint, well-known, errors, content sources */
+#define CAP_BODY_NAMES (2u << 20)      /* 1000 names of at most 512 bytes, with their ids */
+#define CAP_BODY_LOGS (64u << 20)      /* one page of logs */
+#define CAP_BODY_PROOF (64u << 20)     /* CAP_PROOF_LEAVES map proofs of 236 hashes would pass it: they are split */
+#define CAP_BODY_LEDGER (256u << 20)   /* 4 million records of 64 bytes */
+#define CAP_CONTENT (4ull << 30)       /* one component; the format itself ends at 4 GiB */
+#define CAP_JSON_DEPTH 32              /* nesting in an answer; the deepest honest one is 6 */
+#define CAP_REDIRECTS 5                /* for content only */
+#define CAP_PAGES 100000               /* `more` rounds of one update: 1000 records each */
+#define CAP_SOURCES 16                 /* content sources of one digest */
+#define CAP_LEDGER_SOURCES 10000       /* ledger parts: 1000 records each on the reference */
+
+/* Requests */
+#define CAP_REQUEST (1u << 20)         /* half of what the reference takes: split above that */
+#define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */
+#define CAP_REQUEST_RECORDS 1000       /* `limit` of fetch/logs: the most that the reference takes */
+
+/* Files that lie in the cache or configuration */
+#define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
+#define CAP_FILE_CONFIG (1u << 20)
+
+#endif

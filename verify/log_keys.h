@@ -1,0 +1,55 @@
+/*
+ * What package logs and the operator log have in common: a head, and keys with permissions (protocol.md section 4).
+ */
+#ifndef WARG_VERIFY_LOG_KEYS_H
+#define WARG_VERIFY_LOG_KEYS_H
+
+#include "record.h"
+
+/** The last record that was validated. */
+struct log_head {
+	struct digest record_id;
+	struct record_time time;
+};
+
+/** A key known to a log. It stays known when its last permission is revoked. */
+struct log_key {
+	struct ecdsa_public_key *key; /* one reference */
+	unsigned permissions;         /* a set of enum record_permission, perhaps empty */
+};
+
+/** The keys of one log, in the order in which they became known. */
+struct log_keys {
+	struct log_key *keys;
+	size_t count, capacity;
+};
+
+/** Give back all references and memory; empty afterwards. An all-zero struct is an empty set. */
+void log_keys_release(struct log_keys *keys);
+
+/** Copy into an empty `out`. */
+int log_keys_copy(const struct log_keys *keys, struct log_keys *out, struct fault *flt);
+
+/** The key with this id, or NULL. Borrowed until the set changes. */
+const struct log_key *log_keys_find(const struct log_keys *keys, const struct digest *key_id);
+
+/**
+ * Make `key` known, if it is not, and add permissions to it.
+ * @param key  borrowed; the set takes its own reference
+ * @return 0; WARG_UNDECIDED over CAP_LOG_KEYS or without memory
+ */
+int log_keys_grant(struct log_keys *keys, struct ecdsa_public_key *key, unsigned permissions, struct fault *flt);
+
+/** Take permissions away. @return 0; WARG_INVALID if the key is unknown or lacks one of them */
+int log_keys_revoke(struct log_keys *keys, const struct digest *key_id, unsigned permissions, struct fault *flt);
+
+/** @return 0 if the key is known and has all of `permissions`; else WARG_INVALID with a fault that names what it lacks */
+int log_keys_require(const struct log_keys *keys, const struct digest *key_id, unsigned permissions, struct fault *flt);
+
+/**
+ * The rules that a record's frame must meet: `prev` (rule 1), `version` (rule 2), `time` (rule 3).
+ * @param head  NULL before the first record
+ */
+int log_keys_check_frame(const struct record *record, const struct log_head *head, struct fault *flt);
+
+#endif

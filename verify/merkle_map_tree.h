@@ -1,0 +1,37 @@
+/*
+ * The shape of the map: empty subtrees, paths, leaves. For merkle_map's own files.
+ *
+ * Depth counts from the root, 0 … 256; height from the leaves. A slot at depth d holds a subtree of height 256 - d.
+ * Source: protocol.md section 5.
+ */
+#ifndef WARG_VERIFY_MERKLE_MAP_TREE_H
+#define WARG_VERIFY_MERKLE_MAP_TREE_H
+
+#include "caps.h"
+#include "digest.h"
+
+/** The hashes of the empty subtrees, by height. */
+struct merkle_map_empties {
+	struct digest at[CAP_MAP_HEIGHT + 1];
+};
+
+void merkle_map_empties_init(struct merkle_map_empties *empties);
+
+/** The path of a log in the map: H(log id). Its bits, the most significant first, lead down from the root. */
+struct digest merkle_map_tree_path(const struct digest *log_id);
+
+/** Whether the path turns right below `depth`, 0 … 255. */
+bool merkle_map_tree_turns_right(const struct digest *path, size_t depth);
+
+/** H(00 || WARG-MAP-LEAF-V0 || str(record id text)). */
+struct digest merkle_map_tree_leaf(const struct digest *record_id);
+
+/** One step up to `depth`: the branch of `hash`, on whose path it lies, and its sibling. */
+struct digest merkle_map_tree_step(const struct digest *path, size_t depth, const struct digest *hash,
+				   const struct digest *sibling);
+
+/** Steps up from depth `from` to depth `to`, past empty siblings. */
+struct digest merkle_map_tree_lift(const struct merkle_map_empties *empties, const struct digest *path, size_t from,
+				   size_t to, struct digest hash);
+
+#endif
