@@ -29,7 +29,8 @@ const struct digest *ecdsa_public_key_id(const struct ecdsa_public_key *key);
 /**
  * Check a signature over the concatenation of `parts`.
  *
- * @param signature  text form: "ecdsa-p256:" and base64 of the DER of (r, s); high s is accepted, other than strict DER is not
+ * @param signature  text form: "ecdsa-p256:" and base64 of the DER of (r, s); high s is accepted, other than strict DER
+ *                   is not
  * @return 0; WARG_INVALID if it does not verify or is malformed; WARG_UNDECIDED if memory ran out
  */
 int ecdsa_verify(const struct ecdsa_public_key *key, const struct span *parts, size_t count, struct span signature,

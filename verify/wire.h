@@ -31,10 +31,19 @@ struct wire_reader {
 /** Read one field. Must not be called at the end. @return 0; WARG_INVALID for bytes that are no field */
 int wire_read_field(struct wire_reader *reader, struct wire_field *out, struct fault *flt);
 
-/** Read one varint, for packed repeated fields. @return 0; WARG_INVALID if cut short, longer than needed, or over 64 bits */
+/**
+ * Read one varint, for packed repeated fields.
+ * @return 0; WARG_INVALID if cut short, longer than it has to be, or over 64 bits
+ */
 int wire_read_varint(struct wire_reader *reader, uint64_t *out, struct fault *flt);
 
-/** Append a varint without a tag; this is also leb(n) of protocol.md. */
+/** The longest varint. */
+#define WIRE_VARINT_SIZE 10
+
+/** Write a varint to `out`; this is also leb(n) of protocol.md. @return how many bytes it took */
+size_t wire_format_varint(uint64_t value, unsigned char out[static WIRE_VARINT_SIZE]);
+
+/** Append a varint without a tag. */
 int wire_write_varint(struct buf *out, uint64_t value, struct fault *flt);
 
 /** Append a varint field, tag included, even when it is 0. */
