@@ -6,7 +6,7 @@
 #   make bench      a table of ratios against peers measured in the same run
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
 #
-# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests.
+# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests, manual, install-test.
 # SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
 
 .DELETE_ON_ERROR:
@@ -130,12 +130,21 @@ endif
 
 .PHONY: lint
 lint:
-	@tests/run/each 2 $(wildcard tests/lint/*)
+	@tests/run/each 2 $(filter-out tests/lint/options,$(wildcard tests/lint/*))
+
+# The lint that asks the program.
+.PHONY: manual
+manual: $(BUILD)/wargfs
+	@WARGFS=$< tests/run/one tests/lint/options
 
 .PHONY: mount-tests
 mount-tests: $(BUILD)/wargfs
 	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) \
 		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount
+
+.PHONY: install-test
+install-test: all
+	@tests/run/one install tests/install $(MAKE)
 
 .PHONY: check
 check: set-up
