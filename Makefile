@@ -126,6 +126,18 @@ fuzz:
 	@$(MAKE) SAN=fuzz fuzz
 endif
 
+# ---- Programs of the benchmarks: they forge what they measure with ----
+
+BENCH = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/forge.o $(BUILD)/libwarg.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(wildcard $(BUILD)/tests/bench/*.d)
+
+.PHONY: bench-programs
+bench-programs: $(BENCH)
+
 # ---- The rest of the tests ----
 
 .PHONY: lint
@@ -152,8 +164,9 @@ check: set-up
 
 .PHONY: bench
 bench: set-up
-	@$(MAKE) all
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/bench/run
+	@$(MAKE) all bench-programs
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_BENCH=$(CURDIR)/$(BUILD)/tests/bench \
+		tests/bench/run $(if $(RECORD),--record $(RECORD))
 
 .PHONY: demo
 demo: set-up
