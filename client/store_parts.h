@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "digest_hash.h"
 #include "store.h"
 #include "store_state.h"
 
@@ -21,7 +22,7 @@ struct store_sizes {
 	bool loaded;
 	bool usable;           /* the file's first line is ours, so lines may be put behind it */
 	bool torn;             /* the file's last line has no end */
-	uint64_t seeds[9];     /* of the hash: secret, because registries choose digests */
+	struct digest_hash hash;
 	struct store_size *slots;
 	size_t capacity;       /* a power of two, or 0 */
 	size_t count;

@@ -50,5 +50,7 @@
 /* Files that lie in the cache or configuration */
 #define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
 #define CAP_FILE_CONFIG (1u << 20)
+#define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
+#define CAP_SIZES (1u << 17)           /* sizes remembered: 100 bytes of memory each */
 
 #endif

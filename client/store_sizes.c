@@ -1,0 +1,327 @@
+/*
+ * Sizes of contents by digest: store.h.
+ *
+ * The file `sizes` in our own folder: a first line that names the version, then a line for each size that came to be known,
+ * `<64 digits> <bytes>`, of which the last one counts. Lines are put behind the others without a lock: each is one
+ * write() in append mode. What is lost costs a HEAD.
+ */
+#include "store_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "verify/hex.h"
+
+#define SIZES_FILE "sizes"
+#define SIZES_HEADER "wargfs sizes 1\n"
+#define SIZES_MODE 0666        /* less the umask */
+#define SIZES_LINE (2 * DIGEST_SIZE + 1 + 20 + 1) /* the longest line, with its end */
+#define SIZES_FIRST_CAPACITY 64
+#define SIZES_SPARE_LINES 1024 /* outdated lines that are put up with before the file is written anew */
+
+int store_sizes_init(struct store_sizes *sizes, struct fault *flt)
+{
+	int r = digest_hash_init(&sizes->hash, flt);
+
+	if (!r)
+		pthread_mutex_init(&sizes->mutex, NULL);
+	return r;
+}
+
+void store_sizes_release(struct store_sizes *sizes)
+{
+	free(sizes->slots);
+	pthread_mutex_destroy(&sizes->mutex);
+}
+
+/* ---- The table ---- */
+
+/* The digest's slot, or the free one where it belongs. There is always one. */
+static struct store_size *find_slot(const struct store_sizes *sizes, const struct digest *digest)
+{
+	size_t mask = sizes->capacity - 1;
+	size_t i = digest_hash_of(&sizes->hash, digest) & mask;
+
+	while (sizes->slots[i].used && !digest_equals(&sizes->slots[i].digest, digest))
+		i = (i + 1) & mask;
+	return &sizes->slots[i];
+}
+
+/* Room for one more. @return false without memory; nothing changed then */
+static bool make_room(struct store_sizes *sizes)
+{
+	struct store_sizes grown = *sizes;
+
+	if (sizes->count < sizes->capacity / 2)
+		return true;
+	grown.capacity = sizes->capacity ? sizes->capacity * 2 : SIZES_FIRST_CAPACITY;
+	grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
+	if (!grown.slots)
+		return false;
+	for (size_t i = 0; i < sizes->capacity; i++)
+		if (sizes->slots[i].used)
+			*find_slot(&grown, &sizes->slots[i].digest) = sizes->slots[i];
+	free(sizes->slots);
+	sizes->slots = grown.slots;
+	sizes->capacity = grown.capacity;
+	return true;
+}
+
+static void forget_all(struct store_sizes *sizes)
+{
+	free(sizes->slots);
+	sizes->slots = NULL;
+	sizes->capacity = sizes->count = 0;
+}
+
+/* @return whether that was news */
+static bool put(struct store_sizes *sizes, const struct digest *digest, uint64_t size)
+{
+	struct store_size *slot;
+
+	if (!make_room(sizes))
+		return false;
+	slot = find_slot(sizes, digest);
+	if (slot->used && slot->size == size)
+		return false;
+	if (!slot->used)
+		sizes->count++;
+	*slot = (struct store_size){.digest = *digest, .size = size, .used = true};
+	return true;
+}
+
+/* ---- Lines ---- */
+
+static size_t format_line(const struct store_size *entry, char out[static SIZES_LINE + 1])
+{
+	char digits[DIGEST_TEXT_SIZE];
+
+	hex_encode(digest_span(&entry->digest), digits);
+	return (size_t)snprintf(out, SIZES_LINE + 1, "%s %llu\n", digits, (unsigned long long)entry->size);
+}
+
+static bool parse_number(struct span text, uint64_t *out)
+{
+	uint64_t number = 0;
+
+	if (!text.length || (text.length > 1 && text.data[0] == '0'))
+		return false;
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		number = number * 10 + (text.data[i] - (uint64_t)'0');
+		if (number > CAP_CONTENT)
+			return false;
+	}
+	*out = number;
+	return true;
+}
+
+/* A line without its end. One that is none of ours is passed over. */
+static void take_line(struct store_sizes *sizes, struct span line)
+{
+	const size_t digits = (size_t)2 * DIGEST_SIZE;
+	struct digest digest;
+	uint64_t size;
+
+	if (line.length <= digits || line.data[digits] != ' ' || sizes->count >= CAP_SIZES ||
+	    hex_decode((struct span){line.data, digits}, digest.bytes, DIGEST_SIZE, NULL) ||
+	    !parse_number((struct span){line.data + digits + 1, line.length - digits - 1}, &size))
+		return;
+	put(sizes, &digest, size);
+}
+
+/* ---- Reading the file ---- */
+
+/* The file as it is read, piece by piece: a line is kept until its end comes. */
+struct reading {
+	struct store_sizes *sizes;
+	uint64_t bytes, lines;
+	unsigned char line[SIZES_LINE];
+	size_t length; /* of the line, also where it is too long to be kept */
+};
+
+static void end_line(struct reading *reading)
+{
+	struct span line = {reading->line, reading->length};
+
+	if (reading->lines++ == 0)
+		reading->sizes->usable = line.length == strlen(SIZES_HEADER) - 1 &&
+					 !memcmp(line.data, SIZES_HEADER, line.length);
+	else if (line.length < sizeof(reading->line))
+		take_line(reading->sizes, line);
+	reading->length = 0;
+}
+
+static void take_piece(struct reading *reading, struct span piece)
+{
+	for (size_t i = 0; i < piece.length; i++) {
+		if (piece.data[i] == '\n') {
+			end_line(reading);
+			continue;
+		}
+		if (reading->length < sizeof(reading->line))
+			reading->line[reading->length++] = piece.data[i];
+	}
+	reading->bytes += piece.length;
+}
+
+/* @return whether it is ours and was read to its end */
+static bool read_lines(int fd, struct reading *reading)
+{
+	struct store_sizes *sizes = reading->sizes;
+	unsigned char piece[16384];
+	ssize_t count;
+
+	sizes->usable = false; /* until the first line says otherwise */
+	while ((count = read(fd, piece, sizeof(piece))) != 0) {
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0 || reading->bytes > CAP_FILE_SIZES)
+			return false;
+		take_piece(reading, (struct span){piece, (size_t)count});
+		if (!sizes->usable)
+			return false;
+	}
+	sizes->torn = reading->length > 0;
+	return sizes->usable;
+}
+
+/* ---- Writing the file ---- */
+
+/* Our own folder. @param fd  close() it */
+static int open_own(const struct store *store, int *fd)
+{
+	int top = -1;
+	int r;
+
+	r = file_open_top(store->own_dir, &top, NULL);
+	if (r)
+		return r;
+	r = file_open_folder(top, store->label, true, fd, NULL);
+	close(top);
+	return r;
+}
+
+static int render(const struct store_sizes *sizes, struct buf *out)
+{
+	char line[SIZES_LINE + 1];
+	int r;
+
+	r = buf_append_text(out, SIZES_HEADER, NULL);
+	for (size_t i = 0; !r && i < sizes->capacity; i++)
+		if (sizes->slots[i].used)
+			r = buf_append(out, (struct span){(unsigned char *)line, format_line(&sizes->slots[i], line)},
+				       NULL);
+	return r;
+}
+
+/* Write the file anew with all that is known. Whoever does the same at this moment is left to do it. */
+static void rewrite(struct store_sizes *sizes, int folder)
+{
+	bool had = false;
+	struct buf text;
+
+	if (file_lock(folder, 0, &had, NULL) || !had)
+		return;
+	buf_init(&text, CAP_FILE_SIZES);
+	if (!render(sizes, &text) && !file_replace(folder, SIZES_FILE, SIZES_MODE, buf_span(&text), NULL)) {
+		sizes->usable = true;
+		sizes->torn = false;
+	}
+	buf_release(&text);
+}
+
+/* Put one line behind the others. @return false if there is no file */
+static bool append(struct store_sizes *sizes, int folder, const struct store_size *entry)
+{
+	char line[SIZES_LINE + 2] = "\n";
+	size_t start = sizes->torn ? 1 : 0;
+	ssize_t length = (ssize_t)(start + format_line(entry, line + start));
+	int fd;
+
+	fd = openat(folder, SIZES_FILE, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT;
+	/* What comes short leaves a line without an end, which the next one must not be glued to. */
+	sizes->torn = write(fd, line, (size_t)length) != length;
+	close(fd);
+	return true;
+}
+
+static void save(const struct store *store, struct store_sizes *sizes, const struct store_size *entry)
+{
+	int folder = -1;
+
+	if (open_own(store, &folder))
+		return;
+	if (!entry || !append(sizes, folder, entry))
+		rewrite(sizes, folder);
+	close(folder);
+}
+
+/* ---- Both together. The mutex is held ---- */
+
+/* Read the file at the first call. One that is not ours is left alone. */
+static void load(struct store *store)
+{
+	struct store_sizes *sizes = &store->sizes;
+	struct reading reading = {.sizes = sizes};
+	int folder = -1, fd = -1;
+
+	if (sizes->loaded)
+		return;
+	sizes->loaded = sizes->usable = true;
+	if (open_own(store, &folder))
+		return;
+	if (!file_open(folder, SIZES_FILE, &fd, NULL, NULL) && fd >= 0) {
+		sizes->usable = read_lines(fd, &reading);
+		close(fd);
+		if (sizes->usable && reading.lines > 2 * sizes->count + SIZES_SPARE_LINES)
+			rewrite(sizes, folder);
+	}
+	close(folder);
+}
+
+static const struct store_size *find(struct store *store, const struct digest *digest)
+{
+	const struct store_size *slot;
+
+	load(store);
+	if (!store->sizes.capacity)
+		return NULL;
+	slot = find_slot(&store->sizes, digest);
+	return slot->used ? slot : NULL;
+}
+
+bool store_find_size(struct store *store, const struct digest *digest, uint64_t *size)
+{
+	const struct store_size *found;
+
+	pthread_mutex_lock(&store->sizes.mutex);
+	found = find(store, digest);
+	if (found)
+		*size = found->size;
+	pthread_mutex_unlock(&store->sizes.mutex);
+	return found != NULL;
+}
+
+void store_remember_size(struct store *store, const struct digest *digest, uint64_t size)
+{
+	const struct store_size entry = {.digest = *digest, .size = size};
+	struct store_sizes *sizes = &store->sizes;
+	bool full;
+
+	pthread_mutex_lock(&sizes->mutex);
+	full = !find(store, digest) && sizes->count >= CAP_SIZES;
+	if (full)
+		forget_all(sizes);
+	if (put(sizes, digest, size) && sizes->usable)
+		save(store, sizes, full ? NULL : &entry);
+	pthread_mutex_unlock(&sizes->mutex);
+}
