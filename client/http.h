@@ -15,6 +15,11 @@ struct http;
 
 /** Start the loop. */
 int http_new(struct http **out, struct fault *flt);
+/**
+ * Cancel what is under way and what is started from now on: each `done` is called with FAULT_CANCELLED. For an end while other
+ * threads still use the loop; http_free() comes once they do not. From any thread; does not wait.
+ */
+void http_stop(struct http *http);
 /** Cancel what is under way (each `done` is called), end the thread. NULL is fine. */
 void http_free(struct http *http);
 
