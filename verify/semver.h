@@ -20,6 +20,9 @@ int semver_parse(struct span text, struct semver *out, struct fault *flt);
 /** <0, 0, >0: the precedence of SemVer 2.0.0 section 11, ties broken by build metadata, so that the order is total. */
 int semver_compare(const struct semver *a, const struct semver *b);
 
+/** <0, 0, >0: pre-releases in the order of section 11. None at all is above every other. */
+int semver_compare_prereleases(struct span a, struct span b);
+
 enum semver_operator { SEMVER_EXACT, SEMVER_GREATER, SEMVER_GREATER_EQ, SEMVER_LESS, SEMVER_LESS_EQ, SEMVER_TILDE,
 		       SEMVER_CARET, SEMVER_WILDCARD };
 
