@@ -28,6 +28,9 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 /**
  * One request and what came back. The caller owns it and everything that its request half points to, and keeps both until
  * `done` was called. Zero the struct, fill in the request half, start it.
+ *
+ * A fault that the other side answers for (garbage in place of HTTP, a body over the cap) has no party yet: only the caller
+ * knows whom it asked.
  */
 struct http_exchange {
 	/* The request. */
@@ -37,14 +40,16 @@ struct http_exchange {
 	const char *registry;     /* value of Warg-Registry; NULL: none */
 	const char *token;        /* bearer token; NULL: none; never sent along a redirect to another host */
 	bool follow;              /* up to CAP_REDIRECTS redirects */
-	uint64_t range_from;      /* first byte wanted; 0: all */
-	uint64_t cap;             /* most bytes of body that are taken */
+	uint64_t range_from;      /* first byte wanted; 0: all. Status 206 says that it was heeded, 200 that all comes */
+	uint64_t cap;             /* most bytes of body that are taken, or FAULT_LIMIT; of other statuses than 2xx the
+	                             first CAP_BODY_SMALL bytes are taken, and the rest is not waited for */
 	clock_ms deadline;        /* for the whole exchange */
 	clock_ms stall;           /* milliseconds without a byte after which it is given up; 0: only the deadline counts */
 
 	/**
 	 * Takes the body piece by piece as it comes, on the loop's thread: must not block for long. NULL: the body is
-	 * gathered in `received`. Only called for status 200 and 206. A negative verdict ends the exchange with it.
+	 * gathered in `received`. Only called for status 200 and 206; `status`, `has_length` and `length` are known
+	 * by then. A negative verdict ends the exchange with it.
 	 */
 	int (*sink)(struct http_exchange *exchange, struct span piece, struct fault *flt);
 
@@ -62,18 +67,27 @@ struct http_exchange {
 	bool has_length;
 	uint64_t length;   /* Content-Length */
 	bool accepts_ranges;
+	bool hung_up;      /* the connection was closed in place of an answer: not a byte of one came */
 
 	/* The loop's own. */
+	struct http_exchange *next, *previous;
 	void *handle;
+	bool cancelled;
 };
 
 /** Start an exchange. If it cannot be started, `done` is called with the fault all the same, from the loop's thread. */
 void http_start(struct http *http, struct http_exchange *exchange);
 
-/** Have the exchange end soon with FAULT_CANCELLED; `done` is called still. Fine if it is over already. */
+/**
+ * Have the exchange end soon with FAULT_CANCELLED; `done` is called still. From any thread. Fine if it is over already,
+ * or was never started.
+ */
 void http_cancel(struct http *http, struct http_exchange *exchange);
 
-/** Start all exchanges side by side and wait until each is over. Their `done` and `user` are overwritten. */
+/**
+ * Start all exchanges side by side and wait until each is over. Their `done` and `user` are overwritten. Not from the loop's
+ * thread.
+ */
 void http_run(struct http *http, struct http_exchange *const *exchanges, size_t count);
 
 /** Give back what came back. */

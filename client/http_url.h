@@ -21,9 +21,10 @@ struct http_url {
 int http_url_parse(const char *text, struct http_url *out, struct fault *flt);
 
 /**
- * Resolve a URL that the registry named, absolute or relative, against its base, under the same rule about http.
- * @param out  the absolute URL is appended
- * @return 0; WARG_INVALID if it is no http or https URL, or plain http to elsewhere, or holds a user name
+ * Resolve a URL that the registry named, absolute or relative, against its base. http only where the base is http itself,
+ * and then only to loopback: a registry elsewhere has no business with what listens on this machine.
+ * @param out  the absolute URL is appended, without its fragment
+ * @return 0; WARG_INVALID if it is no http or https URL, or http where it must not be, or holds a user name
  */
 int http_url_resolve(const struct http_url *base, struct span reference, struct buf *out, struct fault *flt);
 

@@ -30,6 +30,7 @@
 #define CAP_MAP_PROOF_HASHES (1u << 21) /* hashes in one map bundle, 64 MB: CAP_PROOF_LEAVES paths of 32 */
 
 /* Answers */
+#define CAP_HEADERS (64u << 10)        /* all header lines of an exchange, those of redirects included */
 #define CAP_BODY_SMALL (64u << 10)     /* checkpoint, well-known, errors, content sources */
 #define CAP_BODY_NAMES (2u << 20)      /* 1000 names of at most 512 bytes, with their ids */
 #define CAP_BODY_LOGS (64u << 20)      /* one page of logs */

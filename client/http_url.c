@@ -1,0 +1,436 @@
+/*
+ * URLs over curl's parser (see http_url.h).
+ *
+ * The label has to be the reference's, and that goes by WHATWG's rules; where curl's parser and those would part (a host
+ * that ends in a number, dots that are percent-encoded, a backslash), the URL is refused.
+ */
+#include "http_url.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http_parts.h"
+
+/* The parts of a URL; each to be freed with curl_free(), NULL if there is none. */
+struct parts {
+	char *scheme, *host, *port, *path, *query, *user, *password;
+};
+
+static void parts_release(struct parts *parts)
+{
+	curl_free(parts->scheme);
+	curl_free(parts->host);
+	curl_free(parts->port);
+	curl_free(parts->path);
+	curl_free(parts->query);
+	curl_free(parts->user);
+	curl_free(parts->password);
+	*parts = (struct parts){0};
+}
+
+static int get(CURLU *url, CURLUPart what, unsigned flags, char **out, struct fault *flt)
+{
+	CURLUcode code = curl_url_get(url, what, out, flags);
+
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return fault_no_memory(flt);
+	if (code == CURLUE_BAD_HOSTNAME)
+		return fault_invalid(flt, "the host is no name");
+	if (code)
+		*out = NULL;
+	return 0;
+}
+
+static void lower(char *text)
+{
+	for (; *text; text++)
+		if (*text >= 'A' && *text <= 'Z')
+			*text = (char)(*text - 'A' + 'a');
+}
+
+static int parts_get(CURLU *url, struct parts *out, struct fault *flt)
+{
+	struct parts parts = {0};
+	int r;
+
+	r = get(url, CURLUPART_SCHEME, 0, &parts.scheme, flt);
+	if (!r)
+		r = get(url, CURLUPART_HOST, CURLU_PUNYCODE, &parts.host, flt);
+	if (!r)
+		r = get(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, &parts.port, flt);
+	if (!r)
+		r = get(url, CURLUPART_PATH, 0, &parts.path, flt);
+	if (!r)
+		r = get(url, CURLUPART_QUERY, 0, &parts.query, flt);
+	if (!r)
+		r = get(url, CURLUPART_USER, 0, &parts.user, flt);
+	if (!r)
+		r = get(url, CURLUPART_PASSWORD, 0, &parts.password, flt);
+	if (!r && (!parts.scheme || !parts.host || !parts.path))
+		r = fault_invalid(flt, "it is no URL");
+	if (r) {
+		parts_release(&parts);
+		return r;
+	}
+	lower(parts.scheme);
+	lower(parts.host);
+	*out = parts;
+	return 0;
+}
+
+/* Set the URL, or resolve it against the one that is set. */
+static int set(CURLU *url, const char *text, struct fault *flt)
+{
+	CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
+
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return fault_no_memory(flt);
+	if (code == CURLUE_UNSUPPORTED_SCHEME)
+		return fault_invalid(flt, "it is neither https nor http");
+	return code ? fault_invalid(flt, "it is no URL: %s", curl_url_strerror(code)) : 0;
+}
+
+/* ---- Where a URL leads ---- */
+
+static bool is_loopback(const char *host)
+{
+	struct in_addr in;
+	struct in6_addr in6;
+	char bare[64];
+	size_t length = strlen(host);
+
+	if (!strcmp(host, "localhost"))
+		return true;
+	if (host[0] != '[')
+		return inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
+	if (length < 2 || length - 2 >= sizeof(bare))
+		return false;
+	memcpy(bare, host + 1, length - 2);
+	bare[length - 2] = '\0';
+	return inet_pton(AF_INET6, bare, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+}
+
+static int origin_of_parts(const struct parts *parts, struct http_origin *out, struct fault *flt)
+{
+	struct http_origin origin = {0};
+	size_t length = strlen(parts->host);
+
+	if (parts->user || parts->password)
+		return fault_invalid(flt, "it holds a user name");
+	if (!length || length >= sizeof(origin.host))
+		return fault_invalid(flt, "its host is no name");
+	memcpy(origin.host, parts->host, length + 1);
+	origin.port = parts->port ? (unsigned)strtoul(parts->port, NULL, 10) : 0;
+	origin.secure = !strcmp(parts->scheme, "https");
+	origin.loopback = is_loopback(parts->host);
+	if (!origin.secure && strcmp(parts->scheme, "http"))
+		return fault_invalid(flt, "it is neither https nor http");
+	if (!origin.secure && !origin.loopback)
+		return fault_invalid(flt, "plain http is for loopback only");
+	*out = origin;
+	return 0;
+}
+
+int http_origin_of(const char *text, struct http_origin *out, struct fault *flt)
+{
+	CURLU *url = curl_url();
+	struct parts parts;
+	int r = url ? set(url, text, flt) : fault_no_memory(flt);
+
+	if (!r)
+		r = parts_get(url, &parts, flt);
+	if (!r) {
+		r = origin_of_parts(&parts, out, flt);
+		parts_release(&parts);
+	}
+	curl_url_cleanup(url);
+	return r;
+}
+
+bool http_origin_equals(const struct http_origin *a, const struct http_origin *b)
+{
+	return a->secure == b->secure && a->port == b->port && !strcmp(a->host, b->host);
+}
+
+/* ---- A registry's URL ---- */
+
+/* An IPv6 address as WHATWG writes it: RFC 5952, but never with a dotted part. `out` has room for 40. */
+static void format_ipv6(const struct in6_addr *address, char *out)
+{
+	unsigned words[8], best = 0, longest = 1;
+
+	for (unsigned i = 0; i < 8; i++)
+		words[i] = (unsigned)address->s6_addr[2 * i] << 8 | address->s6_addr[2 * i + 1];
+	for (unsigned i = 0, run; i < 8; i += run + 1) {
+		for (run = 0; i + run < 8 && !words[i + run]; run++)
+			;
+		if (run > longest) {
+			longest = run;
+			best = i;
+		}
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		if (longest > 1 && i == best) {
+			out += sprintf(out, "::");
+			i += longest - 1;
+			continue;
+		}
+		out += sprintf(out, "%s%x", i && !(longest > 1 && i == best + longest) ? ":" : "", words[i]);
+	}
+}
+
+/* Bring the host into the form that both the URL and the label are made of. */
+static int normal_host(const struct parts *parts, struct buf *url, struct buf *label, struct fault *flt)
+{
+	const char *host = parts->host, *last;
+	struct in6_addr in6;
+	struct in_addr in;
+	char text[64] = "";
+	size_t length = strlen(host);
+
+	if (host[0] == '[') {
+		if (length - 2 < sizeof(text))
+			memcpy(text, host + 1, length - 2);
+		if (inet_pton(AF_INET6, text, &in6) != 1)
+			return fault_invalid(flt, "its host is no address");
+		format_ipv6(&in6, text);
+		if (buf_append_format(url, flt, "[%s]", text))
+			return flt ? flt->verdict : WARG_UNDECIDED;
+		for (char *c = text; *c; c++)
+			*c = *c == ':' ? '.' : *c;
+		return buf_append_format(label, flt, "ipv6_%s", text);
+	}
+	last = host + length;
+	if (last > host && last[-1] == '.')
+		last--;
+	while (last > host && last[-1] != '.')
+		last--;
+	if (*last >= '0' && *last <= '9' && inet_pton(AF_INET, host, &in) != 1)
+		return fault_invalid(flt, "its host ends in a number and is no address");
+	if (host[0] == '.' || strstr(host, "..") || strpbrk(host, "/%|^\\"))
+		return fault_invalid(flt, "its host is no name");
+	if (buf_append_text(url, host, flt))
+		return flt ? flt->verdict : WARG_UNDECIDED;
+	return buf_append_text(label, host, flt);
+}
+
+static bool has_encoded_dots(const char *path)
+{
+	for (; (path = strcasestr(path, "%2e")); path++) {
+		const char *before = path, *after = path + 3;
+
+		while (before[-1] == '.' || !strncasecmp(before - 3, "%2e", 3))
+			before -= before[-1] == '.' ? 1 : 3;
+		while (*after == '.' || !strncasecmp(after, "%2e", 3))
+			after += *after == '.' ? 1 : 3;
+		if (before[-1] == '/' && (*after == '/' || !*after))
+			return true;
+	}
+	return false;
+}
+
+/* The path as WHATWG writes it: percent-encoded where it must be, with '/' at its end. */
+static int normal_path(const struct parts *parts, struct buf *url, struct fault *flt)
+{
+	int r = 0;
+
+	for (const unsigned char *c = (const unsigned char *)parts->path; *c && !r; c++) {
+		if (*c > 0x20 && *c < 0x7f && !strchr("\"<>`{}", *c))
+			r = buf_append(url, (struct span){ c, 1 }, flt);
+		else
+			r = buf_append_format(url, flt, "%%%02X", *c);
+	}
+	if (!r && url->data[url->length - 1] != '/')
+		r = buf_append_text(url, "/", flt);
+	return r;
+}
+
+static int label_path(struct span path, struct buf *label, struct fault *flt)
+{
+	int r;
+
+	while (path.length && path.data[0] == '/')
+		path = (struct span){ path.data + 1, path.length - 1 };
+	while (path.length && path.data[path.length - 1] == '/')
+		path.length--;
+	if (!path.length)
+		return 0;
+	r = buf_append_text(label, "_", flt);
+	for (size_t i = 0; i < path.length && !r; i++) {
+		switch (path.data[i]) {
+		case '/': r = buf_append_text(label, "_", flt); break;
+		case '%': r = buf_append_text(label, ".", flt); break;
+		case '*': r = buf_append_text(label, ".2A", flt); break;
+		case '.': r = buf_append_text(label, ".2E", flt); break;
+		case '_': r = buf_append_text(label, ".5F", flt); break;
+		default: r = buf_append(label, (struct span){ path.data + i, 1 }, flt); break;
+		}
+	}
+	return r;
+}
+
+static int compose(const struct parts *parts, struct buf *url, struct buf *label, struct fault *flt)
+{
+	const char *usual = !strcmp(parts->scheme, "https") ? "443" : "80";
+	size_t path;
+	int r;
+
+	if (parts->query)
+		return fault_invalid(flt, "a registry's URL has no query");
+	r = buf_append_format(url, flt, "%s://", parts->scheme);
+	if (!r)
+		r = normal_host(parts, url, label, flt);
+	if (!r && parts->port && strcmp(parts->port, usual)) {
+		r = buf_append_format(url, flt, ":%s", parts->port);
+		if (!r)
+			r = buf_append_format(label, flt, "-%s", parts->port);
+	}
+	if (!r && has_encoded_dots(parts->path))
+		r = fault_invalid(flt, "its path has dots that are percent-encoded");
+	path = url->length;
+	if (!r)
+		r = normal_path(parts, url, flt);
+	if (!r)
+		r = label_path((struct span){ url->data + path, url->length - path }, label, flt);
+	return r;
+}
+
+/* What a person may not type, or not yet: what curl's parser would read otherwise than WHATWG's does. */
+static int check_text(const char *text, struct fault *flt)
+{
+	if (!text[0] || strlen(text) > CAP_URL)
+		return fault_invalid(flt, text[0] ? "it is too long" : "it is empty");
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c <= 0x20 || *c == 0x7f || *c == '\\' || *c == '#')
+			return fault_invalid(flt, "it holds a character that a registry's URL cannot have");
+	return 0;
+}
+
+static int parse(const char *text, CURLU *url, struct buf *normal, struct buf *label, struct fault *flt)
+{
+	struct http_origin origin;
+	struct parts parts;
+	struct buf whole;
+	int r = check_text(text, flt);
+
+	buf_init(&whole, CAP_URL + 16);
+	if (!r)
+		r = buf_append_format(&whole, flt, "%s%s", strstr(text, "://") ? "" : "https://", text);
+	if (!r)
+		r = buf_append(&whole, (struct span){ (const unsigned char *)"", 1 }, flt);
+	if (!r)
+		r = set(url, (const char *)whole.data, flt);
+	buf_release(&whole);
+	if (!r)
+		r = parts_get(url, &parts, flt);
+	if (r)
+		return r;
+	r = origin_of_parts(&parts, &origin, flt);
+	if (!r)
+		r = compose(&parts, normal, label, flt);
+	parts_release(&parts);
+	return r;
+}
+
+int http_url_parse(const char *text, struct http_url *out, struct fault *flt)
+{
+	struct fault inner = {0};
+	struct buf normal, label;
+	CURLU *url = curl_url();
+	int r;
+
+	buf_init(&normal, CAP_URL);
+	buf_init(&label, CAP_URL);
+	r = url ? parse(text, url, &normal, &label, &inner) : fault_no_memory(&inner);
+	if (!r) {
+		memset(out, 0, sizeof(*out));
+		memcpy(out->text, normal.data, normal.length);
+		memcpy(out->label, label.data, label.length);
+	} else if (inner.kind == FAULT_SYSTEM) {
+		r = fault_no_memory(flt);
+	} else {
+		/* Typed by a person: a mistake and no lie. */
+		r = fault_undecided(flt, FAULT_MISUSE, "\"%s\" cannot be a registry's URL: %s", text,
+				    inner.kind == FAULT_LIMIT ? "it is too long" : inner.what);
+	}
+	curl_url_cleanup(url);
+	buf_release(&normal);
+	buf_release(&label);
+	return r;
+}
+
+/* ---- What a registry names ---- */
+
+/* The reference as a C string, in `out`. A scheme of its own must be one that we speak: curl takes others for a path. */
+static int check_reference(struct span reference, struct buf *out, struct fault *flt)
+{
+	const unsigned char *c = reference.data;
+	size_t i = 0;
+
+	if (!reference.length || reference.length > CAP_URL)
+		return fault_invalid(flt, "a URL of %zu bytes", reference.length);
+	for (size_t j = 0; j < reference.length; j++)
+		if (c[j] <= 0x20 || c[j] >= 0x7f || c[j] == '\\')
+			return fault_invalid(flt, "a URL with a character that it must not have");
+	while (i < reference.length && c[i] != ':' && c[i] != '/' && c[i] != '?' && c[i] != '#')
+		i++;
+	if (i < reference.length && c[i] == ':' &&
+	    !(reference.length - i > 3 && c[i + 1] == '/' && c[i + 2] == '/' &&
+	      ((i == 5 && !strncasecmp((const char *)c, "https", 5)) || (i == 4 && !strncasecmp((const char *)c, "http", 4)))))
+		return fault_invalid(flt, "it is neither https nor http");
+	if (buf_append(out, reference, flt))
+		return WARG_UNDECIDED;
+	return buf_append(out, (struct span){ (const unsigned char *)"", 1 }, flt);
+}
+
+static int resolve(CURLU *url, const struct http_url *base, const char *reference, struct buf *out, struct fault *flt)
+{
+	struct http_origin from, to;
+	struct parts parts;
+	char *whole = NULL;
+	int r = http_origin_of(base->text, &from, flt);
+
+	if (!r)
+		r = set(url, base->text, flt);
+	if (!r)
+		r = set(url, reference, flt);
+	if (!r)
+		r = parts_get(url, &parts, flt);
+	if (r)
+		return r;
+	r = origin_of_parts(&parts, &to, flt);
+	parts_release(&parts);
+	if (!r && from.secure && !to.secure)
+		r = fault_invalid(flt, "plain http is named over https");
+	if (!r && curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0))
+		r = fault_no_memory(flt);
+	if (!r)
+		r = get(url, CURLUPART_URL, 0, &whole, flt);
+	if (!r && (!whole || strlen(whole) > CAP_URL))
+		r = fault_invalid(flt, "it is too long");
+	if (!r)
+		r = buf_append_text(out, whole, flt);
+	curl_free(whole);
+	return r;
+}
+
+int http_url_resolve(const struct http_url *base, struct span reference, struct buf *out, struct fault *flt)
+{
+	CURLU *url = curl_url();
+	struct buf text;
+	int r;
+
+	buf_init(&text, CAP_URL + 1);
+	r = url ? check_reference(reference, &text, flt) : fault_no_memory(flt);
+	if (!r)
+		r = resolve(url, base, (const char *)text.data, out, flt);
+	if (r)
+		fault_at(flt, "URL \"%.*s\"", (int)(reference.length < 128 ? reference.length : 128),
+			 reference.length ? (const char *)reference.data : "");
+	curl_url_cleanup(url);
+	buf_release(&text);
+	return r;
+}
