@@ -18,7 +18,8 @@ struct http {
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	struct http_exchange *first, *last;
-	bool closing;
+	bool stopped; /* whatever is live is cancelled */
+	bool closing; /* and the thread ends after the last one */
 };
 
 /* The one behind `exchange`, or the first; and whether nobody wants it any more. */
@@ -28,7 +29,7 @@ static struct http_exchange *live_after(struct http *http, const struct http_exc
 
 	pthread_mutex_lock(&http->mutex);
 	next = exchange ? exchange->next : http->first;
-	*cancelled = next && (next->cancelled || http->closing);
+	*cancelled = next && (next->cancelled || http->stopped);
 	pthread_mutex_unlock(&http->mutex);
 	return next;
 }
@@ -208,14 +209,25 @@ int http_new(struct http **out, struct fault *flt)
 	return 0;
 }
 
+static void stop(struct http *http, bool closing)
+{
+	pthread_mutex_lock(&http->mutex);
+	http->stopped = true;
+	http->closing = closing;
+	pthread_mutex_unlock(&http->mutex);
+	curl_multi_wakeup(http->multi);
+}
+
+void http_stop(struct http *http)
+{
+	stop(http, false);
+}
+
 void http_free(struct http *http)
 {
 	if (!http)
 		return;
-	pthread_mutex_lock(&http->mutex);
-	http->closing = true;
-	pthread_mutex_unlock(&http->mutex);
-	curl_multi_wakeup(http->multi);
+	stop(http, true);
 	pthread_join(http->thread, NULL);
 	pthread_mutex_destroy(&http->mutex);
 	curl_multi_cleanup(http->multi);

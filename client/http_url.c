@@ -7,6 +7,7 @@
 #include "http_url.h"
 
 #include <arpa/inet.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,11 +38,26 @@ static int get(CURLU *url, CURLUPart what, unsigned flags, char **out, struct fa
 
 	if (code == CURLUE_OUT_OF_MEMORY)
 		return fault_no_memory(flt);
-	if (code == CURLUE_BAD_HOSTNAME)
-		return fault_invalid(flt, "the host is no name");
 	if (code)
 		*out = NULL;
 	return 0;
+}
+
+/*
+ * The host in punycode. libidn2 reads it in the locale's encoding, and ours is UTF-8 whatever the locale; for a host that it
+ * cannot convert, curl says that memory ran out.
+ */
+static int get_host(CURLU *url, char **out, struct fault *flt)
+{
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+	CURLUcode code = curl_url_get(url, CURLUPART_HOST, out, CURLU_PUNYCODE);
+
+	if (utf8) {
+		uselocale(before);
+		freelocale(utf8);
+	}
+	return code ? fault_invalid(flt, "its host is no name") : 0;
 }
 
 static void lower(char *text)
@@ -58,7 +74,7 @@ static int parts_get(CURLU *url, struct parts *out, struct fault *flt)
 
 	r = get(url, CURLUPART_SCHEME, 0, &parts.scheme, flt);
 	if (!r)
-		r = get(url, CURLUPART_HOST, CURLU_PUNYCODE, &parts.host, flt);
+		r = get_host(url, &parts.host, flt);
 	if (!r)
 		r = get(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, &parts.port, flt);
 	if (!r)
@@ -198,7 +214,7 @@ static int normal_host(const struct parts *parts, struct buf *url, struct buf *l
 			return fault_invalid(flt, "its host is no address");
 		format_ipv6(&in6, text);
 		if (buf_append_format(url, flt, "[%s]", text))
-			return flt ? flt->verdict : WARG_UNDECIDED;
+			return WARG_UNDECIDED;
 		for (char *c = text; *c; c++)
 			*c = *c == ':' ? '.' : *c;
 		return buf_append_format(label, flt, "ipv6_%s", text);
@@ -213,7 +229,7 @@ static int normal_host(const struct parts *parts, struct buf *url, struct buf *l
 	if (host[0] == '.' || strstr(host, "..") || strpbrk(host, "/%|^\\"))
 		return fault_invalid(flt, "its host is no name");
 	if (buf_append_text(url, host, flt))
-		return flt ? flt->verdict : WARG_UNDECIDED;
+		return WARG_UNDECIDED;
 	return buf_append_text(label, host, flt);
 }
 
