@@ -1,0 +1,406 @@
+/*
+ * A content is brought here: what lies in the cache is hashed on a worker; else the sources are tried in turn, the bytes are
+ * hashed as they come, and they get their name only once they match.
+ *
+ * Other processes do the same without a lock between us: the cache is looked at once more before a download begins and
+ * before its result is kept, so that two who start together end with one file.
+ */
+#include "content_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+
+#define PIECE (64u << 10)
+#define ATTEMPTS 16          /* at one source: the first, and resumes after a broken connection */
+#define LEAST_PROGRESS 4096u /* bytes in each `timeout`: who sends less holds a place that others need */
+
+struct fetch {
+	struct content_task task; /* first */
+	struct job job;
+	int cached;               /* the file that lay in the cache; -1 */
+	struct store_temp temp;
+	bool has_temp;
+	struct digest_stream stream;
+	uint64_t received;        /* bytes in temp and stream */
+	uint64_t from;            /* where the current exchange began */
+	bool accepts_ranges;      /* the current source does */
+	unsigned attempts;        /* at the current source */
+	clock_ms marked;          /* when progress was looked at last, */
+	uint64_t mark;            /* and how much had come then */
+};
+
+struct content_task *content_new_fetch(void)
+{
+	struct fetch *fetch = calloc(1, sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	fetch->cached = fetch->temp.fd = -1;
+	return &fetch->task;
+}
+
+static struct fetch *fetch_of(struct content_task *task)
+{
+	return (struct fetch *)task; /* its first member */
+}
+
+static void land(struct fetch *fetch, int verdict)
+{
+	if (fetch->has_temp)
+		store_discard_temp(content_store(fetch->task.content), &fetch->temp);
+	content_land(&fetch->task, verdict);
+}
+
+/* Give up with a fault of our own, which nobody else is to blame for. */
+static void land_local(struct fetch *fetch, const struct fault *flt)
+{
+	fetch->task.fault = *flt;
+	fault_blame(&fetch->task.fault, FAULT_BY_SYSTEM);
+	land(fetch, flt->verdict);
+}
+
+/* ---- Hashing a file ---- */
+
+static int hash_file(struct content *content, int fd, uint64_t size, struct digest *out, struct fault *flt)
+{
+	unsigned char piece[PIECE];
+	struct digest_stream stream;
+	uint64_t offset = 0;
+	ssize_t count;
+
+	digest_stream_init(&stream);
+	while (offset < size) {
+		if (content_is_closing(content))
+			return fault_undecided(flt, FAULT_CANCELLED, "the registry is being closed");
+		count = pread(fd, piece, sizeof(piece), (off_t)offset);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return fault_system(flt, errno, "reading a content from the cache");
+		if (count == 0)
+			break;
+		digest_stream_update(&stream, (struct span){piece, (size_t)count});
+		offset += (uint64_t)count;
+	}
+	*out = digest_stream_final(&stream);
+	return 0;
+}
+
+/* Whether the file has the digest, and was left alone while it was hashed. */
+static int check_file(struct content_task *task, int fd, struct content_facts *facts, bool *matches, struct fault *flt)
+{
+	struct content_facts after;
+	struct digest digest = {0};
+	int r;
+
+	r = content_look(fd, facts, flt);
+	if (r)
+		return r;
+	if (facts->size > CAP_CONTENT) {
+		*matches = false;
+		return 0;
+	}
+	r = hash_file(task->content, fd, facts->size, &digest, flt);
+	if (!r)
+		r = content_look(fd, &after, flt);
+	if (!r)
+		*matches = content_facts_equal(facts, &after) && digest_equals(&digest, &task->digest);
+	return r;
+}
+
+/* ---- Downloading ---- */
+
+static void attempt(struct fetch *fetch);
+
+static struct api_source *current(struct fetch *fetch)
+{
+	return &fetch->task.sources.sources[fetch->task.at];
+}
+
+/* Forget the bytes that came. */
+static int start_over(struct fetch *fetch, struct fault *flt)
+{
+	fetch->received = fetch->from = fetch->mark = 0;
+	digest_stream_init(&fetch->stream);
+	if (ftruncate(fetch->temp.fd, 0) || lseek(fetch->temp.fd, 0, SEEK_SET))
+		return fault_system(flt, errno, "emptying a temporary file");
+	return 0;
+}
+
+/* Whether the source keeps the place that it takes with reason. */
+static int check_progress(struct fetch *fetch, struct fault *flt)
+{
+	clock_ms now = clock_now();
+
+	if (now - fetch->marked < fetch->task.content->options.timeout)
+		return 0;
+	if (fetch->received - fetch->mark < LEAST_PROGRESS)
+		return fault_undecided(flt, FAULT_TIMEOUT, "the source sends less than %u bytes in the time allowed",
+				       LEAST_PROGRESS);
+	fetch->marked = now;
+	fetch->mark = fetch->received;
+	return 0;
+}
+
+static int check_size(struct fetch *fetch, size_t more, struct fault *flt)
+{
+	const struct api_source *source = current(fetch);
+
+	if (source->has_size && fetch->received + more > source->size)
+		return fault_invalid(flt, "the source sends more than the %llu bytes that were claimed",
+				     (unsigned long long)source->size);
+	if (fetch->received + more > CAP_CONTENT)
+		return fault_undecided(flt, FAULT_LIMIT, "larger than %llu bytes", CAP_CONTENT);
+	return 0;
+}
+
+static int take_piece(struct http_exchange *exchange, struct span piece, struct fault *flt)
+{
+	struct fetch *fetch = exchange->user;
+	int r = 0;
+
+	/* Asked for the rest, it sends the whole. */
+	if (fetch->from && exchange->status == 200)
+		r = start_over(fetch, flt);
+	if (!r)
+		r = check_size(fetch, piece.length, flt);
+	if (!r)
+		r = file_write_all(fetch->temp.fd, piece, flt);
+	if (r) {
+		if (r == WARG_INVALID || flt->kind == FAULT_LIMIT)
+			fault_blame(flt, FAULT_BY_SOURCE);
+		else
+			fault_blame(flt, FAULT_BY_SYSTEM);
+		return r;
+	}
+	digest_stream_update(&fetch->stream, piece);
+	fetch->received += piece.length;
+	atomic_fetch_add(&fetch->task.content->counters.received, piece.length);
+	return check_progress(fetch, flt);
+}
+
+/* Whether nothing is wrong with the other side: it would be no better elsewhere. */
+static bool is_ours(const struct fault *flt)
+{
+	return flt->kind == FAULT_SYSTEM || flt->kind == FAULT_CANCELLED || flt->kind == FAULT_MISUSE;
+}
+
+static bool is_broken_connection(const struct fault *flt)
+{
+	return flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
+}
+
+/* On to the next source. What came of a broken connection is worth keeping if the next one can go on from there. */
+static int turn_to_next(struct fetch *fetch, bool keep, struct fault *flt)
+{
+	fetch->task.at++;
+	fetch->attempts = 0;
+	if (fetch->task.at == fetch->task.sources.count)
+		return 0;
+	fetch->accepts_ranges = current(fetch)->accepts_ranges;
+	return keep && fetch->accepts_ranges ? 0 : start_over(fetch, flt);
+}
+
+/* Go on after an attempt that failed. */
+static void go_on(struct fetch *fetch, const struct fault *why)
+{
+	bool broken = is_broken_connection(why);
+	struct fault flt = {0};
+	int r;
+
+	if (broken && fetch->accepts_ranges && fetch->received > fetch->from && fetch->attempts < ATTEMPTS) {
+		attempt(fetch);
+		return;
+	}
+	/* A source that does not take up where it or another broke off, or does so with the wrong bytes, gets one more try. */
+	if (!broken && fetch->from && fetch->attempts < ATTEMPTS) {
+		fetch->accepts_ranges = false;
+		r = start_over(fetch, &flt);
+	} else {
+		content_note(&fetch->task, why);
+		r = turn_to_next(fetch, broken, &flt);
+	}
+	if (r)
+		land_local(fetch, &flt);
+	else if (fetch->task.at == fetch->task.sources.count)
+		land(fetch, fetch->task.fault.verdict);
+	else
+		attempt(fetch);
+}
+
+static void keep(struct job *job);
+
+static struct fetch *fetch_of_job(struct job *job)
+{
+	return (struct fetch *)(void *)((char *)job - offsetof(struct fetch, job));
+}
+
+/* The body came to its end. Its hash is the only thing that counts. */
+static void check_received(struct fetch *fetch)
+{
+	const struct http_exchange *exchange = &fetch->task.exchange;
+	struct digest digest = digest_stream_final(&fetch->stream);
+	char text[DIGEST_TEXT_SIZE];
+	struct fault flt = {0};
+
+	if (digest_equals(&digest, &fetch->task.digest)) {
+		fetch->job.run = keep;
+		workers_run(fetch->task.content->options.workers, &fetch->job);
+		return;
+	}
+	digest_format(&digest, text);
+	fault_invalid(&flt, "the source sends %llu bytes with the digest %s", (unsigned long long)fetch->received, text);
+	fault_at(&flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
+	fault_blame(&flt, FAULT_BY_SOURCE);
+	go_on(fetch, &flt);
+}
+
+static void downloaded(struct http_exchange *exchange)
+{
+	struct fetch *fetch = fetch_of(exchange->user);
+	struct fault flt = {0};
+	int r = content_end_exchange(&fetch->task, &flt);
+
+	atomic_fetch_sub(&fetch->task.content->counters.running, 1);
+	if (exchange->accepts_ranges)
+		fetch->accepts_ranges = true;
+	if (!r && fetch->from && exchange->status == 200 && fetch->received == fetch->from)
+		r = start_over(fetch, &flt); /* the whole, which is empty */
+	if (!r)
+		check_received(fetch);
+	else if (is_ours(&flt))
+		land_local(fetch, &flt);
+	else
+		go_on(fetch, &flt);
+}
+
+static void attempt(struct fetch *fetch)
+{
+	fetch->attempts++;
+	fetch->from = fetch->mark = fetch->received;
+	fetch->marked = clock_now();
+	fetch->task.exchange = (struct http_exchange){
+		.url = current(fetch)->url,
+		.follow = true,
+		.range_from = fetch->received,
+		.cap = CAP_CONTENT,
+		.deadline = CLOCK_NEVER,
+		.stall = fetch->task.content->options.timeout,
+		.sink = take_piece,
+		.done = downloaded,
+	};
+	atomic_fetch_add(&fetch->task.content->counters.running, 1);
+	content_start_exchange(&fetch->task);
+}
+
+static void have_sources(struct content_task *task)
+{
+	struct fetch *fetch = fetch_of(task);
+	struct fault flt = {0};
+	int r;
+
+	r = store_new_temp(content_store(task->content), &fetch->temp, &flt);
+	fetch->has_temp = !r;
+	if (!r)
+		r = start_over(fetch, &flt);
+	if (r) {
+		land_local(fetch, &flt);
+		return;
+	}
+	fetch->accepts_ranges = current(fetch)->accepts_ranges;
+	attempt(fetch);
+}
+
+/* ---- On a worker ---- */
+
+/* What another process put there while we downloaded, if it is good. Then ours is not needed. */
+static int find_others(struct fetch *fetch, struct content_facts *facts, bool *found, struct fault *flt)
+{
+	uint64_t size = 0;
+	int fd = -1;
+	int r;
+
+	*found = false;
+	r = store_open_content(content_store(fetch->task.content), &fetch->task.digest, &fd, &size, flt);
+	if (r || fd < 0)
+		return r;
+	if (size == fetch->received)
+		r = check_file(&fetch->task, fd, facts, found, flt);
+	close(fd);
+	return r;
+}
+
+/* The bytes match: give them their name. */
+static void keep(struct job *job)
+{
+	struct fetch *fetch = fetch_of_job(job);
+	struct store *store = content_store(fetch->task.content);
+	struct content_facts facts = {0};
+	struct fault flt = {0};
+	bool found = false;
+	int r;
+
+	r = find_others(fetch, &facts, &found, &flt);
+	if (!r && !found) {
+		fetch->has_temp = false;
+		r = store_keep_temp(store, &fetch->temp, &fetch->task.digest, &flt);
+		if (!r) {
+			r = content_look(fetch->temp.fd, &facts, &flt);
+			close(fetch->temp.fd);
+		}
+	}
+	if (r) {
+		land_local(fetch, &flt);
+		return;
+	}
+	atomic_fetch_add(&fetch->task.content->counters.done, 1);
+	content_accept(&fetch->task, &facts);
+	land(fetch, 0);
+}
+
+/* Hash what lay in the cache. What does not match is no content: away with it. */
+static void check_cached(struct job *job)
+{
+	struct fetch *fetch = fetch_of_job(job);
+	struct store *store = content_store(fetch->task.content);
+	struct content_facts facts;
+	struct fault flt = {0};
+	bool matches = false;
+	int r;
+
+	r = check_file(&fetch->task, fetch->cached, &facts, &matches, &flt);
+	close(fetch->cached);
+	if (r) {
+		land_local(fetch, &flt);
+	} else if (matches) {
+		atomic_fetch_add(&fetch->task.content->counters.hits, 1);
+		content_accept(&fetch->task, &facts);
+		land(fetch, 0);
+	} else {
+		/* If it cannot be removed, the download will say why when it cannot take its place. */
+		store_remove_content(store, &fetch->task.digest, NULL);
+		content_ask_sources(&fetch->task, have_sources);
+	}
+}
+
+void content_begin_fetch(struct content_task *task)
+{
+	struct fetch *fetch = fetch_of(task);
+	struct fault flt = {0};
+	uint64_t size;
+	int r;
+
+	r = store_open_content(content_store(task->content), &task->digest, &fetch->cached, &size, &flt);
+	if (r) {
+		land_local(fetch, &flt);
+	} else if (fetch->cached >= 0) {
+		fetch->job.run = check_cached;
+		workers_run(task->content->options.workers, &fetch->job);
+	} else {
+		content_ask_sources(task, have_sources);
+	}
+}

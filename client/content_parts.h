@@ -1,0 +1,118 @@
+/*
+ * What content.c, content_download.c and content_sizes.c share. Not for others.
+ *
+ * A task is one digest being fetched, or its size being found out. It waits in its gate's queue for its turn, begins, and
+ * goes from step to step on the event loop and the workers until it lands. It belongs to whoever runs the current step.
+ */
+#ifndef WARG_CLIENT_CONTENT_PARTS_H
+#define WARG_CLIENT_CONTENT_PARTS_H
+
+#include <sys/stat.h>
+
+#include "content.h"
+#include "digest_hash.h"
+
+enum content_kind { CONTENT_FETCH, CONTENT_SIZE, CONTENT_KINDS };
+
+struct content_task {
+	struct content *content;
+	struct content_entry *entry;           /* stays as long as the task is its task */
+	enum content_kind kind;
+	struct digest digest;
+	struct flight flight;
+	struct fault fault;                    /* what has gone wrong so far; in the end, why it failed */
+	struct http_exchange exchange;         /* the one under way, or the last */
+	struct buf url;                        /* of the call for the sources */
+	struct api_sources sources;
+	size_t at;                             /* the source that is tried */
+	void (*have_sources)(struct content_task *task);
+
+	/* Under the content's mutex. */
+	unsigned references;
+	bool exchanging;                       /* `exchange` is under way */
+	bool landed;
+	struct content_queue *queue;           /* NULL: has begun */
+	struct content_task *next, *previous;  /* in it */
+};
+
+/* Begin: called when it is the task's turn, by any thread. */
+void content_begin_fetch(struct content_task *task);
+void content_begin_size(struct content_task *task);
+/* A task of this kind, zeroed; NULL without memory. */
+struct content_task *content_new_fetch(void);
+
+/** Ask the registry where the content can be had. Then `have_sources` is called, or the task lands. */
+void content_ask_sources(struct content_task *task, void (*have_sources)(struct content_task *task));
+
+/** Start the task's exchange, whose request half is filled in, at the current source. */
+void content_start_exchange(struct content_task *task);
+
+/** To be called first by every `done`: takes the answer. @param wanted  the status that is hoped for, beside 206 */
+int content_end_exchange(struct content_task *task, struct fault *flt);
+
+/** Keep a fault for the case that the task fails. A lie says more than anything else. */
+void content_note(struct content_task *task, const struct fault *flt);
+
+/** The task is over, well if `verdict` is 0, else with its own fault. The task's memory is gone then. */
+void content_land(struct content_task *task, int verdict);
+
+/** What tells whether a file is still the one that was hashed. */
+struct content_facts {
+	dev_t device;
+	ino_t inode;
+	uint64_t size;
+	struct timespec modified, changed;
+};
+int content_look(int fd, struct content_facts *out, struct fault *flt);
+bool content_facts_equal(const struct content_facts *a, const struct content_facts *b);
+
+/** The file with these facts has the digest: content_find() may hand it out. */
+void content_accept(struct content_task *task, const struct content_facts *facts);
+
+bool content_is_closing(struct content *content);
+struct store *content_store(struct content *content);
+
+struct content_counters_kept {
+	atomic_uint_fast64_t running, done, failed, received, hits;
+};
+
+struct content_queue {
+	struct content_task *first, *last;
+	size_t count;
+};
+
+/** How many tasks of a kind are under way at once, and those that wait for their turn. */
+struct content_gate {
+	unsigned running, most;
+	bool letting_in;             /* somebody is at it */
+	struct content_queue wanted; /* somebody waits for these */
+	struct content_queue ahead;
+};
+
+/** A digest that has verified, or that somebody is busy with. */
+struct content_entry {
+	struct content_entry *next; /* in its bucket */
+	struct digest digest;
+	bool verified;
+	struct content_facts facts;
+	struct content_task *tasks[CONTENT_KINDS];
+};
+
+#define CONTENT_BUCKETS 1024u /* a power of two */
+
+struct content {
+	struct content_options options;
+	struct digest_hash hash;
+	struct content_counters_kept counters;
+
+	pthread_mutex_t mutex; /* guards all below. The event loop's own lock may be taken inside it */
+	pthread_cond_t gone;   /* the last task is gone */
+	bool closing;
+	size_t tasks;          /* that exist */
+	struct content_gate gates[CONTENT_KINDS];
+	struct content_entry *buckets[CONTENT_BUCKETS];
+	size_t verified;       /* entries that are */
+	unsigned hand;         /* the bucket where room is looked for next */
+};
+
+#endif
