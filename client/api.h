@@ -2,11 +2,12 @@
  * The calls of a Warg registry, typed: JSON stops here (protocol.md section 6, interop.md section B).
  *
  * Each function sends what it has to send, waits until the deadline at most, and hands back what was decoded strictly.
- * Nothing here is verified beyond its form. What a call needs split, to respect the server's bounds, is sent side by side.
+ * Nothing here is verified beyond its form. What has to be split, to respect the server's bounds, is sent side by side.
  *
- * Verdicts: WARG_INVALID for an answer that is not of a Warg registry (HTML, other JSON, an empty body); else the kind tells:
- * FAULT_ABSENT for a 404 with a Warg error body, FAULT_LOGIN for 401 and 403, FAULT_UNREACHABLE for 502, 503, 504 and lost
- * connections, FAULT_TIMEOUT, FAULT_REFUSED with the server's own words for the rest. The party is set.
+ * Verdicts: WARG_INVALID for an answer that is not of a Warg registry (HTML, other JSON, an empty body); else the kind
+ * tells: FAULT_ABSENT for a 404 with a Warg error body, FAULT_LOGIN for 401 and 403, FAULT_UNREACHABLE for 429, 502,
+ * 503, 504 and lost connections, FAULT_TIMEOUT, FAULT_REFUSED with the server's own words for the rest. The party is
+ * set.
  */
 #ifndef WARG_CLIENT_API_H
 #define WARG_CLIENT_API_H
@@ -33,6 +34,7 @@ struct api {
 int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
 		 struct fault *flt);
 
+/** The registry's newest checkpoint, not verified. */
 int api_fetch_checkpoint(const struct api *api, clock_ms deadline, struct signed_checkpoint *out, struct fault *flt);
 
 /** A log to fetch. */
@@ -60,7 +62,7 @@ struct api_log {
 struct api_logs {
 	bool more; /* ask again, with the last tokens */
 	struct api_log operator; /* log_id is name_operator_log_id() */
-	struct api_log *packages; /* in the order asked for, each one of those asked for, with no records if none came */
+	struct api_log *packages; /* those asked for, in their order, with no records where none came */
 	size_t package_count;
 };
 
@@ -68,7 +70,8 @@ struct api_logs {
  * Fetch records behind the tokens, for the log at `log_length`.
  *
  * @param operator  NULL: the operator's log is not wanted
- * @param absent    on FAULT_ABSENT of type `log`: the log id that the registry does not have
+ * @param absent    on FAULT_ABSENT of a log: its id. All zero on any other FAULT_ABSENT: a token is not known there
+ *                  (any more), and the log has to be fetched from the start
  * @return 0; WARG_INVALID if it answered with a log that was not asked for
  */
 int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length, const struct api_wanted *operator,
@@ -92,7 +95,8 @@ struct api_ledger_entry {
 /**
  * Fetch the ledger's entries from index `first` up to, not including, `end`.
  * @param out  `end - first` entries; free() it
- * @return 0; WARG_INVALID if the sources leave a gap or are cut short; FAULT_ABSENT or FAULT_REFUSED if there is no ledger
+ * @return 0; WARG_INVALID if the sources leave a gap or are cut short; FAULT_ABSENT or FAULT_REFUSED if the registry
+ *         has no ledger, or one of a form that we do not read
  */
 int api_fetch_ledger(const struct api *api, clock_ms deadline, uint64_t first, uint64_t end,
 		     struct api_ledger_entry **out, struct fault *flt);
@@ -101,6 +105,7 @@ int api_fetch_ledger(const struct api *api, clock_ms deadline, uint64_t first, u
 int api_prove_inclusion(const struct api *api, clock_ms deadline, uint64_t log_length, const uint64_t *indices,
 			size_t count, struct merkle_log_bundle *log, struct merkle_map_bundle *map, struct fault *flt);
 
+/** Ask for the proof that the log of `to` records is the one of `from` records, grown: `0 < from < to`. */
 int api_prove_consistency(const struct api *api, clock_ms deadline, uint64_t from, uint64_t to,
 			  struct merkle_log_bundle *out, struct fault *flt);
 
@@ -117,17 +122,20 @@ struct api_sources {
 	size_t count;
 };
 
+/** Ask where a content can be had. @return 0; FAULT_ABSENT if nobody has it */
 int api_fetch_sources(const struct api *api, clock_ms deadline, const struct digest *content, struct api_sources *out,
 		      struct fault *flt);
+/** Give the memory back; empty afterwards. */
 void api_sources_release(struct api_sources *sources);
 
 /**
- * The same, split into the exchange and its decoding, for those who cannot wait: fill in `exchange` but for `done`, `user`
- * and `deadline`.
+ * api_fetch_sources() in two halves, for those who cannot wait: fills in `exchange` but for `done`, `user` and
+ * `deadline`.
  * @param url  the exchange borrows it; release it afterwards
  */
 int api_sources_request(const struct api *api, const struct digest *content, struct http_exchange *exchange,
 			struct buf *url, struct fault *flt);
+/** The other half: what an exchange that is over says. */
 int api_sources_decode(const struct api *api, const struct digest *content, const struct http_exchange *exchange,
 		       struct api_sources *out, struct fault *flt);
 

@@ -48,6 +48,7 @@ int registry_list(struct registry *registry, struct fault *flt);
 /** @param faults  `count` of them, zeroed by the caller; each package's own */
 int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults);
 
+/** The parts, borrowed. */
 struct content *registry_content(struct registry *registry);
 struct store *registry_store(struct registry *registry);
 const struct http_url *registry_url(const struct registry *registry);

@@ -1,0 +1,375 @@
+/*
+ * Calls of the registry: how one is made and its answer read, and the short ones (see api.h).
+ */
+#include "api_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_state.h"
+
+/* ---- Making calls ---- */
+
+int api_call_init(struct api_call *call, const struct api *api, const char *path, struct json *body_take, size_t cap,
+		  clock_ms deadline, struct fault *flt)
+{
+	int r;
+
+	*call = (struct api_call){ .exchange = { .registry = api->registry,
+						 .token = api->token,
+						 .cap = cap,
+						 .deadline = deadline } };
+	buf_init(&call->url, 2 * CAP_URL);
+	buf_init(&call->body, CAP_REQUEST);
+	r = buf_append_format(&call->url, flt, "%s%s%c", api->url->text, path, 0);
+	if (!r && body_take)
+		r = json_render(body_take, JSON_COMPACT, &call->body, flt);
+	json_free(body_take);
+	call->exchange.method = call->body.length ? HTTP_POST : HTTP_GET;
+	call->exchange.url = (const char *)call->url.data;
+	call->exchange.body = buf_span(&call->body);
+	return r;
+}
+
+void api_call_release(struct api_call *call)
+{
+	http_exchange_release(&call->exchange);
+	buf_release(&call->url);
+	buf_release(&call->body);
+}
+
+int api_run(const struct api *api, struct api_call *calls, size_t count, struct fault *flt)
+{
+	struct http_exchange **exchanges;
+
+	if (count == 0)
+		return 0;
+	exchanges = calloc(count, sizeof(struct http_exchange *));
+	if (!exchanges)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < count; i++)
+		exchanges[i] = &calls[i].exchange;
+	http_run(api->http, exchanges, count);
+	free(exchanges);
+	return 0;
+}
+
+/* ---- Reading answers ---- */
+
+int api_blame(struct fault *flt)
+{
+	fault_blame(flt, FAULT_BY_REGISTRY);
+	return flt ? flt->verdict : WARG_INVALID;
+}
+
+/** Whose URL it is about, for the sentence. */
+static int blame_answer(const struct http_exchange *exchange, struct fault *flt)
+{
+	int r = fault_at(flt, "%s", exchange->url);
+
+	if (flt && flt->kind != FAULT_SYSTEM)
+		fault_blame(flt, FAULT_BY_REGISTRY);
+	return r;
+}
+
+static void copy_text(const struct json *object, const char *name, char *out, size_t size)
+{
+	struct span text;
+
+	if (json_read_text(object, name, &text, NULL) || text.length >= size)
+		return;
+	memcpy(out, text.data, text.length);
+	out[text.length] = '\0';
+}
+
+/** What an error's body says: the server's own words, and what is missing. Anything in it may lack. */
+struct words {
+	bool is_json;
+	char message[CAP_MESSAGE + 1];
+	struct api_missing missing;
+};
+
+static void read_words(const struct http_exchange *exchange, struct words *out)
+{
+	struct json *body = NULL;
+
+	*out = (struct words){ 0 };
+	if (json_parse(buf_span(&exchange->received), &body, NULL) || !json_is_an_object(body)) {
+		json_free(body);
+		return;
+	}
+	out->is_json = json_member(body, "status") != NULL;
+	copy_text(body, "message", out->message, sizeof(out->message));
+	if (!out->message[0])
+		copy_text(body, "reason", out->message, sizeof(out->message));
+	copy_text(body, "type", out->missing.type, sizeof(out->missing.type));
+	copy_text(body, "id", out->missing.id, sizeof(out->missing.id));
+	json_free(body);
+}
+
+static int not_found(const struct words *words, struct fault *flt)
+{
+	if (!words->is_json)
+		return fault_invalid(flt, "status 404 in words that are not a Warg registry's");
+	if (words->missing.type[0])
+		return fault_undecided(flt, FAULT_ABSENT, "the registry has no %s %s", words->missing.type,
+				       words->missing.id);
+	return fault_undecided(flt, FAULT_ABSENT, "the registry has no such thing%s%s",
+			       words->message[0] ? ": " : "", words->message);
+}
+
+static int refused(int status, const struct words *words, struct fault *flt)
+{
+	const char *gap = words->message[0] ? ": " : "";
+
+	switch (status) {
+	case 401:
+	case 403:
+		return fault_undecided(flt, FAULT_LOGIN, "status %d, a login is needed%s%s", status, gap,
+				       words->message);
+	case 404:
+		return not_found(words, flt);
+	case 408:
+		return fault_undecided(flt, FAULT_TIMEOUT, "status 408, too slow for the registry");
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return fault_undecided(flt, FAULT_UNREACHABLE, "status %d, it cannot serve now%s%s", status, gap,
+				       words->message);
+	default:
+		return fault_undecided(flt, FAULT_REFUSED, "status %d%s%s", status, gap, words->message);
+	}
+}
+
+int api_answer_refused(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt)
+{
+	struct words words;
+
+	read_words(exchange, &words);
+	refused(exchange->status, &words, flt);
+	if (missing && exchange->status == 404)
+		*missing = words.missing;
+	return blame_answer(exchange, flt);
+}
+
+static bool is_success(const struct http_exchange *exchange)
+{
+	return exchange->status >= 200 && exchange->status < 300;
+}
+
+/** The exchange's own fault, if it has one. */
+static int check_exchange(const struct http_exchange *exchange, struct fault *flt)
+{
+	if (!exchange->verdict)
+		return 0;
+	if (flt && !flt->verdict)
+		*flt = exchange->fault;
+	fault_blame(flt, FAULT_BY_REGISTRY);
+	return exchange->verdict;
+}
+
+int api_answer_read(const struct http_exchange *exchange, struct api_missing *missing, struct json **out,
+		    struct fault *flt)
+{
+	struct json *body = NULL;
+	int r = check_exchange(exchange, flt);
+
+	if (r)
+		return r;
+	if (!is_success(exchange))
+		return api_answer_refused(exchange, missing, flt);
+	if (exchange->received.length == 0)
+		r = fault_invalid(flt, "the answer is empty, not a Warg registry's");
+	else
+		r = json_parse(buf_span(&exchange->received), &body, flt);
+	if (!r && !json_is_an_object(body))
+		r = fault_invalid(flt, "the answer is no JSON object, not a Warg registry's");
+	if (r) {
+		json_free(body);
+		blame_answer(exchange, flt);
+		return r;
+	}
+	*out = body;
+	return 0;
+}
+
+/* ---- Discovery ---- */
+
+int api_decode_discovery(const struct http_url *url, const struct http_exchange *exchange, struct http_url *out,
+			 struct fault *flt)
+{
+	char text[CAP_URL + 1] = "";
+	struct json *body = NULL;
+	struct buf resolved;
+	int r = check_exchange(exchange, flt);
+
+	if (r)
+		return r;
+	if (!is_success(exchange)) {
+		*out = *url;
+		return 0;
+	}
+	r = api_answer_read(exchange, NULL, &body, flt);
+	if (r)
+		return r;
+	copy_text(body, "wargUrl", text, sizeof(text));
+	if (!text[0] && json_member(body, "wargUrl"))
+		r = fault_invalid(flt, "wargUrl is no URL");
+	json_free(body);
+	if (r)
+		return blame_answer(exchange, flt);
+	if (!text[0]) {
+		*out = *url;
+		return 0;
+	}
+	/* A bare host is fine here, as where a person types one; what names a scheme is held to where it comes from. */
+	buf_init(&resolved, 2 * CAP_URL);
+	if (strstr(text, "://"))
+		r = http_url_resolve(url, span_of_text(text), &resolved, flt);
+	if (!r && http_url_parse(text, out, NULL))
+		r = fault_invalid(flt, "wargUrl is no URL that we talk to: %.150s", text);
+	buf_release(&resolved);
+	return r ? blame_answer(exchange, flt) : 0;
+}
+
+int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
+		 struct fault *flt)
+{
+	const struct api api = { .http = http, .url = url };
+	struct api_call call;
+	int r;
+
+	r = api_call_init(&call, &api, ".well-known/wasm-pkg/registry.json", NULL, CAP_BODY_SMALL, deadline, flt);
+	if (!r)
+		r = api_run(&api, &call, 1, flt);
+	if (!r)
+		r = api_decode_discovery(url, &call.exchange, out, flt);
+	api_call_release(&call);
+	return r;
+}
+
+/* ---- Checkpoint ---- */
+
+int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_checkpoint *out, struct fault *flt)
+{
+	struct json *body = NULL;
+	int r = api_answer_read(exchange, NULL, &body, flt);
+
+	if (r)
+		return r;
+	r = store_state_read_checkpoint(body, out, flt);
+	if (r)
+		blame_answer(exchange, flt);
+	json_free(body);
+	return r;
+}
+
+int api_fetch_checkpoint(const struct api *api, clock_ms deadline, struct signed_checkpoint *out, struct fault *flt)
+{
+	struct api_call call;
+	int r;
+
+	r = api_call_init(&call, api, "v1/fetch/checkpoint", NULL, CAP_BODY_SMALL, deadline, flt);
+	if (!r)
+		r = api_run(api, &call, 1, flt);
+	if (!r)
+		r = api_decode_checkpoint(&call.exchange, out, flt);
+	api_call_release(&call);
+	return r;
+}
+
+/* ---- Names ---- */
+
+/** A name under a log id: it has to hash to it. */
+static int read_name(const char *member, const struct json *value, const struct digest *log_id, struct name *out,
+		     struct fault *flt)
+{
+	struct digest expected;
+	struct span text;
+	struct name name;
+	int r;
+
+	r = json_as_text(value, &text, flt);
+	if (!r)
+		r = name_parse(text, &name, flt);
+	if (r)
+		return fault_at(flt, "the name of log %s", member);
+	expected = name_log_id(&name);
+	if (!digest_equals(&expected, log_id))
+		return fault_invalid(flt, "%.150s is not the name of log %s", name.text, member);
+	*out = name;
+	return 0;
+}
+
+int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
+		     struct name *out, struct fault *flt)
+{
+	const struct json *packages = NULL, *value;
+	char id[DIGEST_TEXT_SIZE];
+	struct json *body = NULL;
+	int r = api_answer_read(exchange, NULL, &body, flt);
+
+	if (r)
+		return r;
+	r = json_read_object(body, "packages", &packages, flt);
+	for (size_t i = 0; !r && i < count; i++) {
+		digest_format(&log_ids[i], id);
+		value = json_member(packages, id);
+		if (value)
+			r = read_name(id, value, &log_ids[i], &out[i], flt);
+		else
+			out[i] = (struct name){ 0 };
+	}
+	if (r)
+		blame_answer(exchange, flt);
+	json_free(body);
+	return r;
+}
+
+static int begin_names(struct api_call *call, const struct api *api, clock_ms deadline, const struct digest *log_ids,
+		       size_t count, struct fault *flt)
+{
+	struct json *body = json_new_object(), *list = json_new_list();
+	char id[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		digest_format(&log_ids[i], id);
+		json_add_text(list, id);
+	}
+	json_put(body, "packages", list);
+	if (!body)
+		return fault_no_memory(flt);
+	return api_call_init(call, api, "v1/fetch/names", body, CAP_BODY_NAMES, deadline, flt);
+}
+
+int api_fetch_names(const struct api *api, clock_ms deadline, const struct digest *log_ids, size_t count,
+		    struct name *out, struct fault *flt)
+{
+	size_t parts = (count + CAP_REQUEST_NAMES - 1) / CAP_REQUEST_NAMES, begun = 0;
+	struct api_call *calls = calloc(parts + 1, sizeof(*calls));
+	struct name *names = calloc(count + 1, sizeof(*names));
+	int r = calls && names ? 0 : fault_no_memory(flt);
+
+	for (size_t i = 0; !r && i < parts; i++) {
+		size_t first = i * CAP_REQUEST_NAMES;
+		size_t part = count - first < CAP_REQUEST_NAMES ? count - first : CAP_REQUEST_NAMES;
+
+		r = begin_names(&calls[begun++], api, deadline, log_ids + first, part, flt);
+	}
+	if (!r)
+		r = api_run(api, calls, parts, flt);
+	for (size_t i = 0; !r && i < parts; i++) {
+		size_t first = i * CAP_REQUEST_NAMES;
+		size_t part = count - first < CAP_REQUEST_NAMES ? count - first : CAP_REQUEST_NAMES;
+
+		r = api_decode_names(&calls[i].exchange, log_ids + first, part, names + first, flt);
+	}
+	for (size_t i = 0; !r && i < count; i++)
+		out[i] = names[i];
+	while (begun > 0)
+		api_call_release(&calls[--begun]);
+	free(calls);
+	free(names);
+	return r;
+}

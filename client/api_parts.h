@@ -1,0 +1,86 @@
+/*
+ * What the files of api share. Not for others: one call, how its answer is read, and the decoders, which need no
+ * network.
+ */
+#ifndef WARG_CLIENT_API_PARTS_H
+#define WARG_CLIENT_API_PARTS_H
+
+#include "api.h"
+#include "json.h"
+#include "verify/base64.h"
+
+/** A call: the exchange, and what its request half points to. All-zero: not begun, may be released. */
+struct api_call {
+	struct http_exchange exchange;
+	struct buf url, body;
+};
+
+/**
+ * Begin a call to `path`, relative to the registry's URL.
+ * @param body_take  sent as JSON with POST, freed in any case; NULL: a GET
+ * @param cap   of the answer's body, in bytes
+ */
+int api_call_init(struct api_call *call, const struct api *api, const char *path, struct json *body_take, size_t cap,
+		  clock_ms deadline, struct fault *flt);
+/** Give everything back. */
+void api_call_release(struct api_call *call);
+
+/** Make all calls, `count` of them in a row, side by side, and wait until each is over. */
+int api_run(const struct api *api, struct api_call *calls, size_t count, struct fault *flt);
+
+/** What a 404 says is not there. */
+struct api_missing {
+	char type[32];  /* "log", "fetchToken", …; "" if the answer was no such 404 */
+	char id[160];
+};
+
+/**
+ * The answer as JSON, if it is one of success; else the fault that its status stands for (api.h), blamed on the
+ * registry.
+ * @param missing  may be NULL
+ * @param out      an object; free with json_free()
+ */
+int api_answer_read(const struct http_exchange *exchange, struct api_missing *missing, struct json **out,
+		    struct fault *flt);
+
+/** The fault of an answer with a status other than 2xx. */
+int api_answer_refused(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt);
+
+/** Blame the registry for the fault in `flt`, if somebody has to be blamed. @return the fault's verdict */
+int api_blame(struct fault *flt);
+
+/* ---- The decoders: from an exchange that is over to what it says ---- */
+
+/** What api_discover() hands out. */
+int api_decode_discovery(const struct http_url *url, const struct http_exchange *exchange, struct http_url *out,
+			 struct fault *flt);
+/** What api_fetch_checkpoint() hands out. */
+int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_checkpoint *out, struct fault *flt);
+/** @param out  its packages were set up: an api_log for each one asked for, with its log id and no records */
+int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, struct api_missing *missing,
+		    struct fault *flt);
+/** What api_fetch_names() hands out for at most CAP_REQUEST_NAMES logs. */
+int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
+		     struct name *out, struct fault *flt);
+/** What api_prove_inclusion() hands out. */
+int api_decode_inclusion(const struct http_exchange *exchange, struct merkle_log_bundle *log,
+			 struct merkle_map_bundle *map, struct fault *flt);
+/** What api_prove_consistency() hands out. */
+int api_decode_consistency(const struct http_exchange *exchange, struct merkle_log_bundle *out, struct fault *flt);
+
+/** A part of the ledger. */
+struct api_ledger_source {
+	uint64_t first, last; /* registry indices that it says it has, both included */
+	struct buf url;       /* absolute, NUL-terminated */
+};
+struct api_ledger {
+	struct api_ledger_source *sources;
+	size_t count;
+};
+/** Where the ledger's parts lie. */
+int api_decode_ledger(const struct http_url *url, const struct http_exchange *exchange, struct api_ledger *out,
+		      struct fault *flt);
+/** Give the memory back; empty afterwards. */
+void api_ledger_release(struct api_ledger *ledger);
+
+#endif
