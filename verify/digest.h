@@ -27,7 +27,9 @@ struct digest digest_of(struct span bytes);
 /** H(parts[0] || parts[1] || …). */
 struct digest digest_of_parts(const struct span *parts, size_t count);
 
+/** Begin a hash. */
 void digest_stream_init(struct digest_stream *stream);
+/** Put bytes behind those that came before. */
 void digest_stream_update(struct digest_stream *stream, struct span bytes);
 /** The hash of all updates; the stream must be initialised again before it is used again. */
 struct digest digest_stream_final(struct digest_stream *stream);
@@ -41,6 +43,7 @@ void digest_format(const struct digest *digest, char out[static DIGEST_TEXT_SIZE
 /** The digest's 32 bytes, borrowed. */
 struct span digest_span(const struct digest *digest);
 
+/** Whether both are the same hash. */
 bool digest_equals(const struct digest *a, const struct digest *b);
 
 /** <0, 0, >0 in the order of the bytes. */

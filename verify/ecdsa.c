@@ -25,8 +25,9 @@
 #define POINT_SIZE (1 + SCALAR_SIZE) /* compressed: a byte that tells the two y apart, and x */
 #define DER_SIZE_MAX (2 + 2 * (2 + 1 + SCALAR_SIZE))
 
-/* How long base64 of so many bytes is. */
-#define BASE64_LENGTH(size) (((size) + 2) / 3 * 4)
+/* Base64 has digits for three bytes at a time. */
+#define BASE64_GROUPS(size) (((size) + 2) / 3)
+#define BASE64_LENGTH(size) (BASE64_GROUPS(size) * 4)
 
 struct ecdsa_public_key {
 	atomic_size_t references;
@@ -80,19 +81,19 @@ static int openssl_failed(struct fault *flt)
 /* ---- Text forms ---- */
 
 /*
- * Read "ecdsa-p256:" and base64. `out` is set up by this, with `cap` as its cap, and is to be wiped even after an error.
- * `what` names the thing in messages.
+ * Read "ecdsa-p256:" and base64 of about `size` bytes: two more may come through, for the caller to refuse. `out` is set
+ * up by this, and is to be released even after an error. `what` names the thing in messages.
  */
-static int read_text(struct span text, const char *what, size_t cap, struct buf *out, struct fault *flt)
+static int read_text(struct span text, const char *what, size_t size, struct buf *out, struct fault *flt)
 {
 	struct span digits;
 
-	buf_init(out, cap);
+	buf_init(out, BASE64_GROUPS(size) * 3);
 	if (text.length < ECDSA_PREFIX_LENGTH || memcmp(text.data, ECDSA_PREFIX, ECDSA_PREFIX_LENGTH) != 0)
 		return fault_invalid(flt, "%s does not begin with " ECDSA_PREFIX, what);
 	digits = (struct span){ text.data + ECDSA_PREFIX_LENGTH, text.length - ECDSA_PREFIX_LENGTH };
 	/* Said before decoding, which would call it a limit of ours. */
-	if (digits.length > BASE64_LENGTH(cap))
+	if (digits.length > BASE64_LENGTH(size))
 		return fault_invalid(flt, "%s is too long", what);
 	return base64_decode(digits, out, flt);
 }
@@ -179,8 +180,10 @@ static EVP_PKEY *make_pkey(const unsigned char *point, const unsigned char *scal
 		parameters[2] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native, sizeof(native));
 	}
 	if (context && EVP_PKEY_fromdata_init(context) == 1 &&
-	    EVP_PKEY_fromdata(context, &pkey, scalar ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters) != 1)
+	    EVP_PKEY_fromdata(context, &pkey, scalar ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters) != 1) {
+		EVP_PKEY_free(pkey); /* it leaves an empty one behind */
 		pkey = NULL;
+	}
 	EVP_PKEY_CTX_free(context);
 	OPENSSL_cleanse(native, sizeof(native));
 	return pkey;

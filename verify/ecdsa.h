@@ -16,6 +16,7 @@ struct ecdsa_public_key;
  */
 int ecdsa_public_key_parse(struct span text, struct ecdsa_public_key **out, struct fault *flt);
 
+/** One more reference to the same key. */
 struct ecdsa_public_key *ecdsa_public_key_ref(struct ecdsa_public_key *key);
 /** NULL is fine. */
 void ecdsa_public_key_unref(struct ecdsa_public_key *key);
@@ -45,6 +46,7 @@ int ecdsa_private_key_generate(struct ecdsa_private_key **out, struct fault *flt
 /** Parse "ecdsa-p256:" and base64 of the 32-byte scalar, which must be in 1 … n-1. */
 int ecdsa_private_key_parse(struct span text, struct ecdsa_private_key **out, struct fault *flt);
 
+/** Wipe and free; NULL is fine. */
 void ecdsa_private_key_free(struct ecdsa_private_key *key);
 
 /** Append the text form to `out`; use buf_wipe() on it afterwards. */

@@ -54,7 +54,7 @@ static struct span without_zeros(struct span digits)
 	return digits;
 }
 
-/* Numbers by value, then by length: 0 < 00 < 1 < 01 < 2. Pre-releases have no zeros in front, so there it is the value. */
+/* Numbers by value, then by length: 0 < 00 < 1 < 01 < 2. In pre-releases, without zeros in front, it is the value. */
 static int compare_digits(struct span a, struct span b)
 {
 	struct span a_value = without_zeros(a), b_value = without_zeros(b);

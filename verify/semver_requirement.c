@@ -1,5 +1,5 @@
 /*
- * Requirements in Cargo's grammar: semver.h. They accept and match what the Rust crate `semver` 1.0 does, to the letter.
+ * Requirements in Cargo's grammar: semver.h. They accept and match what the Rust crate `semver` 1.0 does.
  */
 #include "semver.h"
 #include "semver_text.h"

@@ -121,7 +121,8 @@ static size_t run(torture_operation *operation, void *context)
 			continue;
 		}
 		if (verdict != WARG_UNDECIDED || flt.verdict != WARG_UNDECIDED)
-			print_error("allocation %ld failed: verdict %d, fault %d: %s\n", round, verdict, flt.verdict, flt.what);
+			print_error("allocation %ld failed: verdict %d, fault %d: %s\n", round, verdict, flt.verdict,
+				    flt.what);
 		assert_int_equal(verdict, WARG_UNDECIDED);
 		assert_int_equal(flt.verdict, WARG_UNDECIDED);
 		assert_true(failed);
