@@ -15,7 +15,7 @@ struct sync_wanted {
 	/** A state to go on from, as it lay in the store; NULL: none. Not believed before its head is proven. */
 	struct package_log *stored;
 	struct store_position stored_position;
-	/** After the update: verdict 0 if the new view has the package, else why not. */
+	/** After the update: verdict 0 if the new view has the package at its checkpoint, else why not. */
 	struct fault fault;
 };
 
@@ -25,7 +25,8 @@ struct sync_wanted {
  * A package that fails keeps the log that was proven before, with its fault beside it, and hides no other. An equal
  * checkpoint is one request.
  *
- * @param base  NULL, or one without checkpoint: first contact
+ * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry must
+ *              not contradict its checkpoint, and its operator's log is not believed before it is proven
  * @param out   a new reference
  * @return 0; WARG_INVALID for a rollback, a fork, a checkpoint that the operator's log does not bear out, an operator's
  *         log that breaks a rule; then nothing changed
@@ -36,7 +37,7 @@ int sync_refresh(const struct api *api, const struct view *base, clock_ms deadli
 /**
  * Add packages to a view at the checkpoint that it has: logs and inclusion, two round trips.
  *
- * @param wanted  each gets its own fault; one that fails hides no other
+ * @param wanted  no name twice; each gets its own fault; one that fails hides no other
  * @param out     a new reference, with those packages that were proven
  * @return 0 even when packages failed; else the fault that concerned all of them
  */

@@ -1,0 +1,343 @@
+/*
+ * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections 4, 6
+ * and 7).
+ */
+#include "sync_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool sync_log_is_open(const struct sync_log *log)
+{
+	return !log->is_proven && !log->fault.verdict;
+}
+
+const struct log_head *sync_log_head(const struct sync_log *log)
+{
+	if (log->package)
+		return package_log_head(log->package);
+	return log->operator ? operator_log_head(log->operator) : NULL;
+}
+
+void sync_log_fail(struct sync_log *log, const struct fault *flt)
+{
+	log->fault = *flt;
+	if (log->name)
+		fault_at(&log->fault, "package %s", log->name->text);
+	else
+		fault_at(&log->fault, "the operator's log");
+	if (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED || flt->kind == FAULT_ABSENT)
+		fault_blame(&log->fault, FAULT_BY_REGISTRY);
+	log->again = log->start == SYNC_STORED && (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED);
+}
+
+void sync_fail_open(struct sync *sync, const struct fault *flt)
+{
+	for (size_t i = 0; i < sync->count; i++)
+		if (sync_log_is_open(&sync->logs[i]))
+			sync_log_fail(&sync->logs[i], flt);
+}
+
+static void drop_state(struct sync_log *log)
+{
+	package_log_unref(log->package);
+	operator_log_unref(log->operator);
+	log->package = NULL;
+	log->operator = NULL;
+	log->is_ours = false;
+	log->position = (struct store_position){0};
+	log->start = SYNC_FRESH;
+}
+
+void sync_log_retry(struct sync_log *log)
+{
+	if (log->start != SYNC_PROVEN)
+		drop_state(log);
+	log->fault = (struct fault){0};
+	log->again = false;
+}
+
+/* Fetch a log that was proven from its first record: that one must then hold what was proven. */
+static void forget_token(struct sync_log *log)
+{
+	const struct log_head *head = sync_log_head(log);
+
+	if (head) {
+		log->must_hold = head->record_id;
+		log->has_must_hold = true;
+	}
+	drop_state(log);
+}
+
+/* ---- Records ---- */
+
+/* What others can see is immutable: go on with a copy. */
+static int make_ours(struct sync_log *log, struct fault *flt)
+{
+	struct operator_log *operator = NULL;
+	struct package_log *package = NULL;
+	int verdict;
+
+	if (log->is_ours)
+		return 0;
+	if (!log->name)
+		verdict = log->operator ? operator_log_copy(log->operator, &operator, flt) :
+					  operator_log_new(&operator, flt);
+	else
+		verdict = log->package ? package_log_copy(log->package, &package, flt) :
+					 package_log_new(log->name, &package, flt);
+	if (verdict)
+		return verdict;
+	package_log_unref(log->package);
+	operator_log_unref(log->operator);
+	log->package = package;
+	log->operator = operator;
+	log->is_ours = true;
+	return 0;
+}
+
+static int append(struct sync_log *log, uint64_t log_length, const struct api_record *record, struct fault *flt)
+{
+	const struct record_envelope envelope = {
+		.content = buf_span(&record->content),
+		.key_id = record->key_id,
+		.signature = span_of_text(record->signature),
+	};
+	int verdict;
+
+	if (record->registry_index >= log_length)
+		return fault_invalid(flt, "a registry's log of %" PRIu64 " records has no such record", log_length);
+	if (log->position.known && record->registry_index <= log->position.registry_index)
+		return fault_invalid(flt, "it does not come after the record before, at %" PRIu64,
+				     log->position.registry_index);
+	verdict = make_ours(log, flt);
+	if (!verdict && log->name)
+		verdict = package_log_append(log->package, &envelope, flt);
+	else if (!verdict)
+		verdict = operator_log_append(log->operator, &envelope, flt);
+	if (verdict)
+		return verdict;
+	log->position.known = true;
+	log->position.registry_index = record->registry_index;
+	memcpy(log->position.token, record->token, sizeof(log->position.token));
+	if (log->has_must_hold && digest_equals(&log->must_hold, &sync_log_head(log)->record_id))
+		log->has_must_hold = false;
+	return 0;
+}
+
+static void take_records(struct sync_log *log, uint64_t log_length, const struct api_log *records)
+{
+	for (size_t i = 0; i < records->count && sync_log_is_open(log); i++) {
+		struct fault flt = {0};
+
+		if (append(log, log_length, &records->records[i], &flt)) {
+			fault_at(&flt, "registry index %" PRIu64, records->records[i].registry_index);
+			sync_log_fail(log, &flt);
+		}
+	}
+}
+
+/* All records came: is that a log? */
+static void check_whole(struct sync_log *log, uint64_t log_length)
+{
+	struct fault flt = {0};
+
+	if (!sync_log_head(log) && log->name && !log->has_must_hold)
+		fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package at log length %" PRIu64,
+				log_length);
+	else if (!sync_log_head(log))
+		fault_invalid(&flt, "the registry keeps it back");
+	else if (log->has_must_hold)
+		fault_invalid(&flt, "it lacks a record that was proven to be in it");
+	else if (log->position.registry_index >= log_length)
+		fault_invalid(&flt, "its head is not among the first %" PRIu64 " records", log_length);
+	if (flt.verdict)
+		sync_log_fail(log, &flt);
+}
+
+/* ---- Pages ---- */
+
+/** What one request asks for. */
+struct asked {
+	struct sync_log *operator; /* NULL: not asked for */
+	struct api_wanted operator_wanted;
+	struct sync_log **packages;
+	struct api_wanted *wanted; /* one for each package */
+	size_t count;
+};
+
+static struct api_wanted want(const struct sync_log *log)
+{
+	return (struct api_wanted){
+		.log_id = log->log_id,
+		.token = log->position.token[0] ? log->position.token : NULL,
+	};
+}
+
+/* @return whether anything is open */
+static bool gather(struct sync *sync, struct asked *asked)
+{
+	asked->operator = NULL;
+	asked->count = 0;
+	for (size_t i = 0; i < sync->count; i++) {
+		struct sync_log *log = &sync->logs[i];
+
+		if (!sync_log_is_open(log))
+			continue;
+		if (log->name) {
+			asked->wanted[asked->count] = want(log);
+			asked->packages[asked->count++] = log;
+		} else {
+			asked->operator_wanted = want(log);
+			asked->operator = log;
+		}
+	}
+	return asked->operator || asked->count;
+}
+
+/* Call `each` with every log that was asked for. */
+static void for_each(struct asked *asked, void (*each)(struct sync_log *log, void *argument), void *argument)
+{
+	if (asked->operator)
+		each(asked->operator, argument);
+	for (size_t i = 0; i < asked->count; i++)
+		each(asked->packages[i], argument);
+}
+
+static void count_stored(struct sync_log *log, void *argument)
+{
+	*(size_t *)argument += log->start == SYNC_STORED;
+}
+
+static void fail_with(struct sync_log *log, void *argument)
+{
+	sync_log_fail(log, argument);
+}
+
+static void try_again(struct sync_log *log, void *argument)
+{
+	(void)argument;
+	log->again = true;
+	if (log->start == SYNC_PROVEN && log->fault.kind == FAULT_REFUSED)
+		forget_token(log);
+}
+
+/*
+ * The request failed as a whole. It may be for a token that the registry does not know (interop.md section B 4): a 404, or
+ * the connection closed. Which log's token it was is not said, so all of them are tried once more, those from the store
+ * without theirs; those that were proven lose theirs only to a registry that said in words that it does not know one.
+ */
+static void fail_request(struct asked *asked, struct fault *flt)
+{
+	size_t stored = 0;
+	bool refused = flt->kind == FAULT_ABSENT;
+
+	if (refused)
+		flt->kind = FAULT_REFUSED;
+	for_each(asked, count_stored, &stored);
+	for_each(asked, fail_with, flt);
+	if (refused || (stored && flt->kind == FAULT_UNREACHABLE))
+		for_each(asked, try_again, NULL);
+}
+
+/* The registry says that it has no log of this id. @return false if it was not asked for that one */
+static bool fail_absent(struct asked *asked, const struct digest *absent)
+{
+	struct digest operator_id = name_operator_log_id();
+	struct fault flt = {0};
+
+	if (asked->operator && digest_equals(absent, &operator_id)) {
+		fault_invalid(&flt, "the registry says that there is none");
+		sync_log_fail(asked->operator, &flt);
+		return true;
+	}
+	for (size_t i = 0; i < asked->count; i++) {
+		struct sync_log *log = asked->packages[i];
+
+		if (!digest_equals(absent, &log->log_id))
+			continue;
+		if (log->start == SYNC_PROVEN || log->has_must_hold)
+			fault_invalid(&flt, "the registry says that there is none, and it was proven to be there");
+		else
+			fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package");
+		sync_log_fail(log, &flt);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Take a page.
+ * @return whether another one has to be asked for
+ */
+static bool take_page(struct sync *sync, struct asked *asked, const struct api_logs *page)
+{
+	uint64_t log_length = sync->checkpoint->contents.log_length;
+	size_t records = 0;
+	struct fault flt = {0};
+
+	if (asked->operator) {
+		take_records(asked->operator, log_length, &page->operator);
+		records += page->operator.count;
+	}
+	for (size_t i = 0; i < asked->count; i++) {
+		take_records(asked->packages[i], log_length, &page->packages[i]);
+		records += page->packages[i].count;
+	}
+	if (!page->more)
+		return false;
+	if (records)
+		return true;
+	fault_invalid(&flt, "it says that there are more records, and sends none");
+	sync_fail_open(sync, &flt);
+	return false;
+}
+
+/* @return whether another page has to be asked for */
+static bool fetch_page(struct sync *sync, struct asked *asked)
+{
+	struct digest absent = {0};
+	const struct digest nobody = {0};
+	struct api_logs page;
+	struct fault flt = {0};
+	bool more;
+
+	if (api_fetch_logs(sync->api, sync->deadline, sync->checkpoint->contents.log_length,
+			   asked->operator ? &asked->operator_wanted : NULL, asked->wanted, asked->count, &page,
+			   &absent, &flt)) {
+		if (flt.kind == FAULT_ABSENT && !digest_equals(&absent, &nobody) && fail_absent(asked, &absent))
+			return true;
+		fail_request(asked, &flt);
+		return false;
+	}
+	more = take_page(sync, asked, &page);
+	api_logs_release(&page);
+	return more;
+}
+
+void sync_fetch_logs(struct sync *sync)
+{
+	struct asked asked = {
+		.packages = calloc(sync->count + 1, sizeof(struct sync_log *)),
+		.wanted = calloc(sync->count + 1, sizeof(struct api_wanted)),
+	};
+	struct fault flt = {0};
+	size_t pages = 0;
+
+	if (!asked.packages || !asked.wanted) {
+		fault_no_memory(&flt);
+		sync_fail_open(sync, &flt);
+	}
+	while (gather(sync, &asked) && fetch_page(sync, &asked)) {
+		if (++pages < CAP_PAGES)
+			continue;
+		fault_undecided(&flt, FAULT_LIMIT, "it has more than %d pages", CAP_PAGES);
+		sync_fail_open(sync, &flt);
+	}
+	for (size_t i = 0; i < sync->count; i++)
+		if (sync_log_is_open(&sync->logs[i]))
+			check_whole(&sync->logs[i], sync->checkpoint->contents.log_length);
+	free(asked.wanted);
+	free(asked.packages);
+}
