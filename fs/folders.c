@@ -1,0 +1,231 @@
+/*
+ * Listing folders.
+ *
+ * An open folder is a snapshot: offsets into it stay good however the registry grows in between.
+ */
+#include "operations.h"
+#include "request.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+/* An open folder. Offset 0 is ".", 1 is "..", then come the entries. */
+struct folder {
+	struct view *view; /* one reference; the entries borrow from it */
+	struct node *node; /* one reference */
+	struct tree_entries entries;
+};
+#define DOTS 2
+
+static struct folder *folder_of(const struct fuse_file_info *file)
+{
+	return (struct folder *)(uintptr_t)file->fh;
+}
+
+static void folder_free(struct mount *mount, struct folder *folder)
+{
+	tree_entries_release(&folder->entries);
+	view_unref(folder->view);
+	nodes_unref(mount->nodes, folder->node);
+	free(folder);
+}
+
+static void reply_open(struct request *request, struct view *view, struct tree_entries *entries)
+{
+	struct folder *folder = malloc(sizeof(*folder));
+
+	if (!folder) {
+		tree_entries_release(entries);
+		request_fail(request, ENOMEM);
+		return;
+	}
+	*folder = (struct folder){ view_ref(view), request->node, *entries };
+	nodes_ref(request->mount->nodes, folder->node);
+	request_settle(request);
+	request->file.fh = (uintptr_t)folder;
+	if (fuse_reply_open(request->fuse, &request->file) < 0)
+		folder_free(request->mount, folder);
+	request_free(request);
+}
+
+/*
+ * Without a listing what is known is shown, if anything is: `user.warg.complete` says that it is not all,
+ * `user.warg.last_error` why.
+ */
+static void open_known(struct request *request, struct view *view)
+{
+	struct path path = node_path(request->node);
+	struct tree_entries entries;
+	struct fault flt = {0};
+
+	if (tree_list(view, &path, &entries, &flt)) {
+		request_fail_with(request, &flt);
+	} else if (request->fault.verdict && !entries.count) {
+		tree_entries_release(&entries);
+		request_fail_with(request, &request->fault);
+	} else {
+		if (request->fault.verdict)
+			mount_tell(request->mount, request->node, &request->fault);
+		else
+			nodes_set_error(request->mount->nodes, request->node, NULL);
+		reply_open(request, view, &entries);
+	}
+}
+
+static void open_package(struct request *request, struct view *view)
+{
+	struct path path = node_path(request->node);
+	struct name name = path_package(&path);
+	const struct view_package *package = view_find(view, &name);
+
+	if (!package)
+		request_want_package(request, &name);
+	else if (package->fault.verdict)
+		request_fail_with(request, &package->fault);
+	else
+		open_known(request, view);
+}
+
+static void attempt_opendir(struct request *request)
+{
+	struct view *view = registry_view(request->mount->registry);
+
+	if (request->node->kind == PATH_PACKAGE)
+		open_package(request, view);
+	else if (!view->listing && !request_has_wanted(request, REQUEST_LISTING))
+		request_want_listing(request);
+	else
+		open_known(request, view);
+	view_unref(view);
+}
+
+void operations_opendir(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
+{
+	const struct request request = { .attempt = attempt_opendir, .file = *file };
+
+	request_begin(fuse, number, &request);
+}
+
+void operations_releasedir(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
+{
+	(void)number;
+	folder_free(fuse_req_userdata(fuse), folder_of(file));
+	fuse_reply_err(fuse, 0);
+}
+
+/* Somewhere that the reply is put together. */
+struct page {
+	fuse_req_t fuse;
+	struct mount *mount;
+	struct folder *folder;
+	bool plus;
+	char *bytes;
+	size_t size, used;
+};
+
+/* @return whether it fitted. What does not fit must not be entered: the kernel would never forget it. */
+static bool put(struct page *page, const char *name, const struct fuse_entry_param *entry, size_t index)
+{
+	char *to = page->bytes + page->used;
+	size_t room = page->size - page->used, needed;
+
+	if (page->plus)
+		needed = fuse_add_direntry_plus(page->fuse, to, room, name, entry, (off_t)(index + 1));
+	else
+		needed = fuse_add_direntry(page->fuse, to, room, name, &entry->attr, (off_t)(index + 1));
+	if (needed > room)
+		return false;
+	page->used += needed;
+	return true;
+}
+
+static bool has_room(const struct page *page, const char *name)
+{
+	size_t needed = page->plus ? fuse_add_direntry_plus(page->fuse, NULL, 0, name, NULL, 0) :
+				     fuse_add_direntry(page->fuse, NULL, 0, name, NULL, 0);
+
+	return needed <= page->size - page->used;
+}
+
+static bool put_dots(struct page *page, size_t index)
+{
+	struct path path = node_path(page->folder->node);
+	struct fuse_entry_param entry = { .attr.st_mode = S_IFDIR };
+
+	if (index == 1)
+		path = path_parent(&path);
+	entry.attr.st_ino = nodes_number(page->mount->nodes, &path, NULL);
+	return put(page, index ? ".." : ".", &entry, index);
+}
+
+static void name_entry(const struct tree_entry *entry, char out[static NAME_MAX + 1])
+{
+	snprintf(out, NAME_MAX + 1, "%.*s%s", (int)entry->text.length, (const char *)entry->text.data,
+		 entry->release ? PATH_SUFFIX : "");
+}
+
+static mode_t type_of(enum path_kind kind)
+{
+	return kind == PATH_RELEASE ? S_IFREG : kind == PATH_LATEST ? S_IFLNK : S_IFDIR;
+}
+
+/* With attributes, the kernel learns of the node. */
+static bool put_entry(struct page *page, size_t index)
+{
+	const struct tree_entry *from = &page->folder->entries.entries[index - DOTS];
+	const struct digest *content = from->release ? &from->release->content : NULL;
+	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER };
+	struct path folder = node_path(page->folder->node), path;
+	struct nodes *nodes = page->mount->nodes;
+	char name[NAME_MAX + 1];
+	struct node *node;
+
+	name_entry(from, name);
+	if (!has_room(page, name))
+		return false;
+	if (!path_child(&folder, name, &path))
+		return true;
+	entry.attr.st_ino = nodes_number(nodes, &path, content);
+	entry.attr.st_mode = type_of(path.kind);
+	node = page->plus ? nodes_enter(nodes, &path, content) : NULL;
+	if (node) {
+		entry.ino = node->number;
+		entry.attr_timeout = mount_attributes(page->mount, page->folder->view, node, &entry.attr);
+		nodes_look_up(nodes, node);
+	}
+	put(page, name, &entry, index);
+	nodes_unref(nodes, node);
+	return true;
+}
+
+static void list(fuse_req_t fuse, size_t size, off_t offset, struct folder *folder, bool plus)
+{
+	struct page page = { fuse, fuse_req_userdata(fuse), folder, plus, malloc(size), size, 0 };
+	size_t index = (size_t)offset, end = folder->entries.count + DOTS;
+
+	if (!page.bytes) {
+		fuse_reply_err(fuse, ENOMEM);
+		return;
+	}
+	if (folder->node->kind == PATH_PACKAGE)
+		atomic_store(&folder->node->listed, true);
+	while (index < end && (index < DOTS ? put_dots(&page, index) : put_entry(&page, index)))
+		index++;
+	fuse_reply_buf(fuse, page.bytes, page.used);
+	free(page.bytes);
+}
+
+void operations_readdir(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	(void)number;
+	list(fuse, size, offset, folder_of(file), false);
+}
+
+void operations_readdirplus(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset,
+			    struct fuse_file_info *file)
+{
+	(void)number;
+	list(fuse, size, offset, folder_of(file), true);
+}

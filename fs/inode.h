@@ -1,0 +1,24 @@
+/*
+ * Inode numbers: derived from names, so that they are the same at every mount, and for releases from the digest of their
+ * bytes as well, so that a number never comes back with other bytes.
+ *
+ * A registry chooses names, and 63 bits are few enough to search: a key that it does not know keeps it from choosing
+ * names that collide. What collides by chance is told apart by `turn` (see node.h).
+ */
+#ifndef WARGFS_FS_INODE_H
+#define WARGFS_FS_INODE_H
+
+#include "path.h"
+
+/** The root's number, as FUSE has it. */
+#define INODE_ROOT 1
+
+/**
+ * The number of a place.
+ * @param content  digest of a release's bytes; not looked at for other places
+ * @param turn     0, or how many numbers were taken already
+ * @return INODE_ROOT for the root, else a number from 2 to INT64_MAX
+ */
+uint64_t inode_number(const struct digest *key, const struct path *path, const struct digest *content, unsigned turn);
+
+#endif

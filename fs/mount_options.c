@@ -1,0 +1,166 @@
+/*
+ * Mount options (see mount_options.h).
+ */
+#include "mount_options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define USUAL_TIMEOUT 30
+#define USUAL_REFRESH 30
+#define MOST_SECONDS 31536000 /* a year */
+#define MOST_WORDS 4096       /* bytes of words that are passed on: a page, as mount(2) takes */
+
+enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_UID, KEY_GID, KEY_UMASK, KEY_PERMISSIONS };
+
+const struct mount_options_word mount_options_words[] = {
+	{"ro", NULL, "read-only, as it is anyway", KEY_RO},
+	{"rw", NULL, NULL, KEY_RW},
+	{"timeout=", "SEC", "how long anybody waits for an answer (30)", KEY_TIMEOUT},
+	{"refresh=", "SEC", "how often a new checkpoint is looked for (30); 0 for never", KEY_REFRESH},
+	{"uid=", "N", "who owns everything", KEY_UID},
+	{"gid=", "N", "the group of everything", KEY_GID},
+	{"umask=", "OCTAL", "the permissions that nobody has", KEY_UMASK},
+	{"default_permissions", NULL, "the kernel checks permissions, as it does anyway", KEY_PERMISSIONS},
+	{"allow_other", NULL, "other users see the mount too", 0},
+	{"nosuid", NULL, NULL, 0},
+	{"suid", NULL, NULL, 0},
+	{"nodev", NULL, NULL, 0},
+	{"dev", NULL, NULL, 0},
+	{"noexec", NULL, NULL, 0},
+	{"exec", NULL, NULL, 0},
+	{"noatime", NULL, NULL, 0},
+	{"atime", NULL, NULL, 0},
+	{"sync", NULL, NULL, 0},
+	{"async", NULL, NULL, 0},
+	{"dirsync", NULL, NULL, 0},
+	{0}
+};
+
+void mount_options_init(struct mount_options *options)
+{
+	*options = (struct mount_options){
+		.timeout = USUAL_TIMEOUT,
+		.refresh = USUAL_REFRESH,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	buf_init(&options->passed, MOST_WORDS);
+}
+
+void mount_options_release(struct mount_options *options)
+{
+	buf_release(&options->passed);
+}
+
+/* A whole number without sign in the given base, nothing behind it. */
+static int read_number(const struct mount_options_word *word, const char *text, int base, unsigned long least,
+		       unsigned long most, unsigned long *out, struct fault *flt)
+{
+	char last = base == 8 ? '7' : '9';
+	unsigned long number = ULONG_MAX;
+	char *end = NULL;
+
+	errno = 0;
+	if (*text >= '0' && *text <= last)
+		number = strtoul(text, &end, base);
+	if (!end || *end || errno || number < least || number > most)
+		return fault_undecided(flt, FAULT_MISUSE, base == 8 ? "-o %s has to be an octal number from %lo to %lo, "
+				       "not '%.40s'" : "-o %s has to be a whole number from %lu to %lu, not '%.40s'",
+				       word->word, least, most, text);
+	*out = number;
+	return 0;
+}
+
+/* How a word that takes a number is read. */
+struct range {
+	int base;
+	unsigned long least, most;
+};
+
+static struct range range_of(int key)
+{
+	switch (key) {
+	case KEY_TIMEOUT:
+		return (struct range){ 10, 1, MOST_SECONDS };
+	case KEY_REFRESH:
+		return (struct range){ 10, 0, MOST_SECONDS };
+	case KEY_UMASK:
+		return (struct range){ 8, 0, 0777 };
+	default:
+		/* (uid_t)-1 means "none" to the kernel. */
+		return (struct range){ 10, 0, (uid_t)-2 };
+	}
+}
+
+static int take_number(struct mount_options *options, const struct mount_options_word *word, const char *value,
+		       struct fault *flt)
+{
+	struct range range = range_of(word->key);
+	unsigned long number;
+	int verdict = read_number(word, value, range.base, range.least, range.most, &number, flt);
+
+	if (verdict)
+		return verdict;
+	switch (word->key) {
+	case KEY_TIMEOUT:
+		options->timeout = (unsigned)number;
+		break;
+	case KEY_REFRESH:
+		options->refresh = (unsigned)number;
+		break;
+	case KEY_UID:
+		options->uid = (uid_t)number;
+		break;
+	case KEY_GID:
+		options->gid = (gid_t)number;
+		break;
+	default:
+		options->umask = (mode_t)number;
+		break;
+	}
+	return 0;
+}
+
+static int take(struct mount_options *options, const struct mount_options_word *word, const char *value,
+		struct fault *flt)
+{
+	switch (word->key) {
+	case KEY_RO:
+	case KEY_PERMISSIONS:
+		return 0;
+	case KEY_RW:
+		return fault_undecided(flt, FAULT_MISUSE, "-o rw: this version mounts read-only");
+	case 0:
+		return buf_append_format(&options->passed, flt, ",%s", word->word);
+	default:
+		return take_number(options, word, value, flt);
+	}
+}
+
+static int parse_word(struct mount_options *options, const char *text, struct fault *flt)
+{
+	for (const struct mount_options_word *word = mount_options_words; word->word; word++) {
+		size_t length = strlen(word->word);
+
+		if (word->value ? strncmp(text, word->word, length) == 0 : strcmp(text, word->word) == 0)
+			return take(options, word, text + length, flt);
+	}
+	return fault_undecided(flt, FAULT_MISUSE, "-o %.60s: there is no such mount option", text);
+}
+
+int mount_options_parse(struct mount_options *options, const char *text, struct fault *flt)
+{
+	char *copy = strdup(text), *rest = copy, *word;
+	int verdict = 0;
+
+	if (!copy)
+		return fault_no_memory(flt);
+	while (!verdict && (word = strsep(&rest, ",")))
+		verdict = *word ? parse_word(options, word, flt) : 0;
+	free(copy);
+	return verdict;
+}

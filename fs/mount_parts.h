@@ -1,0 +1,40 @@
+/*
+ * What the files of a mount share.
+ */
+#ifndef WARGFS_FS_MOUNT_PARTS_H
+#define WARGFS_FS_MOUNT_PARTS_H
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse3/fuse_lowlevel.h>
+
+#include "client/registry.h"
+#include "log.h"
+#include "mount_options.h"
+#include "node.h"
+
+/** Seconds that the kernel may keep what cannot change, or what it is told of when it does. */
+#define MOUNT_FOREVER 1e9
+
+struct mount {
+	struct mount_options options; /* a copy; `passed` is not looked at */
+	struct registry *registry;
+	struct nodes *nodes;
+	struct log *log;
+	struct fuse_session *session;
+	struct loop *loop;
+	struct notifier *notifier;
+	struct status *status;
+	int end; /* eventfd: readable once the mount is to end */
+	char *folder;
+	int64_t started; /* seconds since 1970 */
+	clock_ms started_at;
+};
+
+/** Fill in what stat() says of a node. @return for how many seconds that holds */
+double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out);
+
+/** A fault that somebody met at a node: log it and remember it there. Faults that are no news are passed over. */
+void mount_tell(struct mount *mount, struct node *node, const struct fault *flt);
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * The table of nodes (see node.h): chains by number. A place whose number is taken by another place takes the next turn.
+ */
+#include "node.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FEWEST_CHAINS 64
+
+struct nodes {
+	pthread_mutex_t mutex;
+	struct digest key;
+	struct node **chains;
+	size_t chain_count; /* a power of two */
+	size_t count;
+};
+
+int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
+{
+	struct nodes *nodes = calloc(1, sizeof(*nodes));
+	struct path root = path_root();
+
+	if (!nodes)
+		return fault_no_memory(flt);
+	nodes->key = *key;
+	nodes->chain_count = FEWEST_CHAINS;
+	nodes->chains = calloc(nodes->chain_count, sizeof(*nodes->chains));
+	pthread_mutex_init(&nodes->mutex, NULL);
+	/* The kernel knows the root from the start: its reference is never given back. */
+	if (!nodes->chains || !nodes_enter(nodes, &root, NULL)) {
+		nodes_free(nodes);
+		return fault_no_memory(flt);
+	}
+	*out = nodes;
+	return 0;
+}
+
+static void node_free(struct node *node)
+{
+	free(node->error);
+	free(node);
+}
+
+void nodes_free(struct nodes *nodes)
+{
+	if (!nodes)
+		return;
+	for (size_t i = 0; nodes->chains && i < nodes->chain_count; i++) {
+		for (struct node *node = nodes->chains[i], *next; node; node = next) {
+			next = node->next;
+			node_free(node);
+		}
+	}
+	free(nodes->chains);
+	pthread_mutex_destroy(&nodes->mutex);
+	free(nodes);
+}
+
+static struct node **chain_of(const struct nodes *nodes, uint64_t number)
+{
+	return &nodes->chains[number & (nodes->chain_count - 1)];
+}
+
+static struct node *find(const struct nodes *nodes, uint64_t number)
+{
+	struct node *node = *chain_of(nodes, number);
+
+	while (node && node->number != number)
+		node = node->next;
+	return node;
+}
+
+static bool is_place(const struct node *node, const struct path *path, const struct digest *content)
+{
+	return node->kind == path->kind && strcmp(node->text, path->text) == 0 &&
+	       (path->kind != PATH_RELEASE || digest_equals(&node->content, content));
+}
+
+/* The node of a place, or NULL and the number that it is to have. */
+static struct node *find_place(const struct nodes *nodes, const struct path *path, const struct digest *content,
+			       uint64_t *number)
+{
+	for (unsigned turn = 0;; turn++) {
+		struct node *node;
+
+		*number = inode_number(&nodes->key, path, content, turn);
+		node = find(nodes, *number);
+		if (!node || is_place(node, path, content))
+			return node;
+	}
+}
+
+/* Twice the chains. Without memory they get longer, no more. */
+static void grow(struct nodes *nodes)
+{
+	struct node **old = nodes->chains;
+	size_t old_count = nodes->chain_count;
+	struct node **chains = calloc(old_count * 2, sizeof(*chains));
+
+	if (!chains)
+		return;
+	nodes->chains = chains;
+	nodes->chain_count = old_count * 2;
+	for (size_t i = 0; i < old_count; i++) {
+		for (struct node *node = old[i], *next; node; node = next) {
+			struct node **chain = chain_of(nodes, node->number);
+
+			next = node->next;
+			node->next = *chain;
+			*chain = node;
+		}
+	}
+	free(old);
+}
+
+static struct node *add(struct nodes *nodes, const struct path *path, const struct digest *content, uint64_t number)
+{
+	size_t length = strlen(path->text);
+	struct node *node = calloc(1, sizeof(*node) + length + 1);
+	struct node **chain;
+
+	if (!node)
+		return NULL;
+	if (nodes->count >= nodes->chain_count)
+		grow(nodes);
+	node->number = number;
+	node->kind = path->kind;
+	if (path->kind == PATH_RELEASE)
+		node->content = *content;
+	memcpy(node->text, path->text, length);
+	chain = chain_of(nodes, number);
+	node->next = *chain;
+	*chain = node;
+	nodes->count++;
+	return node;
+}
+
+static void drop_if_unused(struct nodes *nodes, struct node *node)
+{
+	struct node **link = chain_of(nodes, node->number);
+
+	if (node->lookups || node->references)
+		return;
+	while (*link != node)
+		link = &(*link)->next;
+	*link = node->next;
+	nodes->count--;
+	node_free(node);
+}
+
+static struct node *with_reference(struct node *node)
+{
+	if (node)
+		node->references++;
+	return node;
+}
+
+struct node *nodes_find(struct nodes *nodes, uint64_t number)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&nodes->mutex);
+	node = with_reference(find(nodes, number));
+	pthread_mutex_unlock(&nodes->mutex);
+	return node;
+}
+
+struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const struct digest *content)
+{
+	struct node *node;
+	uint64_t number;
+
+	pthread_mutex_lock(&nodes->mutex);
+	node = with_reference(find_place(nodes, path, content, &number));
+	pthread_mutex_unlock(&nodes->mutex);
+	return node;
+}
+
+struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)
+{
+	struct node *node;
+	uint64_t number;
+
+	pthread_mutex_lock(&nodes->mutex);
+	node = find_place(nodes, path, content, &number);
+	if (!node)
+		node = add(nodes, path, content, number);
+	node = with_reference(node);
+	pthread_mutex_unlock(&nodes->mutex);
+	return node;
+}
+
+void nodes_look_up(struct nodes *nodes, struct node *node)
+{
+	pthread_mutex_lock(&nodes->mutex);
+	node->lookups++;
+	pthread_mutex_unlock(&nodes->mutex);
+}
+
+void nodes_forget(struct nodes *nodes, uint64_t number, uint64_t count)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&nodes->mutex);
+	node = find(nodes, number);
+	if (node) {
+		node->lookups -= count < node->lookups ? count : node->lookups;
+		drop_if_unused(nodes, node);
+	}
+	pthread_mutex_unlock(&nodes->mutex);
+}
+
+void nodes_ref(struct nodes *nodes, struct node *node)
+{
+	pthread_mutex_lock(&nodes->mutex);
+	node->references++;
+	pthread_mutex_unlock(&nodes->mutex);
+}
+
+void nodes_unref(struct nodes *nodes, struct node *node)
+{
+	if (!node)
+		return;
+	pthread_mutex_lock(&nodes->mutex);
+	node->references--;
+	drop_if_unused(nodes, node);
+	pthread_mutex_unlock(&nodes->mutex);
+}
+
+uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct digest *content)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&nodes->mutex);
+	find_place(nodes, path, content, &number);
+	pthread_mutex_unlock(&nodes->mutex);
+	return number;
+}
+
+struct path node_path(const struct node *node)
+{
+	struct path path = { .kind = node->kind };
+
+	snprintf(path.text, sizeof(path.text), "%s", node->text);
+	return path;
+}
+
+void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentence)
+{
+	char *copy = sentence ? strdup(sentence) : NULL;
+	char *old;
+
+	pthread_mutex_lock(&nodes->mutex);
+	old = node->error;
+	node->error = copy;
+	pthread_mutex_unlock(&nodes->mutex);
+	free(old);
+}
+
+bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE])
+{
+	bool has;
+
+	pthread_mutex_lock(&nodes->mutex);
+	has = node->error != NULL;
+	if (has)
+		snprintf(out, FAULT_SENTENCE_SIZE, "%s", node->error);
+	pthread_mutex_unlock(&nodes->mutex);
+	return has;
+}

@@ -1,0 +1,70 @@
+/*
+ * Nodes: the places that the kernel knows by number, or that a request works on.
+ *
+ * A table holds them; a node lives while the kernel remembers lookups of it or somebody holds a reference.
+ */
+#ifndef WARGFS_FS_NODE_H
+#define WARGFS_FS_NODE_H
+
+#include "inode.h"
+
+#include <stdatomic.h>
+
+struct node {
+	uint64_t number;
+	struct digest content; /* of a release; else zero */
+
+	/** Of a release: whether `size` is known, counted from verified bytes. Then it never changes. */
+	atomic_bool verified;
+	_Atomic uint64_t size;
+	/** Of a release: the size that the kernel was told last. */
+	_Atomic uint64_t told_size;
+	/** Of a package: it was listed since sizes were last asked for ahead. */
+	atomic_bool listed;
+
+	/* The table's own. */
+	struct node *next;
+	uint64_t lookups;
+	unsigned references;
+	char *error;
+
+	enum path_kind kind;
+	char text[]; /* the path's */
+};
+
+struct nodes;
+
+/** @param key  see inode.h */
+int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt);
+/** Nobody may hold a reference any more; lookups that were not forgotten do not matter. NULL is fine. */
+void nodes_free(struct nodes *nodes);
+
+/** The node with a number that the kernel named, with a reference; NULL if there is none. */
+struct node *nodes_find(struct nodes *nodes, uint64_t number);
+
+/** The node of a place with a reference, if the kernel knows it; else NULL. @param content  as inode_number() */
+struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const struct digest *content);
+
+/** The node of a place with a reference, made where missing. @return NULL without memory */
+struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content);
+
+/** The kernel is about to learn of a node once more; or it forgot it `count` times. */
+void nodes_look_up(struct nodes *nodes, struct node *node);
+void nodes_forget(struct nodes *nodes, uint64_t number, uint64_t count);
+
+void nodes_ref(struct nodes *nodes, struct node *node);
+/** NULL is fine. */
+void nodes_unref(struct nodes *nodes, struct node *node);
+
+/** The number that a place has, or would have if the kernel knew it. */
+uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct digest *content);
+
+/** Where a node is. */
+struct path node_path(const struct node *node);
+
+/** What went wrong here last; NULL: nothing any more. The text is copied; without memory nothing is remembered. */
+void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentence);
+/** @return whether there is an error */
+bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE]);
+
+#endif

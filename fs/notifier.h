@@ -1,0 +1,22 @@
+/*
+ * Telling the kernel what does not hold any more: it keeps names and attributes until it is told.
+ *
+ * The kernel may have whoever tells it wait for a folder's lock, so that is done by a thread of its own. It never waits
+ * for the network: lookups in the folders whose names vanish do not (see lookup.c).
+ */
+#ifndef WARGFS_FS_NOTIFIER_H
+#define WARGFS_FS_NOTIFIER_H
+
+#include "mount_parts.h"
+
+struct notifier;
+
+int notifier_start(struct mount *mount, struct notifier **out, struct fault *flt);
+
+/** A view took the place of another. Changes that pile up are told as one. Does not block. */
+void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after);
+
+/** End the thread; requests must still be taken. What was not told yet is dropped. NULL is fine. */
+void notifier_stop(struct notifier *notifier);
+
+#endif

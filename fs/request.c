@@ -1,0 +1,132 @@
+/*
+ * Requests that wait (see request.h).
+ */
+#include "request.h"
+
+#include "errmap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
+{
+	struct request *request = (struct request *)waiter;
+
+	request->fault = (struct fault){0};
+	if (verdict)
+		request->fault = *flt;
+	if (verdict && flt->kind == FAULT_CANCELLED)
+		request_fail(request, errmap_errno(flt));
+	else
+		request->attempt(request);
+}
+
+/*
+ * Called with the request's lock held. What did not wait any more is being attempted again on another thread, or has not
+ * joined yet: then its next wait ends at once, as cancelled.
+ *
+ * Replying here is safe: libfuse counts a reference of its own while it runs this for an interrupt that arrived. Where
+ * it runs it at once from fuse_req_interrupt_func(), the waiter has never joined, and nothing is replied here.
+ */
+static void interrupted(fuse_req_t fuse, void *data)
+{
+	struct request *request = data;
+
+	if (!registry_leave(request->mount->registry, &request->waiter))
+		return;
+	fuse_reply_err(fuse, EINTR);
+	request_free(request);
+}
+
+void request_begin(fuse_req_t fuse, uint64_t number, const struct request *request)
+{
+	struct mount *mount = fuse_req_userdata(fuse);
+	struct node *node = nodes_find(mount->nodes, number);
+	struct request *own = node ? malloc(sizeof(*own)) : NULL;
+
+	if (!own) {
+		nodes_unref(mount->nodes, node);
+		fuse_reply_err(fuse, node ? ENOMEM : EIO);
+		return;
+	}
+	*own = *request;
+	own->fuse = fuse;
+	own->mount = mount;
+	own->node = node;
+	own->waiter.done = landed;
+	own->waiter.deadline = registry_deadline(mount->registry);
+	own->attempt(own);
+}
+
+/* @return whether to go on; otherwise the request has failed */
+static bool begin_to_want(struct request *request, enum request_want want)
+{
+	if (request->wanted & (unsigned)want) {
+		if (request->fault.verdict)
+			request_fail_with(request, &request->fault);
+		else
+			request_fail(request, EIO);
+		return false;
+	}
+	request->wanted |= (unsigned)want;
+	if (!request->can_be_interrupted) {
+		request->can_be_interrupted = true;
+		fuse_req_interrupt_func(request->fuse, interrupted, request);
+	}
+	return true;
+}
+
+void request_want_listing(struct request *request)
+{
+	if (begin_to_want(request, REQUEST_LISTING))
+		registry_want_listing(request->mount->registry, &request->waiter);
+}
+
+void request_want_package(struct request *request, const struct name *name)
+{
+	if (begin_to_want(request, REQUEST_PACKAGE))
+		registry_want_package(request->mount->registry, name, &request->waiter);
+}
+
+void request_want_size(struct request *request, const struct digest *content)
+{
+	if (begin_to_want(request, REQUEST_SIZE))
+		content_fetch_size(registry_content(request->mount->registry), content, &request->waiter);
+}
+
+void request_want_content(struct request *request, const struct digest *content)
+{
+	if (begin_to_want(request, REQUEST_CONTENT))
+		content_fetch(registry_content(request->mount->registry), content, &request->waiter);
+}
+
+bool request_has_wanted(const struct request *request, enum request_want want)
+{
+	return request->wanted & (unsigned)want;
+}
+
+void request_settle(struct request *request)
+{
+	if (request->can_be_interrupted)
+		fuse_req_interrupt_func(request->fuse, NULL, NULL);
+	request->can_be_interrupted = false;
+}
+
+void request_free(struct request *request)
+{
+	nodes_unref(request->mount->nodes, request->node);
+	free(request);
+}
+
+void request_fail(struct request *request, int errnum)
+{
+	request_settle(request);
+	fuse_reply_err(request->fuse, errnum);
+	request_free(request);
+}
+
+void request_fail_with(struct request *request, const struct fault *flt)
+{
+	mount_tell(request->mount, request->node, flt);
+	request_fail(request, errmap_errno(flt));
+}

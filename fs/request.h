@@ -1,0 +1,64 @@
+/*
+ * Requests that may have to wait for the registry.
+ *
+ * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of the
+ * registry and returns; once that landed, the attempt is made again on the thread that landed it. Nothing is wanted
+ * twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that it wants.
+ *
+ * Interrupts: libfuse calls the interrupt function holding the request's lock. request_finish() takes that lock once
+ * more, through fuse_req_interrupt_func(), before the request is freed: from there on no interrupt function runs or will.
+ */
+#ifndef WARGFS_FS_REQUEST_H
+#define WARGFS_FS_REQUEST_H
+
+#include "mount_parts.h"
+
+/** What a request has wanted already. */
+enum request_want {
+	REQUEST_LISTING = 1 << 0,
+	REQUEST_PACKAGE = 1 << 1,
+	REQUEST_SIZE = 1 << 2,
+	REQUEST_CONTENT = 1 << 3,
+};
+
+struct request {
+	struct waiter waiter; /* first, so that one is found from the other */
+	fuse_req_t fuse;
+	struct mount *mount;
+	struct node *node; /* one reference */
+	/** Finishes the request or wants something. */
+	void (*attempt)(struct request *request);
+	unsigned wanted;    /* a set of enum request_want */
+	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
+	bool can_be_interrupted;
+
+	/* What the operations need. */
+	struct fuse_file_info file;
+	struct path path; /* lookup: of the child */
+};
+
+/** Begin a request on the node with this number, and attempt it; replies itself when that cannot be. */
+void request_begin(fuse_req_t fuse, uint64_t number, const struct request *request);
+
+/**
+ * Want something, once what was wanted before has landed. The request must not be touched afterwards.
+ * If it was wanted already the request fails: with the fault of that, or EIO.
+ */
+void request_want_listing(struct request *request);
+void request_want_package(struct request *request, const struct name *name);
+void request_want_size(struct request *request, const struct digest *content);
+void request_want_content(struct request *request, const struct digest *content);
+
+/** Whether this was wanted before. */
+bool request_has_wanted(const struct request *request, enum request_want want);
+
+/** No interrupt comes any more: call it before replying. */
+void request_settle(struct request *request);
+/** Free a request that was settled and replied to. */
+void request_free(struct request *request);
+
+/** Reply with an errno, or with the errno of a fault, which is logged; settle and free. */
+void request_fail(struct request *request, int errnum);
+void request_fail_with(struct request *request, const struct fault *flt);
+
+#endif

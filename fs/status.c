@@ -1,0 +1,178 @@
+/*
+ * The status socket (see status.h).
+ */
+#include "status.h"
+
+#include "client/json.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Whoever asks and then does not read holds up others no longer than this. */
+#define SEND_SECONDS 1
+
+struct status {
+	struct mount *mount;
+	pthread_t thread;
+	int socket, stop;
+};
+
+static void put_checkpoint(struct json *json, const struct view *view)
+{
+	const struct checkpoint *contents = &view->checkpoint.contents;
+	struct json *checkpoint = json_new_object();
+	int64_t age = (int64_t)time(NULL) - (int64_t)contents->timestamp;
+	int64_t since = (int64_t)time(NULL) - view->verified_at;
+
+	json_put_uint(checkpoint, "logLength", contents->log_length);
+	json_put_digest(checkpoint, "logRoot", &contents->log_root);
+	json_put_digest(checkpoint, "mapRoot", &contents->map_root);
+	json_put_uint(checkpoint, "timestamp", contents->timestamp);
+	json_put_uint(checkpoint, "age", age > 0 ? (uint64_t)age : 0);
+	json_put_uint(checkpoint, "verifiedAt", view->verified_at > 0 ? (uint64_t)view->verified_at : 0);
+	json_put_uint(checkpoint, "verifiedAgo", since > 0 ? (uint64_t)since : 0);
+	json_put_digest(checkpoint, "keyId", &view->checkpoint.key_id);
+	json_put(json, "checkpoint", checkpoint);
+}
+
+static void put_cache(struct json *json, struct mount *mount)
+{
+	struct json *cache = json_new_object();
+	uint64_t bytes, files;
+
+	if (store_measure_contents(registry_store(mount->registry), &bytes, &files, NULL) == 0) {
+		json_put_uint(cache, "bytes", bytes);
+		json_put_uint(cache, "files", files);
+	}
+	json_put(json, "cache", cache);
+}
+
+static void put_downloads(struct json *json, struct mount *mount)
+{
+	struct json *downloads = json_new_object();
+	struct content_counters counters;
+
+	content_count(registry_content(mount->registry), &counters);
+	json_put_uint(downloads, "running", counters.downloads_running);
+	json_put_uint(downloads, "done", counters.downloads_done);
+	json_put_uint(downloads, "failed", counters.downloads_failed);
+	json_put_uint(downloads, "bytesReceived", counters.bytes_received);
+	json_put_uint(downloads, "cacheHits", counters.cache_hits);
+	json_put(json, "downloads", downloads);
+}
+
+static void put_last_error(struct json *json, struct mount *mount)
+{
+	char sentence[FAULT_SENTENCE_SIZE];
+	int64_t when;
+
+	if (log_last(mount->log, sentence, &when)) {
+		json_put_text(json, "lastError", sentence);
+		json_put_uint(json, "lastErrorAt", (uint64_t)when);
+	} else {
+		json_put_null(json, "lastError");
+	}
+}
+
+static int render(struct mount *mount, struct buf *out)
+{
+	struct json *json = json_new_object();
+	struct view *view = registry_view(mount->registry);
+	int verdict;
+
+	json_put_text(json, "mountpoint", mount->folder);
+	json_put_uint(json, "pid", (uint64_t)getpid());
+	json_put_text(json, "version", WARGFS_VERSION);
+	json_put_text(json, "registry", registry_url(mount->registry)->text);
+	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
+	put_checkpoint(json, view);
+	json_put_uint(json, "packagesKnown", view->package_count);
+	put_cache(json, mount);
+	put_downloads(json, mount);
+	put_last_error(json, mount);
+	verdict = json_render(json, JSON_COMPACT, out, NULL);
+	json_free(json);
+	view_unref(view);
+	return verdict;
+}
+
+static void answer(struct status *status, int to)
+{
+	const struct timeval patience = { .tv_sec = SEND_SECONDS };
+	struct buf text;
+	size_t sent = 0;
+
+	buf_init(&text, STATUS_MOST);
+	setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (render(status->mount, &text) == 0) {
+		while (sent < text.length) {
+			ssize_t count = send(to, text.data + sent, text.length - sent, MSG_NOSIGNAL);
+
+			if (count <= 0)
+				break;
+			sent += (size_t)count;
+		}
+	}
+	buf_release(&text);
+	close(to);
+}
+
+static void *run(void *argument)
+{
+	struct status *status = argument;
+	struct pollfd watched[2] = { { .fd = status->socket, .events = POLLIN }, { .fd = status->stop, .events = POLLIN } };
+
+	while (!watched[1].revents) {
+		int to;
+
+		if (poll(watched, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (!(watched[0].revents & POLLIN))
+			continue;
+		to = accept4(status->socket, NULL, NULL, SOCK_CLOEXEC);
+		if (to >= 0)
+			answer(status, to);
+	}
+	return NULL;
+}
+
+int status_start(struct mount *mount, int socket, struct status **out, struct fault *flt)
+{
+	struct status *status = calloc(1, sizeof(*status));
+	int error;
+
+	if (!status) {
+		close(socket);
+		return fault_no_memory(flt);
+	}
+	*status = (struct status){ .mount = mount, .socket = socket };
+	status->stop = eventfd(0, EFD_CLOEXEC);
+	error = status->stop < 0 ? errno : pthread_create(&status->thread, NULL, run, status);
+	if (error) {
+		if (status->stop >= 0)
+			close(status->stop);
+		close(socket);
+		free(status);
+		return fault_system(flt, error, "the thread that tells the status cannot be started");
+	}
+	*out = status;
+	return 0;
+}
+
+void status_stop(struct status *status)
+{
+	if (!status)
+		return;
+	eventfd_write(status->stop, 1);
+	pthread_join(status->thread, NULL);
+	close(status->stop);
+	close(status->socket);
+	free(status);
+}

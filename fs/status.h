@@ -1,0 +1,21 @@
+/*
+ * What a mount believes, for whoever asks on its socket: one JSON object to each that connects, then the end.
+ *
+ * A thread of its own answers, from memory and the cache's folder: also while the network or the mount hangs.
+ */
+#ifndef WARGFS_FS_STATUS_H
+#define WARGFS_FS_STATUS_H
+
+#include "mount_parts.h"
+
+/** What an answer may be long: whoever asks takes no more. */
+#define STATUS_MOST (64 << 10)
+
+struct status;
+
+/** @param socket  listening; closed by status_stop(), also when this fails */
+int status_start(struct mount *mount, int socket, struct status **out, struct fault *flt);
+/** NULL is fine. */
+void status_stop(struct status *status);
+
+#endif

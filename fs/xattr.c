@@ -1,0 +1,240 @@
+/*
+ * Extended attributes: what is known of a place, as texts. They wait for nobody.
+ *
+ * The kernel has none in user.* for symbolic links, so latest.wasm has none.
+ */
+#include "operations.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PREFIX "user.warg."
+
+/* What the values are taken from. */
+struct source {
+	struct mount *mount;
+	struct node *node;
+	struct path path;
+	struct view *view;
+	const struct view_package *package;     /* of a package or in one, if it is known */
+	const struct package_release *release;  /* of a release */
+};
+
+#define VALUE_SIZE FAULT_SENTENCE_SIZE
+
+static bool put_digest(const struct digest *digest, char out[static VALUE_SIZE])
+{
+	digest_format(digest, out);
+	return true;
+}
+
+static bool put_time(int64_t seconds, int32_t nanos, char out[static VALUE_SIZE])
+{
+	time_t time = (time_t)seconds;
+	struct tm tm;
+	size_t used;
+
+	if (!gmtime_r(&time, &tm))
+		return false;
+	used = strftime(out, VALUE_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (nanos)
+		used += (size_t)snprintf(out + used, VALUE_SIZE - used, ".%09" PRId32, nanos);
+	snprintf(out + used, VALUE_SIZE - used, "Z");
+	return true;
+}
+
+static bool value_of_digest(const struct source *from, char out[static VALUE_SIZE])
+{
+	return from->node->kind == PATH_RELEASE && put_digest(&from->node->content, out);
+}
+
+/* The record that released it; of a package, its head. */
+static const struct digest *record_of(const struct source *from)
+{
+	const struct log_head *head;
+
+	if (from->release)
+		return &from->release->record_id;
+	head = from->node->kind == PATH_PACKAGE && from->package ? package_log_head(from->package->log) : NULL;
+	return head ? &head->record_id : NULL;
+}
+
+static bool value_of_record(const struct source *from, char out[static VALUE_SIZE])
+{
+	const struct digest *record = record_of(from);
+
+	return record && put_digest(record, out);
+}
+
+/* Only the head's place in the registry's log is known. */
+static bool value_of_registry_index(const struct source *from, char out[static VALUE_SIZE])
+{
+	const struct digest *record = record_of(from);
+	const struct log_head *head = from->package ? package_log_head(from->package->log) : NULL;
+
+	if (!record || !head || !from->package->position.known || !digest_equals(record, &head->record_id))
+		return false;
+	snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->position.registry_index);
+	return true;
+}
+
+static bool value_of_released_by(const struct source *from, char out[static VALUE_SIZE])
+{
+	return from->release && put_digest(&from->release->by, out);
+}
+
+static bool value_of_released_at(const struct source *from, char out[static VALUE_SIZE])
+{
+	return from->release && put_time(from->release->time.seconds, from->release->time.nanos, out);
+}
+
+static bool value_of_state(const struct source *from, char out[static VALUE_SIZE])
+{
+	if (!from->release)
+		return false;
+	snprintf(out, VALUE_SIZE, "%s", from->release->yanked ? "yanked" : "released");
+	return true;
+}
+
+/* The log length and root at which it was proven: for a package that could not be brought further, those are older. */
+static bool value_of_checkpoint(const struct source *from, char out[static VALUE_SIZE])
+{
+	const struct checkpoint *checkpoint = &from->view->checkpoint.contents;
+	char root[DIGEST_TEXT_SIZE];
+
+	if (from->node->kind >= PATH_PACKAGE && !from->package)
+		return false;
+	if (from->package && from->package->log_length != checkpoint->log_length) {
+		snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->log_length);
+		return true;
+	}
+	digest_format(&checkpoint->log_root, root);
+	snprintf(out, VALUE_SIZE, "%" PRIu64 " %s", checkpoint->log_length, root);
+	return true;
+}
+
+static bool value_of_verified_at(const struct source *from, char out[static VALUE_SIZE])
+{
+	if (from->node->kind >= PATH_PACKAGE && (!from->package || from->package->fault.verdict))
+		return false;
+	return put_time(from->view->verified_at, 0, out);
+}
+
+static bool value_of_complete(const struct source *from, char out[static VALUE_SIZE])
+{
+	if (from->node->kind > PATH_PACKAGE)
+		return false;
+	snprintf(out, VALUE_SIZE, "%s", tree_is_complete(from->view, &from->path) ? "true" : "false");
+	return true;
+}
+
+/* A package's own fault comes first: it holds until an update goes well. */
+static bool value_of_last_error(const struct source *from, char out[static VALUE_SIZE])
+{
+	struct fault flt = {0};
+
+	if (from->node->kind == PATH_PACKAGE && from->package)
+		flt = from->package->fault;
+	else if (from->node->kind == PATH_ROOT)
+		registry_last_fault(from->mount->registry, &flt);
+	if (!flt.verdict)
+		return nodes_error(from->mount->nodes, from->node, out);
+	fault_sentence(&flt, out);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	/* @return whether the place has it */
+	bool (*value)(const struct source *from, char out[static VALUE_SIZE]);
+} attributes[] = {
+	{PREFIX "digest", value_of_digest},
+	{PREFIX "record", value_of_record},
+	{PREFIX "registry_index", value_of_registry_index},
+	{PREFIX "released_by", value_of_released_by},
+	{PREFIX "released_at", value_of_released_at},
+	{PREFIX "state", value_of_state},
+	{PREFIX "checkpoint", value_of_checkpoint},
+	{PREFIX "verified_at", value_of_verified_at},
+	{PREFIX "complete", value_of_complete},
+	{PREFIX "last_error", value_of_last_error},
+};
+#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
+static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
+{
+	struct mount *mount = fuse_req_userdata(fuse);
+	struct node *node = nodes_find(mount->nodes, number);
+
+	if (!node)
+		return false;
+	*out = (struct source){ mount, node, node_path(node), registry_view(mount->registry), NULL, NULL };
+	if (node->kind >= PATH_PACKAGE) {
+		struct name name = path_package(&out->path);
+
+		out->package = view_find(out->view, &name);
+	}
+	if (node->kind == PATH_RELEASE && out->package)
+		out->release = package_log_find(out->package->log, path_version(&out->path));
+	return true;
+}
+
+static void close_source(struct source *source)
+{
+	view_unref(source->view);
+	nodes_unref(source->mount->nodes, source->node);
+}
+
+/* A size of 0 asks how much room is needed. */
+static void reply(fuse_req_t fuse, size_t size, const char *bytes, size_t length)
+{
+	if (!size)
+		fuse_reply_xattr(fuse, length);
+	else if (length > size)
+		fuse_reply_err(fuse, ERANGE);
+	else
+		fuse_reply_buf(fuse, bytes, length);
+}
+
+void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, size_t size)
+{
+	char value[VALUE_SIZE];
+	struct source source;
+	bool has = false;
+
+	if (!open_source(fuse, number, &source)) {
+		fuse_reply_err(fuse, EIO);
+		return;
+	}
+	for (size_t i = 0; i < ATTRIBUTES; i++) {
+		if (strcmp(attributes[i].name, name) == 0)
+			has = attributes[i].value(&source, value);
+	}
+	close_source(&source);
+	if (has)
+		reply(fuse, size, value, strlen(value));
+	else
+		fuse_reply_err(fuse, ENODATA);
+}
+
+void operations_listxattr(fuse_req_t fuse, fuse_ino_t number, size_t size)
+{
+	char names[ATTRIBUTES * 32], value[VALUE_SIZE];
+	struct source source;
+	size_t used = 0;
+
+	if (!open_source(fuse, number, &source)) {
+		fuse_reply_err(fuse, EIO);
+		return;
+	}
+	for (size_t i = 0; source.node->kind != PATH_LATEST && i < ATTRIBUTES; i++) {
+		if (attributes[i].value(&source, value))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", attributes[i].name) + 1;
+	}
+	close_source(&source);
+	reply(fuse, size, names, used);
+}
