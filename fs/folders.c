@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* An open folder. Offset 0 is ".", 1 is "..", then come the entries. */

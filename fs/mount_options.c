@@ -100,7 +100,7 @@ static int take_number(struct mount_options *options, const struct mount_options
 		       struct fault *flt)
 {
 	struct range range = range_of(word->key);
-	unsigned long number;
+	unsigned long number = 0;
 	int verdict = read_number(word, value, range.base, range.least, range.most, &number, flt);
 
 	if (verdict)

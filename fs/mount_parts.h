@@ -13,6 +13,8 @@
 #include "mount_options.h"
 #include "node.h"
 
+#include <stdatomic.h>
+
 /** Seconds that the kernel may keep what cannot change, or what it is told of when it does. */
 #define MOUNT_FOREVER 1e9
 
@@ -27,7 +29,7 @@ struct mount {
 	struct status *status;
 	int end; /* eventfd: readable once the mount is to end */
 	char *folder;
-	int64_t started; /* seconds since 1970 */
+	char *source; /* what the kernel shows as the mounted device */
 	clock_ms started_at;
 };
 

@@ -13,7 +13,7 @@ struct notifier {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	struct view *before, *after; /* what is to be told; NULL: nothing */
-	bool stopping;
+	bool running;
 };
 
 static void forget_attributes(struct mount *mount, const struct path *path)
@@ -101,9 +101,9 @@ static bool take(struct notifier *notifier, struct view **before, struct view **
 	bool go_on;
 
 	pthread_mutex_lock(&notifier->mutex);
-	while (!notifier->after && !notifier->stopping)
+	while (!notifier->after && notifier->running)
 		pthread_cond_wait(&notifier->changed, &notifier->mutex);
-	go_on = !notifier->stopping;
+	go_on = notifier->running;
 	*before = notifier->before;
 	*after = notifier->after;
 	notifier->before = notifier->after = NULL;
@@ -127,25 +127,28 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int notifier_start(struct mount *mount, struct notifier **out, struct fault *flt)
+int notifier_new(struct mount *mount, struct notifier **out, struct fault *flt)
 {
 	struct notifier *notifier = calloc(1, sizeof(*notifier));
-	int error;
 
 	if (!notifier)
 		return fault_no_memory(flt);
 	notifier->mount = mount;
 	pthread_mutex_init(&notifier->mutex, NULL);
 	pthread_cond_init(&notifier->changed, NULL);
-	error = pthread_create(&notifier->thread, NULL, run, notifier);
-	if (error) {
-		pthread_cond_destroy(&notifier->changed);
-		pthread_mutex_destroy(&notifier->mutex);
-		free(notifier);
-		return fault_system(flt, error, "the thread that talks to the kernel cannot be started");
-	}
 	*out = notifier;
 	return 0;
+}
+
+int notifier_start(struct notifier *notifier, struct fault *flt)
+{
+	int error;
+
+	pthread_mutex_lock(&notifier->mutex);
+	error = pthread_create(&notifier->thread, NULL, run, notifier);
+	notifier->running = !error;
+	pthread_mutex_unlock(&notifier->mutex);
+	return error ? fault_system(flt, error, "the thread that talks to the kernel cannot be started") : 0;
 }
 
 /* The view behind the pointer is counted; the callback promises not to change it. */
@@ -157,23 +160,36 @@ static struct view *keep(const struct view *view)
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after)
 {
 	pthread_mutex_lock(&notifier->mutex);
-	if (!notifier->before)
-		notifier->before = keep(before);
-	view_unref(notifier->after);
-	notifier->after = keep(after);
-	pthread_cond_signal(&notifier->changed);
+	if (notifier->running) {
+		if (!notifier->before)
+			notifier->before = keep(before);
+		view_unref(notifier->after);
+		notifier->after = keep(after);
+		pthread_cond_signal(&notifier->changed);
+	}
 	pthread_mutex_unlock(&notifier->mutex);
 }
 
 void notifier_stop(struct notifier *notifier)
 {
+	bool was_running;
+
 	if (!notifier)
 		return;
 	pthread_mutex_lock(&notifier->mutex);
-	notifier->stopping = true;
+	was_running = notifier->running;
+	notifier->running = false;
 	pthread_cond_signal(&notifier->changed);
 	pthread_mutex_unlock(&notifier->mutex);
-	pthread_join(notifier->thread, NULL);
+	if (was_running)
+		pthread_join(notifier->thread, NULL);
+}
+
+void notifier_free(struct notifier *notifier)
+{
+	if (!notifier)
+		return;
+	notifier_stop(notifier);
 	pthread_cond_destroy(&notifier->changed);
 	pthread_mutex_destroy(&notifier->mutex);
 	free(notifier);

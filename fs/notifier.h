@@ -11,12 +11,15 @@
 
 struct notifier;
 
-int notifier_start(struct mount *mount, struct notifier **out, struct fault *flt);
+/** Nothing is told before notifier_start(), when the kernel knows nothing yet. */
+int notifier_new(struct mount *mount, struct notifier **out, struct fault *flt);
+int notifier_start(struct notifier *notifier, struct fault *flt);
 
-/** A view took the place of another. Changes that pile up are told as one. Does not block. */
+/** A view took the place of another. Changes that pile up are told as one. Does not block, from beginning to end. */
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after);
 
-/** End the thread; requests must still be taken. What was not told yet is dropped. NULL is fine. */
+/** End the thread; requests must still be taken. What was not told yet is dropped. NULL is fine, here and below. */
 void notifier_stop(struct notifier *notifier);
+void notifier_free(struct notifier *notifier);
 
 #endif

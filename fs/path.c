@@ -13,11 +13,16 @@ struct path path_root(void)
 	return (struct path){ .kind = PATH_ROOT };
 }
 
+/* There is room: every name was checked against its cap. */
 static void put(enum path_kind kind, const struct path *parent, struct span name, struct path *out)
 {
-	out->kind = kind;
-	snprintf(out->text, sizeof(out->text), "%s%s%.*s", parent->text, parent->kind == PATH_ROOT ? "" : "/",
-		 (int)name.length, (const char *)name.data);
+	size_t end = strlen(parent->text);
+
+	*out = (struct path){ .kind = kind };
+	memcpy(out->text, parent->text, end);
+	if (end)
+		out->text[end++] = '/';
+	memcpy(out->text + end, name.data, name.length);
 }
 
 /* The version in a file name, cut off its suffix. */

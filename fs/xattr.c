@@ -92,11 +92,16 @@ static bool value_of_released_at(const struct source *from, char out[static VALU
 	return from->release && put_time(from->release->time.seconds, from->release->time.nanos, out);
 }
 
+/* Whether the bytes lie here and were hashed by this process. */
 static bool value_of_state(const struct source *from, char out[static VALUE_SIZE])
 {
-	if (!from->release)
+	struct content_file *content;
+
+	if (from->node->kind != PATH_RELEASE)
 		return false;
-	snprintf(out, VALUE_SIZE, "%s", from->release->yanked ? "yanked" : "released");
+	content = content_find(registry_content(from->mount->registry), &from->node->content);
+	snprintf(out, VALUE_SIZE, "%s", content ? "verified" : "unverified");
+	content_file_unref(content);
 	return true;
 }
 

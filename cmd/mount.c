@@ -1,0 +1,292 @@
+/*
+ * wargfs mount: shows a registry as a folder.
+ *
+ * What can be wrong is looked at in the order of what it costs: the words, the folder, the network. To go to the
+ * background the process forks before any thread starts; the one in front waits for the verdict of the other.
+ */
+#include "commands.h"
+#include "client/file.h"
+#include "fs/mount.h"
+#include "output.h"
+#include "session.h"
+#include "sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct options_entry entries[] = {
+	{'f', "foreground", NULL, "stay in the foreground, and log to the standard error"},
+	{'o', "options", "WORDS", "mount options, with commas between them"},
+	{0}
+};
+
+/* A mount in the making, from front to back. */
+struct task {
+	const struct command *command;
+	struct options options;
+	struct mount_options mount_options;
+	bool foreground;
+	char *folder;         /* absolute */
+	struct session session;
+	struct mount *mount;
+	int verdict_pipe;     /* -1: nobody waits in front */
+	int sockets;          /* the folder of sockets; -1: none */
+	char socket_name[SOCKETS_NAME_SIZE];
+};
+
+static int take(void *user, int key, const char *value, struct fault *flt)
+{
+	struct task *task = user;
+
+	if (key == 'o')
+		return mount_options_parse(&task->mount_options, value, flt);
+	task->foreground = true;
+	return 0;
+}
+
+/* Everything that can be found out without the network. */
+static int prepare(struct task *task, struct fault *flt)
+{
+	char **arguments = task->options.arguments;
+	bool has_url = task->options.argument_count > 1;
+	const char *folder = arguments[has_url];
+	int verdict = session_load(&task->session, &task->options, flt);
+
+	if (!verdict)
+		verdict = session_choose(&task->session, has_url ? arguments[0] : NULL, &task->options, flt);
+	if (verdict)
+		return verdict;
+	task->folder = realpath(folder, NULL);
+	if (!task->folder)
+		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
+	return mount_check_folder(task->folder, flt);
+}
+
+/* A key for inode numbers that stays, and that no registry knows: from the machine's own id, and the registry. */
+static struct digest inode_key(const struct session *session)
+{
+	struct fault ignored = {0};
+	bool found;
+	struct buf id;
+	struct digest key;
+	int etc;
+
+	buf_init(&id, 4096);
+	if (file_open_top("/etc", &etc, &ignored) == 0) {
+		file_read(etc, "machine-id", &id, &found, &ignored);
+		close(etc);
+	}
+	key = digest_of_parts((struct span[]){ span_of_text("wargfs inode numbers"), buf_span(&id),
+					       span_of_text(session->url.label) }, 3);
+	buf_release(&id);
+	return key;
+}
+
+/* The registry, as far as its first checkpoint. */
+static int open_registry(struct task *task, struct fault *flt)
+{
+	struct digest key = inode_key(&task->session);
+	struct session_open how = {
+		.timeout = task->mount_options.timeout,
+		.refresh = task->mount_options.refresh,
+		.changed = mount_changed,
+		.failed = mount_failed,
+	};
+	int verdict = mount_new(&task->mount_options, &key, &task->mount, flt);
+
+	how.user = task->mount;
+	if (!verdict)
+		verdict = session_open(&task->session, &how, flt);
+	if (!verdict)
+		verdict = registry_refresh(task->session.registry, flt);
+	return verdict;
+}
+
+static struct mount *ends;
+
+static void end(int signal)
+{
+	(void)signal;
+	mount_end(ends);
+}
+
+static void catch_signals(struct mount *mount)
+{
+	struct sigaction action = { .sa_handler = end, .sa_flags = SA_RESTART };
+
+	ends = mount;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+/* Without a socket the mount works all the same: only nobody can ask for its status. */
+static int open_socket(struct task *task)
+{
+	struct fault flt = {0};
+	int socket = -1;
+
+	if (sockets_open_folder(&task->session.environment, &task->sockets, &flt) == 0)
+		sockets_listen(task->sockets, &socket, task->socket_name, &flt);
+	if (flt.verdict)
+		mount_failed(task->mount, &flt);
+	return socket;
+}
+
+static int say(const struct task *task)
+{
+	struct json *json;
+
+	if (!task->options.json)
+		return STATUS_DONE;
+	json = json_new_object();
+	json_put_text(json, "registry", task->session.url.text);
+	json_put_text(json, "mountpoint", task->folder);
+	json_put_uint(json, "pid", (uint64_t)getpid());
+	return output_json(task->command, json);
+}
+
+/* It stands: tell whoever waits in front, and let go of the terminal. */
+static int go_back(struct task *task)
+{
+	const unsigned char status = STATUS_DONE;
+	int nowhere;
+
+	fflush(stdout);
+	if (task->verdict_pipe < 0)
+		return STATUS_DONE;
+	/* Whoever was killed while waiting does not want it any more. */
+	if (write(task->verdict_pipe, &status, 1) != 1)
+		return STATUS_FAILED;
+	close(task->verdict_pipe);
+	setsid();
+	mount_go_quiet(task->mount);
+	nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; nowhere >= 0 && fd < 3; fd++)
+		dup2(nowhere, fd);
+	if (nowhere > 2)
+		close(nowhere);
+	return chdir("/") ? STATUS_FAILED : STATUS_DONE;
+}
+
+static int run_mount(struct task *task)
+{
+	struct fault flt = {0};
+	int status, verdict = open_registry(task, &flt);
+
+	if (!verdict) {
+		catch_signals(task->mount);
+		verdict = mount_start(task->mount, task->session.registry, task->folder, open_socket(task), &flt);
+	}
+	status = verdict ? options_fail(task->command, &flt) : say(task);
+	if (status == STATUS_DONE)
+		status = go_back(task);
+	if (status == STATUS_DONE)
+		mount_run(task->mount);
+	if (task->mount)
+		mount_stop(task->mount);
+	registry_close(task->session.registry);
+	task->session.registry = NULL;
+	mount_free(task->mount);
+	if (*task->socket_name)
+		sockets_remove(task->sockets, task->socket_name);
+	return status;
+}
+
+/* @return what the other one says, or how it ended without a word */
+static int wait_in_front(pid_t other, int verdict_pipe)
+{
+	unsigned char status;
+	int how;
+	ssize_t got;
+
+	do
+		got = read(verdict_pipe, &status, 1);
+	while (got < 0 && errno == EINTR);
+	if (got == 1)
+		return status;
+	if (waitpid(other, &how, 0) == other && WIFEXITED(how))
+		return WEXITSTATUS(how);
+	return STATUS_FAILED;
+}
+
+static int run_behind(struct task *task, struct fault *flt)
+{
+	int ends_of_pipe[2], status;
+	pid_t other;
+
+	if (pipe2(ends_of_pipe, O_CLOEXEC))
+		return options_fail(task->command, (fault_system(flt, errno, "a pipe cannot be had"), flt));
+	other = fork();
+	if (other == 0) {
+		close(ends_of_pipe[0]);
+		task->verdict_pipe = ends_of_pipe[1];
+		return run_mount(task);
+	}
+	close(ends_of_pipe[1]);
+	if (other < 0) {
+		fault_system(flt, errno, "no process can be had for the background");
+		status = options_fail(task->command, flt);
+	} else {
+		status = wait_in_front(other, ends_of_pipe[0]);
+	}
+	close(ends_of_pipe[0]);
+	return status;
+}
+
+/* A daemon that rests is small, and one that many read from has many files open. */
+static void set_limits(void)
+{
+	struct rlimit files;
+
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_TRIM_THRESHOLD, 256 << 10);
+	signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct task task = { .command = command, .verdict_pipe = -1, .sockets = -1 };
+	struct fault flt = {0};
+	int status;
+
+	mount_options_init(&task.mount_options);
+	if (options_parse(command, argc, argv, take, &task, &task.options, &status)) {
+		set_limits();
+		if (prepare(&task, &flt))
+			status = options_fail(command, &flt);
+		else
+			status = task.foreground ? run_mount(&task) : run_behind(&task, &flt);
+	}
+	session_release(&task.session);
+	mount_options_release(&task.mount_options);
+	if (task.sockets >= 0)
+		close(task.sockets);
+	free(task.folder);
+	return status;
+}
+
+const struct command mount_command = {
+	.name = "mount",
+	.arguments = "[URL] MOUNTPOINT",
+	.summary = "Mount a registry",
+	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the background\n"
+		"once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it.\n"
+		"\nMount options: ro, timeout=SEC, refresh=SEC, uid=N, gid=N, umask=OCTAL, allow_other, and those of\n"
+		"mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their opposites.\n",
+	.least = 1,
+	.most = 2,
+	.options = entries,
+	.run = run,
+};

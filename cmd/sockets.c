@@ -1,0 +1,193 @@
+/*
+ * Status sockets (see sockets.h).
+ *
+ * Their names are reached through /proc/self/fd, so that no runtime folder is too long for a socket's address.
+ */
+#include "sockets.h"
+
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FOLDER "wargfs"
+#define SUFFIX ".sock"
+#define BACKLOG 16
+
+static bool is_own_folder(const char *path)
+{
+	struct stat seen;
+
+	return stat(path, &seen) == 0 && S_ISDIR(seen.st_mode) && seen.st_uid == geteuid();
+}
+
+/* Where the folder lies: what environment and system have for this, or else the place where everybody may make one. */
+static void choose(const struct config_environment *environment, char *path, size_t size)
+{
+	char run[64];
+
+	snprintf(run, sizeof(run), "/run/user/%ju", (uintmax_t)geteuid());
+	if (environment->xdg_runtime_dir)
+		snprintf(path, size, "%s/" FOLDER, environment->xdg_runtime_dir);
+	else if (is_own_folder(run))
+		snprintf(path, size, "%s/" FOLDER, run);
+	else
+		snprintf(path, size, "/tmp/" FOLDER "-%ju", (uintmax_t)geteuid());
+}
+
+int sockets_open_folder(const struct config_environment *environment, int *out, struct fault *flt)
+{
+	char path[4096];
+	struct stat seen;
+	int fd;
+
+	choose(environment, path, sizeof(path));
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return fault_system(flt, errno, "%.150s cannot be made", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &seen)) {
+		int error = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return fault_system(flt, error, "%.150s cannot be opened", path);
+	}
+	if (seen.st_uid != geteuid() || (seen.st_mode & 077)) {
+		close(fd);
+		return fault_system(flt, EACCES, "%.150s has to belong to you alone (mode 0700)", path);
+	}
+	*out = fd;
+	return 0;
+}
+
+static struct sockaddr_un address_of(int folder, const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", folder, name);
+	return address;
+}
+
+int sockets_listen(int folder, int *out, char name[static SOCKETS_NAME_SIZE], struct fault *flt)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(name, SOCKETS_NAME_SIZE, "%jd" SUFFIX, (intmax_t)getpid());
+	address = address_of(folder, name);
+	/* Whoever had this process number before is no more. */
+	unlinkat(folder, name, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, BACKLOG)) {
+		int error = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return fault_system(flt, error, "the socket for status cannot be had");
+	}
+	*out = fd;
+	return 0;
+}
+
+void sockets_remove(int folder, const char *name)
+{
+	unlinkat(folder, name, 0);
+}
+
+static bool is_name(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits && strlen(name) < SOCKETS_NAME_SIZE && strcmp(name + digits, SUFFIX) == 0;
+}
+
+int sockets_list(int folder, char (**out)[SOCKETS_NAME_SIZE], size_t *count, struct fault *flt)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+	char (*names)[SOCKETS_NAME_SIZE] = NULL, (*grown)[SOCKETS_NAME_SIZE];
+	const struct dirent *entry;
+	size_t found = 0;
+	int verdict = 0;
+
+	if (!entries) {
+		int error = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return fault_system(flt, error, "the folder of sockets cannot be read");
+	}
+	while (!verdict && (entry = readdir(entries))) {
+		if (!is_name(entry->d_name))
+			continue;
+		grown = reallocarray(names, found + 1, sizeof(*names));
+		if (grown) {
+			names = grown;
+			snprintf(names[found++], SOCKETS_NAME_SIZE, "%.31s", entry->d_name);
+		} else {
+			verdict = fault_no_memory(flt);
+		}
+	}
+	closedir(entries);
+	if (verdict) {
+		free(names);
+		return verdict;
+	}
+	*out = names;
+	*count = found;
+	return 0;
+}
+
+/* Read until the end comes, or the deadline. */
+static int receive(int from, clock_ms deadline, struct buf *answer, struct fault *flt)
+{
+	struct pollfd watched = { .fd = from, .events = POLLIN };
+	unsigned char piece[4096];
+
+	for (;;) {
+		int ready = poll(&watched, 1, clock_left(deadline));
+		ssize_t got;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
+			return fault_undecided(flt, FAULT_TIMEOUT, "it does not answer");
+		got = recv(from, piece, sizeof(piece), 0);
+		if (got < 0)
+			return fault_system(flt, errno, "its answer cannot be read");
+		if (!got)
+			return 0;
+		if (buf_append(answer, (struct span){ piece, (size_t)got }, flt))
+			return flt ? flt->verdict : WARG_UNDECIDED;
+	}
+}
+
+int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt)
+{
+	struct sockaddr_un address = address_of(folder, name);
+	/* Not blocking: the backlog of a daemon that was stopped may be full. */
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int verdict = 0;
+
+	*there = true;
+	if (fd < 0)
+		return fault_system(flt, errno, "a socket cannot be had");
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		*there = errno != ECONNREFUSED && errno != ENOENT;
+		if (*there)
+			verdict = fault_system(flt, errno, "it does not answer");
+		else
+			sockets_remove(folder, name);
+	} else {
+		verdict = receive(fd, deadline, answer, flt);
+	}
+	close(fd);
+	return verdict;
+}

@@ -1,0 +1,37 @@
+/*
+ * The sockets on which mounts tell their status: one a daemon, named after its process, in a folder that nobody else can
+ * enter.
+ */
+#ifndef WARGFS_CMD_SOCKETS_H
+#define WARGFS_CMD_SOCKETS_H
+
+#include "client/clock.h"
+#include "client/config.h"
+
+/**
+ * Open the folder: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. It is made where missing.
+ * @param out  close() it
+ * @return 0; WARG_UNDECIDED if it is not the user's own alone
+ */
+int sockets_open_folder(const struct config_environment *environment, int *out, struct fault *flt);
+
+/** A name in the folder. */
+#define SOCKETS_NAME_SIZE 32
+
+/** Listen as this process. @param name  for sockets_remove() */
+int sockets_listen(int folder, int *out, char name[static SOCKETS_NAME_SIZE], struct fault *flt);
+
+/** Take a name out of the folder. */
+void sockets_remove(int folder, const char *name);
+
+/** The names in the folder. @param out  free() it */
+int sockets_list(int folder, char (**out)[SOCKETS_NAME_SIZE], size_t *count, struct fault *flt);
+
+/**
+ * Ask one, and take its answer whole. The name of a daemon that is no more is removed.
+ * @param deadline  of all of it
+ * @param there     false: there is no daemon behind it any more
+ */
+int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt);
+
+#endif

@@ -1,0 +1,246 @@
+/*
+ * wargfs status: what mounts believe, asked on their sockets.
+ */
+#include "commands.h"
+#include "output.h"
+#include "session.h"
+#include "sockets.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Daemons answer from memory: one that takes longer hangs. */
+#define PATIENCE 5
+#define MOST_ANSWER (64 << 10)
+
+/* The answers of the mounts that were asked for. */
+struct answers {
+	struct json **answers; /* owned */
+	size_t count;
+	struct fault silent;   /* of the first one that did not answer */
+};
+
+static int add(struct answers *answers, struct json *answer, struct fault *flt)
+{
+	struct json **grown = reallocarray(answers->answers, answers->count + 1, sizeof(struct json *));
+
+	if (!grown) {
+		json_free(answer);
+		return fault_no_memory(flt);
+	}
+	answers->answers = grown;
+	grown[answers->count++] = answer;
+	return 0;
+}
+
+static bool is_wanted(const struct json *answer, const char *folder)
+{
+	struct span mountpoint;
+
+	return !folder || (json_read_text(answer, "mountpoint", &mountpoint, NULL) == 0 && span_is(mountpoint, folder));
+}
+
+/* One that does not answer hides no other. */
+static int ask(int sockets, const char *name, const char *folder, struct answers *answers, struct fault *flt)
+{
+	struct json *answer = NULL;
+	struct fault own = {0};
+	struct buf text;
+	bool there;
+	int verdict;
+
+	buf_init(&text, MOST_ANSWER);
+	verdict = sockets_ask(sockets, name, clock_in_seconds(PATIENCE), &text, &there, &own);
+	if (!verdict && there)
+		verdict = json_parse(buf_span(&text), &answer, &own);
+	buf_release(&text);
+	if (verdict) {
+		fault_at(&own, "the mount of process %d", atoi(name));
+		if (!answers->silent.verdict)
+			answers->silent = own;
+		return 0;
+	}
+	if (answer && is_wanted(answer, folder))
+		return add(answers, answer, flt);
+	json_free(answer);
+	return 0;
+}
+
+static int ask_all(const struct config_environment *environment, const char *folder, struct answers *answers,
+		   struct fault *flt)
+{
+	char (*names)[SOCKETS_NAME_SIZE] = NULL;
+	size_t count = 0;
+	int sockets, verdict = sockets_open_folder(environment, &sockets, flt);
+
+	if (verdict)
+		return verdict;
+	verdict = sockets_list(sockets, &names, &count, flt);
+	for (size_t i = 0; !verdict && i < count; i++)
+		verdict = ask(sockets, names[i], folder, answers, flt);
+	free(names);
+	close(sockets);
+	return verdict;
+}
+
+/* A copy, since what was answered goes when the answers go. */
+static struct json *copy_of(const struct json *answer)
+{
+	struct json *copy = NULL;
+	struct buf text;
+
+	buf_init(&text, MOST_ANSWER);
+	if (json_render(answer, JSON_COMPACT, &text, NULL) == 0)
+		json_parse(buf_span(&text), &copy, NULL);
+	buf_release(&text);
+	return copy;
+}
+
+static int print_json(const struct command *command, const struct answers *answers, const char *folder)
+{
+	struct json *list;
+
+	if (folder)
+		return output_json(command, copy_of(answers->answers[0]));
+	list = json_new_list();
+	for (size_t i = 0; i < answers->count; i++)
+		json_add(list, copy_of(answers->answers[i]));
+	return output_json(command, list);
+}
+
+static uint64_t number(const struct json *object, const char *name)
+{
+	uint64_t value = 0;
+
+	json_read_uint(object, name, &value, NULL);
+	return value;
+}
+
+static void print_text(const char *label, const struct json *object, const char *name)
+{
+	struct span text;
+
+	if (json_read_text(object, name, &text, NULL) == 0)
+		printf("%-12s %.*s\n", label, (int)text.length, (const char *)text.data);
+}
+
+static void print_seconds(uint64_t seconds)
+{
+	if (seconds >= 86400)
+		printf("%" PRIu64 " d %" PRIu64 " h", seconds / 86400, seconds / 3600 % 24);
+	else if (seconds >= 3600)
+		printf("%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
+	else if (seconds >= 60)
+		printf("%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+	else
+		printf("%" PRIu64 " s", seconds);
+}
+
+static void print_checkpoint(const struct json *checkpoint)
+{
+	time_t signed_at = (time_t)number(checkpoint, "timestamp");
+	char text[64] = "";
+	struct tm tm;
+
+	if (gmtime_r(&signed_at, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	printf("%-12s length %" PRIu64 ", signed %s, ", "checkpoint", number(checkpoint, "logLength"), text);
+	print_seconds(number(checkpoint, "age"));
+	printf(" old, verified ");
+	print_seconds(number(checkpoint, "verifiedAgo"));
+	printf(" ago\n");
+	print_text("root", checkpoint, "logRoot");
+	print_text("operator", checkpoint, "keyId");
+}
+
+static void print(const struct json *answer)
+{
+	const struct json *cache = json_member(answer, "cache"), *downloads = json_member(answer, "downloads");
+	char size[32], received[32];
+
+	print_text("mountpoint", answer, "mountpoint");
+	print_text("registry", answer, "registry");
+	print_checkpoint(json_member(answer, "checkpoint"));
+	printf("%-12s %" PRIu64 " known\n", "packages", number(answer, "packagesKnown"));
+	output_size(number(cache, "bytes"), size);
+	printf("%-12s %s in %" PRIu64 " contents\n", "cache", size, number(cache, "files"));
+	output_size(number(downloads, "bytesReceived"), received);
+	printf("%-12s %" PRIu64 " running, %" PRIu64 " done, %" PRIu64 " failed, %s received\n", "downloads",
+	       number(downloads, "running"), number(downloads, "done"), number(downloads, "failed"), received);
+	print_text("last error", answer, "lastError");
+	printf("%-12s process %" PRIu64 ", up ", "daemon", number(answer, "pid"));
+	print_seconds(number(answer, "uptime"));
+	putchar('\n');
+}
+
+static int print_all(const struct command *command, const struct options *options, const struct answers *answers,
+		     const char *folder)
+{
+	int status = STATUS_DONE;
+
+	if (answers->silent.verdict && (!folder || !answers->count))
+		status = options_fail(command, &answers->silent);
+	if (folder && !answers->count) {
+		fprintf(stderr, "wargfs status: no mount of yours at %s answers\n", folder);
+		return STATUS_FAILED;
+	}
+	if (options->json) {
+		int printed = print_json(command, answers, folder);
+
+		return printed > status ? printed : status;
+	}
+	for (size_t i = 0; i < answers->count; i++) {
+		if (i)
+			putchar('\n');
+		print(answers->answers[i]);
+	}
+	return status;
+}
+
+/* The kernel does not ask the daemon for the way to its mount: one that hangs does not hang this. */
+static int resolve(const char *typed, char **out, struct fault *flt)
+{
+	*out = typed ? realpath(typed, NULL) : NULL;
+	return typed && !*out ? fault_system(flt, errno, "%.150s", typed) : 0;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct config_environment environment;
+	struct answers answers = {0};
+	struct options options;
+	struct fault flt = {0};
+	char *folder = NULL;
+	int status, verdict;
+
+	if (!options_parse(command, argc, argv, NULL, NULL, &options, &status))
+		return status;
+	verdict = config_environment_read(&environment, &flt);
+	if (verdict)
+		return options_fail(command, &flt);
+	verdict = resolve(options.arguments[0], &folder, &flt);
+	if (!verdict)
+		verdict = ask_all(&environment, folder, &answers, &flt);
+	status = verdict ? options_fail(command, &flt) : print_all(command, &options, &answers, folder);
+	for (size_t i = 0; i < answers.count; i++)
+		json_free(answers.answers[i]);
+	free(answers.answers);
+	free(folder);
+	config_environment_release(&environment);
+	return status;
+}
+
+const struct command status_command = {
+	.name = "status",
+	.arguments = "[MOUNTPOINT]",
+	.summary = "Show what mounts believe",
+	.text = "\nOf the mount at MOUNTPOINT, or of all mounts of this user. Answers while the registry is gone or the\n"
+		"mount hangs.\n",
+	.most = 1,
+	.run = run,
+};

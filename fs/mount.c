@@ -1,0 +1,191 @@
+/*
+ * A mount from its beginning to its end (see mount.h).
+ */
+#include "mount_parts.h"
+
+#include "loop.h"
+#include "mount.h"
+#include "notifier.h"
+#include "operations.h"
+#include "status.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+int mount_new(const struct mount_options *options, const struct digest *inode_key, struct mount **out,
+	      struct fault *flt)
+{
+	struct mount *mount = calloc(1, sizeof(*mount));
+	int verdict;
+
+	if (!mount)
+		return fault_no_memory(flt);
+	mount->options = *options;
+	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	verdict = mount->end < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
+	if (!verdict)
+		verdict = log_new(&mount->log, flt);
+	if (!verdict)
+		verdict = nodes_new(inode_key, &mount->nodes, flt);
+	if (!verdict)
+		verdict = notifier_new(mount, &mount->notifier, flt);
+	if (verdict) {
+		mount_free(mount);
+		return verdict;
+	}
+	*out = mount;
+	return 0;
+}
+
+void mount_changed(void *user, const struct view *before, const struct view *after)
+{
+	struct mount *mount = user;
+
+	notifier_changed(mount->notifier, before, after);
+}
+
+void mount_failed(void *user, const struct fault *flt)
+{
+	struct mount *mount = user;
+
+	log_fault(mount->log, "", flt);
+}
+
+/* Something that is not there, and somebody who did not want to wait, are no news. */
+void mount_tell(struct mount *mount, struct node *node, const struct fault *flt)
+{
+	char sentence[FAULT_SENTENCE_SIZE];
+
+	if (flt->kind == FAULT_CANCELLED || flt->kind == FAULT_ABSENT)
+		return;
+	fault_sentence(flt, sentence);
+	nodes_set_error(mount->nodes, node, sentence);
+	log_fault(mount->log, node->text, flt);
+}
+
+/* libfuse's own words, which otherwise would go to stderr, where nobody may read. */
+static struct mount *talks;
+
+static void take_words(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	struct fault flt = {0};
+	char words[200];
+
+	if (level > FUSE_LOG_WARNING || !talks)
+		return;
+	vsnprintf(words, sizeof(words), format, arguments);
+	words[strcspn(words, "\n")] = 0;
+	fault_undecided(&flt, FAULT_MISUSE, "%s", words);
+	fault_blame(&flt, FAULT_BY_SYSTEM);
+	log_fault(talks->log, "", &flt);
+}
+
+static int open_session(struct mount *mount, struct fault *flt)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct buf passed = mount->options.passed;
+	char *words = NULL;
+	int failed = fuse_opt_add_opt(&words, "ro,default_permissions,subtype=warg");
+
+	if (!failed && asprintf(&mount->source, "fsname=%s", registry_url(mount->registry)->text) < 0) {
+		mount->source = NULL;
+		failed = -1;
+	}
+	failed = failed || fuse_opt_add_opt_escaped(&words, mount->source) || fuse_opt_add_arg(&args, "wargfs") ||
+		 fuse_opt_add_arg(&args, "-o") || fuse_opt_add_arg(&args, words);
+	if (!failed && passed.length) {
+		char *more = strndup((const char *)passed.data + 1, passed.length - 1);
+
+		failed = !more || fuse_opt_add_arg(&args, "-o") || fuse_opt_add_arg(&args, more);
+		free(more);
+	}
+	if (!failed)
+		mount->session = fuse_session_new(&args, &operations, sizeof(operations), mount);
+	free(words);
+	fuse_opt_free_args(&args);
+	return mount->session ? 0 : fault_no_memory(flt);
+}
+
+int mount_start(struct mount *mount, struct registry *registry, const char *folder, int socket, struct fault *flt)
+{
+	int verdict;
+
+	mount->registry = registry;
+	mount->started_at = clock_now();
+	mount->folder = strdup(folder);
+	talks = mount;
+	fuse_set_log_func(take_words);
+	verdict = mount->folder ? open_session(mount, flt) : fault_no_memory(flt);
+	if (!verdict && fuse_session_mount(mount->session, folder))
+		verdict = fault_system(flt, errno ? errno : EIO, "%.150s cannot be mounted on", folder);
+	if (!verdict)
+		verdict = notifier_start(mount->notifier, flt);
+	if (!verdict)
+		verdict = loop_start(mount->session, mount->end, &mount->loop, flt);
+	if (verdict || socket < 0) {
+		if (socket >= 0)
+			close(socket);
+		return verdict;
+	}
+	return status_start(mount, socket, &mount->status, flt);
+}
+
+void mount_go_quiet(struct mount *mount)
+{
+	log_to_syslog(mount->log);
+}
+
+void mount_run(struct mount *mount)
+{
+	struct pollfd end = { .fd = mount->end, .events = POLLIN };
+
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		continue;
+}
+
+void mount_end(struct mount *mount)
+{
+	int saved = errno;
+
+	eventfd_write(mount->end, 1);
+	errno = saved;
+}
+
+/* The notifier first: the kernel lets it wait for requests that are being answered. */
+void mount_stop(struct mount *mount)
+{
+	notifier_stop(mount->notifier);
+	loop_join(mount->loop);
+	status_stop(mount->status);
+	mount->loop = NULL;
+	mount->status = NULL;
+}
+
+void mount_free(struct mount *mount)
+{
+	if (!mount)
+		return;
+	mount_stop(mount);
+	if (mount->session) {
+		fuse_session_exit(mount->session);
+		fuse_session_unmount(mount->session);
+		fuse_session_destroy(mount->session);
+	}
+	fuse_set_log_func(NULL);
+	talks = NULL;
+	notifier_free(mount->notifier);
+	nodes_free(mount->nodes);
+	log_free(mount->log);
+	free(mount->folder);
+	free(mount->source);
+	if (mount->end >= 0)
+		close(mount->end);
+	free(mount);
+}

@@ -1,0 +1,45 @@
+/*
+ * The table of operations, and what the mount agrees on with the kernel.
+ */
+#include "operations.h"
+
+/* Splicing hands pages of the cache file to the kernel without copying them here. */
+static void init(void *user, struct fuse_conn_info *connection)
+{
+	(void)user;
+	connection->want |= connection->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+}
+
+static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
+{
+	struct mount *mount = fuse_req_userdata(fuse);
+	const unsigned block = 4096;
+	struct statvfs stat = { .f_bsize = block, .f_frsize = block, .f_namemax = CAP_VERSION + sizeof(PATH_SUFFIX) - 1 };
+	uint64_t bytes, files;
+
+	(void)number;
+	if (store_measure_contents(registry_store(mount->registry), &bytes, &files, NULL) == 0) {
+		stat.f_blocks = (bytes + block - 1) / block;
+		stat.f_files = files;
+	}
+	fuse_reply_statfs(fuse, &stat);
+}
+
+const struct fuse_lowlevel_ops operations = {
+	.init = init,
+	.lookup = operations_lookup,
+	.forget = operations_forget,
+	.forget_multi = operations_forget_multi,
+	.getattr = operations_getattr,
+	.readlink = operations_readlink,
+	.open = operations_open,
+	.read = operations_read,
+	.release = operations_release,
+	.opendir = operations_opendir,
+	.readdir = operations_readdir,
+	.readdirplus = operations_readdirplus,
+	.releasedir = operations_releasedir,
+	.statfs = statfs_mount,
+	.getxattr = operations_getxattr,
+	.listxattr = operations_listxattr,
+};
