@@ -179,7 +179,7 @@ static int save(const struct options *options, const struct own *own, const stru
 static int download(const struct command *command, const struct options *options, const struct own *own,
 		    struct session *session, struct fault *flt)
 {
-	const struct package_release *release;
+	const struct package_release *release = NULL;
 	const struct view_package *package;
 	struct content_file *file = NULL;
 	struct fault own_fault = {0};

@@ -158,7 +158,7 @@ static int put_one_stored(struct sink *sink, const struct session *session, cons
 {
 	struct package_log *log = NULL;
 	struct store_position position;
-	char folder[4096];
+	char folder[2 * CAP_URL];
 	struct store *store;
 	struct stat seen;
 	int verdict;
