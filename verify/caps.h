@@ -17,6 +17,7 @@
 /* Records */
 #define CAP_RECORD (1u << 20)      /* the reference refuses bodies over 2 MB, and base64 takes a third */
 #define CAP_RECORD_ENTRIES 16384   /* a record of CAP_RECORD bytes holds about that many releases */
+#define CAP_SECONDS 253402300799ull /* google.protobuf.Timestamp ends with the year 9999 */
 #define CAP_LOG_KEYS 4096          /* keys ever known to one log */
 #define CAP_LOG_RELEASES 1000000   /* versions of one package */
 #define CAP_NAMESPACES 100000      /* namespaces of one registry */

@@ -23,7 +23,8 @@ struct signed_checkpoint {
 };
 
 /**
- * Check that the checkpoint was signed by a key that `operator` knows and that holds COMMIT (stricter than the reference).
+ * Check that the checkpoint was signed by a key that `operator` knows and that holds COMMIT (stricter than the
+ * reference).
  * @return 0; WARG_INVALID if the key is unknown, lacks COMMIT, or the signature does not verify
  */
 int checkpoint_verify(const struct signed_checkpoint *checkpoint, const struct operator_log *operator,

@@ -43,7 +43,7 @@ int log_keys_grant(struct log_keys *keys, struct ecdsa_public_key *key, unsigned
 /** Take permissions away. @return 0; WARG_INVALID if the key is unknown or lacks one of them */
 int log_keys_revoke(struct log_keys *keys, const struct digest *key_id, unsigned permissions, struct fault *flt);
 
-/** @return 0 if the key is known and has all of `permissions`; else WARG_INVALID with a fault that names what it lacks */
+/** @return 0; WARG_INVALID if the key is not known or lacks one of `permissions`, which the fault names */
 int log_keys_require(const struct log_keys *keys, const struct digest *key_id, unsigned permissions, struct fault *flt);
 
 /**
@@ -51,5 +51,29 @@ int log_keys_require(const struct log_keys *keys, const struct digest *key_id, u
  * @param head  NULL before the first record
  */
 int log_keys_check_frame(const struct record *record, const struct log_head *head, struct fault *flt);
+
+/**
+ * Where an entry may stand (rule 4): `init` first of all and only there; a first record with no entries is refused too.
+ * @param is_begun  whether an entry came before, in this record or an earlier one
+ */
+int log_keys_check_order(const struct record_entry *entry, bool is_begun, struct fault *flt);
+
+/**
+ * Apply an entry of a kind that both logs have: init, grant or revoke (rule 4).
+ *
+ * @param signer  key id of the record's envelope
+ * @param all     what `init` gives its key
+ * @param manage  what the signer needs to grant and revoke, beside each permission that it gives or takes
+ * @return 0; WARG_INVALID if a rule is broken; WARG_UNDECIDED over CAP_LOG_KEYS or without memory
+ */
+int log_keys_apply(struct log_keys *keys, const struct record_entry *entry, const struct digest *signer, unsigned all,
+		   unsigned manage, struct fault *flt);
+
+/** Whether a record changes keys: only then does undoing it need a copy of them. */
+bool log_keys_are_changed_by(const struct record *record);
+
+/** Rule 5: the signer is known, and the signature verifies. */
+int log_keys_check_signature(const struct log_keys *keys, enum record_kind kind,
+			     const struct record_envelope *envelope, struct fault *flt);
 
 #endif

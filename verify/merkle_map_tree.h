@@ -15,6 +15,7 @@ struct merkle_map_empties {
 	struct digest at[CAP_MAP_HEIGHT + 1];
 };
 
+/** Hash them all: 256 branches. */
 void merkle_map_empties_init(struct merkle_map_empties *empties);
 
 /** The path of a log in the map: H(log id). Its bits, the most significant first, lead down from the root. */

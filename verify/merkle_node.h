@@ -19,6 +19,7 @@ unsigned merkle_node_height(uint64_t node);
 /** Whether the node is its parent's right child. */
 bool merkle_node_is_right(uint64_t node);
 
+/** The other child of its parent, and the parent. */
 uint64_t merkle_node_sibling(uint64_t node);
 uint64_t merkle_node_parent(uint64_t node);
 

@@ -33,6 +33,7 @@ int operator_log_append(struct operator_log *log, const struct record_envelope *
 /** The head, or NULL before the first record. Borrowed until the next append. */
 const struct log_head *operator_log_head(const struct operator_log *log);
 
+/** The keys that the log knows. Borrowed until the next append. */
 const struct log_keys *operator_log_keys(const struct operator_log *log);
 
 /** All namespaces in the order of the log. Borrowed until the next append. */

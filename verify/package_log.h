@@ -43,11 +43,13 @@ int package_log_copy(const struct package_log *log, struct package_log **out, st
  */
 int package_log_append(struct package_log *log, const struct record_envelope *envelope, struct fault *flt);
 
+/** Whose log it is; lives as long as the log. */
 const struct name *package_log_name(const struct package_log *log);
 
 /** The head, or NULL before the first record. Borrowed until the next append. */
 const struct log_head *package_log_head(const struct package_log *log);
 
+/** The keys that the log knows. Borrowed until the next append. */
 const struct log_keys *package_log_keys(const struct package_log *log);
 
 /** All releases in the order of the log, yanked ones included. Borrowed until the next append. */

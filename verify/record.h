@@ -9,7 +9,7 @@
 
 #include "ecdsa.h"
 
-/** The kind of log that a record belongs to. It decides the entries, the prefix of ids, and the prefix of signatures. */
+/** The kind of log that a record belongs to: it decides the entries, and the prefixes of ids and signatures. */
 enum record_kind { RECORD_PACKAGE, RECORD_OPERATOR };
 
 /** A point in time: seconds since 1970 and 0 … 999,999,999 nanoseconds (google.protobuf.Timestamp). */
@@ -74,8 +74,8 @@ struct record_envelope {
 /**
  * Decode content bytes and compute the record's id.
  *
- * Checks form only: the protobuf, the texts in it, permissions that exist, at most CAP_RECORD_ENTRIES entries. Packed and
- * unpacked permissions are both read, as the reference does (interop.md section B 11). What the log's state has to say
+ * Checks form only: the protobuf, the texts in it, permissions that exist, at most CAP_RECORD_ENTRIES entries. Packed
+ * and unpacked permissions are both read, as the reference does (interop.md section B 11). What the log's state has to say
  * is the business of package_log and operator_log.
  *
  * @param out  release with record_release()
@@ -83,6 +83,7 @@ struct record_envelope {
  */
 int record_decode(enum record_kind kind, struct span content, struct record *out, struct fault *flt);
 
+/** Give the entries back; empty afterwards. */
 void record_release(struct record *record);
 
 /** Encode a record's content as the reference does and append it to `out`; `id` is not looked at. */

@@ -1,0 +1,390 @@
+/*
+ * The state machine of package logs (see package_log.h).
+ *
+ * A record's entries are applied to the state one by one, as later ones may build on earlier ones; its signature is
+ * checked last, as its key may come with it. If anything fails, what was applied is undone.
+ */
+#include "package_log.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text_index.h"
+
+struct package_log {
+	atomic_uint references;
+	struct name name;
+	bool has_head;
+	struct log_head head;
+	struct log_keys keys;
+	struct package_release *releases;
+	size_t count, capacity;
+	struct text_index by_version; /* of `releases` */
+};
+
+/* ---- Memory ---- */
+
+static struct package_log *new_log(const struct name *name)
+{
+	struct package_log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return NULL;
+	atomic_init(&log->references, 1);
+	log->name = *name;
+	return log;
+}
+
+int package_log_new(const struct name *name, struct package_log **out, struct fault *flt)
+{
+	struct package_log *log = new_log(name);
+
+	if (!log)
+		return fault_no_memory(flt);
+	*out = log;
+	return 0;
+}
+
+struct package_log *package_log_ref(struct package_log *log)
+{
+	atomic_fetch_add_explicit(&log->references, 1, memory_order_relaxed);
+	return log;
+}
+
+static void free_version(struct package_release *release)
+{
+	free((char *)(uintptr_t)release->version);
+}
+
+void package_log_unref(struct package_log *log)
+{
+	if (!log || atomic_fetch_sub_explicit(&log->references, 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < log->count; i++)
+		free_version(&log->releases[i]);
+	free(log->releases);
+	text_index_release(&log->by_version);
+	log_keys_release(&log->keys);
+	free(log);
+}
+
+static int copy_releases(const struct package_log *log, struct package_log *copy, struct fault *flt)
+{
+	if (log->count == 0)
+		return 0;
+	copy->releases = calloc(log->count, sizeof(*copy->releases));
+	if (!copy->releases)
+		return fault_no_memory(flt);
+	copy->capacity = log->count;
+	for (; copy->count < log->count; copy->count++) {
+		struct package_release *release = &copy->releases[copy->count];
+
+		*release = log->releases[copy->count];
+		release->version = strdup(release->version);
+		if (!release->version)
+			return fault_no_memory(flt);
+	}
+	return text_index_copy(&log->by_version, &copy->by_version, flt);
+}
+
+int package_log_copy(const struct package_log *log, struct package_log **out, struct fault *flt)
+{
+	struct package_log *copy = new_log(&log->name);
+	int ret;
+
+	if (!copy)
+		return fault_no_memory(flt);
+	copy->has_head = log->has_head;
+	copy->head = log->head;
+	ret = log_keys_copy(&log->keys, &copy->keys, flt);
+	if (!ret)
+		ret = copy_releases(log, copy, flt);
+	if (ret) {
+		package_log_unref(copy);
+		return ret;
+	}
+	*out = copy;
+	return 0;
+}
+
+/* ---- Releases ---- */
+
+static struct span version_at(const void *releases, uint32_t place)
+{
+	return span_of_text(((const struct package_release *)releases)[place].version);
+}
+
+static struct text_index_texts versions(const struct package_log *log)
+{
+	return (struct text_index_texts){ log->releases, version_at };
+}
+
+static struct package_release *find(const struct package_log *log, struct span version)
+{
+	uint32_t place;
+
+	if (!text_index_find(&log->by_version, versions(log), version, &place))
+		return NULL;
+	return &log->releases[place];
+}
+
+static int reserve_release(struct package_log *log, struct fault *flt)
+{
+	size_t capacity = log->capacity ? 2 * log->capacity : 4;
+	struct package_release *releases;
+
+	if (log->count >= CAP_LOG_RELEASES)
+		return fault_undecided(flt, FAULT_LIMIT, "the package has more than %d releases", CAP_LOG_RELEASES);
+	if (log->count == log->capacity) {
+		releases = reallocarray(log->releases, capacity, sizeof(*releases));
+		if (!releases)
+			return fault_no_memory(flt);
+		log->releases = releases;
+		log->capacity = capacity;
+	}
+	return text_index_reserve(&log->by_version, flt);
+}
+
+/** Add a release with a copy of its version, which must be new. */
+static int add_release(struct package_log *log, const struct package_release *release, struct span version,
+		       struct fault *flt)
+{
+	char *copy;
+	int ret;
+
+	if (find(log, version))
+		return fault_invalid(flt, "version %.*s is released a second time", (int)version.length,
+				     (const char *)version.data);
+	ret = reserve_release(log, flt);
+	if (ret)
+		return ret;
+	copy = strndup((const char *)version.data, version.length);
+	if (!copy)
+		return fault_no_memory(flt);
+	log->releases[log->count] = *release;
+	log->releases[log->count++].version = copy;
+	text_index_add(&log->by_version, versions(log));
+	return 0;
+}
+
+/* ---- Appending ---- */
+
+/** What an append needs to know of its record, and to undo it. */
+struct append {
+	const struct record *record;
+	const struct digest *signer;
+	size_t applied;          /* entries */
+	size_t releases_before;
+	bool has_keys_before;
+	struct log_keys keys_before;
+};
+
+static int apply_yank(struct package_log *log, const struct append *append, const struct record_entry *entry,
+		      struct fault *flt)
+{
+	struct package_release *release = find(log, entry->version);
+
+	if (!release)
+		return fault_invalid(flt, "version %.*s is yanked and was never released", (int)entry->version.length,
+				     (const char *)entry->version.data);
+	if (release->yanked)
+		return fault_invalid(flt, "version %s is yanked a second time", release->version);
+	release->yanked = true;
+	release->yanked_by = *append->signer;
+	release->yanked_at = append->record->time;
+	return 0;
+}
+
+static int apply(struct package_log *log, const struct append *append, const struct record_entry *entry,
+		 struct fault *flt)
+{
+	struct package_release release;
+	int ret;
+
+	ret = log_keys_check_order(entry, log->has_head || append->applied > 0, flt);
+	if (ret)
+		return ret;
+	switch (entry->type) {
+	case ENTRY_RELEASE:
+		ret = log_keys_require(&log->keys, append->signer, PERMISSION_RELEASE, flt);
+		release = (struct package_release){ .record_id = append->record->id,
+						    .by = *append->signer,
+						    .time = append->record->time,
+						    .content = entry->content };
+		return ret ? ret : add_release(log, &release, entry->version, flt);
+	case ENTRY_YANK:
+		ret = log_keys_require(&log->keys, append->signer, PERMISSION_YANK, flt);
+		return ret ? ret : apply_yank(log, append, entry, flt);
+	default:
+		return log_keys_apply(&log->keys, entry, append->signer, PERMISSIONS_PACKAGE, 0, flt);
+	}
+}
+
+static void undo(struct package_log *log, struct append *append)
+{
+	for (size_t i = 0; i < append->applied; i++) {
+		const struct record_entry *entry = &append->record->entries[i];
+		struct package_release *release = entry->type == ENTRY_YANK ? find(log, entry->version) : NULL;
+
+		if (release)
+			release->yanked = false;
+	}
+	text_index_cut(&log->by_version, append->releases_before);
+	while (log->count > append->releases_before)
+		free_version(&log->releases[--log->count]);
+	if (append->has_keys_before) {
+		log_keys_release(&log->keys);
+		log->keys = append->keys_before;
+		append->keys_before = (struct log_keys){ 0 };
+	}
+}
+
+static int apply_all(struct package_log *log, struct append *append, const struct record_envelope *envelope,
+		     struct fault *flt)
+{
+	int ret;
+
+	for (; append->applied < append->record->entry_count; append->applied++) {
+		ret = apply(log, append, &append->record->entries[append->applied], flt);
+		if (ret) {
+			fault_at(flt, "entry %zu", append->applied);
+			return ret;
+		}
+	}
+	return log_keys_check_signature(&log->keys, RECORD_PACKAGE, envelope, flt);
+}
+
+static int append_record(struct package_log *log, const struct record *record, const struct record_envelope *envelope,
+			 struct fault *flt)
+{
+	struct append append = { .record = record, .signer = &envelope->key_id, .releases_before = log->count };
+	int ret;
+
+	ret = log_keys_check_frame(record, package_log_head(log), flt);
+	if (ret)
+		return ret;
+	if (log_keys_are_changed_by(record)) {
+		ret = log_keys_copy(&log->keys, &append.keys_before, flt);
+		if (ret)
+			return ret;
+		append.has_keys_before = true;
+	}
+	ret = apply_all(log, &append, envelope, flt);
+	if (ret) {
+		undo(log, &append);
+	} else {
+		log->head = (struct log_head){ record->id, record->time };
+		log->has_head = true;
+	}
+	log_keys_release(&append.keys_before);
+	return ret;
+}
+
+int package_log_append(struct package_log *log, const struct record_envelope *envelope, struct fault *flt)
+{
+	struct record record;
+	int ret;
+
+	ret = record_decode(RECORD_PACKAGE, envelope->content, &record, flt);
+	if (ret)
+		return ret;
+	ret = append_record(log, &record, envelope, flt);
+	record_release(&record);
+	return ret;
+}
+
+/* ---- Asking ---- */
+
+const struct name *package_log_name(const struct package_log *log)
+{
+	return &log->name;
+}
+
+const struct log_head *package_log_head(const struct package_log *log)
+{
+	return log->has_head ? &log->head : NULL;
+}
+
+const struct log_keys *package_log_keys(const struct package_log *log)
+{
+	return &log->keys;
+}
+
+const struct package_release *package_log_releases(const struct package_log *log, size_t *count)
+{
+	*count = log->count;
+	return log->releases;
+}
+
+const struct package_release *package_log_find(const struct package_log *log, struct span version)
+{
+	return find(log, version);
+}
+
+/** The greatest of the releases that are not yanked and that the requirement, or else `all`, lets through. */
+static const struct package_release *greatest(const struct package_log *log,
+					      const struct semver_requirement *requirement, bool all)
+{
+	const struct package_release *best = NULL;
+	struct semver version, best_version;
+
+	for (size_t i = 0; i < log->count; i++) {
+		const struct package_release *release = &log->releases[i];
+
+		/* It was checked to be SemVer when it came in. */
+		if (release->yanked || semver_parse(span_of_text(release->version), &version, NULL))
+			continue;
+		if (requirement ? !semver_requirement_matches(requirement, &version) :
+				  !all && version.prerelease.length > 0)
+			continue;
+		if (best && semver_compare(&version, &best_version) <= 0)
+			continue;
+		best = release;
+		best_version = version;
+	}
+	return best;
+}
+
+const struct package_release *package_log_best(const struct package_log *log,
+					       const struct semver_requirement *requirement)
+{
+	const struct package_release *best = greatest(log, requirement, false);
+
+	return best || requirement ? best : greatest(log, NULL, true);
+}
+
+/* ---- Restoring ---- */
+
+int package_log_restore_key(struct package_log *log, struct ecdsa_public_key *key, unsigned permissions,
+			    struct fault *flt)
+{
+	if (permissions & ~(unsigned)PERMISSIONS_PACKAGE)
+		return fault_invalid(flt, "a permission that packages do not have");
+	if (log_keys_find(&log->keys, ecdsa_public_key_id(key)))
+		return fault_invalid(flt, "a key is there twice");
+	return log_keys_grant(&log->keys, key, permissions, flt);
+}
+
+int package_log_restore_release(struct package_log *log, const struct package_release *release, struct fault *flt)
+{
+	struct span version = span_of_text(release->version);
+	struct semver parsed;
+	int ret;
+
+	if (!log->has_head)
+		return fault_invalid(flt, "releases without a head");
+	ret = semver_parse(version, &parsed, flt);
+	return ret ? ret : add_release(log, release, version, flt);
+}
+
+int package_log_restore_head(struct package_log *log, const struct log_head *head, struct fault *flt)
+{
+	if (log->has_head)
+		return fault_invalid(flt, "a second head");
+	if (log->keys.count == 0)
+		return fault_invalid(flt, "a head without keys");
+	log->head = *head;
+	log->has_head = true;
+	return 0;
+}
