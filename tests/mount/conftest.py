@@ -1,0 +1,138 @@
+"""Fixtures: one registry for all, and for each test a liar before it, a home, a mount, and an end that leaves nothing."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+
+import pytest
+
+import liar as liars
+import mounts
+import programs
+import registry
+
+TEST_SECONDS = 120  # after which a test hangs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told_to_end():
+    """SIGTERM ends the tests in good order."""
+    def end(*_):
+        pytest.exit("told to end", 1)
+    signal.signal(signal.SIGTERM, end)
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """The folder that holds all that is written. At the end it is gone, with nothing mounted in it."""
+    path = os.path.realpath(tempfile.mkdtemp(prefix="wargfs-tests-"))
+    yield path
+    with open("/proc/self/mountinfo") as file:
+        left = [line.split(" ")[4] for line in file if line.split(" ")[4].startswith(path)]
+    for mount in left:
+        mounts.unmount_by_force(mount)
+    shutil.rmtree(path)
+    assert not left, "mounts were left behind"
+
+
+@pytest.fixture(scope="session")
+def server(everything):
+    """The real server, with what registry.py tells of."""
+    server = programs.Server(programs.Home(os.path.join(everything, "server")))
+    try:
+        server.lengths = registry.publish(server, programs.Home(os.path.join(everything, "publisher")))
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def folder(everything):
+    """A folder of the test's own."""
+    path = tempfile.mkdtemp(dir=everything)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def liar(server):
+    """A liar before the server that is honest as yet."""
+    liar = liars.Liar(server)
+    yield liar
+    liar.close()
+    assert not liar.mistakes, "\n".join(liar.mistakes)
+
+
+@pytest.fixture
+def new_home(folder):
+    """Makes homes."""
+    count = 0
+
+    def make():
+        nonlocal count
+        count += 1
+        return programs.Home(os.path.join(folder, f"home{count}"))
+    return make
+
+
+@pytest.fixture
+def home(new_home):
+    return new_home()
+
+
+@pytest.fixture
+def new_mount(folder, new_home):
+    """Starts mounts: new_mount(url, *options, home=, wait=). Each is unmounted at the end, and must have behaved."""
+    started = []
+
+    def make(url, *options, home=None, wait=True):
+        mount = mounts.Mount(home or new_home(), url, os.path.join(folder, f"mount{len(started)}"), options)
+        started.append(mount)
+        return mount.wait() if wait else mount
+
+    hung = threading.Event()
+
+    def kill():
+        hung.set()
+        for mount in started:
+            mount.process.kill()
+
+    watchdog = threading.Timer(TEST_SECONDS, kill)
+    watchdog.start()
+    try:
+        yield make
+        for mount in started:
+            mount.end()
+    finally:
+        watchdog.cancel()
+        for mount in started:
+            mount.abandon()
+        assert not hung.is_set(), "a mount hung"
+
+
+@pytest.fixture
+def mount(new_mount, liar):
+    """A mount of the registry through the liar, with an empty cache."""
+    return new_mount(liar.url, "timeout=20")
+
+
+@pytest.fixture(scope="session")
+def shared(everything, server):
+    """A mount of the real server for tests that change nothing."""
+    mount = mounts.Mount(programs.Home(os.path.join(everything, "shared")), server.url,
+                         os.path.join(everything, "shared-mount"))
+    try:
+        yield mount.wait()
+        mount.end()
+    finally:
+        mount.abandon()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish():
+    """No program that a test started is still there."""
+    done = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True)
+    left = set(done.stdout.split())
+    assert not left, f"processes were left behind: {left}"

@@ -1,0 +1,337 @@
+"""A proxy before the real warg-server that counts the calls, and lies where it is told to.
+
+Its lies are functions that change an Answer: what it says (status, type, body) or how it travels (`send`). While it is
+told nothing it is honest, but for the addresses of contents, which it turns into its own, so that they too pass here.
+"""
+import base64
+import contextlib
+import http.client
+import http.server
+import json
+import re
+import socket
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+
+CALLS = [(call, method, re.compile(path)) for call, method, path in (
+    ("well-known", "GET", r"/\.well-known/wasm-pkg/registry\.json"),
+    ("checkpoint", "GET", r"/v1/fetch/checkpoint"),
+    ("logs", "POST", r"/v1/fetch/logs"),
+    ("names", "POST", r"/v1/fetch/names"),
+    ("ledger", "GET", r"/v1/ledger"),
+    ("records", "GET", r"/v1/ledger/records/\d+"),
+    ("inclusion", "POST", r"/v1/proof/inclusion"),
+    ("consistency", "POST", r"/v1/proof/consistency"),
+    ("sources", "GET", r"/v1/content/sha256:[0-9a-f]{64}"),
+    ("size", "HEAD", r"/content/.*"),
+    ("bytes", "GET", r"/content/.*"),
+)]
+
+
+def call_of(method, path):
+    for call, its_method, its_path in CALLS:
+        if method == its_method and its_path.fullmatch(path):
+            return call
+    return f"{method} {path}"
+
+
+@dataclass
+class Call:
+    name: str
+    path: str
+    request: bytes
+    began: float
+    ended: float = None
+
+
+@dataclass
+class Answer:
+    """An answer on its way from the real server."""
+    call: Call
+    status: int
+    headers: dict
+    body: bytes
+    send: object = field(default=None)
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @json.setter
+    def json(self, value):
+        self.body = json.dumps(value, separators=(",", ":")).encode()
+
+
+class Liar:
+    def __init__(self, server):
+        self.server = server
+        self.lock = threading.Lock()
+        self.mistakes = []
+        self.address = "127.0.0.1", 0
+        self.open()
+        self.url = "http://127.0.0.1:%d/" % self.address[1]
+
+    def open(self):
+        """Listen, at the address of before if there was one, and be honest."""
+        self.calls = []
+        self.lies = {}
+        self.past = None
+        self.released = threading.Event()  # from lies that never end
+        self.connections = set()
+        self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}))
+        self.address = self.listener.server_address
+        self.thread = threading.Thread(target=self.listener.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def close(self):
+        """Hang up on everybody and listen no more."""
+        self.released.set()
+        self.listener.shutdown()
+        self.listener.socket.close()
+        self.hang_up()
+        self.thread.join()
+        self.listener.server_close()
+
+    def hang_up(self):
+        with self.lock:
+            for connection in self.connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def lie(self, call, mutation):
+        """From now on, have mutation(answer) change each answer to a call."""
+        self.lies = {**self.lies, call: mutation}
+
+    def be_honest(self):
+        """About everything, including the present."""
+        self.lies = {}
+        self.past = None
+        self.released.set()
+        self.released = threading.Event()
+
+    def stay_at(self, length):
+        """Show the checkpoint of that many records as the newest: a registry that has not grown yet."""
+        self.past = self.server.checkpoints[length]
+
+    def count(self, call):
+        with self.lock:
+            return sum(one.name == call for one in self.calls)
+
+    def forget(self):
+        """Begin to count anew."""
+        with self.lock:
+            self.calls = []
+
+    def round_trips(self):
+        """How many of the calls must have waited for the one before: the longest row of which none overlaps."""
+        row, end = 0, 0
+        with self.lock:
+            for call in sorted((call for call in self.calls if call.ended), key=lambda call: call.ended):
+                if call.began >= end:
+                    row, end = row + 1, call.ended
+        return row
+
+    def answer(self, call, method, headers):
+        """What the real server says, and then what the liar makes of it."""
+        upstream = http.client.HTTPConnection(*self.server.address, timeout=60)
+        try:
+            upstream.request(method, call.path, call.request or None, headers)
+            response = upstream.getresponse()
+            answer = Answer(call, response.status, dict(response.getheaders()), response.read())
+        finally:
+            upstream.close()
+        if call.name == "sources":
+            answer.body = answer.body.replace(self.server.url.encode(), self.url.encode())
+        if call.name == "checkpoint" and self.past:
+            answer.json = self.past
+        mutation = self.lies.get(call.name)
+        if mutation:
+            mutation(answer)
+        return answer
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        """Clients may hang up; all else is a mistake in the tests."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            self.RequestHandlerClass.liar.mistakes.append(traceback.format_exc())
+
+
+class Exchange(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    passed_on = ("content-type", "range", "authorization", "warg-registry")
+
+    def setup(self):
+        super().setup()
+        with self.liar.lock:
+            self.liar.connections.add(self.connection)
+
+    def finish(self):
+        with self.liar.lock:
+            self.liar.connections.discard(self.connection)
+        super().finish()
+
+    def handle_any(self):
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        call = Call(call_of(self.command, self.path), self.path, body, time.monotonic())
+        with self.liar.lock:
+            self.liar.calls.append(call)
+        headers = {name: value for name, value in self.headers.items() if name.lower() in self.passed_on}
+        answer = self.liar.answer(call, self.command, headers)
+        call.ended = time.monotonic()
+        with contextlib.suppress(OSError):
+            (answer.send or send_whole)(self, answer)
+
+    do_GET = do_POST = do_HEAD = do_PUT = handle_any
+
+    def begin(self, answer, length):
+        """The head of an answer. length: of the body; None: in chunks."""
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        if length is None:
+            self.send_header("transfer-encoding", "chunked")
+        else:
+            self.send_header("content-length", str(length))
+        self.end_headers()
+        self.wfile.flush()
+
+    def hang_up(self):
+        self.close_connection = True
+
+    def gone(self):
+        """Whether the client hung up."""
+        self.connection.settimeout(0.02)
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(None)
+
+    def log_message(self, *_):
+        pass
+
+
+# ---- How an answer travels ----
+
+
+def send_whole(exchange, answer):
+    if exchange.command == "HEAD":
+        exchange.begin(answer, next((value for name, value in answer.headers.items()
+                                     if name.lower() == "content-length"), 0))
+        return
+    exchange.begin(answer, len(answer.body))
+    exchange.wfile.write(answer.body)
+
+
+def travels(send):
+    """The lie whose answer is sent by `send`."""
+    def mutation(answer):
+        answer.send = send
+    return mutation
+
+
+@travels
+def cut(exchange, answer):
+    """Half of what was announced."""
+    exchange.begin(answer, len(answer.body))
+    exchange.wfile.write(answer.body[:len(answer.body) // 2])
+    exchange.hang_up()
+
+
+@travels
+def endless(exchange, answer):
+    """The body, and then white space for as long as somebody listens."""
+    exchange.begin(answer, None)
+    piece = answer.body
+    blanks = b" " * 65536
+    while not exchange.liar.released.is_set():
+        exchange.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        piece = blanks
+    exchange.hang_up()
+
+
+@travels
+def dribble(exchange, answer):
+    """A byte now and then, never the last."""
+    released = exchange.liar.released
+    exchange.begin(answer, len(answer.body) + 1)
+    for byte in answer.body:
+        if exchange.gone() or released.is_set():
+            break
+        exchange.wfile.write(bytes([byte]))
+    exchange.hang_up()
+
+
+@travels
+def silent(exchange, answer):
+    """Nothing at all, until the client is gone or the liar honest."""
+    released = exchange.liar.released
+    while not exchange.gone() and not released.is_set():
+        pass
+    exchange.hang_up()
+
+
+@travels
+def closed(exchange, _):
+    """The connection closed in place of an answer."""
+    exchange.hang_up()
+
+
+@travels
+def not_http(exchange, _):
+    exchange.wfile.write(b"220 mail.example ESMTP ready\r\n")
+    exchange.hang_up()
+
+
+# ---- What it says ----
+
+
+def says(status=200, content_type="application/json", body=b""):
+    """Something else."""
+    def mutation(answer):
+        answer.status, answer.body = status, body
+        answer.headers = {"content-type": content_type, "content-length": str(len(body))}
+    return mutation
+
+
+def text(pattern, replacement):
+    """The body with every place that matches replaced; there has to be one."""
+    def mutation(answer):
+        answer.body, times = re.subn(pattern, replacement, answer.body)
+        assert times, f"nothing to lie about in {answer.body[:400]}"
+    return mutation
+
+
+def changed(change):
+    """The body's JSON changed in place, or replaced by what change(json) returns."""
+    def mutation(answer):
+        value = answer.json
+        other = change(value)
+        answer.json = value if other is None else other
+    return mutation
+
+
+def raw(change):
+    """The body's bytes replaced by change(bytes)."""
+    def mutation(answer):
+        answer.body = change(answer.body)
+    return mutation
+
+
+def base64_at(key, change):
+    """The base64 under a key of an object replaced by that of change(bytes). As a change of JSON."""
+    def edit(value):
+        value[key] = base64.b64encode(change(base64.b64decode(value[key]))).decode()
+    return edit

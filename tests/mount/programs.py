@@ -1,0 +1,142 @@
+"""The programs under test and beside it, each with a home of its own: wargfs, and the reference's warg and warg-server."""
+import hashlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import urllib.request
+
+import forge
+from waiting import until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WARGFS = os.environ.get("WARGFS") or os.path.join(HERE, "../../build/wargfs")
+REFERENCE = os.environ.get("WARGFS_REFERENCE") or os.path.expanduser("~/.cache/wargfs-reference/0.10.0")
+WARG = os.path.join(REFERENCE, "bin/warg")
+WARG_SERVER = os.path.join(REFERENCE, "bin/warg-server")
+
+# Whatever happens to the tests, no program outlives them.
+TIED = ("setpriv", "--pdeathsig", "TERM", "--")
+
+
+class Home:
+    """A home folder: configuration, keys and cache. What runs in it knows no other."""
+
+    def __init__(self, path):
+        self.path = path
+        self.work = os.path.join(path, "work")
+        self.runtime = os.path.join(path, "run")
+        os.makedirs(self.work)
+        os.makedirs(self.runtime, 0o700)
+        self.cache = os.path.join(path, ".cache/warg")
+        self.config = os.path.join(path, ".config/warg/config.json")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WARG_"))}
+        self.environment = dict(kept, HOME=path, XDG_RUNTIME_DIR=self.runtime, RUST_BACKTRACE="0")
+
+    def start(self, *command, **options):
+        return subprocess.Popen([*TIED, *command], cwd=self.work, env=self.environment,
+                                **{"stdin": subprocess.DEVNULL, **options})
+
+    def run(self, *command, status=0, seconds=60, **options):
+        """Run a command to its end. It fails unless it ends with `status`; None: any."""
+        done = subprocess.run([*TIED, *command], cwd=self.work, env=self.environment, timeout=seconds, text=True,
+                              **{"capture_output": True, "stdin": subprocess.DEVNULL, **options})
+        assert status is None or done.returncode == status, (
+            f"{command} ended with {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
+        return done
+
+    def warg(self, *words, **options):
+        return self.run(WARG, *words, **options)
+
+    def wargfs(self, *words, **options):
+        return self.run(WARGFS, *words, **options)
+
+    def warg_at_terminal(self, *words):
+        """Some of its commands ask, and do not run without a terminal. The answer is yes."""
+        ours, its = pty.openpty()
+        try:
+            os.write(ours, b"y\n")
+            self.warg(*words, capture_output=False, stdin=its, stdout=its, stderr=its)
+        finally:
+            os.close(its)
+            os.close(ours)
+
+    def configure(self, url):
+        """Make `url` the home registry, and the publisher the one who signs."""
+        self.warg("config", "--overwrite", "--registry", url, "--keyring-backend", "flat-file")
+        config = self.read_config()
+        config["keys"] = ["default"]
+        with open(self.config, "w") as file:
+            json.dump(config, file)
+        keyring = os.path.join(os.path.dirname(self.config), "keyring")
+        os.makedirs(keyring, exist_ok=True)
+        with open(os.path.join(keyring, "service=warg-signing-key&user=default"), "w") as file:
+            file.write(forge.PUBLISHER.text)
+        return self
+
+    def read_config(self):
+        with open(self.config) as file:
+            return json.load(file)
+
+    def registry_folder(self, url):
+        """Where what is stored of a registry lies."""
+        host, _, port = url.rstrip("/").partition("//")[2].partition(":")
+        return os.path.join(self.cache, "registries", f"{host}-{port}")
+
+    def log_file(self, url, name):
+        return os.path.join(self.registry_folder(url), "package-logs/sha256",
+                            forge.package_log_id(name).partition(":")[2])
+
+    def content_file(self, content):
+        return os.path.join(self.cache, "content/sha256", hashlib.sha256(content).hexdigest())
+
+
+class Server:
+    """The real warg-server, with its operator's key known and one namespace, `test`."""
+
+    def __init__(self, home):
+        self.home = home
+        contents = os.path.join(home.path, "contents")
+        os.makedirs(contents)
+        self.log = os.path.join(home.path, "server.log")
+        environment = dict(home.environment, WARG_OPERATOR_KEY=forge.OPERATOR.text)
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [*TIED, WARG_SERVER, "--content-dir", contents, "--listen", "127.0.0.1:0", "--namespace", "test"],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        port = until(self.find_port, "warg-server listens")
+        self.address = "127.0.0.1", port
+        self.url = f"http://127.0.0.1:{port}/"
+        self.checkpoints = {}
+
+    def find_port(self):
+        assert self.process.poll() is None, "warg-server ended"
+        with open(self.log) as file:
+            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", file.read())
+        return found and int(found[1])
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return answer.read()
+
+    def checkpoint(self):
+        """The newest signed checkpoint; the newest of each length is kept."""
+        signed = json.loads(self.get("v1/fetch/checkpoint"))
+        self.checkpoints[signed["contents"]["logLength"]] = signed
+        return signed
+
+    def wait_for_length(self, length):
+        until(lambda: self.checkpoint()["contents"]["logLength"] >= length, f"a checkpoint of {length} records")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self):
+        self.resume()
+        self.process.kill()
+        self.process.wait()
