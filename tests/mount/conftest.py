@@ -104,7 +104,8 @@ def new_mount(folder, new_home):
     try:
         yield make
         for mount in started:
-            mount.end()
+            if not mount.over:
+                mount.end()
     finally:
         watchdog.cancel()
         for mount in started:

@@ -45,6 +45,7 @@ class Mount:
         self.path = path
         self.log_path = path + ".log"
         self.expected = []
+        self.over = False
         os.makedirs(path, exist_ok=True)
         words = ["-o", ",".join(options)] if options else []
         with open(self.log_path, "wb") as log:
@@ -66,6 +67,14 @@ class Mount:
         return until(lambda: self.process.poll() is not None and [self.process.returncode],
                      lambda: f"the daemon ends:\n{self.log}")[0]
 
+    def refused(self):
+        """That it comes to nothing. Returns the exit status and what was printed."""
+        status = self.wait_for_end()
+        assert not mounted_at(self.path)
+        self.over = True
+        assert not COMPLAINTS.search(self.log), self.log
+        return status, self.log
+
     def expect(self, *patterns):
         """Lines of the log that match one of these are no surprise."""
         self.expected += patterns
@@ -83,6 +92,7 @@ class Mount:
 
     def end(self):
         """Unmount, and look at how it ended."""
+        self.over = True
         if self.process.poll() is None:
             subprocess.run(["fusermount3", "-u", self.path], check=True, stdin=subprocess.DEVNULL)
         status = self.wait_for_end()

@@ -1,0 +1,225 @@
+"""The commands beside the reference's: the same words, the same files; and exit statuses."""
+import json
+import os
+import re
+
+import pytest
+
+import programs
+from liar import raw
+from mounts import read
+from registry import CONTENTS
+
+COMMANDS = ("mount", "status", "config", "download", "update", "info")
+
+
+@pytest.fixture
+def configured(home, liar):
+    """A home whose home registry is behind the liar."""
+    return home.configure(liar.url)
+
+
+def test_help(home):
+    told = home.wargfs("--help").stdout
+    assert home.wargfs("help").stdout == told
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", told, re.M)
+        its = home.wargfs(command, "--help").stdout
+        assert its.startswith(f"Usage: wargfs {command} ")
+        assert home.wargfs(command, "-h").stdout == its == home.wargfs("help", command).stdout
+
+
+def test_version(home):
+    told = home.wargfs("--version").stdout
+    assert re.fullmatch(r"wargfs \d+\.\d+\.\d+\n", told)
+    assert home.wargfs("-V").stdout == told
+    assert home.wargfs("info", "-V").stdout == told
+
+
+MISUSES = (
+    (), ("frobnicate",), ("info", "--frobnicate"), ("download",), ("download", "test:hello", "test:other"),
+    ("download", "Test:Hello", "--registry", "http://127.0.0.1/"), ("download", "test:hello"), ("info", "hello"),
+    ("mount",), ("mount", "-o", "frobnicate", "http://127.0.0.1/", "."), ("mount", "-o", "timeout=x", "."),
+    ("config", "--ignore-federation-hints", "maybe"), ("config", "--keyring-backend", "paper"), ("config",),
+    ("update", "--registry", "http://registry.example/"),
+)
+
+
+@pytest.mark.parametrize("words", MISUSES, ids=" ".join)
+def test_misuse(home, words):
+    done = home.wargfs(*words, status=2)
+    assert done.stderr and not done.stdout
+
+
+def test_full_disk(home):
+    with open("/dev/full", "w") as full:
+        done = home.wargfs("--help", status=1, capture_output=False, stdout=full, stderr=-1)
+    assert "No space left" in done.stderr
+
+
+# ---- config ----
+
+CONFIGS = (
+    (),
+    ("--keyring-backend", "flat-file"),
+    ("--registries-dir", "r", "--content-dir", "some/where/c", "--namespace-path", "names"),
+    ("--ignore-federation-hints", "true", "--disable-auto-accept-federation-hints", "true",
+     "--disable-auto-package-init", "true"),
+    ("--ignore-federation-hints", "false"),
+)
+
+
+def meaning(home):
+    """What a config.json says, with paths as they are read (interop.md section C 9) and without the home's own."""
+    config = home.read_config()
+    for key in ("registriesDir", "contentDir", "namespaceMapPath"):
+        if key in config:
+            path = os.path.join(os.path.dirname(home.config), config[key])
+            config[key] = os.path.relpath(os.path.normpath(path), home.path)
+    return config
+
+
+@pytest.mark.parametrize("words", CONFIGS, ids=" ".join)
+def test_config(new_home, liar, words):
+    """The same words write the same configuration, and each program goes on from the other's."""
+    its, ours = new_home(), new_home()
+    its.warg("config", "--registry", liar.url, *words)
+    ours.wargfs("config", "--registry", liar.url, *words)
+    assert meaning(ours) == meaning(its)
+    before = meaning(ours)
+    ours.warg("download", "test:tiny", "-o", "its.wasm")
+    its.wargfs("download", "test:tiny", "-o", "ours.wasm")
+    assert meaning(ours) == before
+    ours.wargfs("config", "--disable-auto-package-init", "true")
+    assert meaning(ours) == {**before, "disableAutoPackageInit": True}
+
+
+def test_config_elsewhere(home, liar):
+    """A file in the working directory wins, --config over all."""
+    home.wargfs("config", "--registry", liar.url, "warg-config.json")
+    assert not os.path.exists(home.config)
+    home.wargfs("download", "test:tiny", "-o", "out.wasm")
+    os.rename(os.path.join(home.work, "warg-config.json"), os.path.join(home.path, "other.json"))
+    home.wargfs("download", "test:tiny", "-o", "out.wasm", status=2)
+    home.wargfs("download", "test:tiny", "-o", "out.wasm", "--config", os.path.join(home.path, "other.json"))
+
+
+@pytest.mark.parametrize("text", (b"", b"{", b"[]", b'{"homeUrl":7}', b'{"homeUrl":"http://127.0.0.1/","homeUrl":"x"}',
+                                  b"\xff"), ids=repr)
+def test_bad_config(home, text):
+    os.makedirs(os.path.dirname(home.config))
+    with open(home.config, "wb") as file:
+        file.write(text)
+    done = home.wargfs("update", status=1)
+    assert home.config in done.stderr
+
+
+# ---- download ----
+
+# What is asked for, and what comes; None: nothing. The reference knows no other words than these.
+DOWNLOADS = (
+    (("test:hello",), "1.1.0+build.7"),
+    (("test:hello", "-v", "1.0.0"), "1.0.0"),
+    (("test:hello", "-v", "0.9"), "0.9.0"),
+    (("test:hello", "-v", "1"), "1.1.0+build.7"),
+    (("test:hello", "--version", "1, <1.1"), "1.0.0"),
+    (("test:steps", "-v", "0.2.0"), "0.2.0"),
+    (("test:regret",), "1.0.0"),
+    (("test:regret", "-v", "1.1.0"), None),
+    (("test:hello", "-v", "7"), None),
+    (("test:bare",), None),
+    (("test:nobody",), None),
+)
+
+OUR_DOWNLOADS = (
+    (("test:hello", "-v", "^1.0"), "1.1.0+build.7"),
+    (("test:hello", "-v", "~1.0"), "1.0.0"),
+    (("test:hello", "-v", "<1"), "0.9.0"),
+    (("test:hello", "-v", "*"), "1.1.0+build.7"),
+    (("test:hello", "-v", ">=0.9, <1.1"), "1.0.0"),
+)
+
+
+@pytest.mark.parametrize("words, version", DOWNLOADS, ids=lambda value: value if isinstance(value, str) else None)
+def test_download(configured, words, version):
+    """Both programs take the same words and write the same bytes, or none."""
+    for program, name in ((programs.WARG, "its.wasm"), (programs.WARGFS, "ours.wasm")):
+        done = configured.run(program, "download", *words, "-o", name, status=0 if version else 1)
+        path = os.path.join(configured.work, name)
+        if version:
+            assert read(path) == CONTENTS[words[0], version]
+            assert version in done.stdout
+        else:
+            assert words[0] in done.stderr
+            assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("words, version", OUR_DOWNLOADS, ids=lambda value: value if isinstance(value, str) else None)
+def test_our_download(configured, words, version):
+    configured.wargfs("download", *words, "-o", "ours.wasm")
+    assert read(os.path.join(configured.work, "ours.wasm")) == CONTENTS[words[0], version]
+
+
+def test_download_output(configured):
+    content = CONTENTS["test:tiny", "1.0.0"]
+    os.mkdir(os.path.join(configured.work, "folder"))
+    configured.wargfs("download", "test:tiny", "-o", "folder")
+    assert read(os.path.join(configured.work, "folder/tiny.wasm")) == content
+    assert configured.wargfs("download", "test:tiny", "-o", "-", text=False).stdout == content
+    told = json.loads(configured.wargfs("download", "test:tiny", "-o", "x.wasm", "--json").stdout)
+    assert told["version"] == "1.0.0" and told["size"] == len(content)
+    assert told["cached"] == configured.content_file(content) and read(told["cached"]) == content
+    configured.wargfs("download", "test:tiny", "-o", "missing/x.wasm", status=1)
+
+
+def test_download_forged(configured, liar):
+    liar.lie("bytes", raw(lambda body: body + b"\0"))
+    done = configured.wargfs("download", "test:tiny", "-o", "x.wasm", status=3)
+    assert "test:tiny" in done.stderr or "sha256:" in done.stderr
+    assert not os.path.exists(os.path.join(configured.work, "x.wasm"))
+    liar.be_honest()
+    configured.wargfs("download", "test:tiny", "-o", "x.wasm")
+
+
+# ---- update and info ----
+
+
+def test_update(new_home, liar, server):
+    """The stored logs go on to the newest checkpoint, as the reference's update has them."""
+    its, ours = (new_home().configure(liar.url) for _ in range(2))
+    names = "test:steps", "test:regret", "test:hello"
+    liar.stay_at(server.lengths[1])
+    for name in names:
+        its.warg("download", name, "-o", "x.wasm")
+        ours.wargfs("download", name, "-o", "x.wasm")
+    liar.past = None
+    its.warg("update")
+    liar.forget()
+    told = ours.wargfs("update").stdout
+    assert "test:steps" in told and "2 new" in told
+    assert liar.round_trips() <= 5  # the well-known file, and the update's four
+    for name in names:
+        assert read(ours.log_file(liar.url, name)).decode() == read(its.log_file(liar.url, name)).decode()
+    told = json.loads(ours.wargfs("update", "--json").stdout)
+    assert told["logLength"] == server.lengths[-1]
+    assert {one["package"] for one in told["packages"]} == set(names)
+
+
+def test_info(configured, liar):
+    """The same packages, versions and digests as the reference tells of."""
+    for name in ("test:regret", "test:hello"):
+        configured.wargfs("download", name, "-o", "x.wasm")
+
+    def facts(text):
+        return re.findall(r"test:\w+|^ *[\w.+-]+ \(sha256:[0-9a-f]{64}\)", text, re.M)
+
+    assert facts(configured.wargfs("info").stdout) == facts(configured.warg("info").stdout)
+    assert facts(configured.wargfs("info", "test:hello").stdout) == facts(configured.warg("info", "test:hello").stdout)
+    told = json.loads(configured.wargfs("info", "--json").stdout)
+    assert [package["package"] for registry in told for package in registry["packages"]] == ["test:hello", "test:regret"]
+    liar.close()
+    assert facts(configured.wargfs("info", "test:hello").stdout)
+    liar.open()
+    assert facts(configured.wargfs("info", "test:steps").stdout)
+    configured.wargfs("info", "test:nobody", status=1)
+    assert configured.wargfs("info", "--namespaces").stdout == ""

@@ -1,0 +1,184 @@
+"""How a mount begins and ends, what it says of itself, and how it lives through an outage."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from liar import says, silent
+from lies import HTML
+from mounts import errno_of, mounted_at, read, unmount_by_force
+from registry import CONTENTS
+from waiting import until
+
+TINY = CONTENTS["test:tiny", "1.0.0"]
+
+
+@pytest.fixture
+def place(folder):
+    """A mountpoint that is clear at the end."""
+    path = os.path.join(folder, "place")
+    os.mkdir(path)
+    yield path
+    unmount_by_force(path)
+
+
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+BAD_URLS = (
+    ("nobody listens", lambda: f"http://127.0.0.1:{unused_port()}/", 1, "."),
+    ("plain http to elsewhere", lambda: "http://registry.example/", 2, "http"),
+    ("no URL", lambda: "http://", 2, "."),
+    ("another scheme", lambda: "ftp://127.0.0.1/", 2, "."),
+    ("no such host", lambda: "https://registry.invalid/", 1, "registry.invalid"),
+)
+
+
+@pytest.mark.parametrize("name, url, status, words", BAD_URLS, ids=[row[0] for row in BAD_URLS])
+@pytest.mark.parametrize("foreground", ((), ("-f",)), ids=("background", "foreground"))
+def test_bad_url(home, place, foreground, name, url, status, words):
+    done = home.wargfs("mount", *foreground, url(), place, status=status)
+    assert words in done.stderr and done.stderr.startswith("wargfs mount: ")
+    assert not mounted_at(place)
+
+
+def test_not_a_registry(home, place, liar):
+    """In the background mode too it is an error on the terminal."""
+    for call in ("well-known", "checkpoint"):
+        liar.lie(call, says(content_type="text/html", body=HTML))
+        assert home.wargfs("mount", liar.url, place, status=3).stderr
+        assert not mounted_at(place)
+        liar.be_honest()
+
+
+def test_no_mountpoint(home, server, folder):
+    path = os.path.join(folder, "missing")
+    assert path in home.wargfs("mount", server.url, path, status=1).stderr
+
+
+def test_discovery(new_mount, liar, server):
+    """A URL that stands for another registry."""
+    liar.lie("well-known", says(body=json.dumps({"wargUrl": server.url}).encode()))
+    mount = new_mount(liar.url)
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    assert [call.name for call in liar.calls] == ["well-known"]
+
+
+def daemons(path):
+    """The processes that were started to mount at a path."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline") as file:
+            if path in file.read().split("\0"):
+                found.append(process)
+    return found
+
+
+def test_background(home, server, place):
+    done = home.wargfs("mount", server.url, place)
+    assert done.stderr == ""
+    assert mounted_at(place) and len(daemons(place)) == 1
+    assert read(os.path.join(place, "test/tiny/1.0.0.wasm")) == TINY
+    subprocess.run(["fusermount3", "-u", place], check=True)
+    until(lambda: not daemons(place), "the daemon ends")
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+def test_signals(new_mount, server, number):
+    mount = new_mount(server.url)
+    mount.read("test/tiny/1.0.0.wasm")
+    mount.process.send_signal(number)
+    assert mount.wait_for_end() == 0
+    assert not mounted_at(mount.path)
+
+
+def test_signal_while_waiting(mount, liar):
+    """A reader that waits does not hold up the end."""
+    liar.lie("sources", silent)
+    with subprocess.Popen(["cat", mount.at("test/page/1.0.0.wasm")], stderr=subprocess.PIPE) as reader:
+        until(lambda: liar.count("sources"), "the reader waits")
+        mount.expect("^wargfs: ").process.send_signal(signal.SIGTERM)
+        assert mount.wait_for_end() == 0
+        assert reader.wait(30) != 0
+
+
+def test_status(mount, server):
+    assert mount.list("test/hello")
+    human = mount.status()
+    assert human.returncode == 0
+    for words in (mount.path, "http://127.0.0.1:", str(server.lengths[-1])):
+        assert words in human.stdout
+    told = json.loads(mount.home.wargfs("status", "--json", mount.path).stdout)
+    assert str(server.lengths[-1]) in json.dumps(told)
+    everyone = mount.home.wargfs("status").stdout
+    assert mount.path in everyone
+
+
+def test_status_without(home, place):
+    assert home.wargfs("status", place, status=1).stderr
+
+
+@pytest.fixture
+def stopped(server):
+    """Stops the server; it goes on at the end."""
+    yield server.stop
+    server.resume()
+
+
+def test_stopped(new_mount, server, stopped):
+    """What is cached stays fast, what is not fails in time, what is asked of the daemon is answered."""
+    mount = new_mount(server.url, "timeout=1", "refresh=1").expect("^wargfs: ")
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    assert mount.list("test/hello")
+    stopped()
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    assert errno_of(mount.read, "test/hello/0.9.0.wasm") == "ETIMEDOUT"
+    assert errno_of(mount.list, "test/page") == "ETIMEDOUT"
+    assert os.statvfs(mount.path).f_blocks
+    assert mount.status().returncode == 0
+    mount.wait_for_log("^wargfs: ")
+    server.resume()
+    assert mount.read("test/hello/0.9.0.wasm") == CONTENTS["test:hello", "0.9.0"]
+    assert mount.list("test/page")
+
+
+@pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGINT, signal.SIGTERM), ids=lambda number: number.name)
+@pytest.mark.parametrize("call", ("logs", "sources", "bytes"))
+def test_killed_reader(new_mount, liar, call, number):
+    """Whoever waits can be killed, long before the time is up; nobody else notices."""
+    mount = new_mount(liar.url, "timeout=600")
+    mount.list("test")
+    liar.forget()
+    liar.lie(call, silent)
+    reader = subprocess.Popen(["cat", mount.at("test/page/1.0.0.wasm")], stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL)
+    until(lambda: liar.count(call), "the reader waits")
+    reader.send_signal(number)
+    assert reader.wait(30) == -number
+    liar.be_honest()
+    liar.hang_up()
+    mount.expect("^wargfs: ")
+    until(lambda: errno_of(mount.read, "test/page/1.0.0.wasm") is None, mount.log)
+    assert mount.read("test/page/1.0.0.wasm") == CONTENTS["test:page", "1.0.0"]
+
+
+def test_gone(new_mount, liar):
+    """The registry is gone, and comes back."""
+    mount = new_mount(liar.url, "timeout=20").expect("^wargfs: ")
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    mount.list("test/hello")
+    liar.close()
+    assert errno_of(mount.read, "test/hello/0.9.0.wasm") == "EHOSTUNREACH"
+    assert errno_of(mount.list, "test/page") == "EHOSTUNREACH"
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    liar.open()
+    assert mount.read("test/hello/0.9.0.wasm") == CONTENTS["test:hello", "0.9.0"]
+    assert mount.list("test/page") == ["1.0.0.wasm", "latest.wasm"]
+    assert mount.last_error("test/page") == ""
