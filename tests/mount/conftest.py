@@ -1,4 +1,4 @@
-"""Fixtures: one registry for all, and for each test a liar before it, a home, a mount, and an end that leaves nothing."""
+"""Fixtures: one registry for all; for each test a liar before it, a home, a mount, and an end that leaves nothing."""
 import os
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""The programs under test and beside it, each with a home of its own: wargfs, and the reference's warg and warg-server."""
+"""The programs, each with a home of its own: wargfs, and the reference's warg and warg-server."""
 import hashlib
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is in the registry that most tests mount, published by the reference's own client, one checkpoint after another."""
+"""What is in the registry that is mounted: published by the reference's own client, one checkpoint after another."""
 import os
 import random
 

@@ -216,7 +216,7 @@ def test_info(configured, liar):
     assert facts(configured.wargfs("info").stdout) == facts(configured.warg("info").stdout)
     assert facts(configured.wargfs("info", "test:hello").stdout) == facts(configured.warg("info", "test:hello").stdout)
     told = json.loads(configured.wargfs("info", "--json").stdout)
-    assert [package["package"] for registry in told for package in registry["packages"]] == ["test:hello", "test:regret"]
+    assert [one["package"] for registry in told for one in registry["packages"]] == ["test:hello", "test:regret"]
     liar.close()
     assert facts(configured.wargfs("info", "test:hello").stdout)
     liar.open()

@@ -5,7 +5,7 @@ BOUND = 30
 
 
 def until(condition, what, seconds=BOUND):
-    """Look again and again until condition() is true, and return what it gave. Fails with `what`, which may be called."""
+    """Look until condition() is true, and return what it gave. Fails with `what`, which may be called."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
