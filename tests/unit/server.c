@@ -1,0 +1,365 @@
+/*
+ * The scripted server (see server.h).
+ */
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROUTES 64
+#define REQUEST_MAX (4u << 20)
+
+struct route {
+	const char *path;
+	server_handler *handler;
+	void *user;
+	struct span bytes;
+	int status; /* 0: `bytes` are the whole answer */
+};
+
+struct server_connection {
+	struct server *server;
+	struct server_connection *next;
+	pthread_t thread;
+	int fd;
+	bool keep;
+	char *bytes; /* what came and is not answered yet */
+	size_t length;
+};
+
+struct server {
+	int listener, ended, released; /* eventfds, readable for ever once written */
+	char url[64];
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t came;
+	struct server_connection *connections;
+	unsigned requests, connection_count;
+	struct route routes[ROUTES];
+	size_t route_count;
+};
+
+static void set(int event)
+{
+	assert_int_equal(eventfd_write(event, 1), 0);
+}
+
+/* Whether the socket has something to read (or its end), before the server ends. */
+static bool wait_readable(const struct server_connection *connection, int other, bool *readable)
+{
+	struct pollfd fds[3] = { { connection->fd, POLLIN, 0 }, { connection->server->ended, POLLIN, 0 },
+				 { other, POLLIN, 0 } };
+
+	while (poll(fds, other < 0 ? 2 : 3, -1) < 0 && errno == EINTR)
+		;
+	*readable = fds[0].revents != 0;
+	return !fds[1].revents;
+}
+
+bool server_write(struct server_connection *connection, struct span bytes)
+{
+	while (bytes.length) {
+		struct pollfd fds[2] = { { connection->fd, POLLOUT, 0 }, { connection->server->ended, POLLIN, 0 } };
+		ssize_t n;
+
+		if (poll(fds, 2, -1) < 0 && errno == EINTR)
+			continue;
+		if (fds[1].revents)
+			return false;
+		n = send(connection->fd, bytes.data, bytes.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n < 0)
+			return false;
+		bytes = (struct span){ bytes.data + n, bytes.length - (size_t)n };
+	}
+	return true;
+}
+
+bool server_write_text(struct server_connection *connection, const char *text)
+{
+	return server_write(connection, (struct span){ (const unsigned char *)text, strlen(text) });
+}
+
+bool server_answer(struct server_connection *connection, int status, struct span body)
+{
+	char head[160];
+
+	snprintf(head, sizeof(head), "HTTP/1.1 %d Whatever\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n",
+		 status, body.length, connection->keep ? "" : "connection: close\r\n");
+	return server_write_text(connection, head) && server_write(connection, body);
+}
+
+void server_hang(struct server_connection *connection)
+{
+	bool readable;
+
+	wait_readable(connection, connection->server->released, &readable);
+}
+
+void server_keep(struct server_connection *connection)
+{
+	connection->keep = true;
+}
+
+static size_t content_length(const char *head)
+{
+	const char *line = head;
+
+	while ((line = strstr(line, "\r\n"))) {
+		line += 2;
+		if (!strncasecmp(line, "content-length:", 15))
+			return strtoul(line + 15, NULL, 10);
+	}
+	return 0;
+}
+
+/* Read until a whole request is there. @return how long it is with its body; 0 at the end */
+static size_t read_request(struct server_connection *connection, size_t *head_length)
+{
+	for (;;) {
+		char *end = connection->length ? memmem(connection->bytes, connection->length, "\r\n\r\n", 4) : NULL;
+		bool readable;
+		ssize_t n;
+
+		if (end) {
+			*head_length = (size_t)(end - connection->bytes) + 4;
+			end[2] = '\0';
+			size_t whole = *head_length + content_length(connection->bytes);
+			end[2] = '\r';
+			if (connection->length >= whole)
+				return whole;
+		}
+		if (!wait_readable(connection, -1, &readable) || !readable || connection->length == REQUEST_MAX)
+			return 0;
+		n = recv(connection->fd, connection->bytes + connection->length, REQUEST_MAX - connection->length, 0);
+		if (n <= 0)
+			return 0;
+		connection->length += (size_t)n;
+	}
+}
+
+static struct route find_route(struct server *server, const char *target)
+{
+	struct route found = { .status = 404, .bytes = { (const unsigned char *)"", 0 } };
+	size_t length = strcspn(target, "?");
+
+	pthread_mutex_lock(&server->mutex);
+	for (size_t i = 0; i < server->route_count; i++) {
+		const struct route *route = &server->routes[i];
+
+		if (!strcmp(route->path, "*"))
+			found = *route;
+		if (strlen(route->path) == length && !strncmp(route->path, target, length)) {
+			found = *route;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&server->mutex);
+	return found;
+}
+
+static void answer(struct server_connection *connection, size_t head_length, size_t whole)
+{
+	struct server *server = connection->server;
+	struct server_request request = { .body = { (unsigned char *)connection->bytes + head_length,
+						    whole - head_length } };
+	char *head = strndup(connection->bytes, head_length);
+	struct route route;
+
+	assert_non_null(head);
+	request.head = head;
+	if (sscanf(head, "%7s %1023s", request.method, request.target) != 2)
+		fail_msg("no request: %s", head);
+	pthread_mutex_lock(&server->mutex);
+	request.number = server->requests++;
+	pthread_cond_broadcast(&server->came);
+	pthread_mutex_unlock(&server->mutex);
+	route = find_route(server, request.target);
+	if (route.handler)
+		route.handler(connection, &request, route.user);
+	else if (route.status)
+		server_answer(connection, route.status, route.bytes);
+	else
+		server_write(connection, route.bytes);
+	free(head);
+}
+
+static void *serve(void *argument)
+{
+	struct server_connection *connection = argument;
+	size_t head_length, whole;
+
+	do {
+		connection->keep = false;
+		whole = read_request(connection, &head_length);
+		if (!whole)
+			break;
+		answer(connection, head_length, whole);
+		memmove(connection->bytes, connection->bytes + whole, connection->length - whole);
+		connection->length -= whole;
+	} while (connection->keep);
+	/* Closed in full by server_free(); the other side is to see the end now. */
+	shutdown(connection->fd, SHUT_RDWR);
+	return NULL;
+}
+
+static void take_connection(struct server *server, int fd)
+{
+	struct server_connection *connection = calloc(1, sizeof(*connection));
+
+	assert_non_null(connection);
+	connection->server = server;
+	connection->fd = fd;
+	connection->bytes = malloc(REQUEST_MAX);
+	assert_non_null(connection->bytes);
+	pthread_mutex_lock(&server->mutex);
+	connection->next = server->connections;
+	server->connections = connection;
+	server->connection_count++;
+	pthread_mutex_unlock(&server->mutex);
+	assert_int_equal(pthread_create(&connection->thread, NULL, serve, connection), 0);
+}
+
+static void *listen_for(void *argument)
+{
+	struct server *server = argument;
+
+	for (;;) {
+		struct pollfd fds[2] = { { server->listener, POLLIN, 0 }, { server->ended, POLLIN, 0 } };
+		int fd;
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents)
+			return NULL;
+		fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			take_connection(server, fd);
+	}
+}
+
+struct server *server_new(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t size = sizeof(address);
+	struct server *server = calloc(1, sizeof(*server));
+
+	assert_non_null(server);
+	server->ended = eventfd(0, EFD_CLOEXEC);
+	server->released = eventfd(0, EFD_CLOEXEC);
+	server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(server->ended >= 0 && server->released >= 0 && server->listener >= 0);
+	assert_int_equal(bind(server->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(server->listener, 128), 0);
+	assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &size), 0);
+	snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%u/", ntohs(address.sin_port));
+	pthread_mutex_init(&server->mutex, NULL);
+	pthread_cond_init(&server->came, NULL);
+	assert_int_equal(pthread_create(&server->thread, NULL, listen_for, server), 0);
+	return server;
+}
+
+void server_free(struct server *server)
+{
+	if (!server)
+		return;
+	set(server->ended);
+	pthread_join(server->thread, NULL);
+	while (server->connections) {
+		struct server_connection *connection = server->connections;
+
+		server->connections = connection->next;
+		pthread_join(connection->thread, NULL);
+		close(connection->fd);
+		free(connection->bytes);
+		free(connection);
+	}
+	close(server->listener);
+	close(server->ended);
+	close(server->released);
+	pthread_cond_destroy(&server->came);
+	pthread_mutex_destroy(&server->mutex);
+	free(server);
+}
+
+const char *server_url(const struct server *server)
+{
+	return server->url;
+}
+
+static void add_route(struct server *server, struct route route)
+{
+	size_t i = 0;
+
+	pthread_mutex_lock(&server->mutex);
+	while (i < server->route_count && strcmp(server->routes[i].path, route.path) != 0)
+		i++;
+	assert_true(i < ROUTES);
+	server->routes[i] = route;
+	if (i == server->route_count)
+		server->route_count++;
+	pthread_mutex_unlock(&server->mutex);
+}
+
+void server_on(struct server *server, const char *path, server_handler *handler, void *user)
+{
+	add_route(server, (struct route){ .path = path, .handler = handler, .user = user });
+}
+
+void server_on_bytes(struct server *server, const char *path, struct span bytes)
+{
+	add_route(server, (struct route){ .path = path, .bytes = bytes });
+}
+
+void server_on_answer(struct server *server, const char *path, int status, struct span body)
+{
+	add_route(server, (struct route){ .path = path, .bytes = body, .status = status });
+}
+
+unsigned server_requests(struct server *server)
+{
+	unsigned requests;
+
+	pthread_mutex_lock(&server->mutex);
+	requests = server->requests;
+	pthread_mutex_unlock(&server->mutex);
+	return requests;
+}
+
+unsigned server_connections(struct server *server)
+{
+	unsigned connections;
+
+	pthread_mutex_lock(&server->mutex);
+	connections = server->connection_count;
+	pthread_mutex_unlock(&server->mutex);
+	return connections;
+}
+
+void server_wait_for(struct server *server, unsigned requests)
+{
+	pthread_mutex_lock(&server->mutex);
+	while (server->requests < requests)
+		pthread_cond_wait(&server->came, &server->mutex);
+	pthread_mutex_unlock(&server->mutex);
+}
+
+void server_release(struct server *server)
+{
+	set(server->released);
+}

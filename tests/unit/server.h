@@ -1,0 +1,66 @@
+/*
+ * A server on 127.0.0.1 for tests: what it answers is scripted, to the byte, so it can lie, dribble, hang and hang up.
+ *
+ * Each connection has a thread of its own. An answer stands for one request, after which the connection is closed, unless
+ * the answer keeps it. Nothing sleeps: what hangs, hangs until the server is stopped or told to go on.
+ */
+#ifndef WARG_TESTS_SERVER_H
+#define WARG_TESTS_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "verify/buf.h"
+
+struct server;
+
+/** A request as it came. */
+struct server_request {
+	char method[8];
+	char target[1024];   /* path and query */
+	const char *head;    /* request line and headers, NUL-terminated */
+	struct span body;
+	unsigned number;     /* 0 for the server's first one */
+};
+
+/** A connection on which a request waits for its answer. */
+struct server_connection;
+
+/** Write bytes as they are. @return false once the other side has closed */
+bool server_write(struct server_connection *connection, struct span bytes);
+/** The same for a C string. */
+bool server_write_text(struct server_connection *connection, const char *text);
+/** A whole answer: status line, content-type application/json, its length, the body. */
+bool server_answer(struct server_connection *connection, int status, struct span body);
+/** Wait until server_release() or the server's end, or until the other side closes. */
+void server_hang(struct server_connection *connection);
+/** Take another request on this connection when the handler is through. */
+void server_keep(struct server_connection *connection);
+
+/** Answers a request; on the connection's thread. Paths without a handler get 404 and an empty body. */
+typedef void server_handler(struct server_connection *connection, const struct server_request *request, void *user);
+
+/** Start one on a port that the kernel chooses. Fails the test if it cannot. */
+struct server *server_new(void);
+/** Ends every connection and thread. NULL is fine. */
+void server_free(struct server *server);
+/** "http://127.0.0.1:PORT/", as long as the server lives. */
+const char *server_url(const struct server *server);
+
+/** Have requests for `path` (without its query) answered by `handler`; "*" stands for all that have none. */
+void server_on(struct server *server, const char *path, server_handler *handler, void *user);
+/** Have requests for `path` answered by exactly these bytes, and the connection closed. Borrows them. */
+void server_on_bytes(struct server *server, const char *path, struct span bytes);
+/** Have requests for `path` answered as by server_answer(). Borrows the body. */
+void server_on_answer(struct server *server, const char *path, int status, struct span body);
+
+/** How many requests came so far. */
+unsigned server_requests(struct server *server);
+/** How many connections came so far. */
+unsigned server_connections(struct server *server);
+/** Wait until that many requests came. */
+void server_wait_for(struct server *server, unsigned requests);
+/** Let all go on that hang, now and later. */
+void server_release(struct server *server);
+
+#endif
