@@ -81,8 +81,8 @@ static int openssl_failed(struct fault *flt)
 /* ---- Text forms ---- */
 
 /*
- * Read "ecdsa-p256:" and base64 of about `size` bytes: two more may come through, for the caller to refuse. `out` is set
- * up by this, and is to be released even after an error. `what` names the thing in messages.
+ * Read "ecdsa-p256:" and base64 of about `size` bytes: two more may come through, for the caller to refuse. `out` is
+ * set up by this, and is to be released even after an error. `what` names the thing in messages.
  */
 static int read_text(struct span text, const char *what, size_t size, struct buf *out, struct fault *flt)
 {

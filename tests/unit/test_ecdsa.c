@@ -74,7 +74,8 @@ static void test_known_answer(void **state)
 
 static void test_sign_and_verify(void **state)
 {
-	const struct span whole = span_of_text("one two"), parts[] = { span_of_text("one"), { 0 }, span_of_text(" two") };
+	const struct span parts[] = { span_of_text("one"), { 0 }, span_of_text(" two") };
+	const struct span whole = span_of_text("one two");
 	const struct span other = span_of_text("one twp");
 	struct ecdsa_private_key *key = NULL, *second = NULL;
 	struct fault flt = { 0 };
@@ -115,7 +116,8 @@ static void test_bad_public_keys(void **state)
 	};
 	static const char *const texts[] = {
 		"", "ecdsa-p256", "ecdsa-p256:", "ecdsa-p384:A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF",
-		"ECDSA-P256:A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF", "A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF",
+		"ECDSA-P256:A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF",
+		"A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF",
 		"ecdsa-p256::A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U/UTYHZHA87AF", PUBLIC "\n", PUBLIC "A", PUBLIC PUBLIC,
 		"ecdsa-p256:A1OfZz5Y9Ny7VKPVwroCTQPAr9tmlI4U_UTYHZHA87AF",
 	};

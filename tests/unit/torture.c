@@ -3,7 +3,6 @@
  */
 #include "torture.h"
 
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <setjmp.h>
@@ -91,12 +90,11 @@ static void openssl_free(void *memory, const char *file, int line)
 	free(memory);
 }
 
-/* OpenSSL takes these only before its first allocation, so before main(). */
-__attribute__((constructor)) static void hook_libraries(void)
+/* OpenSSL takes these only before its first allocation, so before main(). jansson's go through client/json.c. */
+__attribute__((constructor)) static void hook_openssl(void)
 {
 	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
 		abort();
-	json_set_alloc_funcs(malloc, free);
 }
 
 static size_t run(torture_operation *operation, void *context)
