@@ -305,8 +305,8 @@ const struct command info_command = {
 	.name = "info",
 	.arguments = "[PACKAGE]",
 	.summary = "Show the packages that are stored here",
-	.text = "\nOf every registry, or of one PACKAGE of the configured registry; a package that is not stored yet is\n"
-		"fetched. What is stored is shown without asking the network: 'wargfs update' brings it up to date.\n",
+	.text = "\nOf every registry, or of one PACKAGE of the configured registry; a package that is not stored yet\n"
+		"is fetched. What is stored is shown without asking the network: 'wargfs update' brings it up to date.\n",
 	.most = 1,
 	.options = entries,
 	.run = run,

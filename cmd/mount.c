@@ -281,8 +281,8 @@ const struct command mount_command = {
 	.name = "mount",
 	.arguments = "[URL] MOUNTPOINT",
 	.summary = "Mount a registry",
-	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the background\n"
-		"once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it.\n"
+	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the\n"
+		"background once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it.\n"
 		"\nMount options: ro, timeout=SEC, refresh=SEC, uid=N, gid=N, umask=OCTAL, allow_other, and those of\n"
 		"mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their opposites.\n",
 	.least = 1,

@@ -1,5 +1,6 @@
 /*
- * Waiting for long work at a terminal: a bar when it takes longer than a second, and Ctrl-C to give it up in good order.
+ * Waiting for long work at a terminal: a bar when it takes longer than a second, and Ctrl-C to give it up in good
+ * order.
  */
 #ifndef WARGFS_CMD_PROGRESS_H
 #define WARGFS_CMD_PROGRESS_H

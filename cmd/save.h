@@ -8,14 +8,17 @@
 
 #include <stdint.h>
 
-/** Where to write: `path`, or `name` in it if it is a folder or ends with a slash. @return free() it; NULL without memory */
+/**
+ * Where to write: `path`, or `name` in it if it is a folder or ends with a slash.
+ * @return free() it; NULL without memory
+ */
 char *save_target(const char *path, const char *name);
 
 /**
  * Copy `size` bytes from the start of `fd` to `path`; "-" is stdout.
  *
- * A regular file, or one that is not there yet, is replaced by temp, fsync and rename: whoever looks sees the old or the
- * whole new one. A device or a pipe is written to.
+ * A regular file, or one that is not there yet, is replaced by temp, fsync and rename: whoever looks sees the old or
+ * the whole new one. A device or a pipe is written to.
  */
 int save_copy(int fd, uint64_t size, const char *path, struct fault *flt);
 

@@ -1,6 +1,6 @@
 /*
- * The sockets on which mounts tell their status: one a daemon, named after its process, in a folder that nobody else can
- * enter.
+ * The sockets on which mounts tell their status: one a daemon, named after its process, in a folder that nobody else
+ * can enter.
  */
 #ifndef WARGFS_CMD_SOCKETS_H
 #define WARGFS_CMD_SOCKETS_H
@@ -9,7 +9,8 @@
 #include "client/config.h"
 
 /**
- * Open the folder: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. It is made where missing.
+ * Open the folder: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. It is made where
+ * missing.
  * @param out  close() it
  * @return 0; WARG_UNDECIDED if it is not the user's own alone
  */

@@ -239,8 +239,8 @@ const struct command status_command = {
 	.name = "status",
 	.arguments = "[MOUNTPOINT]",
 	.summary = "Show what mounts believe",
-	.text = "\nOf the mount at MOUNTPOINT, or of all mounts of this user. Answers while the registry is gone or the\n"
-		"mount hangs.\n",
+	.text = "\nOf the mount at MOUNTPOINT, or of all mounts of this user. Answers while the registry is gone\n"
+		"or the mount hangs.\n",
 	.most = 1,
 	.run = run,
 };

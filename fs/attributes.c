@@ -1,8 +1,8 @@
 /*
  * What stat() says of a node.
  *
- * A size that was counted from verified bytes holds for ever. One that is only claimed, or not known yet, holds for no
- * time at all: the kernel asks again, and gets the true one once there is one.
+ * A size that was counted from verified bytes holds for ever. One that is only claimed, or not known yet, holds for
+ * no time at all: the kernel asks again, and gets the true one once there is one.
  */
 #include "mount_parts.h"
 #include "tree.h"

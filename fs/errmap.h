@@ -9,8 +9,8 @@
 /**
  * The errno, above 0, for a fault with a verdict.
  *
- * Never one that FUSE or the kernel would understand as something else: ENOSYS switches an operation off for good, ESTALE
- * has a path looked up again.
+ * Never one that FUSE or the kernel would understand as something else: ENOSYS switches an operation off for good,
+ * ESTALE has a path looked up again.
  */
 int errmap_errno(const struct fault *flt);
 

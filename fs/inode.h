@@ -1,6 +1,6 @@
 /*
- * Inode numbers: derived from names, so that they are the same at every mount, and for releases from the digest of their
- * bytes as well, so that a number never comes back with other bytes.
+ * Inode numbers: derived from names, so that they are the same at every mount, and for releases from the digest of
+ * their bytes as well, so that a number never comes back with other bytes.
  *
  * A registry chooses names, and 63 bits are few enough to search: a key that it does not know keeps it from choosing
  * names that collide. What collides by chance is told apart by `turn` (see node.h).

@@ -20,8 +20,8 @@ void log_free(struct log *log);
 void log_to_syslog(struct log *log);
 
 /**
- * Log a fault. The same sentence again within a minute is not repeated, nor are more than LOG_BURST a minute in all; how
- * many were left out is said afterwards.
+ * Log a fault. The same sentence again within a minute is not repeated, nor are more than LOG_BURST a minute in all;
+ * how many were left out is said afterwards.
  * @param where  path in the mount; "" for none
  */
 #define LOG_BURST 30

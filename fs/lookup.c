@@ -2,7 +2,8 @@
  * Finding names and answering stat(): lookup, getattr, readlink, forget.
  *
  * A lookup never waits for a size: while it waits the kernel lets nobody else look up the same name, not even to be
- * killed. It answers with a size that holds for no time, so that stat() asks for it by getattr, where each waits alone.
+ * killed. It answers with a size that holds for no time, so that stat() asks for it by getattr, where each waits
+ * alone.
  */
 #include "operations.h"
 #include "request.h"
@@ -53,8 +54,8 @@ static void look_up_namespace(struct request *request, const struct view *view)
 }
 
 /*
- * The package's own log is the shorter way to know whether it is there. Where it is there but does not verify, the listing
- * may still have it: then it is shown, for its folder to say what is wrong.
+ * The package's own log is the shorter way to know whether it is there. Where it is there but does not verify, the
+ * listing may still have it: then it is shown, for its folder to say what is wrong.
  */
 static void look_up_package(struct request *request, const struct view *view)
 {
@@ -154,8 +155,8 @@ void operations_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_d
 }
 
 /*
- * The first stat() of a file in a folder that was just listed is taken for the first of many: sizes of the files beside
- * it are asked for side by side. `ls` alone asks for none.
+ * The first stat() of a file in a folder that was just listed is taken for the first of many: sizes of the files
+ * beside it are asked for side by side. `ls` alone asks for none.
  */
 static void prefetch_beside(struct mount *mount, const struct view *view, const struct path *path)
 {

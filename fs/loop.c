@@ -1,8 +1,8 @@
 /*
  * The request loop (see loop.h).
  *
- * The descriptor does not block. A thread that finds it empty sleeps in an epoll of its own, where EPOLLEXCLUSIVE has one
- * of them woken for one request.
+ * The descriptor does not block. A thread that finds it empty sleeps in an epoll of its own, where EPOLLEXCLUSIVE has
+ * one of them woken for one request.
  */
 #include "loop.h"
 

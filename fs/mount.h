@@ -1,8 +1,8 @@
 /*
  * A mounted registry.
  *
- * Calling sequence: mount_new(); open the registry with mount_changed() and mount_failed() as its callbacks and have it
- * refreshed; mount_start(); mount_run() until it ends; mount_stop(); close the registry; mount_free().
+ * Calling sequence: mount_new(); open the registry with mount_changed() and mount_failed() as its callbacks and have
+ * it refreshed; mount_start(); mount_run() until it ends; mount_stop(); close the registry; mount_free().
  */
 #ifndef WARGFS_FS_MOUNT_H
 #define WARGFS_FS_MOUNT_H

@@ -68,8 +68,9 @@ static int read_number(const struct mount_options_word *word, const char *text, 
 	if (*text >= '0' && *text <= last)
 		number = strtoul(text, &end, base);
 	if (!end || *end || errno || number < least || number > most)
-		return fault_undecided(flt, FAULT_MISUSE, base == 8 ? "-o %s has to be an octal number from %lo to %lo, "
-				       "not '%.40s'" : "-o %s has to be a whole number from %lu to %lu, not '%.40s'",
+		return fault_undecided(flt, FAULT_MISUSE,
+				       base == 8 ? "-o %s has to be an octal number from %lo to %lo, not '%.40s'" :
+						   "-o %s has to be a whole number from %lu to %lu, not '%.40s'",
 				       word->word, least, most, text);
 	*out = number;
 	return 0;

@@ -1,5 +1,6 @@
 /*
- * The table of nodes (see node.h): chains by number. A place whose number is taken by another place takes the next turn.
+ * The table of nodes (see node.h): chains by number. A place whose number is taken by another place takes the next
+ * turn.
  */
 #include "node.h"
 

@@ -52,6 +52,7 @@ struct node *nodes_enter(struct nodes *nodes, const struct path *path, const str
 void nodes_look_up(struct nodes *nodes, struct node *node);
 void nodes_forget(struct nodes *nodes, uint64_t number, uint64_t count);
 
+/** One reference more. */
 void nodes_ref(struct nodes *nodes, struct node *node);
 /** NULL is fine. */
 void nodes_unref(struct nodes *nodes, struct node *node);

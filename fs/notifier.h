@@ -1,8 +1,8 @@
 /*
  * Telling the kernel what does not hold any more: it keeps names and attributes until it is told.
  *
- * The kernel may have whoever tells it wait for a folder's lock, so that is done by a thread of its own. It never waits
- * for the network: lookups in the folders whose names vanish do not (see lookup.c).
+ * The kernel may have whoever tells it wait for a folder's lock, so that is done by a thread of its own. It never
+ * waits for the network: lookups in the folders whose names vanish do not (see lookup.c).
  */
 #ifndef WARGFS_FS_NOTIFIER_H
 #define WARGFS_FS_NOTIFIER_H

@@ -14,7 +14,7 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	const unsigned block = 4096;
-	struct statvfs stat = { .f_bsize = block, .f_frsize = block, .f_namemax = CAP_VERSION + sizeof(PATH_SUFFIX) - 1 };
+	struct statvfs stat = { .f_bsize = block, .f_frsize = block, .f_namemax = PATH_FILE_NAME_SIZE - 1 };
 	uint64_t bytes, files;
 
 	(void)number;

@@ -1,13 +1,13 @@
 /*
  * Reading releases.
  *
- * open() waits until the content lies here and has been hashed, and holds its descriptor until the file is closed: what
- * is being read stays as it is, whatever becomes of the cache, the registry and the network. So open is a message of its
- * own, where answering it once with ENOSYS would save it: without one, readers that never ask for attributes (sendfile,
- * splice, mmap) would go by a size that was only claimed, and end too early.
+ * open() waits until the content lies here and has been hashed, and holds its descriptor until the file is closed:
+ * what is being read stays as it is, whatever becomes of the cache, the registry and the network. So open is a
+ * message of its own, where answering it once with ENOSYS would save it: without one, readers that never ask for
+ * attributes (sendfile, splice, mmap) would go by a size that was only claimed, and end too early.
  *
- * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once, learns
- * the true size, and opens again. Programs notice nothing.
+ * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once,
+ * learns the true size, and opens again. Programs notice nothing.
  */
 #include "operations.h"
 #include "request.h"
@@ -52,7 +52,7 @@ static void attempt_open(struct request *request)
 
 void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = attempt_open, .file = *file };
+	const struct request request = { .attempt = attempt_open, .file = *file, .patient = true };
 
 	if ((file->flags & O_ACCMODE) != O_RDONLY)
 		fuse_reply_err(fuse, EROFS);

@@ -22,11 +22,11 @@ static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
 }
 
 /*
- * Called with the request's lock held. What did not wait any more is being attempted again on another thread, or has not
- * joined yet: then its next wait ends at once, as cancelled.
+ * Called with the request's lock held. What did not wait any more is being attempted again on another thread, or has
+ * not joined yet: then its next wait ends at once, as cancelled.
  *
- * Replying here is safe: libfuse counts a reference of its own while it runs this for an interrupt that arrived. Where
- * it runs it at once from fuse_req_interrupt_func(), the waiter has never joined, and nothing is replied here.
+ * Replying here is safe: libfuse counts a reference of its own while it runs this for an interrupt that arrived.
+ * Where it runs it at once from fuse_req_interrupt_func(), the waiter has never joined, and nothing is replied here.
  */
 static void interrupted(fuse_req_t fuse, void *data)
 {
@@ -54,7 +54,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	own->mount = mount;
 	own->node = node;
 	own->waiter.done = landed;
-	own->waiter.deadline = registry_deadline(mount->registry);
+	own->waiter.deadline = own->patient ? CLOCK_NEVER : registry_deadline(mount->registry);
 	own->attempt(own);
 }
 

@@ -1,12 +1,14 @@
 /*
  * Requests that may have to wait for the registry.
  *
- * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of the
- * registry and returns; once that landed, the attempt is made again on the thread that landed it. Nothing is wanted
- * twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that it wants.
+ * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of
+ * the registry and returns; once that landed, the attempt is made again on the thread that landed it. Nothing is
+ * wanted twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that
+ * it wants.
  *
  * Interrupts: libfuse calls the interrupt function holding the request's lock. request_finish() takes that lock once
- * more, through fuse_req_interrupt_func(), before the request is freed: from there on no interrupt function runs or will.
+ * more, through fuse_req_interrupt_func(), before the request is freed: from there on no interrupt function runs or
+ * will.
  */
 #ifndef WARGFS_FS_REQUEST_H
 #define WARGFS_FS_REQUEST_H
@@ -31,6 +33,8 @@ struct request {
 	unsigned wanted;    /* a set of enum request_want */
 	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
 	bool can_be_interrupted;
+	/** Waits without a deadline: what it wants ends by itself when it makes no progress. */
+	bool patient;
 
 	/* What the operations need. */
 	struct fuse_file_info file;

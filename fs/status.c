@@ -127,7 +127,8 @@ static void answer(struct status *status, int to)
 static void *run(void *argument)
 {
 	struct status *status = argument;
-	struct pollfd watched[2] = { { .fd = status->socket, .events = POLLIN }, { .fd = status->stop, .events = POLLIN } };
+	struct pollfd watched[2] = { { .fd = status->socket, .events = POLLIN },
+				     { .fd = status->stop, .events = POLLIN } };
 
 	while (!watched[1].revents) {
 		int to;

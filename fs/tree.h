@@ -15,6 +15,7 @@ enum tree_answer {
 	TREE_ASK_PACKAGE,    /* not known without the package's log */
 };
 
+/** Whether there is a namespace, or a package. */
 enum tree_answer tree_has_namespace(const struct view *view, struct span namespace);
 enum tree_answer tree_has_package(const struct view *view, const struct name *name);
 
