@@ -205,13 +205,14 @@ static int download(const struct command *command, const struct options *options
 	package = view_find(view, &name);
 	verdict = package ? choose(package->log, own->requirement, &release, flt) :
 			    fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name.text);
-	if (!verdict) {
+	if (release) {
 		snprintf(what, sizeof(what), "%s %s", name.text, release->version);
 		verdict = fetch(session->registry, &release->content, what, &file, flt);
 	}
 	if (!verdict)
 		verdict = save(options, own, &name, file, &written, flt);
-	if (!verdict && report(command, options, session, &name, release, file->size, written) != STATUS_DONE)
+	if (!verdict && release &&
+	    report(command, options, session, &name, release, file->size, written) != STATUS_DONE)
 		verdict = fault_undecided(flt, FAULT_SYSTEM, "the result could not be printed");
 	free(written);
 	content_file_unref(file);
