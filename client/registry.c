@@ -1,18 +1,310 @@
 /*
- * The registry: its parts, the wants, and the updater's thread (see registry.h).
- *
- * A want is a flight of its own, joined by its one waiter before the updater can see it: so it cannot land too early.
- * What arrives while a round is under way waits for the next one, which finds most of it done.
+ * Opening, closing, and asking a registry (see registry.h). What is asked for is answered in registry_update.c.
  */
 #include "registry_parts.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKERS 2 /* hashing and syncing files: as many as have something to do on a small machine */
+/* Threads that hash and write contents: as many as have something to do on a small machine. */
+#define WORKERS 2
 
-/* ---- The view ---- */
+/* ---- Opening and closing ---- */
+
+static void init_locks(struct registry *registry)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&registry->mutex, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&registry->wake, &monotonic);
+	pthread_cond_init(&registry->joined, NULL);
+	pthread_condattr_destroy(&monotonic);
+}
+
+/* Everything that was made, in the order in which nobody needs it any more. The updater has ended. */
+static void destroy(struct registry *registry)
+{
+	content_free(registry->content);
+	workers_free(registry->workers);
+	http_free(registry->http);
+	airport_free(registry->airport);
+	store_close(registry->store);
+	view_unref(registry->view);
+	view_unref(registry->start);
+	view_unref(registry->saved);
+	listing_unref(registry->listing);
+	free(registry->wants.packages);
+	free(registry->token);
+	pthread_cond_destroy(&registry->joined);
+	pthread_cond_destroy(&registry->wake);
+	pthread_mutex_destroy(&registry->mutex);
+	free(registry);
+}
+
+static int open_content(struct registry *registry, struct fault *flt)
+{
+	const struct content_options options = {
+		.api = registry->api,
+		.store = registry->store,
+		.airport = registry->airport,
+		.workers = registry->workers,
+		.timeout = (clock_ms)registry->options.timeout * 1000,
+	};
+
+	return content_new(&options, &registry->content, flt);
+}
+
+static int open_parts(struct registry *registry, struct fault *flt)
+{
+	const struct registry_options *options = &registry->options;
+	int verdict;
+
+	verdict = store_open(options->registries_dir, options->content_dir, options->own_dir, options->url.label,
+			     &registry->store, flt);
+	if (!verdict)
+		verdict = registry_load(registry, flt);
+	if (!verdict)
+		verdict = airport_new(&registry->airport, flt);
+	if (!verdict)
+		verdict = workers_new(WORKERS, &registry->workers, flt);
+	if (!verdict)
+		verdict = http_new(&registry->http, flt);
+	registry->api.http = registry->http;
+	return verdict ? verdict : open_content(registry, flt);
+}
+
+int registry_open(const struct registry_options *options, struct registry **out, struct fault *flt)
+{
+	struct registry *registry = calloc(1, sizeof(*registry));
+	int verdict, error;
+
+	if (!registry)
+		return fault_no_memory(flt);
+	init_locks(registry);
+	registry->options = *options;
+	registry->next_refresh = options->refresh ? clock_in_seconds(options->refresh) : CLOCK_NEVER;
+	registry->next_save = CLOCK_NEVER;
+	registry->token = options->token ? strdup(options->token) : NULL;
+	registry->api.url = &registry->options.url;
+	registry->api.token = registry->token;
+	verdict = options->token && !registry->token ? fault_no_memory(flt) : view_copy(NULL, &registry->view, flt);
+	if (!verdict)
+		verdict = open_parts(registry, flt);
+	if (!verdict) {
+		error = pthread_create(&registry->updater, NULL, registry_run_updater, registry);
+		if (error)
+			verdict = fault_system(flt, error, "the updater's thread cannot be started");
+	}
+	if (verdict)
+		destroy(registry);
+	else
+		*out = registry;
+	return verdict;
+}
+
+void registry_close(struct registry *registry)
+{
+	if (!registry)
+		return;
+	pthread_mutex_lock(&registry->mutex);
+	registry->closing = true;
+	pthread_cond_signal(&registry->wake);
+	pthread_mutex_unlock(&registry->mutex);
+	http_stop(registry->http);
+	pthread_join(registry->updater, NULL);
+	destroy(registry);
+}
+
+/* ---- Asking ---- */
+
+/** One who asks. */
+struct ask {
+	struct waiter *waiter;
+	const struct name *name; /* of a package */
+	/* The want, made if need be; NULL without memory. The mutex is held. */
+	struct want *(*find)(struct registry *registry, const struct ask *ask);
+	struct want *want;
+};
+
+static struct want *find_or_make(struct want **kept)
+{
+	if (!*kept)
+		*kept = calloc(1, sizeof(**kept));
+	return *kept;
+}
+
+static struct want *find_refresh(struct registry *registry, const struct ask *ask)
+{
+	(void)ask;
+	return find_or_make(&registry->wants.refresh);
+}
+
+static struct want *find_listing(struct registry *registry, const struct ask *ask)
+{
+	(void)ask;
+	return find_or_make(&registry->wants.listing);
+}
+
+static bool make_room(struct wants *wants)
+{
+	size_t capacity = wants->capacity ? wants->capacity * 2 : 16;
+	struct want **packages;
+
+	if (wants->count < wants->capacity)
+		return true;
+	packages = reallocarray(wants->packages, capacity, sizeof(struct want *));
+	if (!packages)
+		return false;
+	wants->packages = packages;
+	wants->capacity = capacity;
+	return true;
+}
+
+static struct want *find_package(struct registry *registry, const struct ask *ask)
+{
+	struct wants *wants = &registry->wants;
+	size_t low = 0, high = wants->count;
+	struct want *want;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(wants->packages[middle]->name.text, ask->name->text);
+
+		if (!order)
+			return wants->packages[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	want = make_room(wants) ? calloc(1, sizeof(*want)) : NULL;
+	if (!want)
+		return NULL;
+	want->name = *ask->name;
+	memmove(wants->packages + low + 1, wants->packages + low, (wants->count - low) * sizeof(struct want *));
+	wants->packages[low] = want;
+	wants->count++;
+	return want;
+}
+
+/* A verdict for one waiter, as if there had been a want for it. */
+static void refuse(struct registry *registry, struct waiter *waiter, const struct fault *flt)
+{
+	struct flight flight = {0};
+
+	flight_join(registry->airport, &flight, waiter);
+	flight_land(registry->airport, &flight, flt->verdict, flt);
+}
+
+/*
+ * Ask for everything at once, so that one round answers it. Joining a flight may call `done`, so it is done without the lock;
+ * the updater waits for those who are about to.
+ */
+static void ask_all(struct registry *registry, struct ask *asks, size_t count)
+{
+	struct fault flt = {0};
+
+	pthread_mutex_lock(&registry->mutex);
+	if (registry->closing)
+		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
+	else
+		fault_no_memory(&flt);
+	for (size_t i = 0; i < count; i++) {
+		asks[i].want = registry->closing ? NULL : asks[i].find(registry, &asks[i]);
+		if (asks[i].want)
+			asks[i].want->joining++;
+	}
+	pthread_cond_signal(&registry->wake);
+	pthread_mutex_unlock(&registry->mutex);
+
+	for (size_t i = 0; i < count; i++) {
+		if (asks[i].want)
+			flight_join(registry->airport, &asks[i].want->flight, asks[i].waiter);
+		else
+			refuse(registry, asks[i].waiter, &flt);
+	}
+
+	pthread_mutex_lock(&registry->mutex);
+	for (size_t i = 0; i < count; i++)
+		if (asks[i].want)
+			asks[i].want->joining--;
+	pthread_cond_signal(&registry->joined);
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_want_refresh(struct registry *registry, struct waiter *waiter)
+{
+	ask_all(registry, &(struct ask){.waiter = waiter, .find = find_refresh}, 1);
+}
+
+void registry_want_listing(struct registry *registry, struct waiter *waiter)
+{
+	ask_all(registry, &(struct ask){.waiter = waiter, .find = find_listing}, 1);
+}
+
+void registry_want_package(struct registry *registry, const struct name *name, struct waiter *waiter)
+{
+	ask_all(registry, &(struct ask){.waiter = waiter, .name = name, .find = find_package}, 1);
+}
+
+bool registry_leave(struct registry *registry, struct waiter *waiter)
+{
+	return flight_leave(registry->airport, waiter);
+}
+
+/* ---- Asking and waiting ---- */
+
+static int wait_for(struct registry *registry, void (*want)(struct registry *, struct waiter *), struct fault *flt)
+{
+	struct blocking_waiter blocking;
+
+	blocking_waiter_init(&blocking, registry_deadline(registry));
+	want(registry, &blocking.waiter);
+	return blocking_waiter_wait(&blocking, flt);
+}
+
+int registry_refresh(struct registry *registry, struct fault *flt)
+{
+	return wait_for(registry, registry_want_refresh, flt);
+}
+
+int registry_list(struct registry *registry, struct fault *flt)
+{
+	return wait_for(registry, registry_want_listing, flt);
+}
+
+int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults)
+{
+	struct blocking_waiter *waiters = calloc(count + 1, sizeof(*waiters));
+	struct ask *asks = calloc(count + 1, sizeof(*asks));
+	int worst = 0;
+
+	if (!waiters || !asks) {
+		for (size_t i = 0; i < count; i++)
+			worst = fault_no_memory(&faults[i]);
+		goto out;
+	}
+	for (size_t i = 0; i < count; i++) {
+		blocking_waiter_init(&waiters[i], registry_deadline(registry));
+		asks[i] = (struct ask){.waiter = &waiters[i].waiter, .name = &names[i], .find = find_package};
+	}
+	ask_all(registry, asks, count);
+	for (size_t i = 0; i < count; i++) {
+		int verdict = blocking_waiter_wait(&waiters[i], &faults[i]);
+
+		/* A lie weighs more than what could not be found out. */
+		if (verdict && worst != WARG_INVALID)
+			worst = verdict;
+	}
+out:
+	free(asks);
+	free(waiters);
+	return worst;
+}
+
+/* ---- What is known ---- */
 
 struct view *registry_view(struct registry *registry)
 {
@@ -24,349 +316,12 @@ struct view *registry_view(struct registry *registry)
 	return view;
 }
 
-void registry_swap_take(struct registry *registry, struct view *next)
-{
-	struct view *before;
-
-	pthread_mutex_lock(&registry->mutex);
-	before = registry->view;
-	registry->view = view_ref(next);
-	pthread_mutex_unlock(&registry->mutex);
-	if (registry->options.changed)
-		registry->options.changed(registry->options.user, before, next);
-	view_unref(before);
-	view_unref(next);
-}
-
-void registry_note(struct registry *registry, const struct fault *flt)
-{
-	pthread_mutex_lock(&registry->mutex);
-	registry->last_fault = *flt;
-	pthread_mutex_unlock(&registry->mutex);
-}
-
 void registry_last_fault(struct registry *registry, struct fault *out)
 {
 	pthread_mutex_lock(&registry->mutex);
 	*out = registry->last_fault;
 	pthread_mutex_unlock(&registry->mutex);
 }
-
-/* ---- Wants ---- */
-
-static void land(struct registry *registry, struct want *wants)
-{
-	while (wants) {
-		struct want *want = wants;
-
-		wants = wants->next;
-		flight_land(registry->airport, &want->flight, want->fault.verdict, &want->fault);
-		free(want);
-	}
-}
-
-static void cancel(struct registry *registry, struct want *wants)
-{
-	for (struct want *want = wants; want; want = want->next)
-		fault_undecided(&want->fault, FAULT_CANCELLED, "the registry was closed");
-	land(registry, wants);
-}
-
-/** Put a chain of wants into the queue, or cancel them if there is no updater any more. */
-static void queue(struct registry *registry, struct want *first, struct want **last)
-{
-	bool closing;
-
-	pthread_mutex_lock(&registry->mutex);
-	closing = registry->closing;
-	if (!closing) {
-		*registry->last_want = first;
-		registry->last_want = last;
-		pthread_cond_signal(&registry->stirred);
-	}
-	pthread_mutex_unlock(&registry->mutex);
-	if (closing)
-		cancel(registry, first);
-}
-
-/** A want with its waiter; NULL if memory ran out, which the waiter was told then. */
-static struct want *want_new(struct registry *registry, enum want_kind kind, const struct name *name,
-			     struct waiter *waiter)
-{
-	struct want *want = calloc(1, sizeof(*want));
-	struct fault flt = { 0 };
-
-	if (!want) {
-		fault_no_memory(&flt);
-		waiter->done(waiter, flt.verdict, &flt);
-		return NULL;
-	}
-	want->kind = kind;
-	if (name)
-		want->name = *name;
-	flight_join(registry->airport, &want->flight, waiter);
-	return want;
-}
-
-static void want_one(struct registry *registry, enum want_kind kind, const struct name *name, struct waiter *waiter)
-{
-	struct want *want = want_new(registry, kind, name, waiter);
-
-	if (want)
-		queue(registry, want, &want->next);
-}
-
-void registry_want_refresh(struct registry *registry, struct waiter *waiter)
-{
-	want_one(registry, WANT_REFRESH, NULL, waiter);
-}
-
-void registry_want_listing(struct registry *registry, struct waiter *waiter)
-{
-	want_one(registry, WANT_LISTING, NULL, waiter);
-}
-
-void registry_want_package(struct registry *registry, const struct name *name, struct waiter *waiter)
-{
-	want_one(registry, WANT_PACKAGE, name, waiter);
-}
-
-bool registry_leave(struct registry *registry, struct waiter *waiter)
-{
-	return flight_leave(registry->airport, waiter);
-}
-
-/* ---- The same, blocking ---- */
-
-static int want_and_wait(struct registry *registry, enum want_kind kind, struct fault *flt)
-{
-	struct blocking_waiter blocking;
-
-	blocking_waiter_init(&blocking, registry_deadline(registry));
-	want_one(registry, kind, NULL, &blocking.waiter);
-	return blocking_waiter_wait(&blocking, flt);
-}
-
-int registry_refresh(struct registry *registry, struct fault *flt)
-{
-	return want_and_wait(registry, WANT_REFRESH, flt);
-}
-
-int registry_list(struct registry *registry, struct fault *flt)
-{
-	return want_and_wait(registry, WANT_LISTING, flt);
-}
-
-int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults)
-{
-	struct blocking_waiter *waiters = calloc(count + 1, sizeof(*waiters));
-	struct want *first = NULL, **last = &first;
-	int worst = 0;
-
-	if (!waiters) {
-		for (size_t i = 0; i < count; i++)
-			fault_no_memory(&faults[i]);
-		return WARG_UNDECIDED;
-	}
-	/* All in one chain, so that they are of one round. */
-	for (size_t i = 0; i < count; i++) {
-		blocking_waiter_init(&waiters[i], registry_deadline(registry));
-		*last = want_new(registry, WANT_PACKAGE, &names[i], &waiters[i].waiter);
-		if (*last)
-			last = &(*last)->next;
-	}
-	if (first)
-		queue(registry, first, last);
-	for (size_t i = 0; i < count; i++) {
-		int verdict = blocking_waiter_wait(&waiters[i], &faults[i]);
-
-		if (verdict && worst != WARG_INVALID)
-			worst = verdict;
-	}
-	free(waiters);
-	return worst;
-}
-
-/* ---- The updater ---- */
-
-/** Sleep until there is something to do. @return false at the end */
-static bool sleep_until_stirred(struct registry *registry, struct want **wants)
-{
-	struct timespec at = { .tv_sec = registry->refresh_at / 1000,
-			       .tv_nsec = registry->refresh_at % 1000 * 1000000 };
-	bool closing;
-
-	pthread_mutex_lock(&registry->mutex);
-	while (!registry->closing && !registry->wants && clock_left(registry->refresh_at)) {
-		if (registry->refresh_at == CLOCK_NEVER)
-			pthread_cond_wait(&registry->stirred, &registry->mutex);
-		else
-			pthread_cond_timedwait(&registry->stirred, &registry->mutex, &at);
-	}
-	*wants = registry->wants;
-	registry->wants = NULL;
-	registry->last_want = &registry->wants;
-	closing = registry->closing;
-	pthread_mutex_unlock(&registry->mutex);
-	return !closing;
-}
-
-static void *run_updater(void *argument)
-{
-	struct registry *registry = argument;
-	struct want *wants;
-
-	while (sleep_until_stirred(registry, &wants)) {
-		registry_round(registry, wants);
-		land(registry, wants);
-	}
-	cancel(registry, wants);
-	return NULL;
-}
-
-/* ---- Opening and closing ---- */
-
-static void init_locks(struct registry *registry)
-{
-	pthread_condattr_t monotonic;
-
-	pthread_mutex_init(&registry->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&registry->stirred, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-}
-
-/**
- * What lies in the store, to grow from at first contact, if its checkpoint was signed by the operator that lies beside
- * it. Anything else there is as good as nothing: it would only accuse the registry of what the disk did.
- */
-static int load_start(struct registry *registry, struct fault *flt)
-{
-	struct view *start;
-	struct fault local = { 0 };
-	bool found = false;
-	int r;
-
-	r = view_copy(NULL, &start, flt);
-	if (r)
-		return r;
-	r = store_load_checkpoint(registry->store, &start->checkpoint, &found, &local);
-	if (!r && found)
-		r = store_load_operator(registry->store, &start->operator, &start->operator_position, &local);
-	if (!r && found && start->operator && !checkpoint_verify(&start->checkpoint, start->operator, &local)) {
-		registry->start = start;
-		return 0;
-	}
-	view_unref(start);
-	if (local.kind == FAULT_SYSTEM && local.errnum == ENOMEM) {
-		if (flt)
-			*flt = local;
-		return WARG_UNDECIDED;
-	}
-	return 0;
-}
-
-static int open_parts(struct registry *registry, struct fault *flt)
-{
-	const struct registry_options *options = &registry->options;
-	struct content_options content;
-	int r;
-
-	r = store_open(options->registries_dir, options->content_dir, options->own_dir, options->url.label,
-		       &registry->store, flt);
-	if (!r)
-		r = load_start(registry, flt);
-	if (!r)
-		r = view_copy(NULL, &registry->view, flt);
-	if (!r)
-		r = http_new(&registry->http, flt);
-	if (!r)
-		r = airport_new(&registry->airport, flt);
-	if (!r)
-		r = workers_new(WORKERS, &registry->workers, flt);
-	if (r)
-		return r;
-	registry->api = (struct api){ .http = registry->http, .url = &options->url, .token = registry->token };
-	content = (struct content_options){ .api = registry->api,
-					    .store = registry->store,
-					    .airport = registry->airport,
-					    .workers = registry->workers,
-					    .timeout = (clock_ms)options->timeout * 1000 };
-	return content_new(&content, &registry->content, flt);
-}
-
-static int start_updater(struct registry *registry, struct fault *flt)
-{
-	int error = pthread_create(&registry->updater, NULL, run_updater, registry);
-
-	if (error)
-		return fault_system(flt, error, "the updater's thread cannot be started");
-	registry->is_running = true;
-	return 0;
-}
-
-int registry_open(const struct registry_options *options, struct registry **out, struct fault *flt)
-{
-	struct registry *registry = calloc(1, sizeof(*registry));
-	int r = 0;
-
-	if (!registry)
-		return fault_no_memory(flt);
-	registry->options = *options;
-	registry->last_want = &registry->wants;
-	registry->refresh_at = options->refresh ? clock_in_seconds(options->refresh) : CLOCK_NEVER;
-	init_locks(registry);
-	if (options->token) {
-		registry->token = strdup(options->token);
-		if (!registry->token)
-			r = fault_no_memory(flt);
-	}
-	if (!r)
-		r = open_parts(registry, flt);
-	if (!r)
-		r = start_updater(registry, flt);
-	if (r) {
-		registry_close(registry);
-		return r;
-	}
-	*out = registry;
-	return 0;
-}
-
-static void end_updater(struct registry *registry)
-{
-	pthread_mutex_lock(&registry->mutex);
-	registry->closing = true;
-	pthread_cond_signal(&registry->stirred);
-	pthread_mutex_unlock(&registry->mutex);
-	if (registry->http)
-		http_stop(registry->http);
-	if (registry->is_running)
-		pthread_join(registry->updater, NULL);
-}
-
-void registry_close(struct registry *registry)
-{
-	if (!registry)
-		return;
-	end_updater(registry);
-	content_free(registry->content);
-	workers_free(registry->workers);
-	airport_free(registry->airport);
-	http_free(registry->http);
-	view_unref(registry->view);
-	view_unref(registry->start);
-	view_unref(registry->saved);
-	if (registry->store)
-		store_close(registry->store);
-	pthread_cond_destroy(&registry->stirred);
-	pthread_mutex_destroy(&registry->mutex);
-	free(registry->token);
-	free(registry);
-}
-
-/* ---- Looking at it ---- */
 
 struct content *registry_content(struct registry *registry)
 {
@@ -386,4 +341,10 @@ const struct http_url *registry_url(const struct registry *registry)
 clock_ms registry_deadline(const struct registry *registry)
 {
 	return clock_in_seconds(registry->options.timeout);
+}
+
+void registry_report(const struct registry *registry, const struct fault *flt)
+{
+	if (registry->options.failed && flt->verdict && flt->kind != FAULT_CANCELLED)
+		registry->options.failed(registry->options.user, flt);
 }

@@ -1,5 +1,5 @@
 /*
- * What registry.c and registry_round.c share. Not for others.
+ * What registry.c, registry_update.c and registry_save.c share. Not for others.
  */
 #ifndef WARG_CLIENT_REGISTRY_PARTS_H
 #define WARG_CLIENT_REGISTRY_PARTS_H
@@ -7,49 +7,65 @@
 #include "registry.h"
 #include "sync.h"
 
-enum want_kind { WANT_REFRESH, WANT_LISTING, WANT_PACKAGE };
-
-/** Something that is wanted of the updater's next round. */
+/** Something that is wanted, with everybody who waits for it. Freed when it lands. */
 struct want {
-	enum want_kind kind;
-	struct name name;    /* of WANT_PACKAGE */
 	struct flight flight;
-	struct fault fault;  /* how it went; verdict 0: well */
-	struct want *next;
+	unsigned joining; /* threads between finding it and joining its flight: until they have, it must not land */
+	struct name name; /* of a package */
+};
+
+/** What was asked for since the updater last looked. */
+struct wants {
+	struct want *refresh, *listing; /* NULL: nobody wants that */
+	struct want **packages;         /* sorted by name */
+	size_t count, capacity;
 };
 
 struct registry {
-	struct registry_options options; /* texts are copies below */
+	struct registry_options options; /* its texts are not ours, except the token */
 	char *token;
+	struct api api;
 	struct http *http;
+	struct store *store;
 	struct airport *airport;
 	struct workers *workers;
-	struct store *store;
 	struct content *content;
-	struct api api;
 	pthread_t updater;
-	bool is_running;
 
-	pthread_mutex_t mutex; /* guards what follows */
-	pthread_cond_t stirred; /* a want came, or the end */
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;   /* for the updater: something is wanted, or it is time to end */
+	pthread_cond_t joined; /* for the updater: nobody is about to join any more */
+	struct wants wants;
 	bool closing;
-	struct want *wants, **last_want;
-	struct view *view;
 	struct fault last_fault;
+	struct view *view; /* set by the updater alone */
 
 	/* The updater's own. */
-	struct view *start;  /* what lay in the store, to grow from at first contact; NULL: nothing, or used up */
-	struct view *saved;  /* the view that is on disk; NULL: none yet */
-	clock_ms refresh_at; /* when to look for a new checkpoint */
+	struct view *start;      /* what lay in the store, until a checkpoint was verified */
+	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
+	struct view *saved;      /* what the store has, as far as we know */
+	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
 };
 
-/** One round: do what `wants` want, and refresh if it is time. Fills in their faults; lands nothing. */
-void registry_round(struct registry *registry, struct want *wants);
+/** The updater's thread. */
+void *registry_run_updater(void *registry);
 
-/** Swap the next view in and tell `changed`. Steals `next`. */
-void registry_swap_take(struct registry *registry, struct view *next);
+/** Read what lies in the store: `start` and `saved`. */
+int registry_load(struct registry *registry, struct fault *flt);
 
-/** Remember a fault as the last one; `flt` may hold none: then all is well. */
-void registry_note(struct registry *registry, const struct fault *flt);
+/** The package's state in the store, for an update to start from; its `stored` stays NULL where none can be used. */
+void registry_load_package(struct registry *registry, struct sync_wanted *wanted);
+
+/** The store was found to have the package as it is in the view. */
+void registry_note_saved(struct registry *registry, const struct view_package *package);
+
+/** Set `next_save` if the view has anything that the store has not. */
+void registry_plan_save(struct registry *registry);
+
+/** Write what the store has not; without its lock, or without success, later. */
+void registry_save(struct registry *registry);
+
+/** Tell `failed` of a fault that no waiter hears of. */
+void registry_report(const struct registry *registry, const struct fault *flt);
 
 #endif

@@ -205,11 +205,6 @@ static void for_each(struct asked *asked, void (*each)(struct sync_log *log, voi
 		each(asked->packages[i], argument);
 }
 
-static void count_stored(struct sync_log *log, void *argument)
-{
-	*(size_t *)argument += log->start == SYNC_STORED;
-}
-
 static void fail_with(struct sync_log *log, void *argument)
 {
 	sync_log_fail(log, argument);
@@ -219,25 +214,22 @@ static void try_again(struct sync_log *log, void *argument)
 {
 	(void)argument;
 	log->again = true;
-	if (log->start == SYNC_PROVEN && log->fault.kind == FAULT_REFUSED)
+	if (log->start == SYNC_PROVEN)
 		forget_token(log);
 }
 
 /*
- * The request failed as a whole. It may be for a token that the registry does not know (interop.md section B 4): a 404, or
- * the connection closed. Which log's token it was is not said, so all of them are tried once more, those from the store
- * without theirs; those that were proven lose theirs only to a registry that said in words that it does not know one.
+ * The request failed as a whole. If that is because of a token that the registry does not know (interop.md section B 4), it is
+ * not said which log's it was: all of them are tried once more from their first records.
  */
 static void fail_request(struct asked *asked, struct fault *flt)
 {
-	size_t stored = 0;
-	bool refused = flt->kind == FAULT_ABSENT;
+	bool is_token = flt->kind == FAULT_ABSENT;
 
-	if (refused)
+	if (is_token)
 		flt->kind = FAULT_REFUSED;
-	for_each(asked, count_stored, &stored);
 	for_each(asked, fail_with, flt);
-	if (refused || (stored && flt->kind == FAULT_UNREACHABLE))
+	if (is_token)
 		for_each(asked, try_again, NULL);
 }
 

@@ -1,0 +1,162 @@
+/*
+ * Between the views and the store: what is loaded to start from, and what is written after an update (see registry.h).
+ *
+ * Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and it is
+ * tried again later; the view does not wait for that.
+ */
+#include "registry_parts.h"
+
+#include <stdlib.h>
+
+/* Milliseconds until the store is tried again. */
+#define SAVE_AGAIN 2000
+
+/* ---- Loading ---- */
+
+/* What is malformed in the store is as good as nothing; anything else is a fault. */
+static int forgive(const struct registry *registry, const struct fault *own, struct fault *flt)
+{
+	if (own->verdict == WARG_UNDECIDED) {
+		*flt = *own;
+		return WARG_UNDECIDED;
+	}
+	registry_report(registry, own);
+	return 0;
+}
+
+static int load_operator(struct registry *registry, struct view *start, struct fault *flt)
+{
+	struct fault own = {0};
+
+	store_load_operator(registry->store, &start->operator, &start->operator_position, &own);
+	return forgive(registry, &own, flt);
+}
+
+/*
+ * The checkpoint that the registry must not contradict. One that the operator's log beside it does not bear out is no word of
+ * the registry's: to hold it against the registry would be to accuse it of what was done to a file here.
+ */
+static int load_checkpoint(struct registry *registry, struct view *start, struct fault *flt)
+{
+	struct signed_checkpoint checkpoint;
+	struct fault own = {0};
+	bool found = false;
+
+	if (!store_load_checkpoint(registry->store, &checkpoint, &found, &own) && found && start->operator &&
+	    !checkpoint_verify(&checkpoint, start->operator, &own))
+		start->checkpoint = checkpoint;
+	fault_blame(&own, FAULT_BY_CACHE);
+	return forgive(registry, &own, flt);
+}
+
+int registry_load(struct registry *registry, struct fault *flt)
+{
+	struct fault own = {0};
+	int verdict;
+
+	verdict = view_copy(NULL, &registry->start, &own);
+	if (!verdict)
+		verdict = load_operator(registry, registry->start, &own);
+	if (!verdict)
+		verdict = load_checkpoint(registry, registry->start, &own);
+	if (!verdict)
+		verdict = view_copy(registry->start, &registry->saved, &own);
+	if (verdict && flt && !flt->verdict)
+		*flt = own;
+	return verdict;
+}
+
+void registry_load_package(struct registry *registry, struct sync_wanted *wanted)
+{
+	struct fault own = {0};
+
+	store_load_package(registry->store, &wanted->name, &wanted->stored, &wanted->stored_position, &own);
+	registry_report(registry, &own);
+}
+
+/* ---- Saving ---- */
+
+void registry_note_saved(struct registry *registry, const struct view_package *package)
+{
+	struct view_package *same;
+
+	/* Without memory it is written once more than it needs to be. */
+	if (!view_package_new(&package->name, package->log, &package->position, package->log_length, &same, NULL))
+		view_put_take(registry->saved, same, NULL);
+}
+
+static bool is_saved(const struct registry *registry, const struct view_package *package)
+{
+	const struct view_package *saved = view_find(registry->saved, &package->name);
+
+	return saved && saved->log == package->log;
+}
+
+void registry_plan_save(struct registry *registry)
+{
+	const struct view *view = registry->view, *saved = registry->saved;
+	bool is_needed = view->operator != saved->operator ||
+			 !checkpoint_same_state(&view->checkpoint.contents, &saved->checkpoint.contents);
+
+	for (size_t i = 0; i < view->package_count && !is_needed; i++)
+		is_needed = !is_saved(registry, view->packages[i]);
+	registry->next_save = is_needed ? clock_now() : CLOCK_NEVER;
+}
+
+/* @param out  free() it */
+static int gather(const struct registry *registry, struct store_package **out, size_t *count, struct fault *flt)
+{
+	const struct view *view = registry->view;
+	struct store_package *packages = calloc(view->package_count + 1, sizeof(*packages));
+
+	if (!packages)
+		return fault_no_memory(flt);
+	*count = 0;
+	for (size_t i = 0; i < view->package_count; i++) {
+		if (is_saved(registry, view->packages[i]))
+			continue;
+		packages[*count].log = view->packages[i]->log;
+		packages[(*count)++].position = view->packages[i]->position;
+	}
+	*out = packages;
+	return 0;
+}
+
+static int write_changes(struct registry *registry, bool *written, struct fault *flt)
+{
+	const struct view *view = registry->view;
+	struct store_package *packages = NULL;
+	struct store_update update = {
+		.checkpoint = &view->checkpoint,
+		.operator = view->operator == registry->saved->operator ? NULL : view->operator,
+		.operator_position = view->operator_position,
+	};
+	struct view *saved;
+	int verdict;
+
+	verdict = view_copy(view, &saved, flt);
+	if (verdict)
+		return verdict;
+	verdict = gather(registry, &packages, &update.package_count, flt);
+	update.packages = packages;
+	if (!verdict)
+		verdict = store_save(registry->store, &update, written, flt);
+	free(packages);
+	if (!verdict && *written) {
+		view_unref(registry->saved);
+		registry->saved = saved;
+	} else {
+		view_unref(saved);
+	}
+	return verdict;
+}
+
+void registry_save(struct registry *registry)
+{
+	struct fault flt = {0};
+	bool written = false;
+
+	if (write_changes(registry, &written, &flt))
+		registry_report(registry, &flt);
+	registry->next_save = written ? CLOCK_NEVER : clock_now() + SAVE_AGAIN;
+}

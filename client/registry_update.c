@@ -1,0 +1,320 @@
+/*
+ * The updater: rounds of what was asked for, each of which builds the next view beside the current one and swaps it in whole
+ * (see registry.h).
+ *
+ * A round has a deadline, so that one slow answer does not keep the next round from starting. Those who wait have deadlines of
+ * their own, which the airport's clock keeps.
+ */
+#include "registry_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- Landing ---- */
+
+static void land(struct registry *registry, struct want *want, const struct fault *flt)
+{
+	if (!want)
+		return;
+	pthread_mutex_lock(&registry->mutex);
+	while (want->joining)
+		pthread_cond_wait(&registry->joined, &registry->mutex);
+	pthread_mutex_unlock(&registry->mutex);
+	flight_land(registry->airport, &want->flight, flt->verdict, flt);
+	free(want);
+}
+
+static void land_all(struct registry *registry, struct wants *wants, const struct fault *flt)
+{
+	land(registry, wants->refresh, flt);
+	land(registry, wants->listing, flt);
+	for (size_t i = 0; i < wants->count; i++)
+		land(registry, wants->packages[i], flt);
+	free(wants->packages);
+}
+
+/* ---- The next view ---- */
+
+/* Whether a reader could tell them apart; a checkpoint that was only signed anew makes no difference. */
+static bool differ(const struct view *before, const struct view *after)
+{
+	return before->package_count != after->package_count || before->listing != after->listing ||
+	       before->operator != after->operator ||
+	       !checkpoint_same_state(&before->checkpoint.contents, &after->checkpoint.contents) ||
+	       (after->package_count && memcmp(before->packages, after->packages,
+					       after->package_count * sizeof(struct view_package *)));
+}
+
+/* Faults of packages that nobody asked for now, and that were not told before. */
+static void report_packages(const struct registry *registry, const struct view *before, const struct view *after)
+{
+	for (size_t i = 0; i < after->package_count; i++) {
+		const struct view_package *package = after->packages[i];
+		const struct view_package *earlier = package->fault.verdict ? view_find(before, &package->name) : NULL;
+
+		if (earlier && strcmp(earlier->fault.what, package->fault.what))
+			registry_report(registry, &package->fault);
+	}
+}
+
+static void swap_in(struct registry *registry, struct view *next)
+{
+	struct view *before = registry->view;
+
+	pthread_mutex_lock(&registry->mutex);
+	registry->view = next;
+	pthread_mutex_unlock(&registry->mutex);
+	if (differ(before, next)) {
+		registry_plan_save(registry);
+		if (registry->options.changed)
+			registry->options.changed(registry->options.user, before, next);
+	}
+	view_unref(before);
+}
+
+static void keep_fault(struct registry *registry, const struct fault *flt)
+{
+	pthread_mutex_lock(&registry->mutex);
+	registry->last_fault = *flt;
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+/* ---- Listing ---- */
+
+/* Put a listing into a view that nobody sees yet. */
+static int list(struct registry *registry, struct view *next, clock_ms deadline, struct fault *flt)
+{
+	struct name *known = calloc(next->package_count + 1, sizeof(*known));
+	struct listing *listing;
+	int verdict;
+
+	if (!known)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < next->package_count; i++)
+		known[i] = next->packages[i]->name;
+	verdict = listing_update(&registry->api, registry->listing, &next->checkpoint.contents, known,
+				 next->package_count, deadline, &listing, flt);
+	free(known);
+	if (verdict)
+		return verdict;
+	listing_unref(registry->listing);
+	registry->listing = listing;
+	listing_unref(next->listing);
+	next->listing = listing_ref(listing);
+	return 0;
+}
+
+static void answer_listing(struct registry *registry, struct want *want, clock_ms deadline)
+{
+	struct view *next = NULL;
+	struct fault flt = {0};
+
+	/* It may be there already: complete ones stay what they are. */
+	if (!registry->view->listing || !registry->view->listing->complete) {
+		if (!view_copy(registry->view, &next, &flt) && !list(registry, next, deadline, &flt))
+			swap_in(registry, next);
+		else
+			view_unref(next);
+	}
+	keep_fault(registry, &flt);
+	land(registry, want, &flt);
+}
+
+/* ---- Refresh ---- */
+
+/* A listing that was there stays there: the next view comes with its own, unless that cannot be had. */
+static void renew_listing(struct registry *registry, struct view *next, clock_ms deadline)
+{
+	struct fault flt = {0};
+
+	if (!registry->listing || next->listing)
+		return;
+	if (list(registry, next, deadline, &flt))
+		registry_report(registry, &flt);
+	keep_fault(registry, &flt);
+}
+
+/* Bring the view to the newest checkpoint. */
+static void refresh(struct registry *registry, clock_ms deadline, struct fault *flt)
+{
+	struct view *next, *before;
+
+	before = registry->start ? registry->start : registry->view;
+	if (sync_refresh(&registry->api, before, deadline, &next, flt)) {
+		keep_fault(registry, flt);
+	} else {
+		keep_fault(registry, flt);
+		renew_listing(registry, next, deadline);
+		report_packages(registry, registry->view, next);
+		swap_in(registry, next);
+		view_unref(registry->start);
+		registry->start = NULL;
+	}
+	if (registry->options.refresh)
+		registry->next_refresh = clock_in_seconds(registry->options.refresh);
+}
+
+/* ---- Packages ---- */
+
+/* A complete listing knows what there is not. Land such wants, and keep the others. */
+static void land_absent(struct registry *registry, struct wants *wants)
+{
+	const struct listing *listing = registry->view->listing;
+	size_t kept = 0;
+
+	if (!listing || !listing->complete)
+		return;
+	for (size_t i = 0; i < wants->count; i++) {
+		struct want *want = wants->packages[i];
+		struct fault flt = {0};
+
+		if (listing_has(listing, &want->name)) {
+			wants->packages[kept++] = want;
+			continue;
+		}
+		fault_undecided(&flt, FAULT_ABSENT, "its complete listing has no such package");
+		fault_at(&flt, "package %s", want->name.text);
+		fault_blame(&flt, FAULT_BY_REGISTRY);
+		land(registry, want, &flt);
+	}
+	wants->count = kept;
+}
+
+static void add(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline)
+{
+	struct fault flt = {0};
+	struct view *next;
+
+	for (size_t i = 0; i < count; i++)
+		if (!view_find(registry->view, &wanted[i].name))
+			registry_load_package(registry, &wanted[i]);
+	if (sync_add(&registry->api, registry->view, wanted, count, deadline, &next, &flt)) {
+		for (size_t i = 0; i < count; i++)
+			if (!wanted[i].fault.verdict)
+				wanted[i].fault = flt;
+	} else {
+		for (size_t i = 0; i < count; i++) {
+			const struct view_package *package = view_find(next, &wanted[i].name);
+
+			if (package && package->log == wanted[i].stored)
+				registry_note_saved(registry, package);
+		}
+		swap_in(registry, next);
+	}
+	for (size_t i = 0; i < count; i++)
+		package_log_unref(wanted[i].stored);
+}
+
+static void answer_packages(struct registry *registry, struct wants *wants, clock_ms deadline)
+{
+	struct sync_wanted *wanted = NULL;
+	struct fault flt = {0};
+
+	land_absent(registry, wants);
+	if (wants->count) {
+		wanted = calloc(wants->count, sizeof(*wanted));
+		if (!wanted)
+			fault_no_memory(&flt);
+	}
+	for (size_t i = 0; wanted && i < wants->count; i++)
+		wanted[i].name = wants->packages[i]->name;
+	if (wanted)
+		add(registry, wanted, wants->count, deadline);
+	for (size_t i = 0; i < wants->count; i++)
+		land(registry, wants->packages[i], wanted ? &wanted[i].fault : &flt);
+	wants->count = 0;
+	free(wanted);
+}
+
+/* ---- Rounds ---- */
+
+static bool is_verified(const struct registry *registry)
+{
+	return registry->view->checkpoint.contents.log_length;
+}
+
+/* @param is_due  it is time for a refresh that nobody asked for */
+static void answer(struct registry *registry, struct wants *wants, bool is_due)
+{
+	clock_ms deadline = registry_deadline(registry);
+	bool is_asked = wants->refresh || wants->listing || wants->count;
+	struct fault flt = {0};
+
+	if (wants->refresh || is_due || !is_verified(registry)) {
+		refresh(registry, deadline, &flt);
+		if (!is_asked)
+			registry_report(registry, &flt);
+		land(registry, wants->refresh, &flt);
+		wants->refresh = NULL;
+	}
+	if (is_verified(registry)) {
+		answer_packages(registry, wants, deadline);
+		if (wants->listing)
+			answer_listing(registry, wants->listing, deadline);
+		wants->listing = NULL;
+	}
+	/* What could not be begun on without a checkpoint. */
+	land_all(registry, wants, &flt);
+}
+
+static bool is_wanted(const struct wants *wants)
+{
+	return wants->refresh || wants->listing || wants->count;
+}
+
+static void sleep_until(struct registry *registry, clock_ms when)
+{
+	struct timespec at = {.tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000};
+
+	if (when == CLOCK_NEVER)
+		pthread_cond_wait(&registry->wake, &registry->mutex);
+	else
+		pthread_cond_timedwait(&registry->wake, &registry->mutex, &at);
+}
+
+/*
+ * Wait until there is something to do, and take what is wanted.
+ * @return false at the end
+ */
+static bool take(struct registry *registry, struct wants *wants, bool *refresh_is_due, bool *save_is_due)
+{
+	bool closing;
+
+	pthread_mutex_lock(&registry->mutex);
+	for (;;) {
+		clock_ms now = clock_now();
+
+		*refresh_is_due = registry->next_refresh <= now;
+		*save_is_due = registry->next_save <= now;
+		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due || *save_is_due)
+			break;
+		sleep_until(registry, registry->next_refresh < registry->next_save ? registry->next_refresh :
+											registry->next_save);
+	}
+	closing = registry->closing;
+	*wants = registry->wants;
+	registry->wants = (struct wants){0};
+	pthread_mutex_unlock(&registry->mutex);
+	return !closing;
+}
+
+void *registry_run_updater(void *argument)
+{
+	struct registry *registry = argument;
+	bool refresh_is_due, save_is_due;
+	struct fault closed = {0};
+	struct wants wants;
+
+	while (take(registry, &wants, &refresh_is_due, &save_is_due)) {
+		if (is_wanted(&wants) || refresh_is_due)
+			answer(registry, &wants, refresh_is_due);
+		else if (save_is_due)
+			registry_save(registry);
+	}
+	fault_undecided(&closed, FAULT_CANCELLED, "the registry is being closed");
+	land_all(registry, &wants, &closed);
+	if (registry->next_save != CLOCK_NEVER)
+		registry_save(registry);
+	return NULL;
+}
