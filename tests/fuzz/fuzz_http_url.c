@@ -1,0 +1,59 @@
+/*
+ * A registry's URL as typed, and a reference as a registry names it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/http_parts.h"
+#include "client/http_url.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void try_parse(const char *text)
+{
+	struct http_url url, again;
+
+	if (http_url_parse(text, &url, NULL))
+		return;
+	require(url.label[0] && !strchr(url.label, '/') && strcmp(url.label, ".") && strcmp(url.label, ".."));
+	require(!http_url_parse(url.text, &again, NULL));
+	require(!strcmp(url.text, again.text) && !strcmp(url.label, again.label));
+}
+
+static void try_resolve(const char *base_text, struct span reference)
+{
+	struct http_origin origin;
+	struct http_url base;
+	struct buf out;
+
+	buf_init(&out, CAP_URL + 1);
+	require(!http_url_parse(base_text, &base, NULL));
+	if (!http_url_resolve(&base, reference, &out, NULL)) {
+		require(!buf_append(&out, (struct span){ (const unsigned char *)"", 1 }, NULL));
+		require(!http_origin_of((const char *)out.data, &origin, NULL));
+		require(origin.secure || (origin.loopback && !strncmp(base.text, "http:", 5)));
+	}
+	buf_release(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	if (!text)
+		return 0;
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	try_parse(text);
+	try_resolve("https://r.example/a/", (struct span){ data, size });
+	try_resolve("http://127.0.0.1:8090/", (struct span){ data, size });
+	free(text);
+	return 0;
+}
