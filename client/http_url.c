@@ -233,17 +233,18 @@ static int normal_host(const struct parts *parts, struct buf *url, struct buf *l
 	return buf_append_text(label, host, flt);
 }
 
+/* Whether a segment is "." or ".." to WHATWG's parser, and not to curl's, for its dots are percent-encoded. */
 static bool has_encoded_dots(const char *path)
 {
-	for (; (path = strcasestr(path, "%2e")); path++) {
-		const char *before = path, *after = path + 3;
+	while (*path == '/') {
+		const char *start = ++path;
+		size_t dots = 0;
 
-		while (before[-1] == '.' || !strncasecmp(before - 3, "%2e", 3))
-			before -= before[-1] == '.' ? 1 : 3;
-		while (*after == '.' || !strncasecmp(after, "%2e", 3))
-			after += *after == '.' ? 1 : 3;
-		if (before[-1] == '/' && (*after == '/' || !*after))
+		for (; *path == '.' || !strncasecmp(path, "%2e", 3); dots++)
+			path += *path == '.' ? 1 : 3;
+		if ((*path == '/' || !*path) && (dots == 1 || dots == 2) && (size_t)(path - start) > dots)
 			return true;
+		path += strcspn(path, "/");
 	}
 	return false;
 }
