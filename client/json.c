@@ -1,8 +1,8 @@
 /*
  * JSON over jansson: json.h.
  *
- * A value that was read is a plain json_t. One that is being written is a `struct json_draft`: it has to remember that a
- * put failed, and a json_t has no room for that.
+ * A value that was read is a plain json_t. One that is being written is a `struct json_draft`: it has to remember that
+ * a put failed, and a json_t has no room for that.
  */
 #include "json.h"
 
@@ -71,8 +71,8 @@ static struct span text_of(const json_t *string)
 /* ---- Reading ---- */
 
 /*
- * jansson recurses 2048 deep before it refuses. Counting the brackets first keeps the depth ours, and costs no memory. In
- * text that is no JSON the count may be off: then jansson refuses.
+ * jansson recurses 2048 deep before it refuses. Counting the brackets first keeps the depth ours, and costs no memory.
+ * In text that is no JSON the count may be off: then jansson refuses.
  */
 static int check_depth(struct span text, struct fault *flt)
 {

@@ -1,9 +1,9 @@
 /*
  * JSON, read strictly and written in order. The only door to jansson.
  *
- * Strict means: duplicate keys are refused, so are texts with NUL or that are no UTF-8, anything behind the value, and
- * nesting deeper than CAP_JSON_DEPTH (WARG_UNDECIDED: a limit of ours), and whole numbers past INT64_MAX. Faults name the
- * member.
+ * Strict means: duplicate keys are refused, so are texts with NUL or that are no UTF-8, anything behind the value,
+ * nesting deeper than CAP_JSON_DEPTH (WARG_UNDECIDED: a limit of ours), and whole numbers past INT64_MAX. Faults name
+ * the member.
  */
 #ifndef WARG_CLIENT_JSON_H
 #define WARG_CLIENT_JSON_H
@@ -20,6 +20,7 @@ int json_parse(struct span text, struct json **out, struct fault *flt);
 /** NULL is fine. */
 void json_free(struct json *value);
 
+/** Whether the value is of this type; false for NULL. */
 bool json_is_an_object(const struct json *value);
 bool json_is_a_list(const struct json *value);
 
@@ -82,7 +83,10 @@ void json_add(struct json *list, struct json *value);
 /** How json_render() lays out: on one line without spaces, or as the reference's state files, two spaces a level. */
 enum json_layout { JSON_COMPACT, JSON_PRETTY };
 
-/** Append the value's text to `out`, without a newline at the end. @return 0; WARG_UNDECIDED if anything failed before */
+/**
+ * Append the value's text to `out`, without a newline at the end.
+ * @return 0; WARG_UNDECIDED if anything failed before
+ */
 int json_render(const struct json *value, enum json_layout layout, struct buf *out, struct fault *flt);
 
 #endif

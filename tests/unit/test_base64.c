@@ -40,8 +40,8 @@ static void test_rfc(void **state)
 static void test_refused(void **state)
 {
 	static const char *const texts[] = {
-		"Z", "Zg", "Zg=", "Zg===", "====", "=", "Z===", "Zm9v=", "Zh==", "Zm9=", "Zm8=Zm8=", "Zg==Zg==", "Zm9v\n",
-		" Zm9v", "Zm9v    ", "Zm-_", "Zm\xff=", "=m9v", "Z=9v", "Zm=v", "Zm9v====",
+		"Z", "Zg", "Zg=", "Zg===", "====", "=", "Z===", "Zm9v=", "Zh==", "Zm9=", "Zm8=Zm8=", "Zg==Zg==",
+		"Zm9v\n", " Zm9v", "Zm9v    ", "Zm-_", "Zm\xff=", "=m9v", "Z=9v", "Zm=v", "Zm9v====",
 	};
 	struct buf out;
 

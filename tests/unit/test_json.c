@@ -27,9 +27,9 @@ static struct json *parse(const char *text)
 static void test_refused(void **state)
 {
 	static const char *const texts[] = {
-		"", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}", "1 2", "{}x", "nul",
-		"<html></html>", "\"\\u0000\"", "{\"\\u0000\":1}", "\"\xff\"", "\"\xc3\"", "\"\\ud800\"", "'a'", "{a:1}",
-		"9223372036854775808", "-9223372036854775809", "1e999", "01", "+1", "\"a\nb\"", "[1", "// x\n1",
+		"", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}", "1 2", "{}x",
+		"nul", "<html></html>", "\"\\u0000\"", "{\"\\u0000\":1}", "\"\xff\"", "\"\xc3\"", "\"\\ud800\"",
+		"'a'", "{a:1}", "9223372036854775808", "-9223372036854775809", "1e999", "01", "+1", "\"a\nb\"", "[1", "// x\n1",
 	};
 	struct json *value = NULL;
 
@@ -80,8 +80,8 @@ static void test_depth(void **state)
 
 static void test_read(void **state)
 {
-	struct json *value = parse(" {\"t\":\"\\u00e9/\",\"u\":9223372036854775807,\"b\":true,\"d\":\"" DIGEST_TEXT "\","
-				   "\"o\":{\"x\":null},\"l\":[1,\"two\"],\"n\":null} ");
+	struct json *value = parse(" {\"t\":\"\\u00e9/\",\"u\":9223372036854775807,\"b\":true,"
+				   "\"d\":\"" DIGEST_TEXT "\",\"o\":{\"x\":null},\"l\":[1,\"two\"],\"n\":null} ");
 	struct digest digest, empty = digest_of((struct span){ NULL, 0 });
 	const struct json *inner = NULL;
 	uint64_t number = 0;
