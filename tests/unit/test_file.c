@@ -1,0 +1,292 @@
+/* Files that others may have put there: file.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/clock.h"
+#include "client/file.h"
+#include "scratch.h"
+#include "torture.h"
+
+struct place {
+	char *path;
+	int fd;
+};
+
+static int set_up(void **state)
+{
+	static struct place place;
+
+	place.path = scratch_new();
+	place.fd = open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*state = &place;
+	return place.fd < 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *place = *state;
+
+	close(place->fd);
+	scratch_free(place->path);
+	return 0;
+}
+
+static int expect_system(int verdict, const struct fault *flt, int errnum)
+{
+	return verdict == WARG_UNDECIDED && flt->kind == FAULT_SYSTEM && flt->errnum == errnum;
+}
+
+static void test_open_top(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	char deep[8192];
+	struct stat status;
+	int fd = -1;
+
+	assert_int_equal(file_open_top(scratch_path(place->path, "a/b//c"), &fd, &flt), 0);
+	close(fd);
+	assert_int_equal(stat(scratch_path(place->path, "a/b/c"), &status), 0);
+	assert_true(S_ISDIR(status.st_mode));
+	assert_int_equal(file_open_top(scratch_path(place->path, "a/b/c/"), &fd, &flt), 0);
+	close(fd);
+	/* Links on the way are the user's own. */
+	assert_int_equal(symlink("a", scratch_path(place->path, "link")), 0);
+	assert_int_equal(file_open_top(scratch_path(place->path, "link/d"), &fd, &flt), 0);
+	close(fd);
+	assert_int_equal(access(scratch_path(place->path, "a/d"), F_OK), 0);
+
+	scratch_write_text(scratch_path(place->path, "file"), "x");
+	fd = -7;
+	assert_true(expect_system(file_open_top(scratch_path(place->path, "file"), &fd, &flt), &flt, ENOTDIR));
+	flt = (struct fault){0};
+	assert_true(expect_system(file_open_top(scratch_path(place->path, "file/x"), &fd, &flt), &flt, ENOTDIR));
+	memset(deep, 'x', sizeof(deep) - 1);
+	deep[0] = '/';
+	deep[sizeof(deep) - 1] = '\0';
+	flt = (struct fault){0};
+	assert_true(expect_system(file_open_top(deep, &fd, &flt), &flt, ENAMETOOLONG));
+	assert_int_equal(fd, -7);
+}
+
+static void test_open_folder(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	int fd = -7;
+
+	assert_int_equal(file_open_folder(place->fd, "none", false, &fd, &flt), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(file_open_folder(place->fd, "made", true, &fd, &flt), 0);
+	close(fd);
+	assert_int_equal(symlink("made", scratch_path(place->path, "link")), 0);
+	scratch_write_text(scratch_path(place->path, "file"), "x");
+	assert_int_equal(file_open_folder(place->fd, "link", false, &fd, &flt), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(file_open_folder(place->fd, "file", false, &fd, &flt), 0);
+	assert_int_equal(fd, -1);
+	fd = -7;
+	assert_int_equal(file_open_folder(place->fd, "link", true, &fd, &flt), WARG_UNDECIDED);
+	flt = (struct fault){0};
+	assert_true(expect_system(file_open_folder(place->fd, "file", true, &fd, &flt), &flt, ENOTDIR));
+	assert_int_equal(fd, -7);
+}
+
+/* Whatever is no regular file of this name counts as none, and holds nobody up. */
+static void test_open_others(void **state)
+{
+	static const char *const names[] = {"none", "folder", "link", "pipe", "socket", "file/below"};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct buf text;
+	bool found;
+	int fd, listening;
+
+	scratch_write_text(scratch_path(place->path, "file"), "content");
+	assert_int_equal(mkdir(scratch_path(place->path, "folder"), 0777), 0);
+	assert_int_equal(symlink("file", scratch_path(place->path, "link")), 0);
+	assert_int_equal(mkfifo(scratch_path(place->path, "pipe"), 0666), 0);
+	listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strcpy(address.sun_path, scratch_path(place->path, "socket"));
+	assert_int_equal(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
+	buf_init(&text, 100);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		fd = -7;
+		found = true;
+		assert_int_equal(file_open(place->fd, names[i], &fd, NULL, &flt), 0);
+		assert_int_equal(fd, -1);
+		assert_int_equal(file_read(place->fd, names[i], &text, &found, &flt), 0);
+		assert_false(found);
+		assert_int_equal(text.length, 0);
+	}
+	close(listening);
+}
+
+static void test_read(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	unsigned char big[40000];
+	struct buf text;
+	uint64_t size = 0;
+	bool found = false;
+	int fd = -1;
+
+	memset(big, 7, sizeof(big));
+	scratch_write(scratch_path(place->path, "big"), (struct span){big, sizeof(big)});
+	assert_int_equal(file_open(place->fd, "big", &fd, &size, &flt), 0);
+	assert_int_equal(size, sizeof(big));
+	close(fd);
+	buf_init(&text, sizeof(big));
+	assert_int_equal(file_read(place->fd, "big", &text, &found, &flt), 0);
+	assert_true(found);
+	assert_true(span_equals(buf_span(&text), (struct span){big, sizeof(big)}));
+	buf_release(&text);
+	buf_init(&text, sizeof(big) - 1);
+	assert_int_equal(file_read(place->fd, "big", &text, &found, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_LIMIT);
+	buf_release(&text);
+}
+
+static void test_read_error(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct buf text;
+
+	buf_init(&text, 100);
+	/* A folder opens, but does not read: what an unreadable disk would give. */
+	assert_true(expect_system(file_read_all(place->fd, &text, &flt), &flt, EISDIR));
+	buf_release(&text);
+}
+
+static void test_replace(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct stat status;
+	char name[300];
+
+	umask(022);
+	assert_int_equal(file_replace(place->fd, "a", 0666, span_of_text("one"), &flt), 0);
+	assert_int_equal(stat(scratch_path(place->path, "a"), &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0644);
+	/* A crash left its temporary file, longer than what comes; somebody planted a link. */
+	scratch_write_text(scratch_path(place->path, ".a.wargfs"), "a longer one that was left");
+	assert_int_equal(file_replace(place->fd, "a", 0600, span_of_text("two"), &flt), 0);
+	assert_true(scratch_holds(scratch_path(place->path, "a"), "two"));
+	scratch_write_text(scratch_path(place->path, "victim"), "safe");
+	assert_int_equal(symlink("victim", scratch_path(place->path, ".b.wargfs")), 0);
+	assert_int_equal(symlink("victim", scratch_path(place->path, "b")), 0);
+	assert_int_equal(file_replace(place->fd, "b", 0600, span_of_text("new"), &flt), 0);
+	assert_true(scratch_holds(scratch_path(place->path, "victim"), "safe"));
+	assert_int_equal(lstat(scratch_path(place->path, "b"), &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+
+	/* What cannot be replaced stays, and nothing is left behind. */
+	assert_int_equal(mkdir(scratch_path(place->path, "folder"), 0777), 0);
+	assert_true(expect_system(file_replace(place->fd, "folder", 0600, span_of_text("x"), &flt), &flt, EISDIR));
+	assert_int_not_equal(access(scratch_path(place->path, ".folder.wargfs"), F_OK), 0);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	flt = (struct fault){0};
+	assert_true(expect_system(file_replace(place->fd, name, 0600, span_of_text("x"), &flt), &flt, ENAMETOOLONG));
+	assert_int_equal(scratch_count(place->path), 4);
+}
+
+static void test_write_error(void **state)
+{
+	struct fault flt = {0};
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(full >= 0);
+	assert_true(expect_system(file_write_all(full, span_of_text("x"), &flt), &flt, ENOSPC));
+	close(full);
+}
+
+static void test_lock(void **state)
+{
+	struct place *place = *state;
+	int one = open(place->path, O_RDONLY | O_CLOEXEC), other = open(place->path, O_RDONLY | O_CLOEXEC);
+	struct fault flt = {0};
+	clock_ms start;
+	bool had = false;
+
+	assert_int_equal(file_lock(one, 0, &had, &flt), 0);
+	assert_true(had);
+	start = clock_now();
+	assert_int_equal(file_lock(other, 50, &had, &flt), 0);
+	assert_false(had);
+	assert_true(clock_now() - start >= 50);
+	close(one);
+	assert_int_equal(file_lock(other, 0, &had, &flt), 0);
+	assert_true(had);
+	close(other);
+	assert_true(expect_system(file_lock(-1, 0, &had, &flt), &flt, EBADF));
+}
+
+static void test_new_name(void **state)
+{
+	char one[64], other[64];
+	struct fault flt = {0};
+
+	(void)state;
+	assert_int_equal(file_new_name("p-", one, sizeof(one), &flt), 0);
+	assert_int_equal(file_new_name("p-", other, sizeof(other), &flt), 0);
+	assert_int_equal(strlen(one), 18);
+	assert_memory_equal(one, "p-", 2);
+	assert_string_not_equal(one, other);
+}
+
+static int read_once(void *context, struct fault *flt)
+{
+	struct place *place = context;
+	struct buf text;
+	bool found = false;
+	int r;
+
+	buf_init(&text, 100000);
+	r = file_read(place->fd, "file", &text, &found, flt);
+	buf_release(&text);
+	return r;
+}
+
+static void test_torture(void **state)
+{
+	struct place *place = *state;
+
+	scratch_write_text(scratch_path(place->path, "file"), "text");
+	torture(read_once, place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_open_top, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_read_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_replace, set_up, tear_down),
+		cmocka_unit_test(test_write_error),
+		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test(test_new_name),
+		cmocka_unit_test_setup_teardown(test_torture, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
