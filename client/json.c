@@ -398,8 +398,10 @@ static int render_piece(const char *data, size_t size, void *context)
 {
 	struct rendering *rendering = context;
 
-	rendering->verdict =
-		buf_append(rendering->out, (struct span){(const unsigned char *)data, size}, rendering->flt);
+	/* jansson overlooks some failures and goes on. */
+	if (!rendering->verdict)
+		rendering->verdict =
+			buf_append(rendering->out, (struct span){(const unsigned char *)data, size}, rendering->flt);
 	return rendering->verdict;
 }
 
@@ -412,7 +414,8 @@ int json_render(const struct json *value, enum json_layout layout, struct buf *o
 	if (!value || (draft && draft->failed))
 		return fault_no_memory(flt);
 	if (json_dump_callback(value_of(value), render_piece, &rendering,
-			       JSON_ENCODE_ANY | (layout == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT))) {
+			       JSON_ENCODE_ANY | (layout == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT)) ||
+	    rendering.verdict) {
 		out->length = before;
 		return rendering.verdict ? rendering.verdict : fault_no_memory(flt);
 	}

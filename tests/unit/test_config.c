@@ -368,19 +368,6 @@ static void test_reference(void **state)
 	config_release(&config);
 }
 
-static int load_once(void *context, struct fault *flt)
-{
-	struct place *place = context;
-	struct config config = {.key_count = 77};
-	int r = config_load(NULL, &place->environment, &config, flt);
-
-	if (r)
-		assert_int_equal(config.key_count, 77);
-	else
-		config_release(&config);
-	return r;
-}
-
 static int save_once(void *context, struct fault *flt)
 {
 	return config_save(context, flt);
@@ -404,7 +391,6 @@ static void test_torture(void **state)
 
 	scratch_write_text(scratch_path(place->config_dir, "config.json"),
 			   "{\"homeUrl\":\"h\",\"registriesDir\":\"r\",\"keys\":[\"a\",\"b\"],\"keyringBackend\":\"mock\"}");
-	torture(load_once, place);
 	load(place, NULL, &config);
 	torture(save_once, &config);
 	config_release(&config);
