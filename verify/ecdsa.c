@@ -152,7 +152,7 @@ static bool is_der_signature(struct span der)
 {
 	struct span rest;
 
-	if (der.length < 2 || der.length > DER_SIZE_MAX || der.data[0] != 0x30 || der.data[1] != der.length - 2)
+	if (der.length < 2 || der.data[0] != 0x30 || der.data[1] != der.length - 2)
 		return false;
 	rest = (struct span){ der.data + 2, der.length - 2 };
 	return take_der_scalar(&rest) && take_der_scalar(&rest) && rest.length == 0;

@@ -131,6 +131,8 @@ static void test_bad_public_keys(void **state)
 		flt = (struct fault){ 0 };
 		if (ecdsa_public_key_parse(buf_span(&text), &key, &flt) != WARG_INVALID || flt.verdict != WARG_INVALID)
 			fail_msg("%s: %s", rows[i].why, flt.what);
+		/* Of these, OpenSSL sees only points that look compressed. */
+		assert_int_equal(!strcmp(flt.what, "a public key is not on the curve"), rows[i].hex[1] == '2');
 		assert_null(key);
 		buf_release(&text);
 	}
@@ -138,6 +140,50 @@ static void test_bad_public_keys(void **state)
 		assert_int_equal(ecdsa_public_key_parse(span_of_text(texts[i]), &key, NULL), WARG_INVALID);
 		assert_null(key);
 	}
+}
+
+/* Forms that OpenSSL would refuse too are refused before it sees them. */
+static void test_bad_der(void **state)
+{
+	static const struct {
+		const char *hex, *why;
+	} rows[] = {
+		{ "", "empty" },
+		{ "30", "cut short" },
+		{ "3000", "no numbers" },
+		{ "3003020101", "one number" },
+		{ "3009020101020101020101", "three numbers" },
+		{ "300702010102010100", "a byte behind the second number" },
+		{ "300602010102010100", "a byte behind the sequence" },
+		{ "3005020101020101", "a sequence too short" },
+		{ "3007020101020101", "a sequence too long" },
+		{ "30810602010102010100", "a length in the long form" },
+		{ "308002010102010100", "a length without end" },
+		{ "3106020101020101", "a set" },
+		{ "3006030101020101", "a bit string" },
+		{ "3006020100020101", "r is 0" },
+		{ "3006020101020100", "s is 0" },
+		{ "30060201ff020101", "r is negative" },
+		{ "300702020001020101", "r with a zero too many" },
+		{ "30050200020101", "r without bytes" },
+		{ "3006020102027f01", "a number's length past the end" },
+		{ "3026022100ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551020101", "r is n" },
+		{ "3026020101022100ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "s is n" },
+	};
+	struct ecdsa_private_key *key = known_key();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf text = text_of_hex(span_of_text(rows[i].hex));
+		struct fault flt = { 0 };
+
+		assert_int_equal(ecdsa_verify(ecdsa_private_key_public(key), NULL, 0, buf_span(&text), &flt),
+				 WARG_INVALID);
+		if (strcmp(flt.what, "a signature is not the DER of two numbers below the group's order") != 0)
+			fail_msg("%s: %s", rows[i].why, flt.what);
+		buf_release(&text);
+	}
+	ecdsa_private_key_free(key);
 }
 
 static void test_private_scalars(void **state)
@@ -364,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_known_answer),
 		cmocka_unit_test(test_sign_and_verify),
 		cmocka_unit_test(test_bad_public_keys),
+		cmocka_unit_test(test_bad_der),
 		cmocka_unit_test(test_private_scalars),
 		cmocka_unit_test(test_wycheproof),
 		cmocka_unit_test(test_no_memory),

@@ -32,8 +32,8 @@ static void test_round_trip(void **state)
 static void test_refused(void **state)
 {
 	static const char *const texts[] = {
-		"", "0", "01", "012", "01234", "012345", "01AB", "01aG", "01 2", "0x12", "01a\n", "01a/", "01a:",
-		"01a`",
+		"", "0", "01", "012", "01234", "012345", "01AB", "01aG", "01ag", "01 2", "0x12", "01a\n", "01a/",
+		"01a:", "01a`",
 		"01a@", "01a\xff",
 	};
 	unsigned char out[2] = { 0x5a, 0x5a };
