@@ -126,11 +126,11 @@ fuzz:
 	@$(MAKE) SAN=fuzz fuzz
 endif
 
-# ---- Programs of the benchmarks: they forge what they measure with ----
+# ---- Programs of the benchmarks: one a file ----
 
 BENCH = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/forge.o $(BUILD)/libwarg.a
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/bench/*.d)
