@@ -53,11 +53,6 @@ class Setting:
     def home(self, name):
         return programs.Home(os.path.join(self.folder, name))
 
-    @property
-    def contents(self):
-        """The folder that the server keeps its contents in."""
-        return os.path.join(self.folder, "server", "contents")
-
     def publish(self, home, package, files):
         """Publishes versions of a package, all in one record, without waiting. `files`: version to path."""
         name = f"{NAMESPACE}:{package}"
