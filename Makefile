@@ -190,19 +190,22 @@ reference:
 # ---- Installation ----
 
 PAGES = $(wildcard man/*.1)
-HEADERS = $(wildcard verify/*.h client/*.h)
+# Without what the files of one piece share among themselves. The library is an archive: it brings nothing along that it
+# needs, so what it requires is required of everybody.
+PRIVATE = %_parts.h %/digest_hash.h %/merkle_map_tree.h %/merkle_node.h %/record_form.h %/semver_text.h %/store_state.h \
+	%/text_index.h
+HEADERS = $(filter-out $(PRIVATE),$(wildcard verify/*.h client/*.h))
 
 define PC
 prefix=$(PREFIX)
-libdir=$(LIBDIR)
-includedir=$(INCLUDEDIR)
+libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)
+includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)
 
 Name: warg
 Description: Checks what a Warg registry says, and fetches from it
 Version: $(VERSION)
-Requires.private: libcurl libcrypto jansson
-Libs: -L$${libdir} -lwarg
-Libs.private: -pthread
+Requires: libcurl libcrypto jansson
+Libs: -L$${libdir} -lwarg -pthread
 Cflags: -I$${includedir}
 endef
 export PC
@@ -214,15 +217,15 @@ install: all
 	install -m 755 $(BUILD)/wargfs $(DESTDIR)$(BINDIR)/wargfs
 	install -m 644 $(BUILD)/libwarg.a $(DESTDIR)$(LIBDIR)/libwarg.a
 	install -m 644 $(PAGES) $(DESTDIR)$(MANDIR)/man1
-	install -m 644 verify/*.h $(DESTDIR)$(INCLUDEDIR)/verify
-	install -m 644 client/*.h $(DESTDIR)$(INCLUDEDIR)/client
+	install -m 644 $(filter verify/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/verify
+	install -m 644 $(filter client/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/client
 	@printf '%s\n' "$$PC" > $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/wargfs $(DESTDIR)$(LIBDIR)/libwarg.a $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man1/,$(notdir $(PAGES)))
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(HEADERS))
-	-rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR)/,verify client .) 2>/dev/null
+	-rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/verify /client /) 2>/dev/null
 
 .PHONY: clean
 clean:
