@@ -456,6 +456,7 @@ static int check_status(const struct http_exchange *exchange, struct fault *flt)
 	else
 		r = fault_undecided(flt, FAULT_REFUSED, "the source does not give it (status %d)", status);
 	fault_at(flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
+	fault_blame(flt, FAULT_BY_SOURCE);
 	return r;
 }
 
@@ -471,7 +472,7 @@ int content_end_exchange(struct content_task *task, struct fault *flt)
 		*flt = exchange->fault;
 	else
 		r = check_status(exchange, flt);
-	if (r == WARG_INVALID || flt->kind == FAULT_REFUSED || flt->kind == FAULT_LOGIN)
+	if (r == WARG_INVALID || flt->kind == FAULT_LIMIT)
 		fault_blame(flt, FAULT_BY_SOURCE);
 	http_exchange_release(exchange);
 	return r;

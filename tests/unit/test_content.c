@@ -1,0 +1,764 @@
+/* Contents over a server that can lie, break off and hang: content.h. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/content.h"
+#include "scratch.h"
+#include "server.h"
+#include "verify/hex.h"
+
+#define SIZE 100000u
+#define PATIENCE 60 /* seconds; nothing that passes waits for it */
+
+/* What a source does with a request. */
+enum manner {
+	HONEST,
+	FLIPPED,     /* one bit */
+	LONGER,      /* one byte more, up to the end of the connection */
+	SHORTER,     /* one byte less, likewise */
+	BROKEN_OFF,  /* Content-Length says all, half comes */
+	MISSING,     /* 404 */
+	BUSY,        /* 503 */
+	HANGING,     /* half comes, then nothing until the server lets go on: then the rest */
+	RESUMABLE,   /* BROKEN_OFF that takes ranges, and honours them */
+	UNRESUMABLE, /* the same, but the whole comes where the rest was asked for */
+	LYING_REST,  /* the same, but the rest is of something else */
+	NO_LENGTH,   /* to HEAD */
+	EMPTY,
+};
+
+struct place {
+	char *path;
+	struct server *server;
+	struct http_url url;
+	struct http *http;
+	struct airport *airport;
+	struct workers *workers;
+	struct store *store;
+	struct content *content;
+
+	unsigned char bytes[SIZE];
+	struct digest digest;
+
+	/* The script; set before anything is asked for. */
+	enum manner manners[3]; /* of the sources /source/0, … */
+	size_t sources;
+	long long claimed;      /* `size`; -1: not told */
+	pthread_mutex_t mutex;
+	unsigned asked, got[3], heads; /* requests that came */
+};
+
+static void answer_sources(struct server_connection *connection, struct place *place)
+{
+	char digest[DIGEST_TEXT_SIZE], text[2048], size[40] = "";
+	size_t length;
+
+	digest_format(&place->digest, digest);
+	if (place->claimed >= 0)
+		snprintf(size, sizeof(size), ",\"size\":%lld", place->claimed);
+	length = (size_t)snprintf(text, sizeof(text), "{\"contentSources\":{\"%s\":[", digest);
+	for (size_t i = 0; i < place->sources; i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length,
+					   "%s{\"type\":\"httpGet\",\"url\":\"%ssource/%zu\"%s}", i ? "," : "",
+					   server_url(place->server), i, size);
+	snprintf(text + length, sizeof(text) - length, "]}}");
+	server_answer(connection, 200, span_of_text(text));
+}
+
+static void head(struct server_connection *connection, const char *status, const char *more)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\ncontent-type: application/octet-stream\r\n%sconnection: close\r\n\r\n",
+		 status, more);
+	server_write_text(connection, text);
+}
+
+static void head_with_length(struct server_connection *connection, const char *status, size_t length, const char *more)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "content-length: %zu\r\n%s", length, more);
+	head(connection, status, text);
+}
+
+static struct span part(const struct place *place, size_t from, size_t to)
+{
+	return (struct span){place->bytes + from, to - from};
+}
+
+/* The rest, from where the request wants it. */
+static void answer_rest(struct server_connection *connection, struct place *place, enum manner manner,
+			const char *range)
+{
+	size_t from = strtoul(range, NULL, 10);
+	char text[128];
+
+	if (manner == UNRESUMABLE) {
+		head_with_length(connection, "200 OK", SIZE, "");
+		server_write(connection, part(place, 0, SIZE));
+		return;
+	}
+	snprintf(text, sizeof(text), "content-range: bytes %zu-%u/%u\r\naccept-ranges: bytes\r\n", from, SIZE - 1, SIZE);
+	head_with_length(connection, "206 Partial Content", SIZE - from, text);
+	if (manner == LYING_REST)
+		server_write(connection, part(place, 0, SIZE - from));
+	else
+		server_write(connection, part(place, from, SIZE));
+}
+
+static void answer_content(struct server_connection *connection, struct place *place, enum manner manner, bool first,
+			   const struct server_request *request)
+{
+	const char *range = strcasestr(request->head, "range: bytes=");
+	unsigned char flipped[SIZE];
+
+	if (range && (manner == RESUMABLE || manner == UNRESUMABLE || manner == LYING_REST)) {
+		answer_rest(connection, place, manner, range + strlen("range: bytes="));
+		return;
+	}
+	switch (manner) {
+	case FLIPPED:
+		memcpy(flipped, place->bytes, SIZE);
+		flipped[SIZE / 2] ^= 1;
+		head_with_length(connection, "200 OK", SIZE, "");
+		server_write(connection, (struct span){flipped, SIZE});
+		break;
+	case LONGER:
+		head(connection, "200 OK", "");
+		server_write(connection, part(place, 0, SIZE));
+		server_write_text(connection, "x");
+		break;
+	case SHORTER:
+		head(connection, "200 OK", "");
+		server_write(connection, part(place, 0, SIZE - 1));
+		break;
+	case BROKEN_OFF:
+		head_with_length(connection, "200 OK", SIZE, "");
+		server_write(connection, part(place, 0, SIZE / 2));
+		break;
+	case MISSING:
+		head_with_length(connection, "404 Not Found", 0, "");
+		break;
+	case BUSY:
+		head_with_length(connection, "503 Service Unavailable", 0, "");
+		break;
+	case HANGING:
+		head_with_length(connection, "200 OK", SIZE, "");
+		server_write(connection, part(place, 0, SIZE / 2));
+		server_hang(connection);
+		server_write(connection, part(place, SIZE / 2, SIZE));
+		break;
+	case RESUMABLE:
+	case UNRESUMABLE:
+	case LYING_REST:
+		head_with_length(connection, "200 OK", SIZE, "accept-ranges: bytes\r\n");
+		server_write(connection, part(place, 0, first ? SIZE / 2 : SIZE));
+		break;
+	case EMPTY:
+		head_with_length(connection, "200 OK", 0, "");
+		break;
+	default:
+		head_with_length(connection, "200 OK", SIZE, "");
+		server_write(connection, part(place, 0, SIZE));
+	}
+}
+
+static void answer_head(struct server_connection *connection, enum manner manner)
+{
+	if (manner == MISSING)
+		head_with_length(connection, "404 Not Found", 0, "");
+	else if (manner == NO_LENGTH)
+		head(connection, "200 OK", "");
+	else
+		head_with_length(connection, "200 OK", SIZE, "");
+}
+
+static void answer(struct server_connection *connection, const struct server_request *request, void *user)
+{
+	struct place *place = user;
+	bool is_head = !strcmp(request->method, "HEAD"), first;
+	size_t source;
+
+	if (!strncmp(request->target, "/v1/content/", 12)) {
+		pthread_mutex_lock(&place->mutex);
+		place->asked++;
+		pthread_mutex_unlock(&place->mutex);
+		answer_sources(connection, place);
+		return;
+	}
+	assert_int_equal(strncmp(request->target, "/source/", 8), 0);
+	source = (size_t)(request->target[8] - '0');
+	pthread_mutex_lock(&place->mutex);
+	place->heads += is_head;
+	first = !is_head && !place->got[source]++;
+	pthread_mutex_unlock(&place->mutex);
+	if (is_head)
+		answer_head(connection, place->manners[source]);
+	else
+		answer_content(connection, place, place->manners[source], first, request);
+}
+
+/* ---- Set up ---- */
+
+static void open_content(struct place *place, clock_ms timeout)
+{
+	struct content_options options = {.timeout = timeout};
+	struct fault flt = {0};
+
+	assert_int_equal(http_new(&place->http, &flt), 0);
+	assert_int_equal(airport_new(&place->airport, &flt), 0);
+	assert_int_equal(workers_new(2, &place->workers, &flt), 0);
+	assert_int_equal(store_open(scratch_path(place->path, "registries"), scratch_path(place->path, "content"),
+				    scratch_path(place->path, "own"), "label", &place->store, &flt), 0);
+	options.api = (struct api){.http = place->http, .url = &place->url};
+	options.store = place->store;
+	options.airport = place->airport;
+	options.workers = place->workers;
+	assert_int_equal(content_new(&options, &place->content, &flt), 0);
+}
+
+static void close_content(struct place *place)
+{
+	content_free(place->content);
+	place->content = NULL;
+	store_close(place->store);
+	workers_free(place->workers);
+	http_free(place->http);
+	airport_free(place->airport);
+}
+
+static int set_up(void **state)
+{
+	struct place *place = calloc(1, sizeof(*place));
+	struct fault flt = {0};
+
+	assert_non_null(place);
+	place->path = scratch_new();
+	for (size_t i = 0; i < SIZE; i++)
+		place->bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+	place->digest = digest_of((struct span){place->bytes, SIZE});
+	place->sources = 1;
+	place->claimed = -1;
+	pthread_mutex_init(&place->mutex, NULL);
+	place->server = server_new();
+	assert_int_equal(http_url_parse(server_url(place->server), &place->url, &flt), 0);
+	server_on(place->server, "*", answer, place);
+	open_content(place, PATIENCE * 1000);
+	*state = place;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *place = *state;
+
+	close_content(place);
+	server_free(place->server);
+	assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
+	pthread_mutex_destroy(&place->mutex);
+	scratch_free(place->path);
+	free(place);
+	return 0;
+}
+
+static int fetch(struct place *place, struct fault *flt)
+{
+	struct blocking_waiter blocking = {0};
+
+	blocking_waiter_init(&blocking, clock_in_seconds(PATIENCE));
+	content_fetch(place->content, &place->digest, &blocking.waiter);
+	return blocking_waiter_wait(&blocking, flt);
+}
+
+static int fetch_size(struct place *place, struct fault *flt)
+{
+	struct blocking_waiter blocking = {0};
+
+	blocking_waiter_init(&blocking, clock_in_seconds(PATIENCE));
+	content_fetch_size(place->content, &place->digest, &blocking.waiter);
+	return blocking_waiter_wait(&blocking, flt);
+}
+
+static const char *cached_path(const struct place *place)
+{
+	char name[200] = "content/sha256/";
+
+	hex_encode(digest_span(&place->digest), name + strlen(name));
+	return scratch_path(place->path, name);
+}
+
+/* Whether content_find() gives a file with the very bytes. */
+static bool is_found(struct place *place)
+{
+	struct content_file *file = content_find(place->content, &place->digest);
+	unsigned char bytes[SIZE + 1];
+	bool same;
+
+	if (!file)
+		return false;
+	same = file->size == SIZE && pread(file->fd, bytes, sizeof(bytes), 0) == SIZE &&
+	       !memcmp(bytes, place->bytes, SIZE);
+	assert_true(same);
+	content_file_unref(file);
+	return true;
+}
+
+static unsigned downloads(struct place *place)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&place->mutex);
+	count = place->got[0] + place->got[1] + place->got[2];
+	pthread_mutex_unlock(&place->mutex);
+	return count;
+}
+
+static void expect_fetched(struct place *place)
+{
+	struct fault flt = {0};
+
+	assert_int_equal(fetch(place, &flt), 0);
+	assert_true(is_found(place));
+}
+
+/* ---- Fetching ---- */
+
+static void test_fetch(void **state)
+{
+	struct place *place = *state;
+	struct content_counters counters;
+	struct stat status;
+	uint64_t size = 0;
+
+	assert_null(content_find(place->content, &place->digest));
+	assert_false(content_find_size(place->content, &place->digest, &size));
+	expect_fetched(place);
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 1);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE);
+	assert_int_equal(stat(cached_path(place), &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	content_count(place->content, &counters);
+	assert_int_equal(counters.downloads_running, 0);
+	assert_int_equal(counters.downloads_done, 1);
+	assert_int_equal(counters.downloads_failed, 0);
+	assert_int_equal(counters.bytes_received, SIZE);
+	assert_int_equal(counters.cache_hits, 1);
+}
+
+static void test_empty(void **state)
+{
+	struct place *place = *state;
+	struct content_file *file;
+	struct fault flt = {0};
+
+	place->digest = digest_of((struct span){0});
+	place->manners[0] = EMPTY;
+	assert_int_equal(fetch(place, &flt), 0);
+	file = content_find(place->content, &place->digest);
+	assert_non_null(file);
+	assert_int_equal(file->size, 0);
+	content_file_unref(file);
+}
+
+/* One source that fails: the fault says who and what, and the next honest answer works again. */
+static void test_bad_sources(void **state)
+{
+	static const struct {
+		enum manner manner;
+		long long claimed;
+		int verdict;
+		enum fault_kind kind;
+		enum fault_party party;
+	} cases[] = {
+		{FLIPPED, -1, WARG_INVALID, FAULT_FORGED, FAULT_BY_SOURCE},
+		{LONGER, -1, WARG_INVALID, FAULT_FORGED, FAULT_BY_SOURCE},
+		{SHORTER, -1, WARG_INVALID, FAULT_FORGED, FAULT_BY_SOURCE},
+		{HONEST, SIZE - 1, WARG_INVALID, FAULT_FORGED, FAULT_BY_SOURCE},
+		{EMPTY, -1, WARG_INVALID, FAULT_FORGED, FAULT_BY_SOURCE},
+		{BROKEN_OFF, -1, WARG_UNDECIDED, FAULT_UNREACHABLE, FAULT_BY_NETWORK},
+		{MISSING, -1, WARG_UNDECIDED, FAULT_REFUSED, FAULT_BY_SOURCE},
+		{BUSY, -1, WARG_UNDECIDED, FAULT_UNREACHABLE, FAULT_BY_SOURCE},
+	};
+	struct place *place = *state;
+	char digest[DIGEST_TEXT_SIZE];
+
+	digest_format(&place->digest, digest);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fault flt = {0};
+
+		place->manners[0] = cases[i].manner;
+		place->claimed = cases[i].claimed;
+		assert_int_equal(fetch(place, &flt), cases[i].verdict);
+		assert_int_equal(flt.kind, cases[i].kind);
+		assert_int_equal(flt.party, cases[i].party);
+		assert_non_null(strstr(flt.where, digest));
+		assert_false(is_found(place));
+		assert_int_equal(access(cached_path(place), F_OK), -1);
+		assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
+
+		place->manners[0] = HONEST;
+		place->claimed = -1;
+		expect_fetched(place);
+		assert_int_equal(unlink(cached_path(place)), 0);
+	}
+}
+
+/* The first honest source counts; a lie outranks what else went wrong. */
+static void test_sources_in_turn(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	place->sources = 3;
+	place->manners[0] = MISSING;
+	place->manners[1] = FLIPPED;
+	place->manners[2] = BUSY;
+	assert_int_equal(fetch(place, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_SOURCE);
+	place->manners[2] = HONEST;
+	expect_fetched(place);
+}
+
+/* A broken connection is taken up where it ended; what does not fit together is fetched anew. */
+static void test_resume(void **state)
+{
+	static const struct {
+		enum manner manner;
+		unsigned requests, received;
+	} cases[] = {{RESUMABLE, 2, SIZE}, {UNRESUMABLE, 2, SIZE + SIZE / 2}, {LYING_REST, 3, 2 * SIZE}};
+	struct place *place = *state;
+	struct content_counters before, after;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		place->got[0] = 0;
+		place->manners[0] = cases[i].manner;
+		content_count(place->content, &before);
+		expect_fetched(place);
+		content_count(place->content, &after);
+		assert_int_equal(downloads(place), cases[i].requests);
+		assert_int_equal(after.bytes_received - before.bytes_received, cases[i].received);
+		assert_int_equal(unlink(cached_path(place)), 0);
+	}
+}
+
+static void test_stall(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	close_content(place);
+	open_content(place, 300);
+	place->manners[0] = HANGING;
+	assert_int_equal(fetch(place, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_TIMEOUT);
+	place->manners[0] = HONEST;
+	expect_fetched(place);
+}
+
+static void test_nobody_there(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	server_free(place->server);
+	place->server = NULL;
+	assert_int_equal(fetch(place, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_UNREACHABLE);
+}
+
+/* ---- What lies in the cache ---- */
+
+static void test_cached(void **state)
+{
+	struct place *place = *state;
+
+	scratch_write(cached_path(place), part(place, 0, SIZE));
+	assert_null(content_find(place->content, &place->digest));
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 0);
+}
+
+static void test_cached_badly(void **state)
+{
+	struct place *place = *state;
+	unsigned char bytes[SIZE];
+	struct stat status;
+
+	memcpy(bytes, place->bytes, SIZE);
+	bytes[7] ^= 0x80;
+	scratch_write(cached_path(place), (struct span){bytes, SIZE});
+	expect_fetched(place);
+	scratch_write(cached_path(place), part(place, 0, SIZE / 3));
+	expect_fetched(place);
+	assert_int_equal(unlink(cached_path(place)), 0);
+	assert_int_equal(symlink("/etc/passwd", cached_path(place)), 0);
+	expect_fetched(place);
+	assert_int_equal(lstat(cached_path(place), &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+	assert_int_equal(unlink(cached_path(place)), 0);
+	assert_int_equal(mkdir(cached_path(place), 0777), 0);
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 4);
+}
+
+/* Put other bytes into the file, of the same size, at a time that the file system can tell from the one before. */
+static void tamper(const char *path)
+{
+	struct stat before, after;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &before), 0);
+	do {
+		assert_int_equal(pwrite(fd, "tampered", 8, 0), 8);
+		assert_int_equal(fstat(fd, &after), 0);
+	} while (before.st_ctim.tv_sec == after.st_ctim.tv_sec && before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
+	close(fd);
+}
+
+/* A file that changed since it verified is not handed out, and is put right. */
+static void test_changed(void **state)
+{
+	struct place *place = *state;
+
+	expect_fetched(place);
+	tamper(cached_path(place));
+	assert_null(content_find(place->content, &place->digest));
+	expect_fetched(place);
+	assert_int_equal(truncate(cached_path(place), SIZE / 2), 0);
+	assert_null(content_find(place->content, &place->digest));
+	expect_fetched(place);
+	assert_int_equal(unlink(cached_path(place)), 0);
+	assert_null(content_find(place->content, &place->digest));
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 4);
+}
+
+/* The reference's `clear` takes the folders away under us. */
+static void test_cleared(void **state)
+{
+	struct place *place = *state;
+
+	expect_fetched(place);
+	scratch_free(strdup(scratch_path(place->path, "content")));
+	assert_null(content_find(place->content, &place->digest));
+	expect_fetched(place);
+}
+
+static void test_disk_fault(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	scratch_free(strdup(scratch_path(place->path, "content")));
+	scratch_write_text(scratch_path(place->path, "content"), "a file where a folder has to be");
+	assert_int_equal(fetch(place, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_SYSTEM);
+	assert_int_equal(flt.errnum, ENOTDIR);
+	assert_int_equal(unlink(scratch_path(place->path, "content")), 0);
+	expect_fetched(place);
+}
+
+/* ---- Many at once ---- */
+
+static void *fetch_on_thread(void *argument)
+{
+	struct place *place = argument;
+	struct fault flt = {0};
+
+	return fetch(place, &flt) || !is_found(place) ? argument : NULL;
+}
+
+static void test_one_flight(void **state)
+{
+	struct place *place = *state;
+	pthread_t threads[16];
+	void *failed;
+
+	place->manners[0] = HANGING;
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, fetch_on_thread, place), 0);
+	server_wait_for(place->server, 2);
+	server_release(place->server);
+	for (size_t i = 0; i < 16; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_int_equal(downloads(place), 1);
+	assert_int_equal(place->asked, 1);
+}
+
+struct simple_waiter {
+	struct waiter waiter; /* first */
+	atomic_int told, verdict;
+};
+
+static void tell_simply(struct waiter *waiter, int verdict, const struct fault *flt)
+{
+	struct simple_waiter *simple = (struct simple_waiter *)waiter;
+
+	(void)flt;
+	atomic_store(&simple->verdict, verdict);
+	atomic_fetch_add(&simple->told, 1);
+}
+
+/* Who leaves is not told; the download goes on for the cache. */
+static void test_leave(void **state)
+{
+	struct simple_waiter simple = {.waiter = {.done = tell_simply, .deadline = CLOCK_NEVER}};
+	struct place *place = *state;
+
+	place->manners[0] = HANGING;
+	content_fetch(place->content, &place->digest, &simple.waiter);
+	server_wait_for(place->server, 2);
+	assert_true(flight_leave(place->airport, &simple.waiter));
+	server_release(place->server);
+	expect_fetched(place);
+	assert_int_equal(atomic_load(&simple.told), 0);
+	assert_int_equal(downloads(place), 1);
+}
+
+/* Closing cancels, and tells those who wait still. */
+static void test_free_under_way(void **state)
+{
+	struct simple_waiter simple = {.waiter = {.done = tell_simply, .deadline = CLOCK_NEVER}};
+	struct place *place = *state;
+
+	place->manners[0] = HANGING;
+	content_fetch(place->content, &place->digest, &simple.waiter);
+	server_wait_for(place->server, 2);
+	content_free(place->content);
+	place->content = NULL;
+	assert_int_equal(atomic_load(&simple.told), 1);
+	assert_int_equal(atomic_load(&simple.verdict), WARG_UNDECIDED);
+	assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
+}
+
+static void test_deadline(void **state)
+{
+	struct blocking_waiter blocking = {0};
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	place->manners[0] = HANGING;
+	blocking_waiter_init(&blocking, clock_now() + 50);
+	content_fetch(place->content, &place->digest, &blocking.waiter);
+	assert_int_equal(blocking_waiter_wait(&blocking, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_TIMEOUT);
+	server_release(place->server);
+	expect_fetched(place);
+}
+
+/* ---- Sizes ---- */
+
+static void test_size(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	uint64_t size = 0;
+
+	assert_int_equal(fetch_size(place, &flt), 0);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE);
+	assert_int_equal(place->heads, 1);
+	/* Remembered, also by the next process. */
+	close_content(place);
+	open_content(place, PATIENCE * 1000);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(fetch_size(place, &flt), 0);
+	assert_int_equal(place->heads, 1);
+	assert_int_equal(place->asked, 1);
+}
+
+/* What the registry says is a claim, until the content has verified. */
+static void test_size_claimed(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	uint64_t size = 0;
+
+	place->claimed = SIZE + 77;
+	assert_int_equal(fetch_size(place, &flt), 0);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE + 77);
+	assert_int_equal(place->heads, 0);
+	expect_fetched(place);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE);
+	close_content(place);
+	open_content(place, PATIENCE * 1000);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE);
+}
+
+static void test_size_of_cached(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	uint64_t size = 0;
+
+	scratch_write(cached_path(place), part(place, 0, SIZE));
+	assert_int_equal(fetch_size(place, &flt), 0);
+	assert_true(content_find_size(place->content, &place->digest, &size));
+	assert_int_equal(size, SIZE);
+	assert_int_equal(place->asked, 0);
+}
+
+static void test_size_not_told(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	uint64_t size;
+
+	place->sources = 2;
+	place->manners[0] = MISSING;
+	place->manners[1] = NO_LENGTH;
+	assert_int_equal(fetch_size(place, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.party, FAULT_BY_SOURCE);
+	assert_false(content_find_size(place->content, &place->digest, &size));
+	place->manners[1] = HONEST;
+	assert_int_equal(fetch_size(place, &flt), 0);
+}
+
+/* Ahead, nobody waits; who then does joins. */
+static void test_size_ahead(void **state)
+{
+	struct place *place = *state;
+	struct digest digests[200];
+	struct fault flt = {0};
+
+	for (size_t i = 0; i < 200; i++)
+		digests[i] = digest_of((struct span){(unsigned char *)&i, sizeof(i)});
+	digests[150] = place->digest;
+	content_prefetch_sizes(place->content, digests, 200);
+	content_prefetch_sizes(place->content, digests, 200);
+	assert_int_equal(fetch_size(place, &flt), 0);
+	assert_int_equal(place->heads, 1);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		CASE(test_fetch), CASE(test_empty), CASE(test_bad_sources), CASE(test_sources_in_turn), CASE(test_resume),
+		CASE(test_stall), CASE(test_nobody_there), CASE(test_cached), CASE(test_cached_badly), CASE(test_changed),
+		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
+		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
+		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
