@@ -58,12 +58,12 @@ void mount_failed(void *user, const struct fault *flt)
 	log_fault(mount->log, "", flt);
 }
 
-/* Something that is not there, and somebody who did not want to wait, are no news. */
+/* Somebody who did not want to wait is no news. */
 void mount_tell(struct mount *mount, struct node *node, const struct fault *flt)
 {
 	char sentence[FAULT_SENTENCE_SIZE];
 
-	if (flt->kind == FAULT_CANCELLED || flt->kind == FAULT_ABSENT)
+	if (flt->kind == FAULT_CANCELLED)
 		return;
 	fault_sentence(flt, sentence);
 	nodes_set_error(mount->nodes, node, sentence);
