@@ -238,6 +238,14 @@ int json_as_text(const struct json *value, struct span *out, struct fault *flt)
 	return 0;
 }
 
+int json_as_uint(const struct json *value, uint64_t *out, struct fault *flt)
+{
+	if (!json_is_integer(value_of(value)) || json_integer_value(value_of(value)) < 0)
+		return fault_invalid(flt, "an element is not a whole number, 0 or above");
+	*out = (uint64_t)json_integer_value(value_of(value));
+	return 0;
+}
+
 size_t json_count(const struct json *list)
 {
 	return json_array_size(value_of(list));

@@ -38,8 +38,9 @@ int json_read_digest(const struct json *object, const char *name, struct digest 
 int json_read_object(const struct json *object, const char *name, const struct json **out, struct fault *flt);
 int json_read_list(const struct json *object, const char *name, const struct json **out, struct fault *flt);
 
-/** The value itself as text. @return 0; WARG_INVALID if it is none */
+/** The value itself as text, or as a whole number. @return 0; WARG_INVALID if it is none */
 int json_as_text(const struct json *value, struct span *out, struct fault *flt);
+int json_as_uint(const struct json *value, uint64_t *out, struct fault *flt);
 
 /** How many elements a list has; 0 for anything else. */
 size_t json_count(const struct json *list);
