@@ -111,12 +111,14 @@ int json_parse(struct span text, struct json **out, struct fault *flt)
 	starved = false;
 	value = json_loadb(text.length ? (const char *)text.data : "", text.length,
 			   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (!value) {
-		if (starved)
-			return fault_no_memory(flt);
+	/* Even where it finds a value: a byte of a text that there was no memory for is left out in silence. */
+	if (starved) {
+		json_decref(value);
+		return fault_no_memory(flt);
+	}
+	if (!value)
 		return fault_invalid(flt, "no JSON that we read: line %d, column %d: %s", error.line, error.column,
 				     error.text);
-	}
 	*out = (struct json *)(void *)value;
 	return 0;
 }

@@ -258,7 +258,6 @@ static const struct refusal refusals[] = {
 	{"a hash of the consistency proof", LIE_CONSISTENCY_HASH, WARG_INVALID},
 	{"a consistency proof of another length", LIE_CONSISTENCY_FROM, WARG_INVALID},
 	{"no consistency proof", LIE_CONSISTENCY_NONE, WARG_UNDECIDED},
-	{"inclusion of something else", LIE_PROOFS_OTHER, WARG_INVALID},
 	{"more proofs", LIE_PROOFS_MORE, WARG_INVALID},
 	{"more records that never come", LIE_MORE, WARG_INVALID},
 };
@@ -432,6 +431,22 @@ static void test_nothing_but_lies_is_bounded(void **state)
 	scene_release(&scene);
 }
 
+/* Proofs of the operator's record alone, whatever is asked for: it is proven, and the packages stay as they were. */
+static void test_proofs_of_something_else(void **state)
+{
+	struct scene scene = scene_behind();
+
+	(void)state;
+	fake_registry_lie(scene.fake, LIE_PROOFS_OTHER, NULL);
+	assert_int_equal(refresh(&scene, NULL), 0);
+	for (size_t i = 0; i < scene.view->package_count; i++) {
+		assert_int_equal(scene.view->packages[i]->fault.verdict, WARG_INVALID);
+		assert_int_equal(scene.view->packages[i]->log_length, 4);
+		assert_int_equal(releases(scene.view, scene.view->packages[i]->name.text), 1);
+	}
+	scene_release(&scene);
+}
+
 /* Proofs of all together, in another order or too few: alone, each of them can still be had, and is no lie. */
 static void test_proofs_that_are_good_alone(void **state)
 {
@@ -498,11 +513,15 @@ static void nothing(struct sync_wanted *wanted)
 static void forged_state(struct sync_wanted *wanted)
 {
 	struct log_head head = *package_log_head(wanted->stored);
+	const struct log_key *key = &package_log_keys(wanted->stored)->keys[0];
+	struct package_log *forged;
 
 	head.record_id.bytes[0] ^= 1;
+	assert_int_equal(package_log_new(&wanted->name, &forged, NULL), 0);
+	assert_int_equal(package_log_restore_key(forged, key->key, key->permissions, NULL), 0);
+	assert_int_equal(package_log_restore_head(forged, &head, NULL), 0);
 	package_log_unref(wanted->stored);
-	assert_int_equal(package_log_new(&wanted->name, &wanted->stored, NULL), 0);
-	assert_int_equal(package_log_restore_head(wanted->stored, &head, NULL), 0);
+	wanted->stored = forged;
 }
 
 static void test_stored(void **state)
@@ -571,6 +590,7 @@ static void test_tokens_forgotten(void **state)
 static void test_stored_operator(void **state)
 {
 	struct scene scene = scene_behind();
+	const struct log_key *key = &operator_log_keys(scene.view->operator)->keys[1];
 	struct operator_log *forged;
 	struct view *stored;
 
@@ -583,6 +603,7 @@ static void test_stored_operator(void **state)
 	assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
 	fake_registry_lie(scene.fake, LIE_NONE, NULL);
 	assert_int_equal(operator_log_new(&forged, NULL), 0);
+	assert_int_equal(operator_log_restore_key(forged, key->key, key->permissions, NULL), 0);
 	assert_int_equal(operator_log_restore_head(forged, operator_log_head(stored->operator), NULL), 0);
 	operator_log_unref(stored->operator);
 	stored->operator = forged;
@@ -660,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_one_bad_package_of_those_added),
 		cmocka_unit_test(test_bad_ones_among_many),
 		cmocka_unit_test(test_nothing_but_lies_is_bounded),
+		cmocka_unit_test(test_proofs_of_something_else),
 		cmocka_unit_test(test_proofs_that_are_good_alone),
 		cmocka_unit_test(test_stored),
 		cmocka_unit_test(test_tokens_forgotten),
