@@ -122,12 +122,14 @@ static int check_leaves_asked(const struct merkle_log_bundle *bundle, uint64_t l
 	for (size_t i = 0; i < count; i++) {
 		if (leaves[i].index >= length) {
 			fault_invalid(flt, "a log of %" PRIu64 " records has no such record", length);
-			return fault_at(flt, "registry index %" PRIu64, leaves[i].index);
+			fault_at(flt, "registry index %" PRIu64, leaves[i].index);
+			return WARG_INVALID;
 		}
 		if (bundle->included_nodes[i] != 2 * leaves[i].index) {
 			fault_invalid(flt, "the proof is for node %" PRIu32 " in place of node %" PRIu64,
 				      bundle->included_nodes[i], 2 * leaves[i].index);
-			return fault_at(flt, "registry index %" PRIu64, leaves[i].index);
+			fault_at(flt, "registry index %" PRIu64, leaves[i].index);
+			return WARG_INVALID;
 		}
 	}
 	return 0;
