@@ -76,6 +76,10 @@ $(BUILD)/libwarg.a: $(VERIFY) $(CLIENT)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+$(BUILD)/fs.a: $(FS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 $(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -96,7 +100,7 @@ UNIT_COMMON = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildc
 UNIT = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 TORTURE = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 
-$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/libwarg.a
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/fs.a $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/unit/*.d)

@@ -1,0 +1,168 @@
+/*
+ * Inode numbers, and the table of nodes behind them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fs/node.h"
+#include "torture.h"
+
+static const struct digest key = { "a key" }, other_key = { "another" };
+static const struct digest content = { "bytes" }, other_content = { "other bytes" };
+
+static struct path package_path(unsigned number)
+{
+	struct path path = { .kind = PATH_PACKAGE };
+
+	snprintf(path.text, sizeof(path.text), "ns/p%u", number);
+	return path;
+}
+
+static const struct path release = { PATH_RELEASE, "ns/p/1.0.0" };
+
+static void test_numbers(void **state)
+{
+	const struct path root = { PATH_ROOT, "" }, namespace = { PATH_NAMESPACE, "a" };
+	const struct path package = { PATH_PACKAGE, "ns/p" }, latest = { PATH_LATEST, "ns/p/1.0.0" };
+	uint64_t number = inode_number(&key, &release, &content, 0);
+
+	(void)state;
+	assert_int_equal(inode_number(&key, &root, NULL, 0), INODE_ROOT);
+	assert_int_equal(inode_number(&key, &release, &content, 0), number);
+	assert_int_not_equal(inode_number(&key, &release, &other_content, 0), number);
+	assert_int_not_equal(inode_number(&other_key, &release, &content, 0), number);
+	assert_int_not_equal(inode_number(&key, &release, &content, 1), number);
+	assert_int_not_equal(inode_number(&key, &latest, NULL, 0), number);
+	assert_int_not_equal(inode_number(&key, &package, NULL, 0), inode_number(&key, &namespace, NULL, 0));
+	for (unsigned i = 0; i < 1000; i++) {
+		struct path path = package_path(i);
+
+		number = inode_number(&key, &path, NULL, 0);
+		assert_true(number > INODE_ROOT && number <= INT64_MAX);
+	}
+}
+
+static struct nodes *new_nodes(void)
+{
+	struct nodes *nodes = NULL;
+
+	assert_int_equal(nodes_new(&key, &nodes, NULL), 0);
+	return nodes;
+}
+
+static void test_life(void **state)
+{
+	struct nodes *nodes = new_nodes();
+	struct node *node = nodes_enter(nodes, &release, &content), *again;
+	uint64_t number = node->number;
+
+	(void)state;
+	assert_int_equal(number, nodes_number(nodes, &release, &content));
+	assert_ptr_equal(nodes_enter(nodes, &release, &content), node);
+	assert_ptr_equal(nodes_find(nodes, number), node);
+	assert_null(nodes_find_path(nodes, &release, &other_content));
+	nodes_look_up(nodes, node);
+	nodes_look_up(nodes, node);
+	for (unsigned i = 0; i < 3; i++)
+		nodes_unref(nodes, node);
+
+	/* The kernel knows it still. */
+	again = nodes_find_path(nodes, &release, &content);
+	assert_ptr_equal(again, node);
+	nodes_forget(nodes, number, 1);
+	nodes_forget(nodes, number, 1);
+
+	/* We do still. */
+	assert_ptr_equal(nodes_find(nodes, number), node);
+	nodes_unref(nodes, again);
+	nodes_unref(nodes, node);
+	assert_null(nodes_find(nodes, number));
+
+	/* What the kernel never knew is no harm. */
+	nodes_forget(nodes, number, 7);
+	nodes_forget(nodes, INODE_ROOT, 1000000);
+	node = nodes_find(nodes, INODE_ROOT);
+	assert_non_null(node);
+	assert_int_equal(node_path(node).kind, PATH_ROOT);
+	nodes_unref(nodes, node);
+	nodes_free(nodes);
+}
+
+static void test_many(void **state)
+{
+	struct nodes *nodes = new_nodes();
+
+	(void)state;
+	for (unsigned i = 0; i < 5000; i++) {
+		struct path path = package_path(i);
+		struct node *node = nodes_enter(nodes, &path, NULL);
+
+		nodes_look_up(nodes, node);
+		nodes_unref(nodes, node);
+	}
+	for (unsigned i = 0; i < 5000; i++) {
+		struct path path = package_path(i);
+		struct node *node = nodes_find_path(nodes, &path, NULL);
+
+		assert_non_null(node);
+		assert_string_equal(node->text, path.text);
+		nodes_unref(nodes, node);
+		nodes_forget(nodes, node->number, i % 2);
+		node = nodes_find_path(nodes, &path, NULL);
+		assert_int_equal(node != NULL, i % 2 == 0);
+		nodes_unref(nodes, node);
+	}
+	nodes_free(nodes);
+}
+
+static void test_errors(void **state)
+{
+	struct nodes *nodes = new_nodes();
+	struct node *node = nodes_enter(nodes, &release, &content);
+	char sentence[FAULT_SENTENCE_SIZE] = "untouched";
+
+	(void)state;
+	assert_false(nodes_error(nodes, node, sentence));
+	assert_string_equal(sentence, "untouched");
+	nodes_set_error(nodes, node, "first");
+	nodes_set_error(nodes, node, "second");
+	assert_true(nodes_error(nodes, node, sentence));
+	assert_string_equal(sentence, "second");
+	nodes_set_error(nodes, node, NULL);
+	assert_false(nodes_error(nodes, node, sentence));
+	nodes_unref(nodes, node);
+	nodes_free(nodes);
+}
+
+static int try_nodes(void *context, struct fault *flt)
+{
+	struct nodes *nodes = NULL;
+	int verdict = nodes_new(context, &nodes, flt);
+
+	nodes_free(nodes);
+	return verdict;
+}
+
+static void test_no_memory(void **state)
+{
+	struct digest own = key;
+
+	(void)state;
+	torture(try_nodes, &own);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_errors),  cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
+}
