@@ -5,6 +5,7 @@
  */
 #include "flight.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -105,7 +106,11 @@ static void *run_clock(void *argument)
 {
 	struct airport *airport = argument;
 	struct fault flt = {0};
+	sigset_t all;
 
+	/* Signals are for the program's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	fault_undecided(&flt, FAULT_TIMEOUT, "no answer before the deadline");
 	fault_blame(&flt, FAULT_BY_NETWORK);
 	pthread_mutex_lock(&airport->mutex);

@@ -143,9 +143,15 @@ void store_close(struct store *store)
 
 /* ---- State files ---- */
 
+/* What could not be read for this reason is as good as not there: it is malformed, or larger than anything honest. */
+static bool is_as_good_as_none(const struct fault *flt)
+{
+	return flt->verdict == WARG_INVALID || flt->kind == FAULT_LIMIT;
+}
+
 /*
  * Read a file as JSON. The reference rewrites its files in place, so a reader without the lock can meet the first part of
- * one: what does not parse is not there, which only means that it is fetched again.
+ * one: what does not parse is not there, which only means that it is fetched again, and written over.
  */
 static int read_json(int folder, const char *name, struct json **out, struct fault *flt)
 {
@@ -156,15 +162,15 @@ static int read_json(int folder, const char *name, struct json **out, struct fau
 	int r;
 
 	buf_init(&text, CAP_FILE_STATE);
-	r = file_read(folder, name, &text, &found, flt);
-	if (!r && found && json_parse(buf_span(&text), &value, &unread) == WARG_UNDECIDED) {
+	r = file_read(folder, name, &text, &found, &unread);
+	if (!r && found)
+		r = json_parse(buf_span(&text), &value, &unread);
+	buf_release(&text);
+	if (r && !is_as_good_as_none(&unread)) {
 		if (flt && !flt->verdict)
 			*flt = unread;
-		r = WARG_UNDECIDED;
-	}
-	buf_release(&text);
-	if (r)
 		return r;
+	}
 	*out = value;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "workers.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -37,7 +38,11 @@ static void *run_worker(void *argument)
 {
 	struct workers *workers = argument;
 	struct job *job;
+	sigset_t all;
 
+	/* Signals are for the program's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	while ((job = take(workers)))
 		job->run(job);
 	return NULL;
