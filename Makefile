@@ -174,6 +174,7 @@ bench: set-up
 
 .PHONY: demo
 demo: set-up
+	@echo "demo: building $(BUILD)/wargfs where it is out of date"
 	@$(MAKE) -s all
 	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/demo
 
