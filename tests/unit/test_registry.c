@@ -1,0 +1,594 @@
+/*
+ * The registry: wants, rounds, the view that is swapped in, the store behind it, and an end that comes promptly.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/registry.h"
+#include "fake_registry.h"
+#include "scratch.h"
+
+#define TIMEOUT 60
+
+struct scene {
+	struct fake_registry *fake;
+	char *folder;
+	char registries[512], contents[512], own[512];
+	struct registry *registry;
+	atomic_uint changes, failures;
+};
+
+static struct name name_of(const char *text)
+{
+	struct name name;
+
+	assert_int_equal(name_parse(span_of_text(text), &name, NULL), 0);
+	return name;
+}
+
+static void changed(void *user, const struct view *before, const struct view *after)
+{
+	struct scene *scene = user;
+
+	assert_ptr_not_equal(before, after);
+	atomic_fetch_add(&scene->changes, 1);
+}
+
+static void failed(void *user, const struct fault *flt)
+{
+	struct scene *scene = user;
+
+	assert_int_not_equal(flt->verdict, 0);
+	atomic_fetch_add(&scene->failures, 1);
+}
+
+static void open_it(struct scene *scene, unsigned timeout)
+{
+	struct registry_options options = {
+		.url = *fake_registry_url(scene->fake),
+		.registries_dir = scene->registries,
+		.content_dir = scene->contents,
+		.own_dir = scene->own,
+		.timeout = timeout,
+		.changed = changed,
+		.failed = failed,
+		.user = scene,
+	};
+
+	assert_int_equal(registry_open(&options, &scene->registry, NULL), 0);
+}
+
+static void reopen(struct scene *scene)
+{
+	registry_close(scene->registry);
+	open_it(scene, TIMEOUT);
+}
+
+static void scene_init(struct scene *scene, unsigned timeout)
+{
+	*scene = (struct scene){.fake = fake_registry_new(), .folder = scratch_new()};
+	snprintf(scene->registries, sizeof(scene->registries), "%s/registries", scene->folder);
+	snprintf(scene->contents, sizeof(scene->contents), "%s/content", scene->folder);
+	snprintf(scene->own, sizeof(scene->own), "%s/own", scene->folder);
+	fake_registry_release(scene->fake, "test:good", "1.0.0");
+	fake_registry_release(scene->fake, "test:victim", "1.0.0");
+	fake_registry_sign(scene->fake);
+	open_it(scene, timeout);
+}
+
+static void scene_release(struct scene *scene)
+{
+	registry_close(scene->registry);
+	fake_registry_free(scene->fake);
+	scratch_free(scene->folder);
+}
+
+static size_t releases(struct registry *registry, const char *text)
+{
+	struct view *view = registry_view(registry);
+	struct name name = name_of(text);
+	const struct view_package *package = view_find(view, &name);
+	size_t count = 0;
+
+	if (package)
+		package_log_releases(package->log, &count);
+	view_unref(view);
+	return count;
+}
+
+static int add(struct scene *scene, const char *text, struct fault *flt)
+{
+	struct name name = name_of(text);
+
+	return registry_add(scene->registry, &name, 1, flt);
+}
+
+/* ---- Growing ---- */
+
+static void test_nothing_before_the_first_checkpoint(void **state)
+{
+	struct scene scene;
+	struct view *view;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	view = registry_view(scene.registry);
+	assert_int_equal(view->checkpoint.contents.log_length, 0);
+	view_unref(view);
+	assert_int_equal(server_requests(fake_registry_server(scene.fake)), 0);
+	scene_release(&scene);
+}
+
+/* A package that is wanted brings the checkpoint with it. */
+static void test_want(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(add(&scene, "test:good", &flt), 0);
+	assert_int_equal(releases(scene.registry, "test:good"), 1);
+	assert_int_equal(add(&scene, "test:nothing", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_true(atomic_load(&scene.changes) > 0);
+	scene_release(&scene);
+}
+
+static void test_refresh(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+	unsigned changes;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	fake_registry_release(scene.fake, "test:good", "1.1.0");
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(releases(scene.registry, "test:good"), 2);
+	/* Signed anew: no reader could tell. */
+	changes = atomic_load(&scene.changes);
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(atomic_load(&scene.changes), changes);
+
+	fake_registry_lie(scene.fake, LIE_ROLLBACK, NULL);
+	assert_int_equal(registry_refresh(scene.registry, &flt), WARG_INVALID);
+	memset(&flt, 0, sizeof(flt));
+	registry_last_fault(scene.registry, &flt);
+	assert_int_equal(flt.verdict, WARG_INVALID);
+	assert_int_equal(releases(scene.registry, "test:good"), 2);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	registry_last_fault(scene.registry, &flt);
+	assert_int_equal(flt.verdict, 0);
+	scene_release(&scene);
+}
+
+/* One that failed is tried again when it is wanted again, at the same checkpoint too. */
+static void test_bad_package(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	fake_registry_lie(scene.fake, LIE_RECORD, "test:victim");
+	assert_int_equal(add(&scene, "test:victim", &flt), WARG_INVALID);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+
+	fake_registry_release(scene.fake, "test:victim", "1.1.0");
+	fake_registry_sign(scene.fake);
+	fake_registry_lie(scene.fake, LIE_WITHHELD, "test:victim");
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(atomic_load(&scene.failures), 1);
+	assert_int_equal(releases(scene.registry, "test:victim"), 1);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	assert_int_equal(releases(scene.registry, "test:victim"), 2);
+	scene_release(&scene);
+}
+
+#define CROWD 40
+
+/* A crowd of wants costs as many round trips as one. */
+static void test_crowd(void **state)
+{
+	struct scene scene;
+	struct name names[CROWD];
+	struct fault faults[CROWD] = {0};
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	for (size_t i = 0; i < CROWD; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "test:p%zu", i / 2); /* each twice */
+		if (i % 2 == 0)
+			fake_registry_release(scene.fake, text, "1.0.0");
+		names[i] = name_of(text);
+	}
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(registry_add(scene.registry, names, CROWD, faults), 0);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), 1);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/proof/inclusion"), 1);
+	scene_release(&scene);
+}
+
+/* ---- Listing ---- */
+
+static void test_listing(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+	struct view *view;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	view = registry_view(scene.registry);
+	assert_true(view->listing->complete);
+	assert_int_equal(view->listing->count, 2);
+	view_unref(view);
+	/* What it does not have needs no request. */
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(add(&scene, "test:nothing", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), 0);
+	/* It goes along with the checkpoint. */
+	fake_registry_release(scene.fake, "test:new", "1.0.0");
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	view = registry_view(scene.registry);
+	assert_non_null(view->listing);
+	assert_int_equal(view->listing->count, 3);
+	assert_int_equal(view->listing->roots.length, view->checkpoint.contents.log_length);
+	view_unref(view);
+	scene_release(&scene);
+}
+
+/* A ledger that lies costs the listing, and not the checkpoint or the packages. */
+static void test_listing_that_fails(void **state)
+{
+	struct scene scene;
+	struct view *view;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	fake_registry_release(scene.fake, "test:new", "1.0.0");
+	fake_registry_sign(scene.fake);
+	fake_registry_lie(scene.fake, LIE_LEDGER_CHANGED, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(registry_list(scene.registry, NULL), WARG_INVALID);
+	assert_int_equal(add(&scene, "test:new", NULL), 0);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	view = registry_view(scene.registry);
+	assert_int_equal(view->listing->count, 3);
+	view_unref(view);
+	scene_release(&scene);
+}
+
+/* ---- The store ---- */
+
+static void test_store(void **state)
+{
+	struct package_log *log = NULL;
+	struct store_position position;
+	struct name name = name_of("test:good");
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	reopen(&scene);
+	assert_int_equal(store_load_package(registry_store(scene.registry), &name, &log, &position, NULL), 0);
+	assert_non_null(log);
+	package_log_unref(log);
+	/* Nothing of it is shown before it was proven; then only what is new is fetched. */
+	assert_int_equal(releases(scene.registry, "test:good"), 0);
+	fake_registry_release(scene.fake, "test:good", "1.1.0");
+	fake_registry_sign(scene.fake);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	assert_int_equal(releases(scene.registry, "test:good"), 2);
+	/* A rollback is one in the next process too. */
+	reopen(&scene);
+	fake_registry_lie(scene.fake, LIE_ROLLBACK, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), WARG_INVALID);
+	scene_release(&scene);
+}
+
+/* A file in the registry's folder. @return free() it */
+static char *path_of(const struct scene *scene, const char *file)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s/%s", scene->registries, fake_registry_url(scene->fake)->label, file) > 0);
+	return path;
+}
+
+static void write_into(const struct scene *scene, const char *file, const char *text)
+{
+	char *path = path_of(scene, file);
+
+	scratch_write_text(path, text);
+	free(path);
+}
+
+/* Files that are broken, or contradict each other, are as good as none. */
+static void test_broken_store(void **state)
+{
+	static const char *const files[] = {"checkpoint", "operator.log"};
+	static const char *const texts[] = {"", "{", "{}", "[]", "{\"state\":7}"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t j = 0; j < sizeof(texts) / sizeof(texts[0]); j++) {
+			struct scene scene;
+
+			scene_init(&scene, TIMEOUT);
+			assert_int_equal(add(&scene, "test:good", NULL), 0);
+			registry_close(scene.registry);
+			write_into(&scene, files[i], texts[j]);
+			open_it(&scene, TIMEOUT);
+			assert_int_equal(add(&scene, "test:good", NULL), 0);
+			assert_int_equal(releases(scene.registry, "test:good"), 1);
+			scene_release(&scene);
+		}
+	}
+}
+
+/* The reference holds the lock for its whole life: nothing is written then, everything else goes on. */
+static void test_locked_store(void **state)
+{
+	struct package_log *log = NULL;
+	struct store_position position;
+	struct name name = name_of("test:good");
+	struct scene scene;
+	char *path;
+	int lock;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	write_into(&scene, ".lock", "");
+	path = path_of(&scene, ".lock");
+	lock = open(path, O_RDWR | O_CLOEXEC);
+	free(path);
+	assert_true(lock >= 0);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	assert_int_equal(store_load_package(registry_store(scene.registry), &name, &log, &position, NULL), 0);
+	assert_null(log);
+	close(lock);
+	/* At the end at the latest it is written. */
+	reopen(&scene);
+	assert_int_equal(store_load_package(registry_store(scene.registry), &name, &log, &position, NULL), 0);
+	assert_non_null(log);
+	package_log_unref(log);
+	scene_release(&scene);
+}
+
+/* ---- Waiting, leaving, the end ---- */
+
+static void hang(struct server_connection *connection, const struct server_request *request, void *user)
+{
+	(void)request;
+	(void)user;
+	server_hang(connection);
+}
+
+struct told {
+	struct waiter waiter;
+	pthread_mutex_t mutex;
+	pthread_cond_t came;
+	bool is_done;
+	int verdict;
+	enum fault_kind kind;
+};
+
+static void told_done(struct waiter *waiter, int verdict, const struct fault *flt)
+{
+	struct told *told = (struct told *)waiter;
+
+	pthread_mutex_lock(&told->mutex);
+	told->is_done = true;
+	told->verdict = verdict;
+	told->kind = verdict ? flt->kind : FAULT_NONE;
+	pthread_cond_signal(&told->came);
+	pthread_mutex_unlock(&told->mutex);
+}
+
+static void told_init(struct told *told, clock_ms deadline)
+{
+	*told = (struct told){.waiter = {.done = told_done, .deadline = deadline}};
+	pthread_mutex_init(&told->mutex, NULL);
+	pthread_cond_init(&told->came, NULL);
+}
+
+static void told_wait(struct told *told)
+{
+	pthread_mutex_lock(&told->mutex);
+	while (!told->is_done)
+		pthread_cond_wait(&told->came, &told->mutex);
+	pthread_mutex_unlock(&told->mutex);
+	pthread_cond_destroy(&told->came);
+	pthread_mutex_destroy(&told->mutex);
+}
+
+/* The network hangs: the end comes all the same, and everybody who waits is told. */
+static void test_close_while_the_network_hangs(void **state)
+{
+	struct told refresh, package, listing, late;
+	struct name name = name_of("test:good");
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, 100000);
+	server_on(fake_registry_server(scene.fake), "/v1/fetch/checkpoint", hang, NULL);
+	told_init(&refresh, CLOCK_NEVER);
+	registry_want_refresh(scene.registry, &refresh.waiter);
+	server_wait_for(fake_registry_server(scene.fake), 1);
+	told_init(&package, CLOCK_NEVER);
+	told_init(&listing, CLOCK_NEVER);
+	told_init(&late, clock_now());
+	registry_want_package(scene.registry, &name, &package.waiter);
+	registry_want_listing(scene.registry, &listing.waiter);
+	/* A deadline of its own, whatever the round does. */
+	registry_want_package(scene.registry, &name, &late.waiter);
+	told_wait(&late);
+	assert_int_equal(late.kind, FAULT_TIMEOUT);
+	registry_close(scene.registry);
+	scene.registry = NULL;
+	told_wait(&refresh);
+	told_wait(&package);
+	told_wait(&listing);
+	assert_int_equal(refresh.kind, FAULT_CANCELLED);
+	assert_int_equal(package.kind, FAULT_CANCELLED);
+	assert_int_equal(listing.kind, FAULT_CANCELLED);
+	scene_release(&scene);
+}
+
+/* A round that hangs ends by itself, and the next one is a good one. */
+static void test_round_that_hangs_ends(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+
+	(void)state;
+	scene_init(&scene, 1);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	fake_registry_gather(scene.fake, "v1/fetch/logs", 1000);
+	assert_int_equal(add(&scene, "test:good", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_TIMEOUT);
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	scene_release(&scene);
+}
+
+static void test_leave(void **state)
+{
+	struct name name = name_of("test:good");
+	struct told leaver, early;
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	fake_registry_gather(scene.fake, "v1/fetch/checkpoint", 1000);
+	told_init(&leaver, CLOCK_NEVER);
+	registry_want_package(scene.registry, &name, &leaver.waiter);
+	assert_true(registry_leave(scene.registry, &leaver.waiter));
+	assert_false(registry_leave(scene.registry, &leaver.waiter));
+	assert_false(leaver.is_done);
+	/* Left before it was wanted. */
+	told_init(&early, CLOCK_NEVER);
+	assert_false(registry_leave(scene.registry, &early.waiter));
+	registry_want_package(scene.registry, &name, &early.waiter);
+	told_wait(&early);
+	assert_int_equal(early.kind, FAULT_CANCELLED);
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	scene_release(&scene);
+}
+
+/* ---- Many at once ---- */
+
+#define THREADS 4
+#define TURNS 25
+
+static void *crowd(void *argument)
+{
+	struct scene *scene = argument;
+
+	for (size_t i = 0; i < TURNS; i++) {
+		struct told told[3];
+		struct name name;
+		char text[32];
+		struct view *view;
+
+		snprintf(text, sizeof(text), "test:p%zu", i % 7);
+		name_parse(span_of_text(text), &name, NULL);
+		for (size_t j = 0; j < 3; j++)
+			told_init(&told[j], registry_deadline(scene->registry));
+		registry_want_package(scene->registry, &name, &told[0].waiter);
+		if (i % 5 == 0)
+			registry_want_refresh(scene->registry, &told[1].waiter);
+		else
+			registry_want_listing(scene->registry, &told[1].waiter);
+		registry_want_package(scene->registry, &name, &told[2].waiter);
+		if (registry_leave(scene->registry, &told[2].waiter))
+			told[2].is_done = true;
+		view = registry_view(scene->registry);
+		view_find(view, &name);
+		view_unref(view);
+		for (size_t j = 0; j < 3; j++)
+			told_wait(&told[j]);
+		if (told[0].verdict)
+			return scene;
+	}
+	return NULL;
+}
+
+static void test_many_threads(void **state)
+{
+	pthread_t threads[THREADS];
+	struct scene scene;
+	void *bad;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	for (size_t i = 0; i < 7; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "test:p%zu", i);
+		fake_registry_release(scene.fake, text, "1.0.0");
+	}
+	fake_registry_sign(scene.fake);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, crowd, &scene), 0);
+	fake_registry_release(scene.fake, "test:p3", "1.1.0");
+	fake_registry_sign(scene.fake);
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+	scene_release(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_before_the_first_checkpoint),
+		cmocka_unit_test(test_want),
+		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_bad_package),
+		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_listing),
+		cmocka_unit_test(test_listing_that_fails),
+		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_broken_store),
+		cmocka_unit_test(test_locked_store),
+		cmocka_unit_test(test_close_while_the_network_hangs),
+		cmocka_unit_test(test_round_that_hangs_ends),
+		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_many_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
