@@ -89,14 +89,17 @@ struct words {
 	struct api_missing missing;
 };
 
-static void read_words(const struct http_exchange *exchange, struct words *out)
+static int read_words(const struct http_exchange *exchange, struct words *out, struct fault *flt)
 {
+	struct fault inner = { 0 };
 	struct json *body = NULL;
 
 	*out = (struct words){ 0 };
-	if (json_parse(buf_span(&exchange->received), &body, NULL) || !json_is_an_object(body)) {
+	if (json_parse(buf_span(&exchange->received), &body, &inner) && inner.kind == FAULT_SYSTEM)
+		return fault_no_memory(flt);
+	if (!json_is_an_object(body)) {
 		json_free(body);
-		return;
+		return 0;
 	}
 	out->is_json = json_member(body, "status") != NULL;
 	copy_text(body, "message", out->message, sizeof(out->message));
@@ -105,6 +108,7 @@ static void read_words(const struct http_exchange *exchange, struct words *out)
 	copy_text(body, "type", out->missing.type, sizeof(out->missing.type));
 	copy_text(body, "id", out->missing.id, sizeof(out->missing.id));
 	json_free(body);
+	return 0;
 }
 
 static int not_found(const struct words *words, struct fault *flt)
@@ -146,7 +150,8 @@ int api_answer_refused(const struct http_exchange *exchange, struct api_missing 
 {
 	struct words words;
 
-	read_words(exchange, &words);
+	if (read_words(exchange, &words, flt))
+		return WARG_UNDECIDED;
 	refused(exchange->status, &words, flt);
 	if (missing && exchange->status == 404)
 		*missing = words.missing;
@@ -200,7 +205,9 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 			 struct fault *flt)
 {
 	char text[CAP_URL + 1] = "";
+	struct fault inner = { 0 };
 	struct json *body = NULL;
+	struct http_url found;
 	struct buf resolved;
 	int r = check_exchange(exchange, flt);
 
@@ -227,10 +234,14 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 	buf_init(&resolved, 2 * CAP_URL);
 	if (strstr(text, "://"))
 		r = http_url_resolve(url, span_of_text(text), &resolved, flt);
-	if (!r && http_url_parse(text, out, NULL))
-		r = fault_invalid(flt, "wargUrl is no URL that we talk to: %.150s", text);
+	if (!r && http_url_parse(text, &found, &inner))
+		r = inner.kind == FAULT_SYSTEM ? fault_no_memory(flt)
+					       : fault_invalid(flt, "wargUrl is no URL that we talk to: %.150s", text);
 	buf_release(&resolved);
-	return r ? blame_answer(exchange, flt) : 0;
+	if (r)
+		return blame_answer(exchange, flt);
+	*out = found;
+	return 0;
 }
 
 int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
@@ -343,33 +354,101 @@ static int begin_names(struct api_call *call, const struct api *api, clock_ms de
 	return api_call_init(call, api, "v1/fetch/names", body, CAP_BODY_NAMES, deadline, flt);
 }
 
+/** Logs that are asked for in one call, and their places among all. */
+struct crowd {
+	size_t count;
+	struct digest log_ids[CAP_REQUEST_NAMES];
+	size_t places[CAP_REQUEST_NAMES];
+};
+
+/** One unknown log makes the whole call a 404: leave it out. @return whether it was among the crowd's */
+static bool drop_missing(struct crowd *crowd, const struct api_missing *missing)
+{
+	struct digest id;
+
+	if (strcmp(missing->type, "log") != 0 || digest_parse(span_of_text(missing->id), &id, NULL))
+		return false;
+	for (size_t i = 0; i < crowd->count; i++) {
+		if (!digest_equals(&crowd->log_ids[i], &id))
+			continue;
+		crowd->count--;
+		crowd->log_ids[i] = crowd->log_ids[crowd->count];
+		crowd->places[i] = crowd->places[crowd->count];
+		return true;
+	}
+	return false;
+}
+
+/** Take a crowd's answer; what is left of the crowd is to be asked for again. */
+static int take_names(const struct http_exchange *exchange, struct crowd *crowd, struct name *out, struct fault *flt)
+{
+	struct name *names = calloc(crowd->count, sizeof(*names));
+	struct api_missing missing = { 0 };
+	struct fault own = { 0 };
+	int r = names ? 0 : fault_no_memory(&own);
+
+	if (!r && !exchange->verdict && exchange->status == 404)
+		r = api_answer_refused(exchange, &missing, &own);
+	else if (!r)
+		r = api_decode_names(exchange, crowd->log_ids, crowd->count, names, &own);
+	if (r && own.kind == FAULT_ABSENT && drop_missing(crowd, &missing)) {
+		free(names);
+		return 0;
+	}
+	for (size_t i = 0; !r && i < crowd->count; i++)
+		out[crowd->places[i]] = names[i];
+	crowd->count = 0;
+	free(names);
+	if (r && flt && !flt->verdict)
+		*flt = own;
+	return r;
+}
+
+/** Ask for all crowds side by side, and again for what is left of them. */
+static int fetch_crowds(const struct api *api, clock_ms deadline, struct crowd *crowds, struct api_call *calls,
+			size_t count, struct name *out, struct fault *flt)
+{
+	size_t left = count, begun;
+	int r = 0;
+
+	while (left && !r) {
+		for (begun = 0; !r && begun < left; begun++)
+			r = begin_names(&calls[begun], api, deadline, crowds[begun].log_ids, crowds[begun].count, flt);
+		if (!r)
+			r = api_run(api, calls, left, flt);
+		left = 0;
+		for (size_t i = 0; i < begun; i++) {
+			if (!r)
+				r = take_names(&calls[i].exchange, &crowds[i], out, flt);
+			api_call_release(&calls[i]);
+			if (!r && crowds[i].count && left++ != i)
+				crowds[left - 1] = crowds[i];
+		}
+	}
+	return r;
+}
+
 int api_fetch_names(const struct api *api, clock_ms deadline, const struct digest *log_ids, size_t count,
 		    struct name *out, struct fault *flt)
 {
-	size_t parts = (count + CAP_REQUEST_NAMES - 1) / CAP_REQUEST_NAMES, begun = 0;
+	size_t parts = (count + CAP_REQUEST_NAMES - 1) / CAP_REQUEST_NAMES;
 	struct api_call *calls = calloc(parts + 1, sizeof(*calls));
+	struct crowd *crowds = calloc(parts + 1, sizeof(*crowds));
 	struct name *names = calloc(count + 1, sizeof(*names));
-	int r = calls && names ? 0 : fault_no_memory(flt);
+	int r = calls && crowds && names ? 0 : fault_no_memory(flt);
 
-	for (size_t i = 0; !r && i < parts; i++) {
-		size_t first = i * CAP_REQUEST_NAMES;
-		size_t part = count - first < CAP_REQUEST_NAMES ? count - first : CAP_REQUEST_NAMES;
+	for (size_t i = 0; !r && i < count; i++) {
+		struct crowd *crowd = &crowds[i / CAP_REQUEST_NAMES];
 
-		r = begin_names(&calls[begun++], api, deadline, log_ids + first, part, flt);
+		crowd->log_ids[crowd->count] = log_ids[i];
+		crowd->places[crowd->count++] = i;
 	}
 	if (!r)
-		r = api_run(api, calls, parts, flt);
-	for (size_t i = 0; !r && i < parts; i++) {
-		size_t first = i * CAP_REQUEST_NAMES;
-		size_t part = count - first < CAP_REQUEST_NAMES ? count - first : CAP_REQUEST_NAMES;
-
-		r = api_decode_names(&calls[i].exchange, log_ids + first, part, names + first, flt);
-	}
+		r = fetch_crowds(api, deadline, crowds, calls, parts, names, flt);
 	for (size_t i = 0; !r && i < count; i++)
 		out[i] = names[i];
-	while (begun > 0)
-		api_call_release(&calls[--begun]);
-	free(calls);
 	free(names);
+	free(crowds);
+	free(calls);
 	return r;
 }

@@ -31,6 +31,8 @@ static int read_source(const struct http_url *url, const struct json *value, str
 	r = json_read_uint(value, "firstRegistryIndex", &out->first, flt);
 	if (!r)
 		r = json_read_uint(value, "lastRegistryIndex", &out->last, flt);
+	if (!r && (out->last < out->first || out->last >= CAP_LOG_LENGTH))
+		r = fault_invalid(flt, "its indices are no range");
 	if (!r)
 		r = json_read_text(value, "contentType", &text, flt);
 	if (!r && !span_is(text, PACKED))
@@ -75,6 +77,8 @@ int api_decode_ledger(const struct http_url *url, const struct http_exchange *ex
 		size_t i = ledger.count++;
 
 		r = read_source(url, json_at(list, i), &ledger.sources[i], flt);
+		if (!r && i && ledger.sources[i].first <= ledger.sources[i - 1].last)
+			r = fault_invalid(flt, "it overlaps the part before");
 		if (r)
 			fault_at(flt, "ledger part %zu", i);
 	}
@@ -110,9 +114,11 @@ static int take_part(const struct api_ledger_source *source, const struct http_e
 	}
 	if (exchange->status != 200)
 		return api_answer_refused(exchange, NULL, flt);
-	if (bytes->length % ENTRY_SIZE)
-		return fault_invalid(flt, "a part of the ledger is of %zu bytes, no multiple of %d", bytes->length,
-				     ENTRY_SIZE);
+	if (bytes->length % ENTRY_SIZE) {
+		fault_invalid(flt, "a part of the ledger is of %zu bytes, no multiple of %d", bytes->length, ENTRY_SIZE);
+		api_blame(flt);
+		return WARG_INVALID;
+	}
 	for (size_t at = 0; at < bytes->length / ENTRY_SIZE; at++) {
 		const unsigned char *entry = bytes->data + at * ENTRY_SIZE;
 		uint64_t index = source->first + at;
@@ -131,6 +137,20 @@ static bool is_needed(const struct api_ledger_source *source, const struct harve
 	return source->first < harvest->end && source->last >= harvest->first;
 }
 
+/** What a part may hold: as many records as it says, and those that came since the list was made. */
+static uint64_t cap_of(const struct api_ledger_source *source)
+{
+	uint64_t cap = (source->last - source->first + 1 + CAP_REQUEST_RECORDS) * ENTRY_SIZE;
+
+	return cap < CAP_BODY_LEDGER ? cap : CAP_BODY_LEDGER;
+}
+
+/** Whether the part lies under the registry's own URL: only there the token and the registry's name go along. */
+static bool is_at_home(const struct api *api, const struct api_ledger_source *source)
+{
+	return strncmp((const char *)source->url.data, api->url->text, strlen(api->url->text)) == 0;
+}
+
 /** Fetch the parts that are needed, side by side. */
 static int fetch_parts(const struct api *api, clock_ms deadline, const struct api_ledger *ledger,
 		       struct harvest *harvest, struct fault *flt)
@@ -141,12 +161,16 @@ static int fetch_parts(const struct api *api, clock_ms deadline, const struct ap
 	int r = calls && sources ? 0 : fault_no_memory(flt);
 
 	for (size_t i = 0; !r && i < ledger->count; i++) {
+		bool home = is_at_home(api, &ledger->sources[i]);
+
 		if (!is_needed(&ledger->sources[i], harvest))
 			continue;
 		sources[count] = &ledger->sources[i];
 		calls[count++].exchange = (struct http_exchange){ .method = HTTP_GET,
 								  .url = (const char *)ledger->sources[i].url.data,
-								  .cap = CAP_BODY_LEDGER,
+								  .registry = home ? api->registry : NULL,
+								  .token = home ? api->token : NULL,
+								  .cap = cap_of(&ledger->sources[i]),
 								  .deadline = deadline };
 	}
 	if (!r)

@@ -154,6 +154,7 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
 /** A part of what is wanted, in a call of its own. */
 struct part {
 	const struct api_wanted *operator; /* in the first part only */
+	const char *operator_token;        /* in all: the reference sends the log whether asked to or not, so spare it */
 	const struct api_wanted *packages;
 	size_t count;
 	struct api_logs logs;
@@ -175,8 +176,8 @@ static int begin(struct api_call *call, const struct api *api, clock_ms deadline
 
 	json_put_uint(body, "logLength", log_length);
 	json_put_uint(body, "limit", CAP_REQUEST_RECORDS);
-	if (part->operator && part->operator->token)
-		json_put_text(body, "operator", part->operator->token);
+	if (part->operator_token)
+		json_put_text(body, "operator", part->operator_token);
 	for (size_t i = 0; i < part->count; i++) {
 		digest_format(&part->packages[i].log_id, id);
 		put_token(packages, id, part->packages[i].token);
@@ -203,12 +204,23 @@ static int prepare(struct part *part, struct fault *flt)
 
 static bool has_token(const struct part *part)
 {
-	if (part->operator && part->operator->token)
+	if (part->operator_token)
 		return true;
 	for (size_t i = 0; i < part->count; i++)
 		if (part->packages[i].token)
 			return true;
 	return false;
+}
+
+/** Drop the operator's log where it was not wanted, and with it what it alone has more of. */
+static void drop_operator(struct api_logs *logs)
+{
+	size_t records = 0;
+
+	for (size_t i = 0; i < logs->package_count; i++)
+		records += logs->packages[i].count;
+	records_free(&logs->operator);
+	logs->more = logs->more && records;
 }
 
 static int decode(const struct http_exchange *exchange, struct part *part, struct digest *absent, struct fault *flt)
@@ -223,6 +235,8 @@ static int decode(const struct http_exchange *exchange, struct part *part, struc
 		api_blame(flt);
 	} else {
 		r = api_decode_logs(exchange, &part->logs, &missing, flt);
+		if (!part->operator)
+			drop_operator(&part->logs);
 	}
 	if (r && strcmp(missing.type, "log") == 0 && digest_parse(span_of_text(missing.id), &id, NULL) == 0)
 		*absent = id;
@@ -266,6 +280,7 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 		size_t left = package_count - i * PACKAGES_A_CALL;
 
 		parts[i].operator = i == 0 ? operator : NULL;
+		parts[i].operator_token = operator ? operator->token : NULL;
 		parts[i].packages = packages ? packages + i * PACKAGES_A_CALL : NULL;
 		parts[i].count = left < PACKAGES_A_CALL ? left : PACKAGES_A_CALL;
 		r = prepare(&parts[i], flt);
