@@ -115,7 +115,8 @@ static int take_part(const struct api_ledger_source *source, const struct http_e
 	if (exchange->status != 200)
 		return api_answer_refused(exchange, NULL, flt);
 	if (bytes->length % ENTRY_SIZE) {
-		fault_invalid(flt, "a part of the ledger is of %zu bytes, no multiple of %d", bytes->length, ENTRY_SIZE);
+		fault_invalid(flt, "a part of the ledger is of %zu bytes, no multiple of %d", bytes->length,
+				ENTRY_SIZE);
 		api_blame(flt);
 		return WARG_INVALID;
 	}

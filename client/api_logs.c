@@ -154,7 +154,8 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
 /** A part of what is wanted, in a call of its own. */
 struct part {
 	const struct api_wanted *operator; /* in the first part only */
-	const char *operator_token;        /* in all: the reference sends the log whether asked to or not, so spare it */
+	/* in all: the reference sends the log whether asked to or not, so spare it */
+	const char *operator_token;
 	const struct api_wanted *packages;
 	size_t count;
 	struct api_logs logs;

@@ -1,5 +1,6 @@
 /*
- * The loop: which exchanges are under way, and when each is over (see http.h). What one exchange does is http_request.c.
+ * The loop: which exchanges are under way, and when each is over (see http.h). What one exchange does is
+ * http_request.c.
  *
  * All live exchanges are on one list, under the lock. Anybody may put one at its end or mark one as cancelled; only the
  * loop's thread takes one off, so it may hold on to any while the lock is free.

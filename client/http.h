@@ -1,8 +1,8 @@
 /*
  * HTTP: one event loop on a thread of its own, many exchanges at once, each with a deadline, a cap and a cancel.
  *
- * https only, except to loopback; certificates are always checked; redirects only where the exchange allows them, and never from
- * https to http; nothing is sent compressed and nothing is asked for compressed, so that caps mean bytes.
+ * https only, except to loopback; certificates are always checked; redirects only where the exchange allows them, and
+ * never from https to http; nothing is sent compressed and nothing is asked for compressed, so that caps mean bytes.
  */
 #ifndef WARG_CLIENT_HTTP_H
 #define WARG_CLIENT_HTTP_H
@@ -16,8 +16,8 @@ struct http;
 /** Start the loop. */
 int http_new(struct http **out, struct fault *flt);
 /**
- * Cancel what is under way and what is started from now on: each `done` is called with FAULT_CANCELLED. For an end while other
- * threads still use the loop; http_free() comes once they do not. From any thread; does not wait.
+ * Cancel what is under way and what is started from now on: each `done` is called with FAULT_CANCELLED. For an end
+ * while other threads still use the loop; http_free() comes once they do not. From any thread; does not wait.
  */
 void http_stop(struct http *http);
 /** Cancel what is under way (each `done` is called), end the thread. NULL is fine. */
@@ -26,11 +26,11 @@ void http_free(struct http *http);
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 
 /**
- * One request and what came back. The caller owns it and everything that its request half points to, and keeps both until
- * `done` was called. Zero the struct, fill in the request half, start it.
+ * One request and what came back. The caller owns it and everything that its request half points to, and keeps both
+ * until `done` was called. Zero the struct, fill in the request half, start it.
  *
- * A fault that the other side answers for (garbage in place of HTTP, a body over the cap) has no party yet: only the caller
- * knows whom it asked.
+ * A fault that the other side answers for (garbage in place of HTTP, a body over the cap) has no party yet: only the
+ * caller knows whom it asked.
  */
 struct http_exchange {
 	/* The request. */
@@ -40,11 +40,13 @@ struct http_exchange {
 	const char *registry;     /* value of Warg-Registry; NULL: none */
 	const char *token;        /* bearer token; NULL: none; never sent along a redirect to another host */
 	bool follow;              /* up to CAP_REDIRECTS redirects */
-	uint64_t range_from;      /* first byte wanted; 0: all. Status 206 says that it was heeded, 200 that all comes */
+	/* first byte wanted; 0: all. Status 206 says that it was heeded, 200 that all comes */
+	uint64_t range_from;
 	uint64_t cap;             /* most bytes of body that are taken, or FAULT_LIMIT; of other statuses than 2xx the
 	                             first CAP_BODY_SMALL bytes are taken, and the rest is not waited for */
 	clock_ms deadline;        /* for the whole exchange */
-	clock_ms stall;           /* milliseconds without a byte after which it is given up; 0: only the deadline counts */
+	/* milliseconds without a byte after which it is given up; 0: only the deadline counts */
+	clock_ms stall;
 
 	/**
 	 * Takes the body piece by piece as it comes, on the loop's thread: must not block for long. NULL: the body is
@@ -85,8 +87,8 @@ void http_start(struct http *http, struct http_exchange *exchange);
 void http_cancel(struct http *http, struct http_exchange *exchange);
 
 /**
- * Start all exchanges side by side and wait until each is over. Their `done` and `user` are overwritten. Not from the loop's
- * thread.
+ * Start all exchanges side by side and wait until each is over. Their `done` and `user` are overwritten. Not from the
+ * loop's thread.
  */
 void http_run(struct http *http, struct http_exchange *const *exchanges, size_t count);
 

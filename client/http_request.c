@@ -1,9 +1,9 @@
 /*
- * One exchange as curl sees it: how it is asked, what is taken of the answer, which redirects are followed, and what each of
- * curl's complaints means in our words (see http.h).
+ * One exchange as curl sees it: how it is asked, what is taken of the answer, which redirects are followed, and what
+ * each of curl's complaints means in our words (see http.h).
  *
- * Redirects are followed here, one hop at a time, and not by curl: each hop is checked as the first one was, and gets the
- * headers that are right for it.
+ * Redirects are followed here, one hop at a time, and not by curl: each hop is checked as the first one was, and gets
+ * the headers that are right for it.
  */
 #include "http_parts.h"
 
@@ -295,7 +295,8 @@ static int set_options(struct http_request *request, struct fault *flt)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (exchange->method == HTTP_POST || exchange->method == HTTP_PUT) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.length);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.length ? (const char *)exchange->body.data : "");
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.length ? (const char *)exchange->body.data
+									   : "");
 	}
 	if (exchange->method == HTTP_PUT)
 		failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT") != CURLE_OK;

@@ -1,8 +1,8 @@
 /*
  * URLs over curl's parser (see http_url.h).
  *
- * The label has to be the reference's, and that goes by WHATWG's rules; where curl's parser and those would part (a host
- * that ends in a number, dots that are percent-encoded, a backslash), the URL is refused.
+ * The label has to be the reference's, and that goes by WHATWG's rules; where curl's parser and those would part (a
+ * host that ends in a number, dots that are percent-encoded, a backslash), the URL is refused.
  */
 #include "http_url.h"
 
@@ -44,8 +44,8 @@ static int get(CURLU *url, CURLUPart what, unsigned flags, char **out, struct fa
 }
 
 /*
- * The host in punycode. libidn2 reads it in the locale's encoding, and ours is UTF-8 whatever the locale; for a host that it
- * cannot convert, curl says that memory ran out.
+ * The host in punycode. libidn2 reads it in the locale's encoding, and ours is UTF-8 whatever the locale; for a host
+ * that it cannot convert, curl says that memory ran out.
  */
 static int get_host(CURLU *url, char **out, struct fault *flt)
 {
@@ -381,10 +381,14 @@ int http_url_parse(const char *text, struct http_url *out, struct fault *flt)
 
 /* ---- What a registry names ---- */
 
-/* The reference as a C string, in `out`. A scheme of its own must be one that we speak: curl takes others for a path. */
+/*
+ * The reference as a C string, in `out`. A scheme of its own must be one that we speak: curl takes others for a
+ * path.
+ */
 static int check_reference(struct span reference, struct buf *out, struct fault *flt)
 {
 	const unsigned char *c = reference.data;
+	bool named, ours;
 	size_t i = 0;
 
 	if (!reference.length || reference.length > CAP_URL)
@@ -394,9 +398,10 @@ static int check_reference(struct span reference, struct buf *out, struct fault 
 			return fault_invalid(flt, "a URL with a character that it must not have");
 	while (i < reference.length && c[i] != ':' && c[i] != '/' && c[i] != '?' && c[i] != '#')
 		i++;
-	if (i < reference.length && c[i] == ':' &&
-	    !(reference.length - i > 3 && c[i + 1] == '/' && c[i + 2] == '/' &&
-	      ((i == 5 && !strncasecmp((const char *)c, "https", 5)) || (i == 4 && !strncasecmp((const char *)c, "http", 4)))))
+	named = i < reference.length && c[i] == ':';
+	ours = named && ((i == 5 && !strncasecmp((const char *)c, "https", 5)) ||
+			 (i == 4 && !strncasecmp((const char *)c, "http", 4)));
+	if (named && !(ours && reference.length - i > 3 && c[i + 1] == '/' && c[i + 2] == '/'))
 		return fault_invalid(flt, "it is neither https nor http");
 	if (buf_append(out, reference, flt))
 		return WARG_UNDECIDED;

@@ -10,7 +10,8 @@
 
 /** A registry's URL. A value: may be copied. */
 struct http_url {
-	char text[CAP_URL + 1]; /* normal form: scheme, host in lower case and punycode, no default port, path with '/' at its end */
+	/* normal form: scheme, host in lower case and punycode, no default port, path with '/' at its end */
+	char text[CAP_URL + 1];
 	char label[CAP_URL + 1]; /* the name of its folder; never empty, "." or "..", never with '/' */
 };
 
@@ -21,8 +22,8 @@ struct http_url {
 int http_url_parse(const char *text, struct http_url *out, struct fault *flt);
 
 /**
- * Resolve a URL that the registry named, absolute or relative, against its base. http only where the base is http itself,
- * and then only to loopback: a registry elsewhere has no business with what listens on this machine.
+ * Resolve a URL that the registry named, absolute or relative, against its base. http only where the base is http
+ * itself, and then only to loopback: a registry elsewhere has no business with what listens on this machine.
  * @param out  the absolute URL is appended, without its fragment
  * @return 0; WARG_INVALID if it is no http or https URL, or http where it must not be, or holds a user name
  */

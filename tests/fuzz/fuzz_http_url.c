@@ -6,14 +6,7 @@
 
 #include "client/http_parts.h"
 #include "client/http_url.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "fuzz.h"
 
 static void try_parse(const char *text)
 {
@@ -21,9 +14,9 @@ static void try_parse(const char *text)
 
 	if (http_url_parse(text, &url, NULL))
 		return;
-	require(url.label[0] && !strchr(url.label, '/') && strcmp(url.label, ".") && strcmp(url.label, ".."));
-	require(!http_url_parse(url.text, &again, NULL));
-	require(!strcmp(url.text, again.text) && !strcmp(url.label, again.label));
+	fuzz_require(url.label[0] && !strchr(url.label, '/') && strcmp(url.label, ".") && strcmp(url.label, ".."));
+	fuzz_require(!http_url_parse(url.text, &again, NULL));
+	fuzz_require(!strcmp(url.text, again.text) && !strcmp(url.label, again.label));
 }
 
 static void try_resolve(const char *base_text, struct span reference)
@@ -33,11 +26,11 @@ static void try_resolve(const char *base_text, struct span reference)
 	struct buf out;
 
 	buf_init(&out, CAP_URL + 1);
-	require(!http_url_parse(base_text, &base, NULL));
+	fuzz_require(!http_url_parse(base_text, &base, NULL));
 	if (!http_url_resolve(&base, reference, &out, NULL)) {
-		require(!buf_append(&out, (struct span){ (const unsigned char *)"", 1 }, NULL));
-		require(!http_origin_of((const char *)out.data, &origin, NULL));
-		require(origin.secure || (origin.loopback && !strncmp(base.text, "http:", 5)));
+		fuzz_require(!buf_append(&out, (struct span){ (const unsigned char *)"", 1 }, NULL));
+		fuzz_require(!http_origin_of((const char *)out.data, &origin, NULL));
+		fuzz_require(origin.secure || (origin.loopback && !strncmp(base.text, "http:", 5)));
 	}
 	buf_release(&out);
 }

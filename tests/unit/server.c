@@ -99,7 +99,8 @@ bool server_answer(struct server_connection *connection, int status, struct span
 {
 	char head[160];
 
-	snprintf(head, sizeof(head), "HTTP/1.1 %d Whatever\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n",
+	snprintf(head, sizeof(head),
+			"HTTP/1.1 %d Whatever\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n",
 		 status, body.length, connection->keep ? "" : "connection: close\r\n");
 	return server_write_text(connection, head) && server_write(connection, body);
 }

@@ -1,8 +1,8 @@
 /*
  * A server on 127.0.0.1 for tests: what it answers is scripted, to the byte, so it can lie, dribble, hang and hang up.
  *
- * Each connection has a thread of its own. An answer stands for one request, after which the connection is closed, unless
- * the answer keeps it. Nothing sleeps: what hangs, hangs until the server is stopped or told to go on.
+ * Each connection has a thread of its own. An answer stands for one request, after which the connection is closed,
+ * unless the answer keeps it. Nothing sleeps: what hangs, hangs until the server is stopped or told to go on.
  */
 #ifndef WARG_TESTS_SERVER_H
 #define WARG_TESTS_SERVER_H
@@ -49,9 +49,10 @@ const char *server_url(const struct server *server);
 
 /** Have requests for `path` (without its query) answered by `handler`; "*" stands for all that have none. */
 void server_on(struct server *server, const char *path, server_handler *handler, void *user);
-/** Have requests for `path` answered by exactly these bytes, and the connection closed. Borrows them. */
+/** Have requests for `path` answered by exactly these bytes, and the connection closed. Borrows them until
+		server_free(). */
 void server_on_bytes(struct server *server, const char *path, struct span bytes);
-/** Have requests for `path` answered as by server_answer(). Borrows the body. */
+/** Have requests for `path` answered as by server_answer(). Borrows the body until server_free(). */
 void server_on_answer(struct server *server, const char *path, int status, struct span body);
 
 /** How many requests came so far. */

@@ -72,14 +72,18 @@ static const struct answer_case {
 } answers[] = {
 	{ "whole", OK "content-length: 2\r\n\r\nab", 0, FAULT_NONE, 0, 200, "ab" },
 	{ "until the end", OK "\r\nabc", 0, FAULT_NONE, 0, 200, "abc" },
-	{ "chunked", OK "transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", 0, FAULT_NONE, 0, 200, "abc" },
+	{ "chunked", OK "transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", 0, FAULT_NONE, 0, 200,
+	  "abc" },
 	{ "no body", OK "content-length: 0\r\n\r\n", 0, FAULT_NONE, 0, 200, "" },
 	{ "longer than it says", OK "content-length: 2\r\n\r\nabcdef", 0, FAULT_NONE, 0, 200, "ab" },
-	{ "compressed though not asked", OK "content-encoding: gzip\r\ncontent-length: 2\r\n\r\nab", 0, FAULT_NONE, 0, 200, "ab" },
+	{ "compressed though not asked", OK "content-encoding: gzip\r\ncontent-length: 2\r\n\r\nab", 0, FAULT_NONE, 0,
+	  200, "ab" },
 	{ "refused", "HTTP/1.1 500 No\r\ncontent-length: 3\r\n\r\nwhy", 0, FAULT_NONE, 0, 500, "why" },
-	{ "redirect not followed", "HTTP/1.1 302 No\r\nlocation: /y\r\ncontent-length: 0\r\n\r\n", 0, FAULT_NONE, 0, 302, "" },
+	{ "redirect not followed", "HTTP/1.1 302 No\r\nlocation: /y\r\ncontent-length: 0\r\n\r\n", 0, FAULT_NONE, 0,
+	  302, "" },
 	{ "nothing", "", WARG_UNDECIDED, FAULT_UNREACHABLE, FAULT_BY_NETWORK, 0, NULL },
-	{ "cut short", OK "content-length: 10\r\n\r\nabc", WARG_UNDECIDED, FAULT_UNREACHABLE, FAULT_BY_NETWORK, 200, NULL },
+	{ "cut short", OK "content-length: 10\r\n\r\nabc", WARG_UNDECIDED, FAULT_UNREACHABLE, FAULT_BY_NETWORK, 200,
+	  NULL },
 	{ "chunk cut short", OK "transfer-encoding: chunked\r\n\r\n5\r\nab", WARG_UNDECIDED, FAULT_UNREACHABLE,
 	  FAULT_BY_NETWORK, 200, NULL },
 	{ "garbage", "SSH-2.0-OpenSSH_9.2\r\n", WARG_INVALID, FAULT_FORGED, FAULT_BY_UNKNOWN, 0, NULL },
@@ -153,7 +157,8 @@ static void endless_headers(struct server_connection *connection, const struct s
 static void test_endless(void **state)
 {
 	struct http_exchange e = {0};
-	char line[] = "a: b\r\n", part[] = "aaaaaaaaaaaaaaaa", head[] = OK "\r\n", refusal[] = "HTTP/1.1 404 No\r\n\r\n";
+	char line[] = "a: b\r\n", part[] = "aaaaaaaaaaaaaaaa", head[] = OK "\r\n", refusal[] =
+			"HTTP/1.1 404 No\r\n\r\n";
 
 	(void)state;
 	server_on(server, "/x", endless_body, head);
@@ -418,7 +423,8 @@ static bool has(const struct http_exchange *e, const char *what)
 
 static void test_request(void **state)
 {
-	struct http_exchange e = { .method = HTTP_POST, .body = text("{\"a\":1}"), .registry = "r.example", .token = "t0k",
+	struct http_exchange e = { .method = HTTP_POST, .body = text("{\"a\":1}"), .registry = "r.example", .token =
+			"t0k",
 				   .cap = 10000 };
 
 	(void)state;
@@ -453,7 +459,8 @@ static void test_request(void **state)
 
 static void test_hosts(void **state)
 {
-	static const char *const lies[] = { "http://localhost.example/", "http://127.0.0.1.example/", "http://10.0.0.1/",
+	static const char *const lies[] = { "http://localhost.example/", "http://127.0.0.1.example/",
+			"http://10.0.0.1/",
 					    "http://[::2]/", "ftp://127.0.0.1/", "file:///etc/passwd",
 					    "http://u@127.0.0.1/", "http://u:p@localhost/", "" };
 

@@ -167,7 +167,8 @@ static void test_nul(void **state)
 	(void)state;
 	buf_init(&out, CAP_URL);
 	assert_int_equal(http_url_parse("r.example", &base, NULL), 0);
-	assert_int_equal(http_url_resolve(&base, (struct span){ (const unsigned char *)"a\0b", 3 }, &out, NULL), WARG_INVALID);
+	assert_int_equal(http_url_resolve(&base, (struct span){ (const unsigned char *)"a\0b", 3 }, &out, NULL),
+			WARG_INVALID);
 }
 
 int main(void)
