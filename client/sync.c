@@ -78,6 +78,13 @@ static void add_wanted(struct sync *sync, const struct sync_wanted *wanted)
 	log->position = wanted->stored_position;
 }
 
+/* The operator's log is at the checkpoint already. */
+static void skip_operator(struct sync *sync, const struct view *base)
+{
+	if (base->operator_position.token[0])
+		sync->operator_token = base->operator_position.token;
+}
+
 /* The operator's log, if it is part of the update. */
 static struct sync_log *operator_of(struct sync *sync)
 {
@@ -275,6 +282,8 @@ static int refresh_to(const struct api *api, const struct view *base, const stru
 		return fault_at(flt, "the checkpoint");
 	if (is_new)
 		add_operator(&sync, base);
+	else
+		skip_operator(&sync, base);
 	for (size_t i = 0; base && i < base->package_count; i++)
 		if (is_new || !is_current(base, base->packages[i]))
 			add_proven(&sync, base->packages[i]);
@@ -353,6 +362,7 @@ int sync_add(const struct api *api, const struct view *base, struct sync_wanted 
 	verdict = sync_init(&sync, api, deadline, &base->checkpoint, count, flt);
 	if (verdict)
 		return verdict;
+	skip_operator(&sync, base);
 	for (size_t i = 0; i < count; i++) {
 		const struct view_package *package = view_find(base, &wanted[i].name);
 

@@ -160,7 +160,7 @@ static void check_whole(struct sync_log *log, uint64_t log_length)
 
 /** What one request asks for. */
 struct asked {
-	struct sync_log *operator; /* NULL: not asked for */
+	struct sync_log *operator; /* NULL: not asked for, and then its end is told, so that it does not come every time */
 	struct api_wanted operator_wanted;
 	struct sync_log **packages;
 	struct api_wanted *wanted; /* one for each package */
@@ -179,6 +179,7 @@ static struct api_wanted want(const struct sync_log *log)
 static bool gather(struct sync *sync, struct asked *asked)
 {
 	asked->operator = NULL;
+	asked->operator_wanted = (struct api_wanted){.token = sync->operator_token};
 	asked->count = 0;
 	for (size_t i = 0; i < sync->count; i++) {
 		struct sync_log *log = &sync->logs[i];
@@ -222,15 +223,17 @@ static void try_again(struct sync_log *log, void *argument)
  * The request failed as a whole. If that is because of a token that the registry does not know (interop.md section B 4), it is
  * not said which log's it was: all of them are tried once more from their first records.
  */
-static void fail_request(struct asked *asked, struct fault *flt)
+static void fail_request(struct sync *sync, struct asked *asked, struct fault *flt)
 {
 	bool is_token = flt->kind == FAULT_ABSENT;
 
 	if (is_token)
 		flt->kind = FAULT_REFUSED;
 	for_each(asked, fail_with, flt);
-	if (is_token)
-		for_each(asked, try_again, NULL);
+	if (!is_token)
+		return;
+	sync->operator_token = NULL;
+	for_each(asked, try_again, NULL);
 }
 
 /* The registry says that it has no log of this id. @return false if it was not asked for that one */
@@ -279,8 +282,9 @@ static bool take_page(struct sync *sync, struct asked *asked, const struct api_l
 	}
 	if (!page->more)
 		return false;
-	if (records)
-		return true;
+	/* More of the operator's log, that is not asked for, is nothing to us. */
+	if (records || page->operator.count)
+		return records;
 	fault_invalid(&flt, "it says that there are more records, and sends none");
 	sync_fail_open(sync, &flt);
 	return false;
@@ -296,11 +300,11 @@ static bool fetch_page(struct sync *sync, struct asked *asked)
 	bool more;
 
 	if (api_fetch_logs(sync->api, sync->deadline, sync->checkpoint->contents.log_length,
-			   asked->operator ? &asked->operator_wanted : NULL, asked->wanted, asked->count, &page,
+			   &asked->operator_wanted, asked->wanted, asked->count, &page,
 			   &absent, &flt)) {
 		if (flt.kind == FAULT_ABSENT && !digest_equals(&absent, &nobody) && fail_absent(asked, &absent))
 			return true;
-		fail_request(asked, &flt);
+		fail_request(sync, asked, &flt);
 		return false;
 	}
 	more = take_page(sync, asked, &page);

@@ -37,6 +37,7 @@ struct sync {
 	const struct api *api;
 	clock_ms deadline;
 	const struct signed_checkpoint *checkpoint; /* to which the logs are brought */
+	const char *operator_token; /* where the operator's log ends that is not among them; NULL: not known. Borrowed */
 	struct sync_log *logs;                      /* the operator's first, if it is among them */
 	size_t count;
 };

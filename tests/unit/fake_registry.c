@@ -6,31 +6,26 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "client/json.h"
+#include "forge.h"
 #include "verify/base64.h"
 
 #define PATHS 6
 static const char *const paths[PATHS] = {"v1/fetch/checkpoint", "v1/fetch/logs",        "v1/fetch/names",
 					 "v1/ledger",           "v1/proof/inclusion",   "v1/proof/consistency"};
 
-/* A published record. */
-struct fake_record {
-	char package[64]; /* "": the operator's */
-	struct digest log_id, id, key_id;
-	struct buf content, signature;
-};
-
 struct fake_registry {
 	struct server *server;
 	struct http_url url;
-	struct ecdsa_private_key *operator_key, *weak_key, *foreign_key, *package_key;
-	struct fake_record *records;
-	size_t count;
+	struct forge forge;
+	struct ecdsa_private_key *weak_key, *foreign_key;
+	char (*packages)[64]; /* of each record; "": the operator's */
 	struct signed_checkpoint *checkpoints;
 	size_t checkpoint_count;
 
@@ -51,129 +46,47 @@ static void must(int verdict)
 
 /* ---- Records ---- */
 
-static void publish(struct fake_registry *fake, const char *package, const struct record *record,
-		    const struct ecdsa_private_key *key)
+/* Whose the record is that was appended last. */
+static void note_package(struct fake_registry *fake, const char *package)
 {
-	enum record_kind kind = package[0] ? RECORD_PACKAGE : RECORD_OPERATOR;
-	struct fake_record *published;
-	struct name name;
-
-	fake->records = reallocarray(fake->records, fake->count + 1, sizeof(*fake->records));
-	assert_non_null(fake->records);
-	published = &fake->records[fake->count++];
-	memset(published, 0, sizeof(*published));
-	strncpy(published->package, package, sizeof(published->package) - 1);
-	published->log_id = name_operator_log_id();
-	if (package[0]) {
-		must(name_parse(span_of_text(package), &name, NULL));
-		published->log_id = name_log_id(&name);
-	}
-	buf_init(&published->content, CAP_RECORD);
-	buf_init(&published->signature, CAP_SIGNATURE_TEXT);
-	must(record_encode(record, &published->content, NULL));
-	must(record_sign(kind, key, buf_span(&published->content), &published->signature, NULL));
-	published->id = record_id(kind, buf_span(&published->content));
-	published->key_id = *ecdsa_public_key_id(ecdsa_private_key_public(key));
+	fake->packages = reallocarray(fake->packages, fake->forge.count, sizeof(fake->packages[0]));
+	assert_non_null(fake->packages);
+	snprintf(fake->packages[fake->forge.count - 1], sizeof(fake->packages[0]), "%s", package);
 }
 
-static const struct fake_record *last_of(const struct fake_registry *fake, const char *package)
+/* The operator's log: it knows a second key, which may not sign checkpoints. */
+static void publish_operator(struct fake_registry *fake)
 {
-	const struct fake_record *last = NULL;
+	const struct record_entry grant = forge_grant(fake->weak_key, PERMISSION_DEFINE_NAMESPACE);
 
-	for (size_t i = 0; i < fake->count; i++)
-		if (!strcmp(fake->records[i].package, package))
-			last = &fake->records[i];
-	return last;
-}
-
-static struct span public_text(const struct ecdsa_private_key *key)
-{
-	return span_of_text(ecdsa_public_key_text(ecdsa_private_key_public(key)));
+	forge_open(&fake->forge, "test");
+	note_package(fake, "");
+	forge_append(&fake->forge, RECORD_OPERATOR, NULL, &grant, 1, fake->forge.operator_key);
+	note_package(fake, "");
 }
 
 void fake_registry_release(struct fake_registry *fake, const char *package, const char *version)
 {
-	struct record_entry entries[2] = {
-		{.type = ENTRY_INIT, .key = public_text(fake->package_key)},
-		{.type = ENTRY_RELEASE, .version = span_of_text(version), .content = digest_of(span_of_text(version))},
-	};
-	const struct fake_record *last = last_of(fake, package);
-	struct record record = {
-		.kind = RECORD_PACKAGE,
-		.has_prev = last,
-		.time = {.seconds = 1000 + (int64_t)fake->count},
-		.entries = last ? entries + 1 : entries,
-		.entry_count = last ? 1 : 2,
-	};
-
-	if (last)
-		record.prev = last->id;
 	pthread_mutex_lock(&fake->mutex);
-	publish(fake, package, &record, fake->package_key);
+	forge_publish(&fake->forge, package, version, version);
+	note_package(fake, package);
 	pthread_mutex_unlock(&fake->mutex);
-}
-
-static void publish_operator(struct fake_registry *fake)
-{
-	struct record_entry entries[3] = {
-		{.type = ENTRY_INIT, .key = public_text(fake->operator_key)},
-		{.type = ENTRY_GRANT_FLAT,
-		 .key = public_text(fake->weak_key),
-		 .permissions = PERMISSION_DEFINE_NAMESPACE},
-		{.type = ENTRY_DEFINE_NAMESPACE, .namespace = span_of_text("test")},
-	};
-	struct record record = {
-		.kind = RECORD_OPERATOR, .time = {.seconds = 1000}, .entries = entries, .entry_count = 3};
-
-	publish(fake, "", &record, fake->operator_key);
-}
-
-/* ---- Log and map ---- */
-
-static struct merkle_log *log_at(const struct fake_registry *fake, size_t length)
-{
-	struct merkle_log *log;
-
-	must(merkle_log_new(&log, NULL));
-	for (size_t i = 0; i < length; i++) {
-		struct digest leaf = merkle_log_leaf(&fake->records[i].log_id, &fake->records[i].id);
-
-		must(merkle_log_append(log, &leaf, NULL));
-	}
-	return log;
-}
-
-static struct merkle_map *map_at(const struct fake_registry *fake, size_t length)
-{
-	struct merkle_map *map;
-
-	must(merkle_map_new(&map, NULL));
-	for (size_t i = 0; i < length; i++) {
-		const struct merkle_map_entry entry = {fake->records[i].log_id, fake->records[i].id};
-
-		must(merkle_map_set(map, &entry, NULL));
-	}
-	return map;
 }
 
 void fake_registry_sign(struct fake_registry *fake)
 {
-	struct merkle_log *log = log_at(fake, fake->count);
-	struct merkle_map *map = map_at(fake, fake->count);
-	struct checkpoint checkpoint = {
-		.log_length = fake->count,
-		.log_root = merkle_log_root(log, fake->count),
-		.map_root = merkle_map_root(map),
-		.timestamp = 2000 + fake->checkpoint_count,
-	};
-
 	pthread_mutex_lock(&fake->mutex);
 	fake->checkpoints = reallocarray(fake->checkpoints, fake->checkpoint_count + 1, sizeof(*fake->checkpoints));
 	assert_non_null(fake->checkpoints);
-	must(checkpoint_sign(&checkpoint, fake->operator_key, &fake->checkpoints[fake->checkpoint_count++], NULL));
+	fake->checkpoints[fake->checkpoint_count] =
+		forge_checkpoint(&fake->forge, fake->forge.count, 2000 + fake->checkpoint_count);
+	fake->checkpoint_count++;
 	pthread_mutex_unlock(&fake->mutex);
-	merkle_log_free(log);
-	merkle_map_free(map);
+}
+
+static bool is_last(const struct fake_registry *fake, size_t index)
+{
+	return forge_head(&fake->forge, &fake->forge.records[index].log_id, fake->forge.count) == (int64_t)index;
 }
 
 /* ---- Answers ---- */
@@ -235,7 +148,7 @@ static bool is_lying(const struct fake_registry *fake, enum fake_lie lie)
 static void checkpoint_lie(const struct fake_registry *fake, struct signed_checkpoint *checkpoint)
 {
 	struct checkpoint contents = checkpoint->contents;
-	const struct ecdsa_private_key *key = fake->operator_key;
+	const struct ecdsa_private_key *key = fake->forge.operator_key;
 
 	switch (fake->lie) {
 	case LIE_KEY_UNKNOWN:
@@ -295,34 +208,39 @@ static void answer_checkpoint(struct server_connection *connection, const struct
 
 /* ---- Logs ---- */
 
-static bool is_victim(const struct fake_registry *fake, const struct fake_record *record)
+static bool is_victim(const struct fake_registry *fake, size_t index)
 {
-	return !strcmp(fake->victim, record->package);
+	return !strcmp(fake->victim, fake->packages[index]);
 }
 
-static struct json *render_record(const struct fake_registry *fake, const struct fake_record *record, size_t length)
+/* Where the record at `index` stands, as the registry tells it. */
+static uint64_t told_index(const struct fake_registry *fake, size_t index, size_t length)
 {
-	bool is_last = last_of(fake, record->package) == record;
-	uint64_t index = (uint64_t)(record - fake->records);
+	if (!is_victim(fake, index))
+		return index;
+	if (is_lying(fake, LIE_INDEX) && is_last(fake, index))
+		return index + 1;
+	if (is_lying(fake, LIE_INDEX_PAST) && is_last(fake, index))
+		return length;
+	return is_lying(fake, LIE_INDEX_ORDER) ? 1 : index;
+}
+
+static struct json *render_record(const struct fake_registry *fake, size_t index, size_t length)
+{
+	const struct forge_record *record = &fake->forge.records[index];
 	struct json *json = json_new_object();
 	char token[DIGEST_TEXT_SIZE];
 	struct buf content;
 
 	buf_init(&content, CAP_RECORD);
 	must(buf_append(&content, buf_span(&record->content), NULL));
-	if ((is_lying(fake, LIE_RECORD) && is_victim(fake, record)) ||
-	    (is_lying(fake, LIE_OPERATOR_RECORD) && !record->package[0]))
+	if ((is_lying(fake, LIE_RECORD) && is_victim(fake, index)) ||
+	    (is_lying(fake, LIE_OPERATOR_RECORD) && !fake->packages[index][0]))
 		content.data[content.length - 1] ^= 1;
-	if (is_lying(fake, LIE_INDEX) && is_victim(fake, record) && is_last)
-		index++;
-	if (is_lying(fake, LIE_INDEX_PAST) && is_victim(fake, record) && is_last)
-		index = length;
-	if (is_lying(fake, LIE_INDEX_ORDER) && is_victim(fake, record))
-		index = 1;
 	put_base64(json, "contentBytes", buf_span(&content));
 	json_put_digest(json, "keyId", &record->key_id);
-	json_put_span(json, "signature", buf_span(&record->signature));
-	json_put_uint(json, "registryIndex", index);
+	json_put_text(json, "signature", record->signature);
+	json_put_uint(json, "registryIndex", told_index(fake, index, length));
 	digest_format(&record->id, token);
 	json_put_text(json, "fetchToken", token);
 	buf_release(&content);
@@ -341,8 +259,8 @@ static bool find_token(const struct fake_registry *fake, const struct json *toke
 	must(json_as_text(token, &text, NULL));
 	if (digest_parse(text, &id, NULL))
 		return false;
-	for (size_t i = 0; i < fake->count; i++) {
-		if (!digest_equals(&fake->records[i].id, &id))
+	for (size_t i = 0; i < fake->forge.count; i++) {
+		if (!digest_equals(&fake->forge.records[i].id, &id))
 			continue;
 		*start = i + 1;
 		return true;
@@ -361,12 +279,10 @@ static struct json *render_log(const struct fake_registry *fake, const char *pac
 	if (is_lied_about && is_lying(fake, LIE_OTHER_LOG))
 		package = "test:good";
 	for (size_t i = start; i < length && sent < fake->page; i++) {
-		const struct fake_record *record = &fake->records[i];
-
-		if (strcmp(record->package, package) || (is_lied_about && is_lying(fake, LIE_EMPTY)) ||
-		    (is_lied_about && is_lying(fake, LIE_WITHHELD) && record == last_of(fake, package)))
+		if (strcmp(fake->packages[i], package) || (is_lied_about && is_lying(fake, LIE_EMPTY)) ||
+		    (is_lied_about && is_lying(fake, LIE_WITHHELD) && is_last(fake, i)))
 			continue;
-		json_add(list, render_record(fake, record, length));
+		json_add(list, render_record(fake, i, length));
 		sent++;
 	}
 	*more = *more || sent == fake->page;
@@ -378,9 +294,9 @@ static const char *package_of(const struct fake_registry *fake, const char *log_
 	struct digest id;
 
 	must(digest_parse(span_of_text(log_id), &id, NULL));
-	for (size_t i = 0; i < fake->count; i++)
-		if (digest_equals(&fake->records[i].log_id, &id))
-			return fake->records[i].package;
+	for (size_t i = 0; i < fake->forge.count; i++)
+		if (digest_equals(&fake->forge.records[i].log_id, &id))
+			return fake->packages[i];
 	return NULL;
 }
 
@@ -489,7 +405,7 @@ static void answer_ledger(struct server_connection *connection, const struct ser
 	count_request(fake, "v1/ledger");
 	json_put_text(out, "hashAlgorithm", "sha256");
 	json_put_uint(source, "firstRegistryIndex", 0);
-	json_put_uint(source, "lastRegistryIndex", fake->count - 1);
+	json_put_uint(source, "lastRegistryIndex", fake->forge.count - 1);
 	json_put_text(source, "url", "ledger.bin");
 	json_put_text(source, "contentType", "application/vnd.warg.ledger.packed");
 	json_add(sources, source);
@@ -511,13 +427,13 @@ static void answer_ledger_bytes(struct server_connection *connection, const stru
 	(void)request;
 	buf_init(&bytes, CAP_BODY_LEDGER);
 	pthread_mutex_lock(&fake->mutex);
-	for (size_t i = 0; i < fake->count; i++) {
-		size_t at = is_lying(fake, LIE_LEDGER_REORDERED) ? fake->count - 1 - i : i;
+	for (size_t i = 0; i < fake->forge.count; i++) {
+		size_t at = is_lying(fake, LIE_LEDGER_REORDERED) ? fake->forge.count - 1 - i : i;
 
-		if (is_lying(fake, LIE_LEDGER_SHORT) && i + 1 == fake->count)
+		if (is_lying(fake, LIE_LEDGER_SHORT) && i + 1 == fake->forge.count)
 			break;
-		must(buf_append(&bytes, digest_span(&fake->records[at].log_id), NULL));
-		must(buf_append(&bytes, digest_span(&fake->records[at].id), NULL));
+		must(buf_append(&bytes, digest_span(&fake->forge.records[at].log_id), NULL));
+		must(buf_append(&bytes, digest_span(&fake->forge.records[at].id), NULL));
 	}
 	if (is_lying(fake, LIE_LEDGER_CHANGED))
 		bytes.data[bytes.length - 1] ^= 1;
@@ -557,7 +473,7 @@ static size_t lie_about_indices(const struct fake_registry *fake, uint64_t *indi
 		return count;
 	case LIE_PROOFS_OTHER:
 		for (size_t i = 0; i < count; i++)
-			indices[i] = 0;
+			indices[i] = 1;
 		return count;
 	default:
 		return count;
@@ -567,36 +483,33 @@ static size_t lie_about_indices(const struct fake_registry *fake, uint64_t *indi
 static bool has_victim(const struct fake_registry *fake, const uint64_t *indices, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is_victim(fake, &fake->records[indices[i]]))
+		if (is_victim(fake, indices[i]))
 			return true;
 	return false;
 }
 
-static void prove(struct fake_registry *fake, uint64_t length, uint64_t *indices, size_t count, struct json *out)
+static void put_map_bundle(struct json *out, const char *name, struct merkle_map_bundle *bundle)
 {
-	struct digest *log_ids = calloc(count + 1, sizeof(*log_ids));
-	struct merkle_log *log = log_at(fake, length);
-	struct merkle_map *map = map_at(fake, length);
-	struct merkle_log_bundle log_bundle;
-	struct merkle_map_bundle map_bundle;
 	struct buf bytes;
 
-	count = lie_about_indices(fake, indices, count);
-	assert_non_null(log_ids);
-	for (size_t i = 0; i < count; i++)
-		log_ids[i] = fake->records[indices[i]].log_id;
-	must(merkle_log_prove_inclusion(log, length, indices, count, &log_bundle, NULL));
-	must(merkle_map_prove(map, log_ids, is_lying(fake, LIE_MAP_FEWER) && count > 1 ? count - 1 : count,
-			      &map_bundle, NULL));
-	put_log_bundle(out, "log", &log_bundle);
 	buf_init(&bytes, CAP_BODY_PROOF);
-	must(merkle_map_bundle_encode(&map_bundle, &bytes, NULL));
-	put_base64(out, "map", buf_span(&bytes));
+	must(merkle_map_bundle_encode(bundle, &bytes, NULL));
+	put_base64(out, name, buf_span(&bytes));
 	buf_release(&bytes);
-	merkle_map_bundle_release(&map_bundle);
-	merkle_log_free(log);
-	merkle_map_free(map);
-	free(log_ids);
+	merkle_map_bundle_release(bundle);
+}
+
+static void prove(struct fake_registry *fake, uint64_t length, uint64_t *indices, size_t count, struct json *out)
+{
+	struct merkle_log_bundle log;
+	struct merkle_map_bundle map;
+
+	count = lie_about_indices(fake, indices, count);
+	forge_prove_inclusion(&fake->forge, length, indices, count, &log, &map);
+	put_log_bundle(out, "log", &log);
+	if (is_lying(fake, LIE_MAP_FEWER) && count > 1)
+		free(map.paths[--map.count].hashes);
+	put_map_bundle(out, "map", &map);
 }
 
 static void answer_inclusion(struct server_connection *connection, const struct server_request *request, void *user)
@@ -623,7 +536,7 @@ static void answer_inclusion(struct server_connection *connection, const struct 
 	pthread_mutex_lock(&fake->mutex);
 	count_request(fake, "v1/proof/inclusion");
 	for (size_t i = 0; i < count; i++)
-		assert_true(indices[i] < length && length <= fake->count);
+		assert_true(indices[i] < length && length <= fake->forge.count);
 	if (is_lying(fake, LIE_PROOFS_REFUSED) && has_victim(fake, indices, count)) {
 		json_free(out);
 		answer_error(connection, 422, NULL, NULL);
@@ -642,25 +555,22 @@ static void answer_consistency(struct server_connection *connection, const struc
 	struct fake_registry *fake = user;
 	struct json *body = parse(request), *out = json_new_object();
 	struct merkle_log_bundle bundle;
-	struct merkle_log *log;
 	uint64_t from, to;
 
 	must(json_read_uint(body, "from", &from, NULL));
 	must(json_read_uint(body, "to", &to, NULL));
 	pthread_mutex_lock(&fake->mutex);
 	count_request(fake, "v1/proof/consistency");
-	if (is_lying(fake, LIE_CONSISTENCY_NONE) || to > fake->count) {
+	if (is_lying(fake, LIE_CONSISTENCY_NONE) || to > fake->forge.count) {
 		json_free(out);
 		answer_error(connection, 422, NULL, NULL);
 	} else {
 		if (is_lying(fake, LIE_CONSISTENCY_FROM))
 			from = from > 1 ? from - 1 : from + 1;
-		log = log_at(fake, to);
-		must(merkle_log_prove_consistency(log, from, to, &bundle, NULL));
+		forge_prove_consistency(&fake->forge, from, to, &bundle);
 		if (is_lying(fake, LIE_CONSISTENCY_HASH))
 			bundle.hashes[0].hash.bytes[0] ^= 1;
 		put_log_bundle(out, "proof", &bundle);
-		merkle_log_free(log);
 		answer(connection, 200, out);
 	}
 	pthread_mutex_unlock(&fake->mutex);
@@ -678,10 +588,8 @@ struct fake_registry *fake_registry_new(void)
 	pthread_cond_init(&fake->came, NULL);
 	fake->page = CAP_REQUEST_RECORDS;
 	fake->gathered = PATHS;
-	must(ecdsa_private_key_generate(&fake->operator_key, NULL));
-	must(ecdsa_private_key_generate(&fake->weak_key, NULL));
-	must(ecdsa_private_key_generate(&fake->foreign_key, NULL));
-	must(ecdsa_private_key_generate(&fake->package_key, NULL));
+	fake->weak_key = forge_key(3);
+	fake->foreign_key = forge_key(4);
 	fake_registry_lie(fake, LIE_NONE, NULL);
 	publish_operator(fake);
 	fake_registry_sign(fake);
@@ -701,16 +609,11 @@ void fake_registry_free(struct fake_registry *fake)
 {
 	fake_registry_gather(fake, "", 0);
 	server_free(fake->server);
-	for (size_t i = 0; i < fake->count; i++) {
-		buf_release(&fake->records[i].content);
-		buf_release(&fake->records[i].signature);
-	}
-	free(fake->records);
+	forge_close(&fake->forge);
+	free(fake->packages);
 	free(fake->checkpoints);
-	ecdsa_private_key_free(fake->operator_key);
 	ecdsa_private_key_free(fake->weak_key);
 	ecdsa_private_key_free(fake->foreign_key);
-	ecdsa_private_key_free(fake->package_key);
 	pthread_cond_destroy(&fake->came);
 	pthread_mutex_destroy(&fake->mutex);
 	free(fake);
@@ -730,11 +633,7 @@ void fake_registry_lie(struct fake_registry *fake, enum fake_lie lie, const char
 {
 	pthread_mutex_lock(&fake->mutex);
 	fake->lie = lie;
-	memset(fake->victim, 0, sizeof(fake->victim));
-	if (victim)
-		strncpy(fake->victim, victim, sizeof(fake->victim) - 1);
-	else
-		fake->victim[0] = '-';
+	snprintf(fake->victim, sizeof(fake->victim), "%s", victim ? victim : "-");
 	pthread_mutex_unlock(&fake->mutex);
 }
 

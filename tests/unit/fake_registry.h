@@ -1,7 +1,7 @@
 /*
  * A registry in memory, behind a real socket, that answers every call honestly until it is told to lie: one lie at a time.
  *
- * It is built from the provers of verify/, so that what it says is true unless a lie is told. All of it fails the test when it
+ * It is a forge (forge.h) behind a server (server.h), so that what it says is true unless a lie is told. All of it fails the test when it
  * cannot do what it is asked.
  */
 #ifndef WARG_TESTS_FAKE_REGISTRY_H
@@ -29,7 +29,7 @@ enum fake_lie {
 	LIE_PROOFS_FEWER,
 	LIE_PROOFS_MORE,
 	LIE_PROOFS_REORDERED,
-	LIE_PROOFS_OTHER,      /* of the operator's first record in place of all */
+	LIE_PROOFS_OTHER,      /* of the operator's last record in place of all */
 	LIE_MAP_FEWER,
 	LIE_PROOFS_REFUSED,    /* 422 for whatever has the victim in it */
 	/* The victim's log. */
@@ -57,7 +57,7 @@ enum fake_lie {
 
 struct fake_registry;
 
-/** A registry with an operator, the namespace `test`, and a first checkpoint. */
+/** A registry with an operator, the namespace `test`, and a first checkpoint of two records. */
 struct fake_registry *fake_registry_new(void);
 void fake_registry_free(struct fake_registry *fake);
 /** Its server: for what is to hang, and to be counted. */

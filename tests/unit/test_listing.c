@@ -10,6 +10,7 @@
 
 #include "client/listing.h"
 #include "fake_registry.h"
+#include "forge.h"
 #include "torture.h"
 
 static struct http *http;
@@ -19,14 +20,6 @@ struct scene {
 	struct api api;
 	struct listing *listing;
 };
-
-static struct name name_of(const char *text)
-{
-	struct name name;
-
-	assert_int_equal(name_parse(span_of_text(text), &name, NULL), 0);
-	return name;
-}
 
 static struct scene scene_new(void)
 {
@@ -65,7 +58,7 @@ static int update(struct scene *scene, const struct name *known, size_t known_co
 
 static bool has(const struct scene *scene, const char *text)
 {
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 
 	return listing_has(scene->listing, &name);
 }
@@ -79,7 +72,7 @@ static void test_complete(void **state)
 	assert_true(scene.listing->complete);
 	assert_int_equal(scene.listing->count, 3);
 	assert_int_equal(scene.listing->log_count, 3);
-	assert_int_equal(scene.listing->roots.length, 4);
+	assert_int_equal(scene.listing->roots.length, 5);
 	assert_string_equal(scene.listing->names[0].text, "test-two:fine");
 	assert_string_equal(scene.listing->names[1].text, "test:good");
 	assert_string_equal(scene.listing->names[2].text, "test:victim");
@@ -102,7 +95,7 @@ static void test_growth(void **state)
 	fake_registry_sign(scene.fake);
 	fake_registry_gather(scene.fake, "", 0);
 	assert_int_equal(update(&scene, NULL, 0, NULL), 0);
-	assert_int_equal(scene.listing->roots.length, 5);
+	assert_int_equal(scene.listing->roots.length, 6);
 	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/names"), 0);
 	fake_registry_release(scene.fake, "test:new", "1.0.0");
 	fake_registry_sign(scene.fake);
@@ -167,7 +160,7 @@ static void test_lies(void **state)
 static void test_names_withheld(void **state)
 {
 	struct scene scene = scene_new();
-	struct name known = name_of("test:victim");
+	struct name known = forge_name("test:victim");
 
 	(void)state;
 	fake_registry_lie(scene.fake, LIE_NAMES_WITHHELD, "test:victim");
@@ -185,7 +178,7 @@ static void test_names_withheld(void **state)
 static void test_no_ledger(void **state)
 {
 	struct scene scene = scene_new();
-	struct name known[] = {name_of("test:victim"), name_of("test:good"), name_of("test:victim")};
+	struct name known[] = {forge_name("test:victim"), forge_name("test:good"), forge_name("test:victim")};
 
 	(void)state;
 	fake_registry_lie(scene.fake, LIE_LEDGER_NONE, NULL);
@@ -204,7 +197,7 @@ static void test_no_ledger(void **state)
 static void test_known_but_not_there(void **state)
 {
 	struct scene scene = scene_new();
-	struct name known = name_of("test:elsewhere");
+	struct name known = forge_name("test:elsewhere");
 
 	(void)state;
 	assert_int_equal(update(&scene, &known, 1, NULL), 0);

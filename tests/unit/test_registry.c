@@ -15,6 +15,7 @@
 
 #include "client/registry.h"
 #include "fake_registry.h"
+#include "forge.h"
 #include "scratch.h"
 
 #define TIMEOUT 60
@@ -26,14 +27,6 @@ struct scene {
 	struct registry *registry;
 	atomic_uint changes, failures;
 };
-
-static struct name name_of(const char *text)
-{
-	struct name name;
-
-	assert_int_equal(name_parse(span_of_text(text), &name, NULL), 0);
-	return name;
-}
 
 static void changed(void *user, const struct view *before, const struct view *after)
 {
@@ -95,7 +88,7 @@ static void scene_release(struct scene *scene)
 static size_t releases(struct registry *registry, const char *text)
 {
 	struct view *view = registry_view(registry);
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 	const struct view_package *package = view_find(view, &name);
 	size_t count = 0;
 
@@ -107,7 +100,7 @@ static size_t releases(struct registry *registry, const char *text)
 
 static int add(struct scene *scene, const char *text, struct fault *flt)
 {
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 
 	return registry_add(scene->registry, &name, 1, flt);
 }
@@ -219,7 +212,7 @@ static void test_crowd(void **state)
 		snprintf(text, sizeof(text), "test:p%zu", i / 2); /* each twice */
 		if (i % 2 == 0)
 			fake_registry_release(scene.fake, text, "1.0.0");
-		names[i] = name_of(text);
+		names[i] = forge_name(text);
 	}
 	fake_registry_sign(scene.fake);
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
@@ -291,7 +284,7 @@ static void test_store(void **state)
 {
 	struct package_log *log = NULL;
 	struct store_position position;
-	struct name name = name_of("test:good");
+	struct name name = forge_name("test:good");
 	struct scene scene;
 
 	(void)state;
@@ -359,7 +352,7 @@ static void test_locked_store(void **state)
 {
 	struct package_log *log = NULL;
 	struct store_position position;
-	struct name name = name_of("test:good");
+	struct name name = forge_name("test:good");
 	struct scene scene;
 	char *path;
 	int lock;
@@ -435,7 +428,7 @@ static void told_wait(struct told *told)
 static void test_close_while_the_network_hangs(void **state)
 {
 	struct told refresh, package, listing, late;
-	struct name name = name_of("test:good");
+	struct name name = forge_name("test:good");
 	struct scene scene;
 
 	(void)state;
@@ -484,7 +477,7 @@ static void test_round_that_hangs_ends(void **state)
 
 static void test_leave(void **state)
 {
-	struct name name = name_of("test:good");
+	struct name name = forge_name("test:good");
 	struct told leaver, early;
 	struct scene scene;
 

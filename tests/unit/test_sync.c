@@ -11,6 +11,7 @@
 
 #include "client/sync.h"
 #include "fake_registry.h"
+#include "forge.h"
 #include "torture.h"
 
 static struct http *http;
@@ -21,14 +22,6 @@ struct scene {
 	struct api api;
 	struct view *view;
 };
-
-static struct name name_of(const char *text)
-{
-	struct name name;
-
-	assert_int_equal(name_parse(span_of_text(text), &name, NULL), 0);
-	return name;
-}
 
 static clock_ms soon(void)
 {
@@ -55,7 +48,7 @@ static void add(struct scene *scene, const char *const *names, size_t count, con
 
 	assert_non_null(wanted);
 	for (size_t i = 0; i < count; i++)
-		wanted[i].name = name_of(names[i]);
+		wanted[i].name = forge_name(names[i]);
 	assert_int_equal(sync_add(&scene->api, scene->view, wanted, count, soon(), &next, NULL), 0);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(wanted[i].fault.verdict, verdicts ? verdicts[i] : 0);
@@ -100,7 +93,7 @@ static struct scene scene_behind(void)
 
 static size_t releases(const struct view *view, const char *text)
 {
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 	const struct view_package *package = view_find(view, &name);
 	size_t count = 0;
 
@@ -111,7 +104,7 @@ static size_t releases(const struct view *view, const char *text)
 
 static const struct fault *fault_of(const struct view *view, const char *text)
 {
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 
 	return &view_find(view, &name)->fault;
 }
@@ -126,7 +119,7 @@ static void test_first_contact(void **state)
 
 	(void)state;
 	assert_int_equal(refresh(&scene, NULL), 0);
-	assert_int_equal(scene.view->checkpoint.contents.log_length, 4);
+	assert_int_equal(scene.view->checkpoint.contents.log_length, 5);
 	assert_true(scene.view->verified_at > 0);
 	assert_int_equal(scene.view->package_count, 0);
 	add(&scene, names, 3, verdicts);
@@ -144,7 +137,7 @@ static void test_growth(void **state)
 	assert_int_equal(releases(scene.view, "test:good"), 2);
 	assert_int_equal(releases(scene.view, "test:victim"), 3);
 	for (size_t i = 0; i < scene.view->package_count; i++)
-		assert_int_equal(scene.view->packages[i]->log_length, 8);
+		assert_int_equal(scene.view->packages[i]->log_length, 9);
 	scene_release(&scene);
 }
 
@@ -441,7 +434,7 @@ static void test_proofs_of_something_else(void **state)
 	assert_int_equal(refresh(&scene, NULL), 0);
 	for (size_t i = 0; i < scene.view->package_count; i++) {
 		assert_int_equal(scene.view->packages[i]->fault.verdict, WARG_INVALID);
-		assert_int_equal(scene.view->packages[i]->log_length, 4);
+		assert_int_equal(scene.view->packages[i]->log_length, 5);
 		assert_int_equal(releases(scene.view, scene.view->packages[i]->name.text), 1);
 	}
 	scene_release(&scene);
@@ -469,7 +462,7 @@ static void test_proofs_that_are_good_alone(void **state)
 /* A log as a store would give it, to be forged at will. */
 static struct sync_wanted stored_of(const struct view *view, const char *text)
 {
-	struct name name = name_of(text);
+	struct name name = forge_name(text);
 	const struct view_package *package = view_find(view, &name);
 
 	return (struct sync_wanted){
@@ -547,7 +540,7 @@ static void test_stored(void **state)
 		for (int grown = 0; grown < 2; grown++) {
 			struct scene scene = scene_behind();
 			struct sync_wanted wanted[2] = {stored_of(scene.view, "test:victim"),
-							{.name = name_of("test:good")}};
+							{.name = forge_name("test:good")}};
 			struct view *next;
 
 			cases[i].forge(&wanted[0]);
