@@ -1,0 +1,472 @@
+/*
+ * Forged inputs: every folder of tests/data/invalid holds a case.json, which says what is received and which words the
+ * fault must have. A new attack is a new folder; tests/data/make_invalid wrote those that are there.
+ *
+ * Cases by `kind`:
+ *   package, operator      `records`, of which the last is refused. `content` is protobuf in the notation of proto.h, with
+ *                          {prev} the id of the record before, {key N} and {id N} of forge_key(N). It is signed right by
+ *                          key `signer`, unless `signed_by`, `signed_as` (a kind) or `signature` (text) say otherwise
+ *   checkpoint             `signed` by `signer` and then `sent` otherwise, to one who knows the operator's `records`
+ *   inclusion              the proof bundles `log` and `map` (base64), for `leaves` at `logLength`, `logRoot`, `mapRoot`
+ *   consistency            `proof` (base64) from `from`, `oldRoot` to `to`, `newRoot`
+ *   hash, base64, key, name, version, json      `text`, or `hex` if no JSON text can hold it
+ */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/json.h"
+#include "data.h"
+#include "forge.h"
+#include "proto.h"
+#include "verify/base64.h"
+#include "verify/hex.h"
+#include "verify/package_log.h"
+
+#define FOLDER "tests/data/invalid"
+
+/* ---- Members of a case; the test fails without them ---- */
+
+static struct span text_of(const struct json *object, const char *name)
+{
+	struct span text = { NULL, 0 };
+
+	if (json_read_text(object, name, &text, NULL))
+		fail_msg("the case has no text %s", name);
+	return text;
+}
+
+static uint64_t number_of(const struct json *object, const char *name)
+{
+	uint64_t number = 0;
+
+	if (json_read_uint(object, name, &number, NULL))
+		fail_msg("the case has no number %s", name);
+	return number;
+}
+
+static struct digest digest_member(const struct json *object, const char *name)
+{
+	struct digest digest = { { 0 } };
+
+	if (json_read_digest(object, name, &digest, NULL))
+		fail_msg("the case has no hash %s", name);
+	return digest;
+}
+
+static const struct json *list_of(const struct json *object, const char *name)
+{
+	const struct json *list = NULL;
+
+	if (json_read_list(object, name, &list, NULL))
+		fail_msg("the case has no list %s", name);
+	return list;
+}
+
+static struct buf base64_of(const struct json *object, const char *name)
+{
+	struct buf bytes;
+
+	buf_init(&bytes, CAP_BODY_PROOF);
+	if (base64_decode(text_of(object, name), &bytes, NULL))
+		fail_msg("the case has no base64 %s", name);
+	return bytes;
+}
+
+/* ---- Records ---- */
+
+/** Put the text that a placeholder, at `*at`, stands for behind `out`. */
+static void fill_in(const char **at, const char *prev, struct buf *out)
+{
+	struct ecdsa_private_key *key = NULL;
+	char id[DIGEST_TEXT_SIZE];
+	unsigned number = 0;
+
+	if (!strncmp(*at, "{prev}", 6)) {
+		assert_int_equal(buf_append_text(out, prev, NULL), 0);
+	} else if (sscanf(*at, "{key %u}", &number) == 1) {
+		key = forge_key(number);
+		assert_int_equal(buf_append_text(out, ecdsa_public_key_text(ecdsa_private_key_public(key)), NULL), 0);
+	} else if (sscanf(*at, "{id %u}", &number) == 1) {
+		key = forge_key(number);
+		digest_format(ecdsa_public_key_id(ecdsa_private_key_public(key)), id);
+		assert_int_equal(buf_append_text(out, id, NULL), 0);
+	} else {
+		fail_msg("no placeholder: %s", *at);
+	}
+	ecdsa_private_key_free(key);
+	*at = strchr(*at, '}') + 1;
+}
+
+static struct buf content_of(const struct json *value, const struct digest *before)
+{
+	struct span notation = text_of(value, "content");
+	char prev[DIGEST_TEXT_SIZE], *plain = strndup((const char *)notation.data, notation.length);
+	struct buf filled, content;
+
+	assert_non_null(plain);
+	digest_format(before, prev);
+	buf_init(&filled, CAP_RECORD);
+	for (const char *at = plain; *at;) {
+		if (*at == '{')
+			fill_in(&at, prev, &filled);
+		else
+			assert_int_equal(buf_append(&filled, (struct span){ (const unsigned char *)at++, 1 }, NULL), 0);
+	}
+	assert_int_equal(buf_append(&filled, (struct span){ (const unsigned char *)"", 1 }, NULL), 0);
+	content = proto_write((const char *)filled.data);
+	buf_release(&filled);
+	free(plain);
+	return content;
+}
+
+/** Make the record that comes after the one with id `before`. */
+static void make_record(enum record_kind kind, const struct json *value, const struct digest *before,
+			struct forge_record *out)
+{
+	unsigned signer = (unsigned)number_of(value, "signer"), signed_by = signer;
+	struct buf content = content_of(value, before);
+	struct ecdsa_private_key *claimed = forge_key(signer), *key;
+
+	if (json_member(value, "signed_by"))
+		signed_by = (unsigned)number_of(value, "signed_by");
+	if (json_member(value, "signed_as"))
+		kind = span_is(text_of(value, "signed_as"), "operator") ? RECORD_OPERATOR : RECORD_PACKAGE;
+	key = forge_key(signed_by);
+	forge_content(kind, buf_span(&content), key, out);
+	out->key_id = *ecdsa_public_key_id(ecdsa_private_key_public(claimed));
+	if (json_member(value, "signature")) {
+		struct span signature = text_of(value, "signature");
+
+		assert_true(signature.length <= CAP_SIGNATURE_TEXT);
+		memset(out->signature, 0, sizeof(out->signature));
+		memcpy(out->signature, signature.data, signature.length);
+	}
+	ecdsa_private_key_free(claimed);
+	ecdsa_private_key_free(key);
+	buf_release(&content);
+}
+
+/** A log of either kind. */
+struct log {
+	struct package_log *package;
+	struct operator_log *operator;
+};
+
+static int append(const struct log *log, const struct record_envelope *envelope, struct fault *flt)
+{
+	return log->package ? package_log_append(log->package, envelope, flt) :
+			      operator_log_append(log->operator, envelope, flt);
+}
+
+/** Append all records. @return the last one's verdict; the others must be good */
+static int append_all(const struct log *log, const struct json *records, struct fault *flt)
+{
+	enum record_kind kind = log->package ? RECORD_PACKAGE : RECORD_OPERATOR;
+	struct digest before = { { 0 } };
+	int verdict = 0;
+
+	for (size_t i = 0; i < json_count(records); i++) {
+		struct forge_record record;
+		struct record_envelope envelope;
+
+		if (verdict)
+			fail_msg("record %zu is refused already: %s", i - 1, flt->what);
+		make_record(kind, json_at(records, i), &before, &record);
+		before = record_id(kind, buf_span(&record.content));
+		envelope = forge_envelope(&record);
+		verdict = append(log, &envelope, flt);
+		forge_record_release(&record);
+	}
+	return verdict;
+}
+
+static void open_log(enum record_kind kind, struct log *log)
+{
+	struct name name = forge_name("test:package");
+
+	*log = (struct log){ NULL, NULL };
+	if (kind == RECORD_PACKAGE)
+		assert_int_equal(package_log_new(&name, &log->package, NULL), 0);
+	else
+		assert_int_equal(operator_log_new(&log->operator, NULL), 0);
+}
+
+static void close_log(struct log *log)
+{
+	package_log_unref(log->package);
+	operator_log_unref(log->operator);
+}
+
+static int run_package(const struct json *value, struct fault *flt)
+{
+	struct log log;
+	int verdict;
+
+	open_log(RECORD_PACKAGE, &log);
+	verdict = append_all(&log, list_of(value, "records"), flt);
+	close_log(&log);
+	return verdict;
+}
+
+static int run_operator(const struct json *value, struct fault *flt)
+{
+	struct log log;
+	int verdict;
+
+	open_log(RECORD_OPERATOR, &log);
+	verdict = append_all(&log, list_of(value, "records"), flt);
+	close_log(&log);
+	return verdict;
+}
+
+/* ---- Checkpoints and proofs ---- */
+
+static struct checkpoint contents_of(const struct json *value)
+{
+	return (struct checkpoint){ .log_length = number_of(value, "logLength"),
+				    .log_root = digest_member(value, "logRoot"),
+				    .map_root = digest_member(value, "mapRoot"),
+				    .timestamp = number_of(value, "timestamp") };
+}
+
+static int run_checkpoint(const struct json *value, struct fault *flt)
+{
+	struct checkpoint contents = contents_of(json_member(value, "signed"));
+	struct ecdsa_private_key *key = forge_key((unsigned)number_of(value, "signer"));
+	struct signed_checkpoint checkpoint = { 0 };
+	struct log log;
+	int verdict;
+
+	open_log(RECORD_OPERATOR, &log);
+	assert_int_equal(append_all(&log, list_of(value, "records"), flt), 0);
+	assert_int_equal(checkpoint_sign(&contents, key, &checkpoint, NULL), 0);
+	checkpoint.contents = contents_of(json_member(value, "sent"));
+	verdict = checkpoint_verify(&checkpoint, log.operator, flt);
+	ecdsa_private_key_free(key);
+	close_log(&log);
+	return verdict;
+}
+
+static int check_log(const struct json *value, struct fault *flt)
+{
+	const struct json *list = list_of(value, "leaves");
+	struct digest root = digest_member(value, "logRoot");
+	struct buf bytes = base64_of(value, "log");
+	struct merkle_log_leaf_at leaves[16];
+	struct merkle_log_bundle bundle;
+	int verdict;
+
+	assert_true(json_count(list) <= 16);
+	for (size_t i = 0; i < json_count(list); i++) {
+		struct digest log_id = digest_member(json_at(list, i), "logId");
+		struct digest id = digest_member(json_at(list, i), "recordId");
+
+		leaves[i].index = number_of(json_at(list, i), "index");
+		leaves[i].leaf = merkle_log_leaf(&log_id, &id);
+	}
+	verdict = merkle_log_bundle_decode(buf_span(&bytes), &bundle, flt);
+	if (!verdict) {
+		verdict = merkle_log_check_inclusion(&bundle, number_of(value, "logLength"), &root, leaves,
+						     json_count(list), flt);
+		merkle_log_bundle_release(&bundle);
+	}
+	buf_release(&bytes);
+	return verdict;
+}
+
+static int check_map(const struct json *value, struct fault *flt)
+{
+	const struct json *list = list_of(value, "leaves");
+	struct digest root = digest_member(value, "mapRoot");
+	struct buf bytes = base64_of(value, "map");
+	struct merkle_map_entry entries[16];
+	struct merkle_map_bundle bundle;
+	int verdict;
+
+	assert_true(json_count(list) <= 16);
+	for (size_t i = 0; i < json_count(list); i++)
+		entries[i] = (struct merkle_map_entry){ digest_member(json_at(list, i), "logId"),
+							digest_member(json_at(list, i), "recordId") };
+	verdict = merkle_map_bundle_decode(buf_span(&bytes), &bundle, flt);
+	if (!verdict) {
+		verdict = merkle_map_check_inclusion(&bundle, &root, entries, json_count(list), flt);
+		merkle_map_bundle_release(&bundle);
+	}
+	buf_release(&bytes);
+	return verdict;
+}
+
+static int run_inclusion(const struct json *value, struct fault *flt)
+{
+	int verdict = check_log(value, flt);
+
+	return verdict ? verdict : check_map(value, flt);
+}
+
+static int run_consistency(const struct json *value, struct fault *flt)
+{
+	struct digest old_root = digest_member(value, "oldRoot"), new_root = digest_member(value, "newRoot");
+	struct buf bytes = base64_of(value, "proof");
+	struct merkle_log_bundle bundle;
+	int verdict;
+
+	verdict = merkle_log_bundle_decode(buf_span(&bytes), &bundle, flt);
+	if (!verdict) {
+		verdict = merkle_log_check_consistency(&bundle, number_of(value, "from"), &old_root,
+						       number_of(value, "to"), &new_root, flt);
+		merkle_log_bundle_release(&bundle);
+	}
+	buf_release(&bytes);
+	return verdict;
+}
+
+/* ---- Texts ---- */
+
+static int parse_hash(struct span text, struct fault *flt)
+{
+	struct digest digest;
+
+	return digest_parse(text, &digest, flt);
+}
+
+static int parse_base64(struct span text, struct fault *flt)
+{
+	struct buf bytes;
+	int verdict;
+
+	buf_init(&bytes, CAP_RECORD);
+	verdict = base64_decode(text, &bytes, flt);
+	buf_release(&bytes);
+	return verdict;
+}
+
+static int parse_key(struct span text, struct fault *flt)
+{
+	struct ecdsa_public_key *key = NULL;
+	int verdict = ecdsa_public_key_parse(text, &key, flt);
+
+	ecdsa_public_key_unref(key);
+	return verdict;
+}
+
+static int parse_name(struct span text, struct fault *flt)
+{
+	struct name name;
+
+	return name_parse(text, &name, flt);
+}
+
+static int parse_version(struct span text, struct fault *flt)
+{
+	struct semver version;
+
+	return semver_parse(text, &version, flt);
+}
+
+static int parse_json(struct span text, struct fault *flt)
+{
+	struct json *value = NULL;
+	int verdict = json_parse(text, &value, flt);
+
+	json_free(value);
+	return verdict;
+}
+
+static int run_text(const struct json *value, int (*parse)(struct span, struct fault *), struct fault *flt)
+{
+	unsigned char bytes[256];
+	struct span text;
+
+	if (json_member(value, "hex")) {
+		text = text_of(value, "hex");
+		assert_true(text.length <= 2 * sizeof(bytes));
+		assert_int_equal(hex_decode(text, bytes, text.length / 2, NULL), 0);
+		return parse((struct span){ bytes, text.length / 2 }, flt);
+	}
+	return parse(text_of(value, "text"), flt);
+}
+
+/* ---- Folders ---- */
+
+static int run(const struct json *value, struct fault *flt)
+{
+	static const struct {
+		const char *kind;
+		int (*run)(const struct json *, struct fault *);
+		int (*parse)(struct span, struct fault *);
+	} kinds[] = {
+		{ "package", run_package, NULL },     { "operator", run_operator, NULL },
+		{ "checkpoint", run_checkpoint, NULL }, { "inclusion", run_inclusion, NULL },
+		{ "consistency", run_consistency, NULL }, { "hash", NULL, parse_hash },
+		{ "base64", NULL, parse_base64 },     { "key", NULL, parse_key },
+		{ "name", NULL, parse_name },	      { "version", NULL, parse_version },
+		{ "json", NULL, parse_json },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (span_is(text_of(value, "kind"), kinds[i].kind))
+			return kinds[i].run ? kinds[i].run(value, flt) : run_text(value, kinds[i].parse, flt);
+	fail_msg("a case of no kind");
+	return 0;
+}
+
+static void test_case(void **state)
+{
+	const char *name = *state;
+	char path[512], sentence[FAULT_SENTENCE_SIZE], words[256];
+	struct fault flt = { 0 };
+	struct json *value;
+	struct buf text;
+	int verdict;
+
+	snprintf(path, sizeof(path), FOLDER "/%s/case.json", name);
+	text = data_read(path);
+	assert_int_equal(json_parse(buf_span(&text), &value, NULL), 0);
+	verdict = run(value, &flt);
+	fault_sentence(&flt, sentence);
+	snprintf(words, sizeof(words), "%.*s", (int)text_of(value, "words").length,
+		 (const char *)text_of(value, "words").data);
+	assert_true(words[0] != '\0');
+	if (verdict != WARG_INVALID || flt.verdict != WARG_INVALID || flt.kind != FAULT_FORGED)
+		fail_msg("verdict %d: %s", verdict, sentence);
+	if (!strstr(sentence, words))
+		fail_msg("refused, but not for '%s': %s", words, sentence);
+	json_free(value);
+	buf_release(&text);
+}
+
+static int is_case(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+int main(void)
+{
+	struct dirent **entries;
+	int count = scandir(FOLDER, &entries, is_case, alphasort), failed;
+	struct CMUnitTest *tests;
+
+	if (count <= 0) {
+		fprintf(stderr, "there are no cases in %s\n", FOLDER);
+		return 1;
+	}
+	tests = calloc((size_t)count, sizeof(*tests));
+	if (!tests)
+		return 1;
+	for (int i = 0; i < count; i++)
+		tests[i] = (struct CMUnitTest){ .name = entries[i]->d_name,
+						.test_func = test_case,
+						.initial_state = entries[i]->d_name };
+	failed = _cmocka_run_group_tests("invalid", tests, (size_t)count, NULL, NULL);
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
+	free(tests);
+	return failed != 0;
+}
