@@ -13,7 +13,7 @@
 
 struct listing {
 	atomic_uint references;
-	bool complete;        /* false: the registry has no ledger, or withholds names; then only what was known or named */
+	bool complete;        /* false: the registry has no ledger, or withholds names */
 	struct merkle_log_roots roots; /* of the ledger at `roots.length`, which is the checkpoint's length */
 	struct name *names;   /* sorted by their text */
 	size_t count;
@@ -33,6 +33,7 @@ int listing_update(const struct api *api, const struct listing *base, const stru
 		   const struct name *known, size_t known_count, clock_ms deadline, struct listing **out,
 		   struct fault *flt);
 
+/** One more reference. */
 struct listing *listing_ref(struct listing *listing);
 /** NULL is fine. */
 void listing_unref(struct listing *listing);

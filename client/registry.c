@@ -199,8 +199,8 @@ static void refuse(struct registry *registry, struct waiter *waiter, const struc
 }
 
 /*
- * Ask for everything at once, so that one round answers it. Joining a flight may call `done`, so it is done without the lock;
- * the updater waits for those who are about to.
+ * Ask for everything at once, so that one round answers it. Joining a flight may call `done`, so it is done without
+ * the lock; the updater waits for those who are about to.
  */
 static void ask_all(struct registry *registry, struct ask *asks, size_t count)
 {

@@ -1,8 +1,8 @@
 /*
  * Between the views and the store: what is loaded to start from, and what is written after an update (see registry.h).
  *
- * Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and it is
- * tried again later; the view does not wait for that.
+ * Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and
+ * it is tried again later; the view does not wait for that.
  */
 #include "registry_parts.h"
 
@@ -33,8 +33,8 @@ static int load_operator(struct registry *registry, struct view *start, struct f
 }
 
 /*
- * The checkpoint that the registry must not contradict. One that the operator's log beside it does not bear out is no word of
- * the registry's: to hold it against the registry would be to accuse it of what was done to a file here.
+ * The checkpoint that the registry must not contradict. One that the operator's log beside it does not bear out is no
+ * word of the registry's: to hold it against the registry would be to accuse it of what was done to a file here.
  */
 static int load_checkpoint(struct registry *registry, struct view *start, struct fault *flt)
 {

@@ -1,9 +1,9 @@
 /*
- * The updater: rounds of what was asked for, each of which builds the next view beside the current one and swaps it in whole
- * (see registry.h).
+ * The updater: rounds of what was asked for, each of which builds the next view beside the current one and swaps it
+ * in whole (see registry.h).
  *
- * A round has a deadline, so that one slow answer does not keep the next round from starting. Those who wait have deadlines of
- * their own, which the airport's clock keeps.
+ * A round has a deadline, so that one slow answer does not keep the next round from starting. Those who wait have
+ * deadlines of their own, which the airport's clock keeps.
  */
 #include "registry_parts.h"
 

@@ -113,7 +113,7 @@ static void advance(struct sync *sync)
 	sync_prove_heads(sync);
 }
 
-/* Bring every log to the checkpoint, or to its fault; a start from the store that does not get there is given up for none. */
+/* Bring every log to the checkpoint, or to its fault. One whose start was the store's and failed starts once more. */
 static void bring(struct sync *sync)
 {
 	bool again = false;
@@ -186,7 +186,8 @@ static bool has_checkpoint(const struct view *view)
 /* Whether the operator's log that the view has is the one at the checkpoint already. */
 static bool has_operator_at(const struct view *base, const struct checkpoint *checkpoint)
 {
-	return has_checkpoint(base) && base->verified_at && checkpoint_same_state(&base->checkpoint.contents, checkpoint);
+	return has_checkpoint(base) && base->verified_at &&
+	       checkpoint_same_state(&base->checkpoint.contents, checkpoint);
 }
 
 /* Before anything is fetched: what the checkpoint says of itself must not contradict what was said before. */
@@ -201,7 +202,7 @@ static int check_growth(const struct view *base, const struct checkpoint *checkp
 		return fault_invalid(flt, "a rollback: the log has %" PRIu64 " records, and had %" PRIu64 " before",
 				     checkpoint->log_length, before->log_length);
 	if (checkpoint->log_length == before->log_length && !checkpoint_same_state(checkpoint, before))
-		return fault_invalid(flt, "a fork: at length %" PRIu64 " the log or the map has another root than before",
+		return fault_invalid(flt, "a fork: at length %" PRIu64 " log or map had another root before",
 				     checkpoint->log_length);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * One update, from (old view, wanted packages) to (new view or fault): protocol.md section 7.
  *
- * At most four round trips one after the other for any number of packages: checkpoint, logs, inclusion, consistency; and
- * one for each further page of a log of more than CAP_REQUEST_RECORDS new records.
+ * At most four round trips one after the other for any number of packages: checkpoint, logs, inclusion, consistency;
+ * and one for each further page of a log of more than CAP_REQUEST_RECORDS new records.
  */
 #ifndef WARG_CLIENT_SYNC_H
 #define WARG_CLIENT_SYNC_H
@@ -25,8 +25,8 @@ struct sync_wanted {
  * A package that fails keeps the log that was proven before, with its fault beside it, and hides no other. An equal
  * checkpoint is one request.
  *
- * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry must
- *              not contradict its checkpoint, and its operator's log is not believed before it is proven
+ * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry
+ *              must not contradict its checkpoint, and its operator's log is not believed before it is proven
  * @param out   a new reference
  * @return 0; WARG_INVALID for a rollback, a fork, a checkpoint that the operator's log does not bear out, an operator's
  *         log that breaks a rule; then nothing changed

@@ -1,6 +1,6 @@
 /*
- * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections 4, 6
- * and 7).
+ * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections
+ * 4, 6 and 7).
  */
 #include "sync_parts.h"
 
@@ -160,8 +160,8 @@ static void check_whole(struct sync_log *log, uint64_t log_length)
 
 /** What one request asks for. */
 struct asked {
-	struct sync_log *operator; /* NULL: not asked for, and then its end is told, so that it does not come every time */
-	struct api_wanted operator_wanted;
+	struct sync_log *operator;         /* NULL: not asked for */
+	struct api_wanted operator_wanted; /* its end, then: or all of it would come every time */
 	struct sync_log **packages;
 	struct api_wanted *wanted; /* one for each package */
 	size_t count;
@@ -220,8 +220,8 @@ static void try_again(struct sync_log *log, void *argument)
 }
 
 /*
- * The request failed as a whole. If that is because of a token that the registry does not know (interop.md section B 4), it is
- * not said which log's it was: all of them are tried once more from their first records.
+ * The request failed as a whole. If that is because of a token that the registry does not know (interop.md section B
+ * 4), it is not said which log's it was: all of them are tried once more from their first records.
  */
 static void fail_request(struct sync *sync, struct asked *asked, struct fault *flt)
 {

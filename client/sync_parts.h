@@ -1,8 +1,8 @@
 /*
  * What sync.c, sync_logs.c and sync_proofs.c share. Not for others.
  *
- * An update is a list of logs, each of which ends up proven or with a fault of its own. The steps take the open ones, that
- * are neither yet, and leave the others alone.
+ * An update is a list of logs, each of which ends up proven or with a fault of its own. The steps take the open ones,
+ * that are neither yet, and leave the others alone.
  */
 #ifndef WARG_CLIENT_SYNC_PARTS_H
 #define WARG_CLIENT_SYNC_PARTS_H
@@ -37,7 +37,7 @@ struct sync {
 	const struct api *api;
 	clock_ms deadline;
 	const struct signed_checkpoint *checkpoint; /* to which the logs are brought */
-	const char *operator_token; /* where the operator's log ends that is not among them; NULL: not known. Borrowed */
+	const char *operator_token; /* the end of the operator's log, if it is not among them; NULL: not known */
 	struct sync_log *logs;                      /* the operator's first, if it is among them */
 	size_t count;
 };

@@ -2,9 +2,9 @@
  * Proofs of an update: that every head is in the checkpoint's log, and is its log's latest in the map (protocol.md
  * sections 5 and 7).
  *
- * All heads are asked for together. One bad head spoils the proof of all in its bundle: then the bundle is halved, and
- * halved again, until the bad ones stand alone. That is bounded: a registry that answers nothing but lies is not asked for
- * ever. The bundles of one level are asked for side by side.
+ * All heads are asked for together. One bad head spoils the proof of all in its bundle: then the bundle is halved,
+ * and halved again, until the bad ones stand alone. That is bounded: a registry that answers nothing but lies is not
+ * asked for ever. The bundles of one level are asked for side by side.
  */
 #include "sync_parts.h"
 

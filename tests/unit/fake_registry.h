@@ -1,8 +1,9 @@
 /*
- * A registry in memory, behind a real socket, that answers every call honestly until it is told to lie: one lie at a time.
+ * A registry in memory, behind a real socket, that answers every call honestly until it is told to lie: one lie at a
+ * time.
  *
- * It is a forge (forge.h) behind a server (server.h), so that what it says is true unless a lie is told. All of it fails the test when it
- * cannot do what it is asked.
+ * It is a forge (forge.h) behind a server (server.h), so that what it says is true unless a lie is told. All of it
+ * fails the test when it cannot do what it is asked.
  */
 #ifndef WARG_TESTS_FAKE_REGISTRY_H
 #define WARG_TESTS_FAKE_REGISTRY_H

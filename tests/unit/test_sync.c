@@ -198,8 +198,8 @@ static void test_pages(void **state)
 #define MANY 500
 
 /*
- * Four round trips for any number of packages: one call each for checkpoint, inclusion and consistency, and those for logs all
- * under way before the first of them is answered.
+ * Four round trips for any number of packages: one call each for checkpoint, inclusion and consistency, and those for
+ * logs all under way before the first of them is answered.
  */
 static void test_round_trips(void **state)
 {
@@ -237,22 +237,23 @@ struct refusal {
 	const char *what;
 	enum fake_lie lie;
 	int verdict;
+	const char *says; /* a part of the fault: several checks may catch a lie, and the first is to */
 };
 
 static const struct refusal refusals[] = {
-	{"a key that is unknown", LIE_KEY_UNKNOWN, WARG_INVALID},
-	{"a key without COMMIT", LIE_KEY_NO_COMMIT, WARG_INVALID},
-	{"another length", LIE_LENGTH, WARG_INVALID},
-	{"another log root", LIE_LOG_ROOT, WARG_INVALID},
-	{"another map root", LIE_MAP_ROOT, WARG_INVALID},
-	{"another time than was signed", LIE_TIME, WARG_INVALID},
-	{"a rollback", LIE_ROLLBACK, WARG_INVALID},
-	{"HTML", LIE_GARBAGE, WARG_INVALID},
-	{"a hash of the consistency proof", LIE_CONSISTENCY_HASH, WARG_INVALID},
-	{"a consistency proof of another length", LIE_CONSISTENCY_FROM, WARG_INVALID},
-	{"no consistency proof", LIE_CONSISTENCY_NONE, WARG_UNDECIDED},
-	{"more proofs", LIE_PROOFS_MORE, WARG_INVALID},
-	{"more records that never come", LIE_MORE, WARG_INVALID},
+	{"a key that is unknown", LIE_KEY_UNKNOWN, WARG_INVALID, ""},
+	{"a key without COMMIT", LIE_KEY_NO_COMMIT, WARG_INVALID, ""},
+	{"another length", LIE_LENGTH, WARG_INVALID, ""},
+	{"another log root", LIE_LOG_ROOT, WARG_INVALID, ""},
+	{"another map root", LIE_MAP_ROOT, WARG_INVALID, ""},
+	{"another time than was signed", LIE_TIME, WARG_INVALID, ""},
+	{"a rollback", LIE_ROLLBACK, WARG_INVALID, "a rollback"},
+	{"HTML", LIE_GARBAGE, WARG_INVALID, ""},
+	{"a hash of the consistency proof", LIE_CONSISTENCY_HASH, WARG_INVALID, ""},
+	{"a consistency proof of another length", LIE_CONSISTENCY_FROM, WARG_INVALID, ""},
+	{"no consistency proof", LIE_CONSISTENCY_NONE, WARG_UNDECIDED, ""},
+	{"more proofs", LIE_PROOFS_MORE, WARG_INVALID, ""},
+	{"more records that never come", LIE_MORE, WARG_INVALID, "sends none"},
 };
 
 static void test_refusals(void **state)
@@ -266,7 +267,7 @@ static void test_refusals(void **state)
 
 		fake_registry_lie(scene.fake, refusals[i].lie, NULL);
 		verdict = refresh(&scene, &flt);
-		if (verdict != refusals[i].verdict)
+		if (verdict != refusals[i].verdict || !strstr(flt.what, refusals[i].says))
 			fail_msg("%s: verdict %d, %s", refusals[i].what, verdict, flt.what);
 		assert_int_equal(flt.verdict, verdict);
 		assert_int_equal(flt.party, FAULT_BY_REGISTRY);
@@ -288,10 +289,12 @@ static void test_fork(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct scene scene = scene_behind();
+		struct fault flt = {0};
 
 		assert_int_equal(refresh(&scene, NULL), 0);
 		fake_registry_lie(scene.fake, lies[i], NULL);
-		assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
+		assert_int_equal(refresh(&scene, &flt), WARG_INVALID);
+		assert_non_null(strstr(flt.what, "a fork"));
 		fake_registry_lie(scene.fake, LIE_NONE, NULL);
 		assert_int_equal(refresh(&scene, NULL), 0);
 		scene_release(&scene);
@@ -320,14 +323,14 @@ static void test_first_contact_refused(void **state)
 /* ---- Lies about one package ---- */
 
 static const struct refusal packages[] = {
-	{"another package's records", LIE_OTHER_LOG, WARG_INVALID},
-	{"a record withheld", LIE_WITHHELD, WARG_INVALID},
-	{"no log", LIE_ABSENT, WARG_INVALID},
-	{"a changed record", LIE_RECORD, WARG_INVALID},
-	{"an index behind the end", LIE_INDEX_PAST, WARG_INVALID},
-	{"another index", LIE_INDEX, WARG_INVALID},
-	{"all indices the same", LIE_INDEX_ORDER, WARG_INVALID},
-	{"a refused proof", LIE_PROOFS_REFUSED, WARG_UNDECIDED},
+	{"another package's records", LIE_OTHER_LOG, WARG_INVALID, ""},
+	{"a record withheld", LIE_WITHHELD, WARG_INVALID, ""},
+	{"no log", LIE_ABSENT, WARG_INVALID, "proven to be there"},
+	{"a changed record", LIE_RECORD, WARG_INVALID, ""},
+	{"an index behind the end", LIE_INDEX_PAST, WARG_INVALID, "no such record"},
+	{"another index", LIE_INDEX, WARG_INVALID, ""},
+	{"all indices the same", LIE_INDEX_ORDER, WARG_INVALID, "does not come after"},
+	{"a refused proof", LIE_PROOFS_REFUSED, WARG_UNDECIDED, ""},
 };
 
 static void test_one_bad_package_hides_no_other(void **state)
@@ -340,7 +343,8 @@ static void test_one_bad_package_hides_no_other(void **state)
 		fake_registry_lie(scene.fake, packages[i].lie, "test:victim");
 		assert_int_equal(refresh(&scene, NULL), 0);
 		verdict = fault_of(scene.view, "test:victim")->verdict;
-		if (verdict != packages[i].verdict)
+		if (verdict != packages[i].verdict ||
+		    !strstr(fault_of(scene.view, "test:victim")->what, packages[i].says))
 			fail_msg("%s: verdict %d, %s", packages[i].what, verdict,
 				 fault_of(scene.view, "test:victim")->what);
 		assert_int_equal(fault_of(scene.view, "test:victim")->party, FAULT_BY_REGISTRY);
@@ -579,7 +583,10 @@ static void test_tokens_forgotten(void **state)
 	scene_release(&scene);
 }
 
-/* The operator's log from the store: forged, it is given up; with a good checkpoint beside it, a rollback is still one. */
+/*
+ * The operator's log from the store: forged, it is given up; with a good checkpoint beside it, a rollback is still
+ * one.
+ */
 static void test_stored_operator(void **state)
 {
 	struct scene scene = scene_behind();
