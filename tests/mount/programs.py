@@ -41,8 +41,8 @@ class Home:
 
     def run(self, *command, status=0, seconds=60, **options):
         """Run a command to its end. It fails unless it ends with `status`; None: any."""
-        done = subprocess.run([*TIED, *command], cwd=self.work, env=self.environment, timeout=seconds, text=True,
-                              **{"capture_output": True, "stdin": subprocess.DEVNULL, **options})
+        done = subprocess.run([*TIED, *command], cwd=self.work, env=self.environment, timeout=seconds,
+                              **{"text": True, "capture_output": True, "stdin": subprocess.DEVNULL, **options})
         assert status is None or done.returncode == status, (
             f"{command} ended with {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
         return done

@@ -35,7 +35,7 @@ def unused_port():
 BAD_URLS = (
     ("nobody listens", lambda: f"http://127.0.0.1:{unused_port()}/", 1, "."),
     ("plain http to elsewhere", lambda: "http://registry.example/", 2, "http"),
-    ("no URL", lambda: "http://", 2, "."),
+    ("no URL", lambda: "http://", 2, "no URL"),
     ("another scheme", lambda: "ftp://127.0.0.1/", 2, "."),
     ("no such host", lambda: "https://registry.invalid/", 1, "registry.invalid"),
 )
