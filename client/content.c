@@ -491,6 +491,9 @@ static void sources_answered(struct http_exchange *exchange)
 		task->fault = exchange->fault;
 	else
 		r = api_sources_decode(&content->options.api, &task->digest, exchange, &task->sources, &task->fault);
+	/* A content that a log names exists: who does not give it refuses. */
+	if (task->fault.kind == FAULT_ABSENT)
+		task->fault.kind = FAULT_REFUSED;
 	http_exchange_release(exchange);
 	buf_release(&task->url);
 	if (r)

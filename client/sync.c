@@ -67,10 +67,11 @@ static void add_proven(struct sync *sync, const struct view_package *package)
 	log->position = package->position;
 }
 
-static void add_wanted(struct sync *sync, const struct sync_wanted *wanted)
+static void add_wanted(struct sync *sync, const struct view *base, const struct sync_wanted *wanted)
 {
 	struct sync_log *log = add_package(sync, &wanted->name);
 
+	log->is_listed = base->listing && listing_has(base->listing, &wanted->name);
 	if (!wanted->stored || !wanted->stored_position.known || !wanted->stored_position.token[0])
 		return;
 	log->start = SYNC_STORED;
@@ -369,7 +370,7 @@ int sync_add(const struct api *api, const struct view *base, struct sync_wanted 
 
 		wanted[i].fault = (struct fault){0};
 		if (!package)
-			add_wanted(&sync, &wanted[i]);
+			add_wanted(&sync, base, &wanted[i]);
 		else if (!is_current(base, package))
 			add_proven(&sync, package);
 	}

@@ -143,7 +143,7 @@ static void check_whole(struct sync_log *log, uint64_t log_length)
 {
 	struct fault flt = {0};
 
-	if (!sync_log_head(log) && log->name && !log->has_must_hold)
+	if (!sync_log_head(log) && log->name && !log->has_must_hold && !log->is_listed)
 		fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package at log length %" PRIu64,
 				log_length);
 	else if (!sync_log_head(log))
@@ -252,7 +252,7 @@ static bool fail_absent(struct asked *asked, const struct digest *absent)
 
 		if (!digest_equals(absent, &log->log_id))
 			continue;
-		if (log->start == SYNC_PROVEN || log->has_must_hold)
+		if (log->start == SYNC_PROVEN || log->has_must_hold || log->is_listed)
 			fault_invalid(&flt, "the registry says that there is none, and it was proven to be there");
 		else
 			fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package");

@@ -27,6 +27,7 @@ struct sync_log {
 	struct store_position position; /* of its head */
 	bool has_must_hold;
 	struct digest must_hold;        /* a record that was proven before, and that the log has yet to come by */
+	bool is_listed;                 /* the registry's ledger has it, as was proven: absent it cannot be */
 	bool is_proven;
 	bool again;                     /* the fault may be that of the start, or of another log's: try once more */
 	struct fault fault;
