@@ -323,16 +323,18 @@ int sync_refresh(const struct api *api, const struct view *base, clock_ms deadli
 /* ---- More packages ---- */
 
 /* The fault that all logs have for the same reason, none of theirs: the network's, or ours. */
-static const struct fault *common_fault(const struct sync *sync)
+static bool find_common_fault(const struct sync *sync, struct fault *out)
 {
 	for (size_t i = 0; i < sync->count; i++) {
 		enum fault_kind kind = sync->logs[i].fault.kind;
 
 		if (sync->logs[i].is_proven || kind == FAULT_FORGED || kind == FAULT_ABSENT || kind == FAULT_REFUSED ||
 		    kind == FAULT_LIMIT || kind != sync->logs[0].fault.kind)
-			return NULL;
+			return false;
 	}
-	return sync->count ? &sync->logs[0].fault : NULL;
+	if (sync->count)
+		*out = sync->logs[0].fault;
+	return sync->count;
 }
 
 static int add_to_view(const struct view *base, const struct sync *sync, struct view **out, struct fault *flt)
@@ -354,7 +356,7 @@ static int add_to_view(const struct view *base, const struct sync *sync, struct 
 int sync_add(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
 	     clock_ms deadline, struct view **out, struct fault *flt)
 {
-	const struct fault *common;
+	struct fault common = {0};
 	struct sync sync;
 	size_t at = 0;
 	int verdict;
@@ -382,10 +384,13 @@ int sync_add(const struct api *api, const struct view *base, struct sync_wanted 
 		if (!package || !is_current(base, package))
 			wanted[i].fault = sync.logs[at++].fault;
 	}
-	common = common_fault(&sync);
-	if (common && flt && !flt->verdict)
-		*flt = *common;
-	verdict = common ? common->verdict : add_to_view(base, &sync, out, flt);
+	if (find_common_fault(&sync, &common)) {
+		verdict = common.verdict;
+		if (flt && !flt->verdict)
+			*flt = common;
+	} else {
+		verdict = add_to_view(base, &sync, out, flt);
+	}
 	sync_release(&sync);
 	return verdict;
 }

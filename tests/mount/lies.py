@@ -297,7 +297,8 @@ def elsewhere(url):
 
 SOURCES = (
     ("of another content", text(rb'"sha256:[0-9a-f]{64}"', b'"' + WRONG_ROOT.encode() + b'"'), FORGED, ""),
-    ("no sources", changed(lambda value: {"contentSources": {key: [] for key in value["contentSources"]}}), REFUSED, "source"),
+    ("no sources", changed(lambda value: {"contentSources": dict.fromkeys(value["contentSources"], [])}), REFUSED,
+     "source"),
     ("plain http to elsewhere", elsewhere("http://registry.example/content"), FORGED, "http"),
     ("a file", elsewhere("file:///etc/passwd"), FORGED, ""),
     ("a URL with a user", elsewhere("http://user:word@127.0.0.1/x"), FORGED, ""),
