@@ -15,6 +15,7 @@
 #include "client/content.h"
 #include "scratch.h"
 #include "server.h"
+#include "torture.h"
 #include "verify/hex.h"
 
 #define SIZE 100000u
@@ -749,6 +750,48 @@ static void test_size_ahead(void **state)
 	assert_int_equal(place->heads, 1);
 }
 
+/* ---- Memory ---- */
+
+static int fetch_once(void *context, struct fault *flt)
+{
+	struct place *place = context;
+	int r;
+
+	unlink(cached_path(place));
+	r = fetch(place, flt);
+	if (!r)
+		assert_int_equal(access(cached_path(place), F_OK), 0);
+	return r;
+}
+
+static int fetch_size_once(void *context, struct fault *flt)
+{
+	struct place *place = context;
+
+	/* Another one each time: what is known needs no memory. */
+	place->digest.bytes[0]++;
+	return fetch_size(place, flt);
+}
+
+static int new_once(void *context, struct fault *flt)
+{
+	struct place *place = context;
+	struct content_options options = {.store = place->store, .airport = place->airport};
+	struct content *content = NULL;
+	int r = content_new(&options, &content, flt);
+
+	if (!r)
+		content_free(content);
+	return r;
+}
+
+static void test_torture(void **state)
+{
+	torture(new_once, *state);
+	torture(fetch_once, *state);
+	torture(fetch_size_once, *state);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -758,6 +801,7 @@ int main(void)
 		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
 		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
 		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),
+		CASE(test_torture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
