@@ -1,8 +1,12 @@
 /* A registry's folder: state files, contents in the making, sizes: store.h. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +411,65 @@ static void test_reset_under_us(void **state)
 	release(&loaded);
 }
 
+/* Whether some descriptor of this process is open on a file of this name. */
+static bool is_open(const char *name)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	char target[4096];
+	struct dirent *entry;
+	bool found = false;
+
+	assert_non_null(folder);
+	while (!found && (entry = readdir(folder))) {
+		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+
+		target[length < 0 ? 0 : length] = '\0';
+		found = strstr(target, name) != NULL;
+	}
+	closedir(folder);
+	return found;
+}
+
+struct saving {
+	struct place *place;
+	struct loaded loaded;
+	atomic_int over;
+};
+
+static void *save_on_thread(void *argument)
+{
+	struct saving *saving = argument;
+	bool written = save(saving->place, &saving->loaded);
+
+	atomic_store(&saving->over, 1);
+	return written ? argument : NULL;
+}
+
+/* Whoever waited for a lock file that is another's by then has locked nothing. */
+static void test_reset_while_waiting(void **state)
+{
+	struct saving saving = {.place = *state};
+	const char *registry = saving.place->registry;
+	int first_end, second_end;
+	void *written = NULL;
+	pid_t first, second;
+	pthread_t thread;
+
+	load_recorded(saving.place, &saving.loaded);
+	first = hold(scratch_path(registry, ".lock"), &first_end);
+	assert_int_equal(pthread_create(&thread, NULL, save_on_thread, &saving), 0);
+	while (!is_open("/.lock") && !atomic_load(&saving.over))
+		sched_yield();
+	assert_int_equal(unlink(scratch_path(registry, ".lock")), 0);
+	second = hold(scratch_path(registry, ".lock"), &second_end);
+	let_go(first, first_end);
+	assert_int_equal(pthread_join(thread, &written), 0);
+	assert_null(written);
+	let_go(second, second_end);
+	assert_true(save(saving.place, &saving.loaded));
+	release(&saving.loaded);
+}
+
 /* ---- Contents ---- */
 
 static const struct digest digest = {{1, 2, 3}};
@@ -640,11 +703,6 @@ static int open_once(void *context, struct fault *flt)
 	return r;
 }
 
-struct saving {
-	struct place *place;
-	struct loaded loaded;
-};
-
 static int save_once(void *context, struct fault *flt)
 {
 	struct saving *saving = context;
@@ -677,7 +735,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_labels), CASE(test_nothing_there), CASE(test_save), CASE(test_newer_is_left), CASE(test_rubbish),
 		CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way), CASE(test_list),
-		CASE(test_locked), CASE(test_reset_under_us), CASE(test_keep), CASE(test_keep_over),
+		CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting), CASE(test_keep), CASE(test_keep_over),
 		CASE(test_cleared_under_us), CASE(test_sweep), CASE(test_sizes), CASE(test_sizes_rubbish),
 		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
