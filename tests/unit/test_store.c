@@ -341,7 +341,7 @@ static void test_list(void **state)
 
 /* ---- The lock ---- */
 
-/* A process that holds a lock until its pipe is closed. */
+/* A process that holds a lock until a byte comes, or until nobody is left to send one. */
 static pid_t hold(const char *path, int *end)
 {
 	int ready[2], stop[2];
@@ -358,7 +358,7 @@ static pid_t hold(const char *path, int *end)
 		close(stop[1]);
 		if (flock(fd, LOCK_EX) || write(ready[1], "x", 1) != 1)
 			_exit(1);
-		_exit(read(stop[0], &byte, 1) != 0);
+		_exit(read(stop[0], &byte, 1) < 0);
 	}
 	close(ready[1]);
 	close(stop[0]);
@@ -372,6 +372,7 @@ static void let_go(pid_t child, int end)
 {
 	int status;
 
+	assert_int_equal(write(end, "x", 1), 1);
 	close(end);
 	assert_int_equal(waitpid(child, &status, 0), child);
 }
