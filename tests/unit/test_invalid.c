@@ -3,13 +3,13 @@
  * fault must have. A new attack is a new folder; tests/data/make_invalid wrote those that are there.
  *
  * Cases by `kind`:
- *   package, operator      `records`, of which the last is refused. `content` is protobuf in the notation of proto.h, with
- *                          {prev} the id of the record before, {key N} and {id N} of forge_key(N). It is signed right by
- *                          key `signer`, unless `signed_by`, `signed_as` (a kind) or `signature` (text) say otherwise
- *   checkpoint             `signed` by `signer` and then `sent` otherwise, to one who knows the operator's `records`
- *   inclusion              the proof bundles `log` and `map` (base64), for `leaves` at `logLength`, `logRoot`, `mapRoot`
- *   consistency            `proof` (base64) from `from`, `oldRoot` to `to`, `newRoot`
- *   hash, base64, key, name, version, json      `text`, or `hex` if no JSON text can hold it
+ *   package, operator   `records`, of which the last is refused. `content` is protobuf in the notation of proto.h, with
+ *                       {prev} the id of the record before, {key N} and {id N} of forge_key(N). It is signed right by
+ *                       key `signer`, unless `signed_by`, `signed_as` (a kind) or `signature` (text) say otherwise
+ *   checkpoint          `signed` by `signer` and then `sent` otherwise, to one who knows the operator's `records`
+ *   inclusion           the proof bundles `log` and `map` (base64), for `leaves` at `logLength`, `logRoot`, `mapRoot`
+ *   consistency         `proof` (base64) from `from`, `oldRoot` to `to`, `newRoot`
+ *   hash, base64, key, name, version, json   `text`, or `hex` if no JSON text can hold it
  */
 #include <dirent.h>
 #include <setjmp.h>
