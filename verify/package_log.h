@@ -37,7 +37,8 @@ int package_log_copy(const struct package_log *log, struct package_log **out, st
 /**
  * Validate the next record and make it the head.
  *
- * All rules of protocol.md section 4, in its order. A record that fails leaves no trace in the state.
+ * All rules of protocol.md section 4, in its order. A record that fails leaves no trace in the state. Stricter than the
+ * reference: a key that `init` or `grant_flat` holds in uncompressed form is refused (protocol.md section 1).
  *
  * @return 0; WARG_INVALID if a rule is broken, the fault names the rule; WARG_UNDECIDED over a cap or without memory
  */

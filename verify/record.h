@@ -74,9 +74,9 @@ struct record_envelope {
 /**
  * Decode content bytes and compute the record's id.
  *
- * Checks form only: the protobuf, the texts in it, permissions that exist, at most CAP_RECORD_ENTRIES entries. Packed
- * and unpacked permissions are both read, as the reference does (interop.md section B 11). What the log's state has to say
- * is the business of package_log and operator_log.
+ * Checks form only: the protobuf, the texts in it, permissions that exist, a time from 1970 to 9999, at most
+ * CAP_RECORD_ENTRIES entries. Packed and unpacked permissions are both read, as the reference does (interop.md section
+ * B 11). What the log's state has to say is the business of package_log and operator_log.
  *
  * @param out  release with record_release()
  * @return 0; WARG_INVALID for malformed bytes; WARG_UNDECIDED over CAP_RECORD, CAP_RECORD_ENTRIES, or without memory

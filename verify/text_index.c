@@ -1,109 +1,133 @@
 /*
- * An order of texts (see text_index.h).
+ * A keyed hash table over texts (see text_index.h): open addressing, with at least half of the slots free.
+ *
+ * Slots are filled in the order of the places, also when the table grows. So the last place in can be taken out by
+ * freeing its slot: none that came before it was looked for behind it.
  */
 #include "text_index.h"
 
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TAIL 256 /* so many are looked through one by one; merging moves all, so not after each */
+#include "digest.h"
+
+#define SMALLEST 8 /* places */
+#define FREE UINT32_MAX
 
 void text_index_release(struct text_index *index)
 {
-	free(index->order);
+	free(index->hashes);
+	free(index->slots);
 	*index = (struct text_index){ 0 };
 }
 
 int text_index_copy(const struct text_index *index, struct text_index *out, struct fault *flt)
 {
-	struct text_index copy = { .count = index->count, .sorted = index->sorted, .capacity = index->count };
+	struct text_index copy = *index;
 
-	if (index->count) {
-		copy.order = malloc(index->count * sizeof(*copy.order));
-		if (!copy.order)
-			return fault_no_memory(flt);
-		memcpy(copy.order, index->order, index->count * sizeof(*copy.order));
+	if (index->capacity == 0)
+		return 0;
+	copy.hashes = malloc(index->capacity * sizeof(*copy.hashes));
+	copy.slots = malloc(index->slot_count * sizeof(*copy.slots));
+	if (!copy.hashes || !copy.slots) {
+		text_index_release(&copy);
+		return fault_no_memory(flt);
 	}
+	memcpy(copy.hashes, index->hashes, index->count * sizeof(*copy.hashes));
+	memcpy(copy.slots, index->slots, index->slot_count * sizeof(*copy.slots));
 	*out = copy;
 	return 0;
 }
 
+/** The first slot in which a text with this hash may be. */
+static size_t first_slot(const struct text_index *index, uint64_t hash)
+{
+	return hash & (index->slot_count - 1);
+}
+
+static size_t next_slot(const struct text_index *index, size_t slot)
+{
+	return (slot + 1) & (index->slot_count - 1);
+}
+
+static void fill_slot(struct text_index *index, uint32_t place)
+{
+	size_t slot = first_slot(index, index->hashes[place]);
+
+	while (index->slots[slot] != FREE)
+		slot = next_slot(index, slot);
+	index->slots[slot] = place;
+}
+
+static void free_slot(struct text_index *index, uint32_t place)
+{
+	size_t slot = first_slot(index, index->hashes[place]);
+
+	while (index->slots[slot] != place)
+		slot = next_slot(index, slot);
+	index->slots[slot] = FREE;
+}
+
 int text_index_reserve(struct text_index *index, struct fault *flt)
 {
-	size_t capacity = index->capacity ? 2 * index->capacity : 16;
-	uint32_t *order;
+	size_t capacity = index->capacity ? 2 * index->capacity : SMALLEST, slot_count = 2 * capacity;
+	uint64_t *hashes;
+	uint32_t *slots;
 
 	if (index->count < index->capacity)
 		return 0;
-	order = reallocarray(index->order, capacity, sizeof(*order));
-	if (!order)
+	if (index->capacity == 0 && RAND_bytes(index->key, sizeof(index->key)) != 1)
+		return fault_undecided(flt, FAULT_SYSTEM, "the system has no random numbers");
+	slots = malloc(slot_count * sizeof(*slots));
+	if (!slots)
 		return fault_no_memory(flt);
-	index->order = order;
+	hashes = reallocarray(index->hashes, capacity, sizeof(*hashes));
+	if (!hashes) {
+		free(slots);
+		return fault_no_memory(flt);
+	}
+	free(index->slots);
+	index->hashes = hashes;
 	index->capacity = capacity;
+	index->slots = slots;
+	index->slot_count = slot_count;
+	memset(slots, 0xff, slot_count * sizeof(*slots)); /* FREE, all of them */
+	for (uint32_t place = 0; place < index->count; place++)
+		fill_slot(index, place);
 	return 0;
 }
 
-static int compare(struct span a, struct span b)
+static uint64_t hash_of(const struct text_index *index, struct span text)
 {
-	size_t common = a.length < b.length ? a.length : b.length;
-	int order = common ? memcmp(a.data, b.data, common) : 0;
+	const struct span parts[] = { { index->key, sizeof(index->key) }, text };
+	struct digest digest = digest_of_parts(parts, 2);
+	uint64_t hash;
 
-	return order ? order : (a.length > b.length) - (a.length < b.length);
-}
-
-/** Sort the tail by insertion, then merge it in from the end, in place. */
-static void merge(struct text_index *index, struct text_index_texts texts)
-{
-	uint32_t tail[TAIL];
-	size_t left = index->sorted, count = index->count - index->sorted;
-
-	for (size_t i = 0; i < count; i++) {
-		uint32_t place = index->order[index->sorted + i];
-		struct span text = texts.at(texts.array, place);
-		size_t at = i;
-
-		for (; at > 0 && compare(texts.at(texts.array, tail[at - 1]), text) > 0; at--)
-			tail[at] = tail[at - 1];
-		tail[at] = place;
-	}
-	for (size_t at = index->count; count > 0; at--) {
-		if (left > 0 && compare(texts.at(texts.array, index->order[left - 1]),
-					texts.at(texts.array, tail[count - 1])) > 0)
-			index->order[at - 1] = index->order[--left];
-		else
-			index->order[at - 1] = tail[--count];
-	}
-	index->sorted = index->count;
+	memcpy(&hash, digest.bytes, sizeof(hash));
+	return hash;
 }
 
 void text_index_add(struct text_index *index, struct text_index_texts texts)
 {
-	index->order[index->count] = (uint32_t)index->count;
-	index->count++;
-	if (index->count - index->sorted == TAIL)
-		merge(index, texts);
+	uint32_t place = (uint32_t)index->count++;
+
+	index->hashes[place] = hash_of(index, texts.at(texts.array, place));
+	fill_slot(index, place);
 }
 
 bool text_index_find(const struct text_index *index, struct text_index_texts texts, struct span text, uint32_t *place)
 {
-	size_t low = 0, high = index->sorted;
+	uint64_t hash;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = compare(texts.at(texts.array, index->order[middle]), text);
+	if (index->count == 0)
+		return false;
+	hash = hash_of(index, text);
+	for (size_t slot = first_slot(index, hash); index->slots[slot] != FREE; slot = next_slot(index, slot)) {
+		uint32_t found = index->slots[slot];
 
-		if (order == 0) {
-			*place = index->order[middle];
-			return true;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (size_t i = index->sorted; i < index->count; i++) {
-		if (span_equals(texts.at(texts.array, index->order[i]), text)) {
-			*place = index->order[i];
+		if (index->hashes[found] == hash && span_equals(texts.at(texts.array, found), text)) {
+			*place = found;
 			return true;
 		}
 	}
@@ -112,14 +136,6 @@ bool text_index_find(const struct text_index *index, struct text_index_texts tex
 
 void text_index_cut(struct text_index *index, size_t count)
 {
-	size_t kept = 0, sorted = 0;
-
-	for (size_t i = 0; i < index->count; i++) {
-		if (i == index->sorted)
-			sorted = kept;
-		if (index->order[i] < count)
-			index->order[kept++] = index->order[i];
-	}
-	index->sorted = index->sorted == index->count ? kept : sorted;
-	index->count = kept;
+	while (index->count > count)
+		free_slot(index, (uint32_t)--index->count);
 }

@@ -1,9 +1,8 @@
 /*
- * Finding one of many texts by what it says: an order kept beside an array that only grows at its end. For the logs' own
- * files.
+ * Finding one of many texts by what it says: a hash table beside an array that only grows and shrinks at its end. For
+ * the logs' own files.
  *
- * The order is sorted but for a short tail, which is merged in when it grows long. So nobody who chooses the texts can
- * make it slow, as they could a hash, and a copy is one memcpy.
+ * The hash is keyed with random bytes, so that whoever chooses the texts cannot make it slow.
  */
 #ifndef WARG_VERIFY_TEXT_INDEX_H
 #define WARG_VERIFY_TEXT_INDEX_H
@@ -12,10 +11,12 @@
 
 /** All-zero: empty. Release with text_index_release(). */
 struct text_index {
-	uint32_t *order; /* places in the array */
+	uint64_t *hashes; /* of the texts, by place */
 	size_t count;
-	size_t sorted; /* how many of them, from the first, are in the order of their texts */
 	size_t capacity;
+	uint32_t *slots; /* places, each where its hash has it or in the next free slot behind that; some are free */
+	size_t slot_count; /* a power of two, at least twice the capacity */
+	unsigned char key[16]; /* of the hash; drawn when the first place is reserved */
 };
 
 /** The array: how to get at the text of a place. */
@@ -30,7 +31,10 @@ void text_index_release(struct text_index *index);
 /** Copy into an empty `out`. */
 int text_index_copy(const struct text_index *index, struct text_index *out, struct fault *flt);
 
-/** Make room for one place more, so that text_index_add() cannot fail. */
+/**
+ * Make room for one place more, so that text_index_add() cannot fail.
+ * @return 0; WARG_UNDECIDED without memory, or without random numbers for the key
+ */
 int text_index_reserve(struct text_index *index, struct fault *flt);
 
 /** Add the next place, which is `index->count`. Its text must be there already, and must not be in the index. */
