@@ -29,7 +29,10 @@ static int copy_text(const char *text, const char **out, struct fault *flt)
 	return text && !*out ? fault_no_memory(flt) : 0;
 }
 
-/* The variable, unless it is empty. Folders in XDG_* must be absolute: the XDG specification, and the reference, pass over others. */
+/*
+ * The variable, unless it is empty. Folders in XDG_* must be absolute: the XDG specification, and the reference, pass
+ * over others.
+ */
 static const char *read_variable(const char *name, bool absolute)
 {
 	const char *value = getenv(name);

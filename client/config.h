@@ -7,7 +7,9 @@
 
 #include "verify/buf.h"
 
-/** What the environment says; config_environment_read() fills it in, tests make it up. Borrowed. NULL: unset or empty. */
+/**
+ * What the environment says; config_environment_read() fills it in, tests make it up. Borrowed. NULL: unset or empty.
+ */
 struct config_environment {
 	const char *home;
 	const char *xdg_config_home;
@@ -43,8 +45,8 @@ int config_environment_read(struct config_environment *out, struct fault *flt);
 void config_environment_release(struct config_environment *environment);
 
 /**
- * Find and read the configuration: `file` if given (must exist then), else warg-config.json in the working directory or a
- * parent, else $CONFIG_DIR/warg/config.json. None there: the defaults, with `found` false.
+ * Find and read the configuration: `file` if given (must exist then), else warg-config.json in the working directory or
+ * a parent, else $CONFIG_DIR/warg/config.json. None there: the defaults, with `found` false.
  * @return 0; WARG_INVALID if the file is malformed; WARG_UNDECIDED if it cannot be read
  */
 int config_load(const char *file, const struct config_environment *environment, struct config *out, struct fault *flt);

@@ -25,6 +25,7 @@ struct content_options {
 };
 
 struct content;
+/** @param out  content_free() it, before anything that the options name */
 int content_new(const struct content_options *options, struct content **out, struct fault *flt);
 /** Cancels downloads. Nobody may wait any more. NULL is fine. */
 void content_free(struct content *content);

@@ -1,6 +1,6 @@
 /*
- * A content is brought here: what lies in the cache is hashed on a worker; else the sources are tried in turn, the bytes are
- * hashed as they come, and they get their name only once they match.
+ * A content is brought here: what lies in the cache is hashed on a worker; else the sources are tried in turn, the
+ * bytes are hashed as they come, and they get their name only once they match.
  *
  * Other processes do the same without a lock between us: the cache is looked at once more before a download begins and
  * before its result is kept, so that two who start together end with one file.
@@ -216,7 +216,10 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 		attempt(fetch);
 		return;
 	}
-	/* A source that does not take up where it or another broke off, or does so with the wrong bytes, gets one more try. */
+	/*
+	 * A source that does not take up where it or another broke off, or does so with the wrong bytes, gets one more
+	 * try.
+	 */
 	if (!broken && fetch->from && fetch->attempts < ATTEMPTS) {
 		fetch->accepts_ranges = false;
 		r = start_over(fetch, &flt);
@@ -253,7 +256,8 @@ static void check_received(struct fetch *fetch)
 		return;
 	}
 	digest_format(&digest, text);
-	fault_invalid(&flt, "the source sends %llu bytes with the digest %s", (unsigned long long)fetch->received, text);
+	fault_invalid(&flt, "the source sends %llu bytes with the digest %s",
+		      (unsigned long long)fetch->received, text);
 	fault_at(&flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
 	fault_blame(&flt, FAULT_BY_SOURCE);
 	go_on(fetch, &flt);

@@ -1,8 +1,9 @@
 /*
- * What content.c, content_download.c and content_sizes.c share. Not for others.
+ * What content.c, content_task.c, content_exchange.c, content_download.c and content_sizes.c share. Not for others.
  *
- * A task is one digest being fetched, or its size being found out. It waits in its gate's queue for its turn, begins, and
- * goes from step to step on the event loop and the workers until it lands. It belongs to whoever runs the current step.
+ * A task is one digest being fetched, or its size being found out. It waits in its gate's queue for its turn, begins,
+ * and goes from step to step on the event loop and the workers until it lands. It belongs to whoever runs the current
+ * step.
  */
 #ifndef WARG_CLIENT_CONTENT_PARTS_H
 #define WARG_CLIENT_CONTENT_PARTS_H
@@ -63,13 +64,17 @@ struct content_facts {
 	uint64_t size;
 	struct timespec modified, changed;
 };
+/** What is open at `fd` now. */
 int content_look(int fd, struct content_facts *out, struct fault *flt);
+/** Whether both are of one file that was not touched in between. */
 bool content_facts_equal(const struct content_facts *a, const struct content_facts *b);
 
 /** The file with these facts has the digest: content_find() may hand it out. */
 void content_accept(struct content_task *task, const struct content_facts *facts);
 
+/** Whether content_free() waits for us. */
 bool content_is_closing(struct content *content);
+/** Where the contents lie. */
 struct store *content_store(struct content *content);
 
 struct content_counters_kept {
@@ -114,5 +119,26 @@ struct content {
 	size_t verified;       /* entries that are */
 	unsigned hand;         /* the bucket where room is looked for next */
 };
+
+/* ---- content.c: entries. The mutex is held ---- */
+
+/** The digest's entry, found or made; NULL without memory. */
+struct content_entry *content_entry_add(struct content *content, const struct digest *digest);
+/** Take an entry away if it says nothing any more. */
+void content_entry_drop(struct content *content, struct content_entry *entry);
+
+/* ---- content_task.c ---- */
+
+/** Join the task for this digest, or start it. */
+void content_join(struct content *content, enum content_kind kind, const struct digest *digest,
+		  struct waiter *waiter);
+/** A verdict for one waiter, by the same rules as if there had been work. */
+void content_tell(struct content *content, struct waiter *waiter, const struct fault *flt);
+/** Put a question for a size behind those that others wait for, unless too many are there. */
+void content_queue_ahead(struct content *content, const struct digest *digest);
+/** Let those begin whose turn it is. */
+void content_let_in(struct content *content, enum content_kind kind);
+/** Cancel all tasks, take no more, and wait until the last one is gone. */
+void content_end_tasks(struct content *content);
 
 #endif

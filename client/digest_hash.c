@@ -1,6 +1,6 @@
 /*
- * Multilinear hashing (see digest_hash.h): the upper half of a sum of products with random factors, modulo 2^64. Strongly
- * universal: Lemire and Kaser, "Strongly universal string hashing is fast", 2014.
+ * Multilinear hashing (see digest_hash.h): the upper half of a sum of products with random factors, modulo 2^64.
+ * Strongly universal: Lemire and Kaser, "Strongly universal string hashing is fast", 2014.
  */
 #include "digest_hash.h"
 

@@ -11,8 +11,8 @@
 #include "verify/buf.h"
 
 /**
- * Open the folder `path`, making it and its parents where they are missing (mode 0777 less the umask, as the reference).
- * Links in `path` are followed: it is what the user configured.
+ * Open the folder `path`, making it and its parents where they are missing (mode 0777 less the umask, as the
+ * reference). Links in `path` are followed: it is what the user configured.
  */
 int file_open_top(const char *path, int *fd, struct fault *flt);
 
@@ -30,7 +30,9 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
  */
 int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt);
 
-/** Read what lies behind the position of `fd` and append it. @return 0; WARG_UNDECIDED past the cap of `out`, or on I/O */
+/**
+ * Read what lies behind the position of `fd` and append it. @return 0; WARG_UNDECIDED past the cap of `out`, or on I/O
+ */
 int file_read_all(int fd, struct buf *out, struct fault *flt);
 
 /** Read a whole regular file, appending. @param found  false if there is none */
@@ -40,9 +42,9 @@ int file_read(int folder, const char *name, struct buf *out, bool *found, struct
 int file_write_all(int fd, struct span bytes, struct fault *flt);
 
 /**
- * Put `bytes` under `name`, whole or not at all: a temporary dot-file beside it, fsync, rename. The folder itself is not
- * yet synced: file_sync(folder) does that, once for many files. The caller holds a lock against others who do the same:
- * the temporary name is fixed, so that one left behind by a crash is used up by the next.
+ * Put `bytes` under `name`, whole or not at all: a temporary dot-file beside it, fsync, rename. The folder itself is
+ * not yet synced: file_sync(folder) does that, once for many files. The caller holds a lock against others who do the
+ * same: the temporary name is fixed, so that one left behind by a crash is used up by the next.
  */
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
 

@@ -17,6 +17,7 @@
 /** The clock thread and the lock behind a set of flights. */
 struct airport;
 
+/** Start the clock thread. */
 int airport_new(struct airport **out, struct fault *flt);
 /** Every flight must have landed. NULL is fine. */
 void airport_free(struct airport *airport);
@@ -25,8 +26,8 @@ void airport_free(struct airport *airport);
 struct waiter {
 	/**
 	 * Called once, with no lock held, from any thread, perhaps from within flight_join(). May free the waiter.
-	 * @param verdict  0 when the work is done; else `flt` says why not (FAULT_TIMEOUT: the deadline; FAULT_CANCELLED:
-	 *                 flight_leave() came before flight_join())
+	 * @param verdict  0 when the work is done; else `flt` says why not (FAULT_TIMEOUT: the deadline;
+	 *                 FAULT_CANCELLED: flight_leave() came before flight_join())
 	 */
 	void (*done)(struct waiter *waiter, int verdict, const struct fault *flt);
 	clock_ms deadline;

@@ -150,8 +150,8 @@ static bool is_as_good_as_none(const struct fault *flt)
 }
 
 /*
- * Read a file as JSON. The reference rewrites its files in place, so a reader without the lock can meet the first part of
- * one: what does not parse is not there, which only means that it is fetched again, and written over.
+ * Read a file as JSON. The reference rewrites its files in place, so a reader without the lock can meet the first part
+ * of one: what does not parse is not there, which only means that it is fetched again, and written over.
  */
 static int read_json(int folder, const char *name, struct json **out, struct fault *flt)
 {

@@ -2,9 +2,9 @@
  * One registry's folder on disk, shared with the reference client (protocol.md section 8, interop.md section C).
  *
  * Everything here is read as a stranger's: half a file means "not there", one that parses but contradicts itself is
- * WARG_INVALID, blamed on the cache. Locks are held around writes only, and never waited for longer than STORE_LOCK_WAIT:
- * without the lock nothing is written, which is no fault (`*written` says so). Files are replaced by temp, fsync, rename,
- * fsync of the folder.
+ * WARG_INVALID, blamed on the cache. Locks are held around writes only, and never waited for longer than
+ * STORE_LOCK_WAIT: without the lock nothing is written, which is no fault (`*written` says so). Files are replaced by
+ * temp, fsync, rename, fsync of the folder.
  */
 #ifndef WARG_CLIENT_STORE_H
 #define WARG_CLIENT_STORE_H
@@ -66,8 +66,8 @@ struct store_update {
 };
 
 /**
- * Write an update: packages, operator, checkpoint last. Under the lock it reads again, and leaves alone what is newer there
- * (a longer checkpoint, a log with a later position).
+ * Write an update: packages, operator, checkpoint last. Under the lock it reads again, and leaves alone what is newer
+ * there (a longer checkpoint, a log with a later position).
  * @param written  false if the lock could not be had
  */
 int store_save(struct store *store, const struct store_update *update, bool *written, struct fault *flt);

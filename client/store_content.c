@@ -1,9 +1,9 @@
 /*
  * Contents, shared by all registries: store.h.
  *
- * Nothing here takes content/.lock. The reference holds it while it waits for the network, so downloads could not be kept
- * for minutes; and nobody needs it: a content is named by its digest and never changes, and a rename puts it there whole.
- * The reference's `clear` may remove the folders at any time, which is why each step makes them again.
+ * Nothing here takes content/.lock. The reference holds it while it waits for the network, so downloads could not be
+ * kept for minutes; and nobody needs it: a content is named by its digest and never changes, and a rename puts it there
+ * whole. The reference's `clear` may remove the folders at any time, which is why each step makes them again.
  */
 #include "store_parts.h"
 
@@ -58,8 +58,8 @@ int store_open_content(struct store *store, const struct digest *digest, int *fd
 /* ---- Contents in the making ---- */
 
 /*
- * Make a temp file and lock it, which says that its writer lives. Somebody who sweeps may have had the lock first and have
- * removed the file: `*made` is false then.
+ * Make a temp file and lock it, which says that its writer lives. Somebody who sweeps may have had the lock first and
+ * have removed the file: `*made` is false then.
  */
 static int make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt)
 {
@@ -188,8 +188,8 @@ int store_remove_content(struct store *store, const struct digest *digest, struc
 /* ---- Walking ---- */
 
 /* Call `visit` with the name of each entry that starts with no dot. */
-static int walk(const struct store *store, const char *inner, void (*visit)(int folder, const char *name, void *context),
-		void *context, struct fault *flt)
+static int walk(const struct store *store, const char *inner,
+		void (*visit)(int folder, const char *name, void *context), void *context, struct fault *flt)
 {
 	struct dirent *entry;
 	int folder = -1;

@@ -29,8 +29,8 @@ struct store_sizes {
 };
 
 /*
- * Paths, not descriptors: the reference's `reset` and `clear` remove whole folders under us, and a descriptor of a folder
- * that was removed is of no use.
+ * Paths, not descriptors: the reference's `reset` and `clear` remove whole folders under us, and a descriptor of a
+ * folder that was removed is of no use.
  */
 struct store {
 	char *registries_dir, *content_dir, *own_dir, *label;
@@ -60,7 +60,9 @@ int store_read_package(int logs, const struct name *name, struct package_log **l
 /** Remove temp files of ours whose writers are gone. */
 int store_sweep_temps(const struct store *store, struct fault *flt);
 
+/** Nothing is read before the first question. */
 int store_sizes_init(struct store_sizes *sizes, struct fault *flt);
+/** Gives the memory back; what was remembered is in the file. */
 void store_sizes_release(struct store_sizes *sizes);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Writing an update into the registry's folder: store_save().
  *
- * The reference holds the folder's lock for its whole life, so nobody waits for it for long. What is written under it was
- * validated before; a crash between two files leaves logs that are ahead of the checkpoint, which both clients then bring
- * up to date.
+ * The reference holds the folder's lock for its whole life, so nobody waits for it for long. What is written under it
+ * was validated before; a crash between two files leaves logs that are ahead of the checkpoint, which both clients then
+ * bring up to date.
  */
 #include "store_parts.h"
 
@@ -95,7 +95,9 @@ static uint64_t rank(const struct store_position *position)
 	return position->known ? position->registry_index + 1 : 0;
 }
 
-/* Whether what lies there is ahead of what we would write: a later head, or the same one known to be good for longer. */
+/*
+ * Whether what lies there is ahead of what we would write: a later head, or the same one known to be good for longer.
+ */
 static bool is_ahead(const struct store_state *there, const struct store_state *ours)
 {
 	if (rank(&there->position) != rank(&ours->position))

@@ -1,9 +1,9 @@
 /*
  * Sizes of contents by digest: store.h.
  *
- * The file `sizes` in our own folder: a first line that names the version, then a line for each size that came to be known,
- * `<64 digits> <bytes>`, of which the last one counts. Lines are put behind the others without a lock: each is one
- * write() in append mode. What is lost costs a HEAD.
+ * The file `sizes` in our own folder: a first line that names the version, then a line for each size that came to be
+ * known, `<64 digits> <bytes>`, of which the last one counts. Lines are put behind the others without a lock: each is
+ * one write() in append mode. What is lost costs a HEAD.
  */
 #include "store_parts.h"
 

@@ -2,8 +2,8 @@
  * The state files of a registry's folder as text: checkpoint, operator.log and package logs, byte for byte as the
  * reference writes them (protocol.md section 8; interop.md section C 2 to 5). No disk here.
  *
- * Reading is lenient where the reference leaves things out, and strict in all else: what no run of records could have led
- * to is WARG_INVALID. Unknown members are passed over; the reference loses them too.
+ * Reading is lenient where the reference leaves things out, and strict in all else: what no run of records could have
+ * led to is WARG_INVALID. Unknown members are passed over; the reference loses them too.
  */
 #ifndef WARG_CLIENT_STORE_STATE_H
 #define WARG_CLIENT_STORE_STATE_H
@@ -23,7 +23,9 @@ void store_state_format_time(struct record_time time, char out[static 40]);
 /** @return 0; WARG_INVALID for anything that store_state_format_time() would not have written */
 int store_state_parse_time(struct span text, struct record_time *out, struct fault *flt);
 
+/** The checkpoint as the API has it. */
 int store_state_read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt);
+/** Appends to `out`, as all that follow. */
 int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt);
 
 /** @param log  a new reference */

@@ -390,7 +390,8 @@ static void test_torture(void **state)
 	struct config config;
 
 	scratch_write_text(scratch_path(place->config_dir, "config.json"),
-			   "{\"homeUrl\":\"h\",\"registriesDir\":\"r\",\"keys\":[\"a\",\"b\"],\"keyringBackend\":\"mock\"}");
+			   "{\"homeUrl\":\"h\",\"registriesDir\":\"r\",\"keys\":[\"a\",\"b\"],"
+			   "\"keyringBackend\":\"mock\"}");
 	load(place, NULL, &config);
 	torture(save_once, &config);
 	config_release(&config);

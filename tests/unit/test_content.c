@@ -80,8 +80,8 @@ static void head(struct server_connection *connection, const char *status, const
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\ncontent-type: application/octet-stream\r\n%sconnection: close\r\n\r\n",
-		 status, more);
+	snprintf(text, sizeof(text),
+		 "HTTP/1.1 %s\r\ncontent-type: application/octet-stream\r\n%sconnection: close\r\n\r\n", status, more);
 	server_write_text(connection, text);
 }
 
@@ -110,7 +110,8 @@ static void answer_rest(struct server_connection *connection, struct place *plac
 		server_write(connection, part(place, 0, SIZE));
 		return;
 	}
-	snprintf(text, sizeof(text), "content-range: bytes %zu-%u/%u\r\naccept-ranges: bytes\r\n", from, SIZE - 1, SIZE);
+	snprintf(text, sizeof(text), "content-range: bytes %zu-%u/%u\r\naccept-ranges: bytes\r\n", from, SIZE - 1,
+		 SIZE);
 	head_with_length(connection, "206 Partial Content", SIZE - from, text);
 	if (manner == LYING_REST)
 		server_write(connection, part(place, 0, SIZE - from));
@@ -796,8 +797,9 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		CASE(test_fetch), CASE(test_empty), CASE(test_bad_sources), CASE(test_sources_in_turn), CASE(test_resume),
-		CASE(test_stall), CASE(test_nobody_there), CASE(test_cached), CASE(test_cached_badly), CASE(test_changed),
+		CASE(test_fetch), CASE(test_empty), CASE(test_bad_sources), CASE(test_sources_in_turn),
+		CASE(test_resume), CASE(test_stall), CASE(test_nobody_there), CASE(test_cached),
+		CASE(test_cached_badly), CASE(test_changed),
 		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
 		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
 		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),

@@ -231,7 +231,10 @@ static void test_newer_is_left(void **state)
 	release(&loaded);
 }
 
-/* Half files, as the reference leaves while it writes, and rubbish of all kinds: not there, or invalid, and written over. */
+/*
+ * Half files, as the reference leaves while it writes, and rubbish of all kinds: not there, or invalid, and written
+ * over.
+ */
 static void test_rubbish(void **state)
 {
 	static const struct {
@@ -617,7 +620,8 @@ static void test_sizes_rubbish(void **state)
 	static const char *const lines[] = {
 		"", "x", DIGITS, DIGITS " ", DIGITS " x", DIGITS " -1", DIGITS " 05", DIGITS " 5 ", DIGITS "  5",
 		DIGITS " 4294967297", DIGITS " 18446744073709551617", DIGITS " 99999999999999999999999999999999999999",
-		"A102030000000000000000000000000000000000000000000000000000000000 5", "102" DIGITS " 5", " " DIGITS " 5",
+		"A102030000000000000000000000000000000000000000000000000000000000 5", "102" DIGITS " 5",
+		" " DIGITS " 5",
 	};
 	struct place *place = *state;
 	char text[300];
@@ -734,10 +738,10 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		CASE(test_labels), CASE(test_nothing_there), CASE(test_save), CASE(test_newer_is_left), CASE(test_rubbish),
-		CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way), CASE(test_list),
-		CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting), CASE(test_keep), CASE(test_keep_over),
-		CASE(test_cleared_under_us), CASE(test_sweep), CASE(test_sizes), CASE(test_sizes_rubbish),
+		CASE(test_labels), CASE(test_nothing_there), CASE(test_save), CASE(test_newer_is_left),
+		CASE(test_rubbish), CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way),
+		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
+		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep), CASE(test_sizes), CASE(test_sizes_rubbish),
 		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
 
