@@ -741,7 +741,8 @@ int main(void)
 		CASE(test_labels), CASE(test_nothing_there), CASE(test_save), CASE(test_newer_is_left),
 		CASE(test_rubbish), CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way),
 		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
-		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep), CASE(test_sizes), CASE(test_sizes_rubbish),
+		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep),
+		CASE(test_sizes), CASE(test_sizes_rubbish),
 		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
 
