@@ -13,15 +13,16 @@
 #include "verify/merkle_map_tree.h"
 
 #define LENGTH 13
+#define OLD_LENGTH 5
 #define PROVEN 3
 
 /** The log and the map, and what is proven of them. */
 static struct {
 	bool made;
-	struct digest log_root, map_root;
+	struct digest log_root, old_root, map_root;
 	struct merkle_log_leaf_at leaves[PROVEN];
 	struct merkle_map_entry entries[PROVEN];
-	struct buf log_proof;
+	struct buf log_proof, growth_proof;
 	struct merkle_map_bundle map_proof;
 	struct merkle_map_empties empties;
 } truth;
@@ -33,9 +34,20 @@ static struct digest digest_of_number(unsigned number)
 	return digest_of((struct span){ &byte, 1 });
 }
 
+/** The bundle's bytes. Releases it. */
+static struct buf written(struct merkle_log_bundle *bundle_take)
+{
+	struct buf bytes;
+
+	buf_init(&bytes, SIZE_MAX);
+	fuzz_require(merkle_log_bundle_encode(bundle_take, &bytes, NULL) == 0);
+	merkle_log_bundle_release(bundle_take);
+	return bytes;
+}
+
 static void make_log(const uint64_t *indices)
 {
-	struct merkle_log_bundle bundle;
+	struct merkle_log_bundle inclusion, growth;
 	struct merkle_log *log = NULL;
 
 	fuzz_require(merkle_log_new(&log, NULL) == 0);
@@ -45,12 +57,13 @@ static void make_log(const uint64_t *indices)
 		fuzz_require(merkle_log_append(log, &leaf, NULL) == 0);
 	}
 	truth.log_root = merkle_log_root(log, LENGTH);
+	truth.old_root = merkle_log_root(log, OLD_LENGTH);
 	for (size_t i = 0; i < PROVEN; i++)
 		truth.leaves[i] = (struct merkle_log_leaf_at){ indices[i], digest_of_number((unsigned)indices[i]) };
-	fuzz_require(merkle_log_prove_inclusion(log, LENGTH, indices, PROVEN, &bundle, NULL) == 0);
-	buf_init(&truth.log_proof, SIZE_MAX);
-	fuzz_require(merkle_log_bundle_encode(&bundle, &truth.log_proof, NULL) == 0);
-	merkle_log_bundle_release(&bundle);
+	fuzz_require(merkle_log_prove_inclusion(log, LENGTH, indices, PROVEN, &inclusion, NULL) == 0);
+	truth.log_proof = written(&inclusion);
+	fuzz_require(merkle_log_prove_consistency(log, OLD_LENGTH, LENGTH, &growth, NULL) == 0);
+	truth.growth_proof = written(&growth);
 	merkle_log_free(log);
 }
 
@@ -106,7 +119,10 @@ static void try_log(struct span bytes)
 	r = merkle_log_check_inclusion(&bundle, LENGTH, &truth.log_root, truth.leaves, PROVEN, &flt);
 	fuzz_require_verdict(r, &flt);
 	fuzz_require((r == 0) == span_equals(bytes, buf_span(&truth.log_proof)));
-	fuzz_require(merkle_log_check_consistency(&bundle, 5, &truth.log_root, LENGTH, &truth.log_root, NULL) != 0);
+	flt = (struct fault){ 0 };
+	r = merkle_log_check_consistency(&bundle, OLD_LENGTH, &truth.old_root, LENGTH, &truth.log_root, &flt);
+	fuzz_require_verdict(r, &flt);
+	fuzz_require((r == 0) == span_equals(bytes, buf_span(&truth.growth_proof)));
 	merkle_log_bundle_release(&bundle);
 }
 
