@@ -211,6 +211,47 @@ LOGS = (
     ("more without end", changed(lambda value: value.update(more=True)), FORGED, ""),
 )
 
+# ---- The operator's log: one record, init and the namespace ----
+
+
+def operator(change):
+    """Change the list of the operator's records."""
+    return changed(lambda value: value.update(operator=change(value["operator"])))
+
+
+def operator_rewritten(change, key=forge.OPERATOR):
+    """The first record with its fields changed, and signed anew by a key."""
+    def edit(log):
+        fields = forge.parse(base64.b64decode(log[0]["contentBytes"]))
+        return [{**log[0], **forge.sign_record("OPERATOR", change(fields), key)}] + log[1:]
+    return operator(edit)
+
+
+def granted(key, *permissions):
+    """One more record: the operator grants permissions to a key."""
+    def edit(log):
+        first = forge.parse(base64.b64decode(log[0]["contentBytes"]))
+        time = next(value for number, value in first if number == 3)
+        grant = forge.render([[1, key.public.encode()], [2, forge.packed(permissions)]])
+        fields = [[1, log[-1]["fetchToken"].encode()], [3, time], [4, forge.render([[2, grant]])]]
+        return log + [{**log[0], "registryIndex": 1, **forge.sign_record("OPERATOR", fields, forge.OPERATOR)}]
+    return operator(edit)
+
+
+COMMIT, DEFINE_NAMESPACE = 1, 2
+
+OPERATOR_LOGS = (
+    ("no operator", operator(lambda log: []), FORGED, "operator"),
+    ("repeated", operator(lambda log: log * 2), FORGED, "operator"),
+    ("signed by a stranger", operator_rewritten(lambda fields: fields, forge.STRANGER), FORGED, "operator.*key"),
+    ("another operator", operator_rewritten(lambda fields: [fields[0], [4, forge.render([[1, forge.render([
+        [1, b"sha256"], [2, forge.STRANGER.public.encode()]])]])]], forge.STRANGER), FORGED, "key"),
+    ("signed, the namespace again", operator_rewritten(lambda fields: fields + fields[-1:]), FORGED, "operator.*test"),
+    ("signed, a namespace with a slash", operator_rewritten(lambda fields: fields + [
+        [4, forge.render([[4, forge.render([[1, b"../x"]])]])]]), FORGED, "operator.*namespace"),
+    ("signed, another grant", granted(forge.STRANGER, COMMIT), REFUSED, "proof"),  # the real server proves no such head
+)
+
 # ---- Proofs ----
 
 
@@ -327,7 +368,8 @@ BYTES = (
 
 # Mounting.
 AT_MOUNT = tuple(("checkpoint", *row) for row in SHAPES + CHECKPOINTS) + tuple(
-    (call, *row) for call in ("logs", "inclusion") for row in SHAPES)
+    (call, *row) for call in ("logs", "inclusion") for row in SHAPES) + tuple(
+    ("logs", *row) for row in OPERATOR_LOGS)
 # Opening the folder test/steps, or its parent.
 AT_PACKAGE = tuple(("logs", *row) for row in SHAPES + LOGS) + tuple(("inclusion", *row) for row in SHAPES + PROOFS)
 # Reading test/page/1.0.0.wasm.

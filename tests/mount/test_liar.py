@@ -28,7 +28,7 @@ def answers(server):
         assert answer.status == 200, body
         return body
 
-    logs = ask("POST", "v1/fetch/logs", {"logLength": length, "operator": None, "packages": {STEPS: None}})
+    logs = ask("POST", "v1/fetch/logs", {"logLength": length, "packages": {STEPS: None}})
     leaf = json.loads(logs)["packages"][STEPS][-1]["registryIndex"]
     return {
         "checkpoint": ask("GET", "v1/fetch/checkpoint"),

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+import forge
 import lies
 from mounts import errno_of
 from registry import CONTENTS
@@ -41,6 +42,14 @@ def test_at_mount(new_mount, liar, home, call, name, mutation, kind, words):
     liar.be_honest()
     assert home.wargfs("download", "test:tiny", "--registry", liar.url, "-o", "-", text=False).stdout == CONTENTS[
         "test:tiny", "1.0.0"]
+
+
+def test_without_commit(new_mount, liar):
+    """A checkpoint signed by a key that the operator trusts with other things."""
+    liar.lie("logs", lies.granted(forge.STRANGER, lies.DEFINE_NAMESPACE))
+    liar.lie("checkpoint", lies.signed(forge.STRANGER))
+    status, log = new_mount(liar.url, wait=False).refused()
+    assert status == 3 and "commit" in log.lower(), log
 
 
 @pytest.mark.parametrize("call, name, mutation, kind, words", lies.AT_PACKAGE, ids=lies.ids(lies.AT_PACKAGE))
