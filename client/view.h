@@ -32,6 +32,7 @@ struct view {
 	int64_t verified_at;     /* seconds since 1970, of the clock here */
 };
 
+/** One more reference. @return the view */
 struct view *view_ref(struct view *view);
 /** NULL is fine. */
 void view_unref(struct view *view);

@@ -306,7 +306,8 @@ const struct command info_command = {
 	.arguments = "[PACKAGE]",
 	.summary = "Show the packages that are stored here",
 	.text = "\nOf every registry, or of one PACKAGE of the configured registry; a package that is not stored yet\n"
-		"is fetched. What is stored is shown without asking the network: 'wargfs update' brings it up to date.\n",
+		"is fetched. What is stored is shown without asking the network: 'wargfs update' brings it up to\n"
+		"date.\n",
 	.most = 1,
 	.options = entries,
 	.run = run,

@@ -54,7 +54,7 @@
 #define CAP_FILE_CONFIG (1u << 20)
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
 #define CAP_SIZES (1u << 17)           /* sizes remembered: 100 bytes of memory each */
-#define CAP_VERIFIED (1u << 14)        /* contents known to have matched: 200 bytes of memory each; others are hashed again */
+#define CAP_VERIFIED (1u << 14)        /* contents known to have matched: 200 bytes of memory each */
 #define CAP_SIZES_AHEAD (1u << 12)     /* sizes that wait to be asked for while nobody waits for them */
 
 #endif

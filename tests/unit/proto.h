@@ -6,7 +6,8 @@
  *   3=5       field 3, a varint
  *   x0aff     these bytes as they are
  *
- * with spaces between. Lengths come out right, so that a lie is told where it is meant to be; x… is for those about form.
+ * with spaces between. Lengths come out right, so that a lie is told where it is meant to be; x… is for those about
+ * form.
  */
 #ifndef WARG_TESTS_PROTO_H
 #define WARG_TESTS_PROTO_H

@@ -37,10 +37,10 @@ static struct operator_log *operator_with(struct ecdsa_public_key *key, unsigned
 /* protocol.md section 1, known answer: the recorded registry's operator. */
 static struct ecdsa_private_key *recorded_key(void)
 {
+	const char *text = "ecdsa-p256:I+UlDo0HxyBBFeelhPPWmD+LnklOpqZDkrFP5VduASk=";
 	struct ecdsa_private_key *key;
 
-	assert_int_equal(ecdsa_private_key_parse(span_of_text("ecdsa-p256:I+UlDo0HxyBBFeelhPPWmD+LnklOpqZDkrFP5VduASk="),
-						 &key, NULL), 0);
+	assert_int_equal(ecdsa_private_key_parse(span_of_text(text), &key, NULL), 0);
 	return key;
 }
 
