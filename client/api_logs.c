@@ -169,8 +169,9 @@ static void put_token(struct json *object, const char *name, const char *token)
 		json_put_null(object, name);
 }
 
+/** @param cap  of the answer's body: many calls share CAP_BODIES_LOGS */
 static int begin(struct api_call *call, const struct api *api, clock_ms deadline, uint64_t log_length,
-		 const struct part *part, struct fault *flt)
+		 const struct part *part, size_t cap, struct fault *flt)
 {
 	struct json *body = json_new_object(), *packages = json_new_object();
 	char id[DIGEST_TEXT_SIZE];
@@ -186,7 +187,7 @@ static int begin(struct api_call *call, const struct api *api, clock_ms deadline
 	json_put(body, "packages", packages);
 	if (!body)
 		return fault_no_memory(flt);
-	return api_call_init(call, api, "v1/fetch/logs", body, CAP_BODY_LOGS, deadline, flt);
+	return api_call_init(call, api, "v1/fetch/logs", body, cap, deadline, flt);
 }
 
 static int prepare(struct part *part, struct fault *flt)
@@ -274,6 +275,7 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 	size_t count = package_count ? (package_count + PACKAGES_A_CALL - 1) / PACKAGES_A_CALL : 1;
 	struct api_call *calls = calloc(count, sizeof(*calls));
 	struct part *parts = calloc(count, sizeof(*parts));
+	size_t share = CAP_BODIES_LOGS / count;
 	int r = calls && parts ? 0 : fault_no_memory(flt);
 
 	*absent = (struct digest){ { 0 } };
@@ -286,7 +288,8 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 		parts[i].count = left < PACKAGES_A_CALL ? left : PACKAGES_A_CALL;
 		r = prepare(&parts[i], flt);
 		if (!r)
-			r = begin(&calls[i], api, deadline, log_length, &parts[i], flt);
+			r = begin(&calls[i], api, deadline, log_length, &parts[i],
+				  share < CAP_BODY_LOGS ? share : CAP_BODY_LOGS, flt);
 	}
 	if (!r)
 		r = api_run(api, calls, count, flt);

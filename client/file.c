@@ -3,6 +3,7 @@
  */
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -199,6 +200,41 @@ int file_replace(int folder, const char *name, mode_t mode, struct span bytes, s
 		return fault_at(flt, "file %s", name);
 	}
 	return 0;
+}
+
+static int remove_contents(int folder, struct fault *flt)
+{
+	DIR *listing = fdopendir(folder);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!listing) {
+		r = fault_system(flt, errno, "listing a folder");
+		close(folder);
+		return r;
+	}
+	while (!r && (entry = readdir(listing)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			r = file_remove_tree(dirfd(listing), entry->d_name, flt);
+	closedir(listing);
+	return r;
+}
+
+int file_remove_tree(int parent, const char *name, struct fault *flt)
+{
+	int folder, r;
+
+	if (!unlinkat(parent, name, 0) || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return fault_system(flt, errno, "removing %s", name);
+	folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0)
+		return fault_system(flt, errno, "removing %s", name);
+	r = remove_contents(folder, flt);
+	if (!r && unlinkat(parent, name, AT_REMOVEDIR) && errno != ENOENT)
+		r = fault_system(flt, errno, "removing %s", name);
+	return r;
 }
 
 int file_lock(int fd, int wait, bool *had, struct fault *flt)

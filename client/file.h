@@ -48,6 +48,9 @@ int file_write_all(int fd, struct span bytes, struct fault *flt);
  */
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
 
+/** Remove a file, or a folder with all that is in it. Links are removed, not followed. None there is fine. */
+int file_remove_tree(int parent, const char *name, struct fault *flt);
+
 /** fsync a file or folder. */
 int file_sync(int fd, struct fault *flt);
 

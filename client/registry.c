@@ -31,6 +31,7 @@ static void destroy(struct registry *registry)
 	http_free(registry->http);
 	airport_free(registry->airport);
 	store_close(registry->store);
+	trust_close(registry->trust);
 	view_unref(registry->view);
 	view_unref(registry->start);
 	view_unref(registry->saved);
@@ -63,6 +64,8 @@ static int open_parts(struct registry *registry, struct fault *flt)
 
 	verdict = store_open(options->registries_dir, options->content_dir, options->own_dir, options->url.label,
 			     &registry->store, flt);
+	if (!verdict && options->state_dir)
+		verdict = trust_open(options->state_dir, options->url.label, &registry->trust, flt);
 	if (!verdict)
 		verdict = registry_load(registry, flt);
 	if (!verdict)
@@ -331,6 +334,11 @@ struct content *registry_content(struct registry *registry)
 struct store *registry_store(struct registry *registry)
 {
 	return registry->store;
+}
+
+const struct trust *registry_trust(const struct registry *registry)
+{
+	return registry->trust;
 }
 
 const struct http_url *registry_url(const struct registry *registry)

@@ -8,11 +8,13 @@
 #define WARG_CLIENT_REGISTRY_H
 
 #include "content.h"
+#include "trust.h"
 #include "view.h"
 
 struct registry_options {
 	struct http_url url;         /* of the registry itself; discovery is done */
 	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
+	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const char *token;           /* bearer token, or NULL */
 	unsigned timeout;            /* seconds; deadline of every wait */
 	unsigned refresh;            /* seconds between looks for a new checkpoint; 0: only when asked */
@@ -54,6 +56,9 @@ struct store *registry_store(struct registry *registry);
 const struct http_url *registry_url(const struct registry *registry);
 /** The deadline of a wait that begins now. */
 clock_ms registry_deadline(const struct registry *registry);
+
+/** What is remembered of the registry; NULL without `state_dir`. Borrowed. */
+const struct trust *registry_trust(const struct registry *registry);
 
 /** The last fault of a refresh or a listing, verdict 0 after a success. */
 void registry_last_fault(struct registry *registry, struct fault *out);

@@ -27,6 +27,7 @@ struct registry {
 	struct api api;
 	struct http *http;
 	struct store *store;
+	struct trust *trust; /* NULL: nothing is remembered */
 	struct airport *airport;
 	struct workers *workers;
 	struct content *content;
@@ -41,7 +42,7 @@ struct registry {
 	struct view *view; /* set by the updater alone */
 
 	/* The updater's own. */
-	struct view *start;      /* what lay in the store, until a checkpoint was verified */
+	struct view *start;      /* what lay in the store, and was remembered, until a checkpoint was verified */
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct view *saved;      /* what the store has, as far as we know */
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */

@@ -49,6 +49,25 @@ static int load_checkpoint(struct registry *registry, struct view *start, struct
 	return forgive(registry, &own, flt);
 }
 
+/*
+ * The registry is held to the highest checkpoint that is remembered, also where the store was emptied or put back in
+ * time.
+ */
+static int load_anchor(struct registry *registry, struct view *start, struct fault *flt)
+{
+	struct trust_anchor anchor;
+	int verdict;
+
+	if (!registry->trust)
+		return 0;
+	verdict = trust_load(registry->trust, &anchor, flt);
+	if (verdict)
+		return verdict;
+	if (anchor.known && anchor.checkpoint.contents.log_length >= start->checkpoint.contents.log_length)
+		start->checkpoint = anchor.checkpoint;
+	return 0;
+}
+
 int registry_load(struct registry *registry, struct fault *flt)
 {
 	struct fault own = {0};
@@ -61,6 +80,8 @@ int registry_load(struct registry *registry, struct fault *flt)
 		verdict = load_checkpoint(registry, registry->start, &own);
 	if (!verdict)
 		verdict = view_copy(registry->start, &registry->saved, &own);
+	if (!verdict)
+		verdict = load_anchor(registry, registry->start, &own);
 	if (verdict && flt && !flt->verdict)
 		*flt = own;
 	return verdict;

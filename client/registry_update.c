@@ -135,13 +135,103 @@ static void renew_listing(struct registry *registry, struct view *next, clock_ms
 	keep_fault(registry, &flt);
 }
 
+/* Keep what accuses the registry, and say where. */
+static void accuse(struct registry *registry, enum trust_charge charge, const struct signed_checkpoint *offered,
+		   const struct operator_log *operator, struct fault *flt)
+{
+	char kept[256];
+	struct fault own = {0};
+
+	if (trust_accuse(registry->trust, charge, offered, operator, kept, &own))
+		registry_report(registry, &own);
+	if (kept[0])
+		fault_at(flt, "evidence is kept in %.180s", trust_evidence_folder(registry->trust));
+}
+
+static void accuse_refused(struct registry *registry, const struct sync_refused *refused, struct fault *flt)
+{
+	struct trust_anchor anchor;
+	bool is_other;
+
+	if (!registry->trust || refused->contradiction == SYNC_NO_CONTRADICTION ||
+	    trust_load(registry->trust, &anchor, NULL))
+		return;
+	is_other = refused->operator && trust_check_operator(&anchor, refused->operator, NULL);
+	accuse(registry, is_other ? TRUST_OPERATOR :
+	       refused->contradiction == SYNC_ROLLBACK ? TRUST_ROLLBACK :
+	       refused->contradiction == SYNC_FORK ? TRUST_FORK : TRUST_INCONSISTENT,
+	       &refused->offered, refused->operator, flt);
+}
+
+/* Whether the registry may be believed at all: not once it was seen to fork, until a person says so. */
+static int check_anchor(struct registry *registry, struct fault *flt)
+{
+	struct trust_anchor anchor;
+	int verdict;
+
+	if (!registry->trust)
+		return 0;
+	verdict = trust_load(registry->trust, &anchor, flt);
+	if (verdict || !anchor.evidence[0])
+		return verdict;
+	fault_invalid(flt, "it was seen to fork, and is not believed any more: see %.150s", anchor.evidence);
+	fault_blame(flt, FAULT_BY_REGISTRY);
+	return WARG_INVALID;
+}
+
+/* A view that was verified: is it of the operator that was met first? If so, it is remembered. */
+static int admit(struct registry *registry, const struct view *next, struct fault *flt)
+{
+	struct trust_anchor anchor;
+	struct fault own = {0};
+	int verdict;
+
+	if (!registry->trust)
+		return 0;
+	verdict = trust_load(registry->trust, &anchor, flt);
+	if (verdict)
+		return verdict;
+	verdict = trust_check_operator(&anchor, next->operator, flt);
+	if (verdict) {
+		fault_blame(flt, FAULT_BY_REGISTRY);
+		accuse(registry, TRUST_OPERATOR, &next->checkpoint, next->operator, flt);
+		return verdict;
+	}
+	if (trust_remember(registry->trust, next->operator, &next->checkpoint, &own))
+		registry_report(registry, &own);
+	return 0;
+}
+
+/* The next view, verified and admitted. */
+static int next_view(struct registry *registry, clock_ms deadline, struct view **out, struct fault *flt)
+{
+	struct view *before = registry->start ? registry->start : registry->view;
+	struct sync_refused refused;
+	struct view *next = NULL;
+	int verdict;
+
+	verdict = check_anchor(registry, flt);
+	if (verdict)
+		return verdict;
+	verdict = sync_refresh(&registry->api, before, deadline, &next, &refused, flt);
+	if (verdict)
+		accuse_refused(registry, &refused, flt);
+	else
+		verdict = admit(registry, next, flt);
+	operator_log_unref(refused.operator);
+	if (verdict)
+		view_unref(next);
+	else
+		*out = next;
+	return verdict;
+}
+
 /* Bring the view to the newest checkpoint. */
 static void refresh(struct registry *registry, clock_ms deadline, struct fault *flt)
 {
-	struct view *next, *before;
+	struct view *next;
 
-	before = registry->start ? registry->start : registry->view;
-	if (sync_refresh(&registry->api, before, deadline, &next, flt)) {
+	if (next_view(registry, deadline, &next, flt)) {
 		keep_fault(registry, flt);
 	} else {
 		keep_fault(registry, flt);

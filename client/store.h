@@ -28,6 +28,13 @@ int store_open(const char *registries_dir, const char *content_dir, const char *
 	       struct store **out, struct fault *flt);
 void store_close(struct store *store);
 
+/**
+ * Remove all that is stored of a registry, its sizes too; contents stay. Another program that works with it, or a mount
+ * that goes on, may make it anew.
+ * @return 0; WARG_UNDECIDED with FAULT_SYSTEM and EBUSY while another program has the lock
+ */
+int store_reset(const char *registries_dir, const char *own_dir, const char *label, struct fault *flt);
+
 /** Where a log stands: its head's place in the registry's log, and the token to go on from. */
 struct store_position {
 	bool known; /* false: the reference left it out */

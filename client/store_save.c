@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +86,33 @@ static int take_lock(const struct store *store, int *registry, int *lock, bool *
 		drop(registry);
 		drop(lock);
 	}
+	return r;
+}
+
+int store_reset(const char *registries_dir, const char *own_dir, const char *label, struct fault *flt)
+{
+	const struct store store = {
+		.registries_dir = (char *)(uintptr_t)registries_dir, .label = (char *)(uintptr_t)label};
+	int registry, lock, top = -1;
+	bool had = false;
+	int r;
+
+	r = take_lock(&store, &registry, &lock, &had, flt);
+	if (!r && !had)
+		r = fault_system(flt, EBUSY, "another program works with what is stored of the registry");
+	if (r)
+		return r;
+	r = file_open_top(registries_dir, &top, flt);
+	if (!r)
+		r = file_remove_tree(top, label, flt);
+	drop(&top);
+	if (!r)
+		r = file_open_top(own_dir, &top, flt);
+	if (!r)
+		r = file_remove_tree(top, label, flt);
+	drop(&top);
+	drop(&registry);
+	drop(&lock);
 	return r;
 }
 

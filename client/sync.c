@@ -192,19 +192,24 @@ static bool has_operator_at(const struct view *base, const struct checkpoint *ch
 }
 
 /* Before anything is fetched: what the checkpoint says of itself must not contradict what was said before. */
-static int check_growth(const struct view *base, const struct checkpoint *checkpoint, struct fault *flt)
+static int check_growth(const struct view *base, const struct checkpoint *checkpoint, struct sync_refused *refused,
+			struct fault *flt)
 {
 	const struct checkpoint *before;
 
 	if (!has_checkpoint(base))
 		return 0;
 	before = &base->checkpoint.contents;
-	if (checkpoint->log_length < before->log_length)
+	if (checkpoint->log_length < before->log_length) {
+		refused->contradiction = SYNC_ROLLBACK;
 		return fault_invalid(flt, "a rollback: the log has %" PRIu64 " records, and had %" PRIu64 " before",
 				     checkpoint->log_length, before->log_length);
-	if (checkpoint->log_length == before->log_length && !checkpoint_same_state(checkpoint, before))
+	}
+	if (checkpoint->log_length == before->log_length && !checkpoint_same_state(checkpoint, before)) {
+		refused->contradiction = SYNC_FORK;
 		return fault_invalid(flt, "a fork: at length %" PRIu64 " log or map had another root before",
 				     checkpoint->log_length);
+	}
 	return 0;
 }
 
@@ -229,15 +234,21 @@ static int check_consistency(const struct api *api, const struct view *base, con
 }
 
 /* The verdict on the whole update: what its operator's log and its checkpoint say of the registry. */
-static int check_registry(struct sync *sync, const struct view *base, struct fault *flt)
+static int check_registry(struct sync *sync, const struct view *base, struct sync_refused *refused, struct fault *flt)
 {
 	const struct sync_log *operator = operator_of(sync);
+	int verdict;
 
 	if (operator && !operator->is_proven) {
 		*flt = operator->fault;
 		return flt->verdict;
 	}
-	return check_consistency(sync->api, base, &sync->checkpoint->contents, sync->deadline, flt);
+	verdict = check_consistency(sync->api, base, &sync->checkpoint->contents, sync->deadline, flt);
+	if (verdict == WARG_INVALID) {
+		refused->contradiction = SYNC_INCONSISTENT;
+		refused->operator = operator ? operator_log_ref(operator->operator) : NULL;
+	}
+	return verdict;
 }
 
 static int build_view(const struct view *base, struct sync *sync, struct view **out, struct fault *flt)
@@ -279,17 +290,18 @@ static int check_known_key(const struct view *base, const struct signed_checkpoi
 	return checkpoint_verify(checkpoint, base->operator, flt);
 }
 
-/* Bring `base` to `checkpoint`, which is not verified yet. */
-static int refresh_to(const struct api *api, const struct view *base, const struct signed_checkpoint *checkpoint,
-		      clock_ms deadline, struct view **out, struct fault *flt)
+/* Bring `base` to the checkpoint that was offered, which is not verified yet. */
+static int refresh_to(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
+		      struct sync_refused *refused, struct fault *flt)
 {
+	const struct signed_checkpoint *checkpoint = &refused->offered;
 	bool is_new = !has_operator_at(base, &checkpoint->contents);
 	struct sync sync;
 	int verdict;
 
 	verdict = check_known_key(base, checkpoint, flt);
 	if (!verdict)
-		verdict = check_growth(base, &checkpoint->contents, flt);
+		verdict = check_growth(base, &checkpoint->contents, refused, flt);
 	if (!verdict && !is_new)
 		verdict = checkpoint_verify(checkpoint, base->operator, flt);
 	if (!verdict)
@@ -305,7 +317,7 @@ static int refresh_to(const struct api *api, const struct view *base, const stru
 			add_proven(&sync, base->packages[i]);
 	if (sync.count)
 		bring(&sync);
-	verdict = check_registry(&sync, base, flt);
+	verdict = check_registry(&sync, base, refused, flt);
 	if (!verdict)
 		verdict = build_view(base, &sync, out, flt);
 	sync_release(&sync);
@@ -313,15 +325,19 @@ static int refresh_to(const struct api *api, const struct view *base, const stru
 }
 
 int sync_refresh(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
-		 struct fault *flt)
+		 struct sync_refused *refused, struct fault *flt)
 {
-	struct signed_checkpoint checkpoint;
+	struct sync_refused kept = {0};
 	struct fault own = {0};
 	int verdict;
 
-	verdict = api_fetch_checkpoint(api, deadline, &checkpoint, &own);
+	verdict = api_fetch_checkpoint(api, deadline, &kept.offered, &own);
 	if (!verdict)
-		verdict = refresh_to(api, base, &checkpoint, deadline, out, &own);
+		verdict = refresh_to(api, base, deadline, out, &kept, &own);
+	if (refused)
+		*refused = kept;
+	else
+		operator_log_unref(kept.operator);
 	if (!verdict)
 		return 0;
 	/* ABSENT is for packages: a registry without a checkpoint, or a proof, is one that refuses. */

@@ -19,6 +19,19 @@ struct sync_wanted {
 	struct fault fault;
 };
 
+/** How a checkpoint that was refused contradicts the one of `base`. */
+enum sync_contradiction {
+	SYNC_NO_CONTRADICTION, /* it was refused for another reason, or not at all */
+	SYNC_ROLLBACK,         /* its log is shorter */
+	SYNC_FORK,             /* same length, another root */
+	SYNC_INCONSISTENT,     /* the proof that its log is the one before, grown, does not hold */
+};
+struct sync_refused {
+	enum sync_contradiction contradiction;
+	struct signed_checkpoint offered;
+	struct operator_log *operator; /* with SYNC_INCONSISTENT: proven at `offered`, and a reference; else NULL */
+};
+
 /**
  * Bring `base` to the registry's newest checkpoint, with every package that it knows.
  *
@@ -28,11 +41,12 @@ struct sync_wanted {
  * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry
  *              must not contradict its checkpoint, and its operator's log is not believed before it is proven
  * @param out   a new reference
+ * @param refused  may be NULL; filled in always
  * @return 0; WARG_INVALID for a rollback, a fork, a checkpoint that the operator's log does not bear out, an operator's
  *         log that breaks a rule; then nothing changed
  */
 int sync_refresh(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
-		 struct fault *flt);
+		 struct sync_refused *refused, struct fault *flt);
 
 /**
  * Add packages to a view at the checkpoint that it has: logs and inclusion, two round trips.

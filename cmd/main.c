@@ -8,6 +8,7 @@
 
 static const struct command *const commands[] = {
 	&mount_command, &status_command, &config_command, &info_command, &update_command, &download_command,
+	&reset_command,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

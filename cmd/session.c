@@ -54,6 +54,7 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.registries_dir = session->config.registries_dir,
 		.content_dir = session->config.content_dir,
 		.own_dir = session->config.cache_dir,
+		.state_dir = session->config.state_dir,
 		.timeout = how->timeout ? how->timeout : SESSION_TIMEOUT,
 		.refresh = how->refresh,
 		.changed = how->changed,

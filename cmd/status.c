@@ -158,6 +158,17 @@ static void print_checkpoint(const struct json *checkpoint)
 	print_text("operator", checkpoint, "keyId");
 }
 
+static void print_trust(const struct json *trust)
+{
+	if (!trust)
+		return;
+	print_text("pinned", trust, "operatorKey");
+	if (json_member(trust, "fork")) {
+		print_text("FORK SEEN", trust, "fork");
+		print_text("evidence in", trust, "evidence");
+	}
+}
+
 static void print(const struct json *answer)
 {
 	const struct json *cache = json_member(answer, "cache"), *downloads = json_member(answer, "downloads");
@@ -166,6 +177,7 @@ static void print(const struct json *answer)
 	print_text("mountpoint", answer, "mountpoint");
 	print_text("registry", answer, "registry");
 	print_checkpoint(json_member(answer, "checkpoint"));
+	print_trust(json_member(answer, "trust"));
 	printf("%-12s %" PRIu64 " known\n", "packages", number(answer, "packagesKnown"));
 	output_size(number(cache, "bytes"), size);
 	printf("%-12s %s in %" PRIu64 " contents\n", "cache", size, number(cache, "files"));

@@ -42,6 +42,25 @@ static void put_checkpoint(struct json *json, const struct view *view)
 	json_put(json, "checkpoint", checkpoint);
 }
 
+/* What the registry is held to, and whether it broke its word. */
+static void put_trust(struct json *json, struct mount *mount)
+{
+	const struct trust *kept = registry_trust(mount->registry);
+	struct trust_anchor anchor;
+	struct json *trust;
+
+	if (!kept || trust_load(kept, &anchor, NULL) || !anchor.known)
+		return;
+	trust = json_new_object();
+	json_put_digest(trust, "operatorKey", &anchor.operator_key);
+	json_put_uint(trust, "logLength", anchor.checkpoint.contents.log_length);
+	if (anchor.evidence[0]) {
+		json_put_text(trust, "fork", anchor.evidence);
+		json_put_text(trust, "evidence", trust_evidence_folder(kept));
+	}
+	json_put(json, "trust", trust);
+}
+
 static void put_cache(struct json *json, struct mount *mount)
 {
 	struct json *cache = json_new_object();
@@ -93,6 +112,7 @@ static int render(struct mount *mount, struct buf *out)
 	json_put_text(json, "registry", registry_url(mount->registry)->text);
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
 	put_checkpoint(json, view);
+	put_trust(json, mount);
 	json_put_uint(json, "packagesKnown", view->package_count);
 	put_cache(json, mount);
 	put_downloads(json, mount);

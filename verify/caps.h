@@ -35,6 +35,7 @@
 #define CAP_BODY_SMALL (64u << 10)     /* checkpoint, well-known, errors, content sources */
 #define CAP_BODY_NAMES (2u << 20)      /* 1000 names of at most 512 bytes, with their ids */
 #define CAP_BODY_LOGS (64u << 20)      /* one page of logs */
+#define CAP_BODIES_LOGS (1u << 30)     /* all pages that are asked for side by side */
 #define CAP_BODY_PROOF (64u << 20)     /* CAP_PROOF_LEAVES map proofs of 236 hashes would pass it: they are split */
 #define CAP_BODY_LEDGER (256u << 20)   /* 4 million records of 64 bytes */
 #define CAP_CONTENT (4ull << 30)       /* one component; the format itself ends at 4 GiB */

@@ -10,7 +10,7 @@ from liar import raw
 from mounts import read
 from registry import CONTENTS
 
-COMMANDS = ("mount", "status", "config", "download", "update", "info")
+COMMANDS = ("mount", "status", "config", "download", "update", "info", "reset")
 
 
 @pytest.fixture

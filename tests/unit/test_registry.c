@@ -1,6 +1,7 @@
 /*
  * The registry: wants, rounds, the view that is swapped in, the store behind it, and an end that comes promptly.
  */
+#include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "client/file.h"
 #include "client/registry.h"
 #include "fake_registry.h"
 #include "forge.h"
@@ -23,7 +25,8 @@
 struct scene {
 	struct fake_registry *fake;
 	char *folder;
-	char registries[512], contents[512], own[512];
+	char registries[512], contents[512], own[512], state[512];
+	bool remembers; /* whether what outlives the cache is kept */
 	struct registry *registry;
 	atomic_uint changes, failures;
 };
@@ -51,6 +54,7 @@ static void open_it(struct scene *scene, unsigned timeout)
 		.registries_dir = scene->registries,
 		.content_dir = scene->contents,
 		.own_dir = scene->own,
+		.state_dir = scene->remembers ? scene->state : NULL,
 		.timeout = timeout,
 		.changed = changed,
 		.failed = failed,
@@ -72,6 +76,7 @@ static void scene_init(struct scene *scene, unsigned timeout)
 	snprintf(scene->registries, sizeof(scene->registries), "%s/registries", scene->folder);
 	snprintf(scene->contents, sizeof(scene->contents), "%s/content", scene->folder);
 	snprintf(scene->own, sizeof(scene->own), "%s/own", scene->folder);
+	snprintf(scene->state, sizeof(scene->state), "%s/state", scene->folder);
 	fake_registry_release(scene->fake, "test:good", "1.0.0");
 	fake_registry_release(scene->fake, "test:victim", "1.0.0");
 	fake_registry_sign(scene->fake);
@@ -103,6 +108,98 @@ static int add(struct scene *scene, const char *text, struct fault *flt)
 	struct name name = forge_name(text);
 
 	return registry_add(scene->registry, &name, 1, flt);
+}
+
+/* ---- Trust ---- */
+
+/* A registry that was verified once, with something remembered of it. */
+static void trusting_scene_init(struct scene *scene)
+{
+	scene_init(scene, TIMEOUT);
+	scene->remembers = true;
+	reopen(scene);
+	assert_int_equal(registry_refresh(scene->registry, NULL), 0);
+}
+
+/* How many files of evidence there are that begin with `charge`. */
+static size_t count_evidence(const struct scene *scene, const char *charge)
+{
+	const char *path = trust_evidence_folder(registry_trust(scene->registry));
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+	size_t count = 0;
+
+	assert_non_null(folder);
+	while ((entry = readdir(folder)))
+		count += strncmp(entry->d_name, charge, strlen(charge)) == 0;
+	closedir(folder);
+	return count;
+}
+
+static void expect_refused(struct scene *scene, const char *words)
+{
+	struct fault flt = {0};
+
+	assert_int_equal(registry_refresh(scene->registry, &flt), WARG_INVALID);
+	if (!strstr(flt.what, words))
+		fail_msg("refused for another reason than '%s': %s", words, flt.what);
+}
+
+/* The cache was emptied, and the registry goes back in time: it is held to its word all the same. */
+static void test_rollback_after_reset(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	trusting_scene_init(&scene);
+	registry_close(scene.registry);
+	assert_int_equal(file_remove_tree(AT_FDCWD, scene.registries, NULL), 0);
+	fake_registry_lie(scene.fake, LIE_ROLLBACK, NULL);
+	open_it(&scene, TIMEOUT);
+	expect_refused(&scene, "a rollback");
+	assert_int_equal(count_evidence(&scene, "rollback-"), 1);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	scene_release(&scene);
+}
+
+/* What the operator signed twice with different words is not forgotten when it speaks the truth again. */
+static void test_fork_latches(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	trusting_scene_init(&scene);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	fake_registry_lie(scene.fake, LIE_LOG_ROOT, NULL);
+	expect_refused(&scene, "a fork");
+	assert_int_equal(count_evidence(&scene, "fork-"), 1);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	expect_refused(&scene, "seen to fork");
+	assert_int_equal(releases(scene.registry, "test:good"), 1);
+	reopen(&scene);
+	expect_refused(&scene, "seen to fork");
+	assert_int_equal(trust_forget(registry_trust(scene.registry), NULL), 0);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(count_evidence(&scene, "fork-"), 1);
+	scene_release(&scene);
+}
+
+/* A log that did not grow out of the one before. */
+static void test_inconsistent(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	trusting_scene_init(&scene);
+	fake_registry_release(scene.fake, "test:good", "1.0.1");
+	fake_registry_sign(scene.fake);
+	fake_registry_lie(scene.fake, LIE_CONSISTENCY_HASH, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), WARG_INVALID);
+	assert_int_equal(count_evidence(&scene, "inconsistent-"), 1);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	scene_release(&scene);
 }
 
 /* ---- Growing ---- */
@@ -567,6 +664,9 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rollback_after_reset),
+		cmocka_unit_test(test_fork_latches),
+		cmocka_unit_test(test_inconsistent),
 		cmocka_unit_test(test_nothing_before_the_first_checkpoint),
 		cmocka_unit_test(test_want),
 		cmocka_unit_test(test_refresh),

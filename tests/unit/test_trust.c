@@ -1,0 +1,259 @@
+/*
+ * What is remembered of a registry: pinned, raised, never lowered; evidence; files that lie.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/trust.h"
+#include "forge.h"
+#include "scratch.h"
+#include "torture.h"
+
+struct fixture {
+	struct forge forge;
+	struct operator_log *operator;
+	struct signed_checkpoint early;
+	char *state_dir;
+	struct trust *trust;
+};
+
+static struct operator_log *operator_of(const struct ecdsa_private_key *key)
+{
+	struct log_head head = { .time = { 5, 0 } };
+	struct operator_log *log;
+
+	assert_int_equal(operator_log_new(&log, NULL), 0);
+	assert_int_equal(operator_log_restore_key(log, ecdsa_private_key_public(key), PERMISSIONS_OPERATOR, NULL), 0);
+	assert_int_equal(operator_log_restore_head(log, &head, NULL), 0);
+	return log;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	assert_non_null(fixture);
+	forge_open(&fixture->forge, "test");
+	forge_package(&fixture->forge, "test:one", 6);
+	fixture->operator = operator_of(fixture->forge.operator_key);
+	fixture->early = forge_checkpoint(&fixture->forge, 3, 1);
+	fixture->state_dir = scratch_new();
+	assert_int_equal(trust_open(fixture->state_dir, "label", &fixture->trust, NULL), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	trust_close(fixture->trust);
+	scratch_free(fixture->state_dir);
+	operator_log_unref(fixture->operator);
+	forge_close(&fixture->forge);
+	free(fixture);
+	return 0;
+}
+
+static void remember(struct fixture *fixture, uint64_t length)
+{
+	struct signed_checkpoint checkpoint = forge_checkpoint(&fixture->forge, length, 1000 + length);
+
+	assert_int_equal(trust_remember(fixture->trust, fixture->operator, &checkpoint, NULL), 0);
+}
+
+static struct trust_anchor anchor_of(const struct fixture *fixture)
+{
+	struct trust_anchor anchor;
+
+	assert_int_equal(trust_load(fixture->trust, &anchor, NULL), 0);
+	return anchor;
+}
+
+static void test_first_meeting(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ecdsa_private_key *other = forge_key(9);
+	struct operator_log *others = operator_of(other);
+	struct trust_anchor anchor = anchor_of(fixture);
+	struct stat seen;
+	char path[4096];
+
+	assert_false(anchor.known);
+	assert_int_equal(trust_check_operator(&anchor, others, NULL), 0);
+	remember(fixture, 3);
+	anchor = anchor_of(fixture);
+	assert_true(anchor.known);
+	assert_int_equal(anchor.checkpoint.contents.log_length, 3);
+	assert_int_equal(checkpoint_verify(&anchor.checkpoint, fixture->operator, NULL), 0);
+	assert_int_equal(trust_check_operator(&anchor, fixture->operator, NULL), 0);
+	assert_int_equal(trust_check_operator(&anchor, others, NULL), WARG_INVALID);
+
+	snprintf(path, sizeof(path), "%s/label", fixture->state_dir);
+	assert_int_equal(stat(path, &seen), 0);
+	assert_int_equal(seen.st_mode & 0777, 0700);
+	operator_log_unref(others);
+	ecdsa_private_key_free(other);
+}
+
+static void test_only_higher(void **state)
+{
+	struct fixture *fixture = *state;
+
+	remember(fixture, 5);
+	remember(fixture, 4);
+	assert_int_equal(anchor_of(fixture).checkpoint.contents.log_length, 5);
+	remember(fixture, 7);
+	assert_int_equal(anchor_of(fixture).checkpoint.contents.log_length, 7);
+	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+	assert_false(anchor_of(fixture).known);
+	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+}
+
+/* Two checkpoints that the operator signed: kept, once, and a fork is not forgotten when the registry grows. */
+static void test_evidence(void **state)
+{
+	struct fixture *fixture = *state;
+	struct signed_checkpoint held = forge_checkpoint(&fixture->forge, 5, 1), forked;
+	struct checkpoint other = held.contents;
+	char kept[256], path[4096];
+
+	remember(fixture, 5);
+	other.log_root.bytes[0] ^= 1;
+	assert_int_equal(checkpoint_sign(&other, fixture->forge.operator_key, &forked, NULL), 0);
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_FORK, &forked, NULL, kept, NULL), 0);
+	assert_memory_equal(kept, "fork-5-5-", 9);
+	snprintf(path, sizeof(path), "%s/%s", trust_evidence_folder(fixture->trust), kept);
+	assert_int_equal(access(path, R_OK), 0);
+	assert_string_equal(anchor_of(fixture).evidence, kept);
+	remember(fixture, 7);
+	assert_string_equal(anchor_of(fixture).evidence, kept);
+	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+	assert_int_equal(access(path, R_OK), 0);
+}
+
+/* A rollback may be an old answer that somebody plays back: kept, but no latch. */
+static void test_rollback_does_not_latch(void **state)
+{
+	struct fixture *fixture = *state;
+	struct signed_checkpoint old;
+	char kept[256];
+
+	remember(fixture, 5);
+	old = forge_checkpoint(&fixture->forge, 2, 1);
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_ROLLBACK, &old, NULL, kept, NULL), 0);
+	assert_string_not_equal(kept, "");
+	assert_string_equal(anchor_of(fixture).evidence, "");
+}
+
+/* Under another operator's log it is another registry's word, and that is the charge. */
+static void test_other_operator(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ecdsa_private_key *other = forge_key(9);
+	struct operator_log *others = operator_of(other);
+	struct signed_checkpoint theirs;
+	struct checkpoint contents = fixture->early.contents;
+	char kept[256];
+
+	remember(fixture, 5);
+	contents.log_length = 8;
+	assert_int_equal(checkpoint_sign(&contents, other, &theirs, NULL), 0);
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_OPERATOR, &theirs, NULL, kept, NULL), 0);
+	assert_string_equal(kept, "");
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_OPERATOR, &theirs, others, kept, NULL), 0);
+	assert_memory_equal(kept, "operator-5-8-", 13);
+	operator_log_unref(others);
+	ecdsa_private_key_free(other);
+}
+
+/* What anybody could have made up accuses nobody. */
+static void test_no_evidence_without_signature(void **state)
+{
+	struct fixture *fixture = *state;
+	struct signed_checkpoint held = forge_checkpoint(&fixture->forge, 5, 1), forged = held;
+	char kept[256];
+
+	remember(fixture, 5);
+	forged.contents.log_root.bytes[0] ^= 1;
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_FORK, &forged, NULL, kept, NULL), 0);
+	assert_string_equal(kept, "");
+	assert_string_equal(anchor_of(fixture).evidence, "");
+}
+
+/* A file that does not hold up is never taken for a first meeting. */
+static void test_malformed(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"wargfs trust 2\n{}",
+		"wargfs trust 1\n",
+		"wargfs trust 1\n{}",
+		"wargfs trust 1\n{\"operatorKey\": \"sha256:00\"}",
+		"{}",
+	};
+	struct fixture *fixture = *state;
+	struct trust_anchor anchor;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/label/trust", fixture->state_dir);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct fault flt = { 0 };
+		FILE *file = fopen(path, "w");
+
+		assert_non_null(file);
+		fputs(texts[i], file);
+		assert_int_equal(fclose(file), 0);
+		assert_int_equal(trust_load(fixture->trust, &anchor, &flt), WARG_INVALID);
+		assert_int_equal(flt.party, FAULT_BY_CACHE);
+		assert_non_null(strstr(flt.where, "trust"));
+	}
+}
+
+static int live(void *context, struct fault *flt)
+{
+	struct fixture *fixture = context;
+	struct trust_anchor anchor = { 0 };
+	struct trust *trust = NULL;
+	int verdict;
+
+	verdict = trust_open(fixture->state_dir, "other", &trust, flt);
+	if (!verdict)
+		verdict = trust_forget(trust, flt);
+	if (!verdict)
+		verdict = trust_remember(trust, fixture->operator, &fixture->early, flt);
+	if (!verdict)
+		verdict = trust_load(trust, &anchor, flt);
+	trust_close(trust);
+	return verdict;
+}
+
+static void test_torture(void **state)
+{
+	torture(live, *state);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_first_meeting),
+		TEST(test_only_higher),
+		TEST(test_evidence),
+		TEST(test_rollback_does_not_latch),
+		TEST(test_other_operator),
+		TEST(test_no_evidence_without_signature),
+		TEST(test_malformed),
+		TEST(test_torture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
