@@ -63,13 +63,11 @@ int api_blame(struct fault *flt)
 }
 
 /** Whose URL it is about, for the sentence. */
-static int blame_answer(const struct http_exchange *exchange, struct fault *flt)
+static void blame_answer(const struct http_exchange *exchange, struct fault *flt)
 {
-	int r = fault_at(flt, "%s", exchange->url);
-
+	fault_at(flt, "%s", exchange->url);
 	if (flt && flt->kind != FAULT_SYSTEM)
 		fault_blame(flt, FAULT_BY_REGISTRY);
-	return r;
 }
 
 static void copy_text(const struct json *object, const char *name, char *out, size_t size)
@@ -149,13 +147,15 @@ static int refused(int status, const struct words *words, struct fault *flt)
 int api_answer_refused(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt)
 {
 	struct words words;
+	int r;
 
 	if (read_words(exchange, &words, flt))
 		return WARG_UNDECIDED;
-	refused(exchange->status, &words, flt);
+	r = refused(exchange->status, &words, flt);
 	if (missing && exchange->status == 404)
 		*missing = words.missing;
-	return blame_answer(exchange, flt);
+	blame_answer(exchange, flt);
+	return r;
 }
 
 static bool is_success(const struct http_exchange *exchange)
@@ -224,8 +224,10 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 	if (!text[0] && json_member(body, "wargUrl"))
 		r = fault_invalid(flt, "wargUrl is no URL");
 	json_free(body);
-	if (r)
-		return blame_answer(exchange, flt);
+	if (r) {
+		blame_answer(exchange, flt);
+		return r;
+	}
 	if (!text[0]) {
 		*out = *url;
 		return 0;
@@ -238,8 +240,10 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 		r = inner.kind == FAULT_SYSTEM ? fault_no_memory(flt)
 					       : fault_invalid(flt, "wargUrl is no URL that we talk to: %.150s", text);
 	buf_release(&resolved);
-	if (r)
-		return blame_answer(exchange, flt);
+	if (r) {
+		blame_answer(exchange, flt);
+		return r;
+	}
 	*out = found;
 	return 0;
 }
@@ -304,8 +308,10 @@ static int read_name(const char *member, const struct json *value, const struct 
 	r = json_as_text(value, &text, flt);
 	if (!r)
 		r = name_parse(text, &name, flt);
-	if (r)
-		return fault_at(flt, "the name of log %s", member);
+	if (r) {
+		fault_at(flt, "the name of log %s", member);
+		return r;
+	}
 	expected = name_log_id(&name);
 	if (!digest_equals(&expected, log_id))
 		return fault_invalid(flt, "%.150s is not the name of log %s", name.text, member);

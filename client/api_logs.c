@@ -86,8 +86,10 @@ static int read_log(const struct json *list, struct api_log *out, struct fault *
 
 		r = read_record(json_at(list, out->count), record, flt);
 		out->count++;
-		if (r)
-			return fault_at(flt, "record %zu of the answer", out->count - 1);
+		if (r) {
+			fault_at(flt, "record %zu of the answer", out->count - 1);
+			return r;
+		}
 	}
 	return 0;
 }
@@ -117,8 +119,10 @@ static int read_packages(const struct json *packages, struct api_logs *out, stru
 		if (!log)
 			return fault_invalid(flt, "log %s was not asked for", walk.name);
 		r = read_log(walk.value, log, flt);
-		if (r)
-			return fault_at(flt, "log %s", walk.name);
+		if (r) {
+			fault_at(flt, "log %s", walk.name);
+			return r;
+		}
 	}
 	return 0;
 }
@@ -135,8 +139,11 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
 	if (json_member(body, "more"))
 		r = json_read_bool(body, "more", &out->more, flt);
 	member = json_member(body, "operator");
-	if (!r && member && read_log(member, &out->operator, flt))
-		r = fault_at(flt, "the operator's log");
+	if (!r && member) {
+		r = read_log(member, &out->operator, flt);
+		if (r)
+			fault_at(flt, "the operator's log");
+	}
 	member = json_member(body, "packages");
 	if (!r && member)
 		r = read_packages(member, out, flt);

@@ -57,8 +57,10 @@ static int read_sources(const struct api *api, const struct json *list, struct a
 	for (size_t i = 0; i < count && out->count < CAP_SOURCES; i++) {
 		out->sources[out->count] = (struct api_source){ 0 };
 		r = read_source(api, json_at(list, i), &out->sources[out->count], &used, flt);
-		if (r)
-			return fault_at(flt, "content source %zu", i);
+		if (r) {
+			fault_at(flt, "content source %zu", i);
+			return r;
+		}
 		out->count += used;
 	}
 	if (out->count == 0)

@@ -271,8 +271,10 @@ static int read_keys(const struct json *value, struct config *config, struct fau
 		return fault_no_memory(flt);
 	for (size_t i = 0; i < json_count(list); i++) {
 		r = json_as_text(json_at(list, i), &text, flt);
-		if (r)
-			return fault_at(flt, "\"keys\"");
+		if (r) {
+			fault_at(flt, "\"keys\"");
+			return r;
+		}
 		config->keys[i] = strndup((const char *)text.data, text.length);
 		if (!config->keys[i])
 			return fault_no_memory(flt);

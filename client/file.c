@@ -145,8 +145,9 @@ int file_read(int folder, const char *name, struct buf *out, bool *found, struct
 	*found = fd >= 0;
 	if (fd < 0)
 		return 0;
-	if (file_read_all(fd, out, flt))
-		r = fault_at(flt, "file %s", name);
+	r = file_read_all(fd, out, flt);
+	if (r)
+		fault_at(flt, "file %s", name);
 	close(fd);
 	return r;
 }
@@ -197,9 +198,9 @@ int file_replace(int folder, const char *name, mode_t mode, struct span bytes, s
 		r = fault_system(flt, errno, "renaming");
 	if (r) {
 		unlinkat(folder, temp, 0);
-		return fault_at(flt, "file %s", name);
+		fault_at(flt, "file %s", name);
 	}
-	return 0;
+	return r;
 }
 
 static int remove_contents(int folder, struct fault *flt)

@@ -406,8 +406,10 @@ static int redirect(struct http_request *request, const char *url, struct fault 
 		return fault_undecided(flt, FAULT_LIMIT, "more than %d redirects", CAP_REDIRECTS);
 	request->redirects++;
 	r = http_origin_of(url, &origin, flt);
-	if (r)
-		return fault_at(flt, "redirect %u", request->redirects);
+	if (r) {
+		fault_at(flt, "redirect %u", request->redirects);
+		return r;
+	}
 	if (request->origin.secure && !origin.secure)
 		return fault_invalid(flt, "a redirect leads from https to http");
 	request->origin = origin;

@@ -205,9 +205,10 @@ int json_read_digest(const struct json *object, const char *name, struct digest 
 
 	if (r)
 		return r;
-	if (digest_parse(text, out, flt))
-		return fault_at(flt, "\"%s\"", name);
-	return 0;
+	r = digest_parse(text, out, flt);
+	if (r)
+		fault_at(flt, "\"%s\"", name);
+	return r;
 }
 
 int json_read_object(const struct json *object, const char *name, const struct json **out, struct fault *flt)

@@ -176,12 +176,10 @@ static int read_json(int folder, const char *name, struct json **out, struct fau
 }
 
 /* Faults found inside a state file are the cache's. */
-static int blame(struct fault *flt, const char *file)
+static void blame(struct fault *flt, const char *file)
 {
-	int r = fault_at(flt, "%s", file);
-
+	fault_at(flt, "%s", file);
 	fault_blame(flt, FAULT_BY_CACHE);
-	return r;
 }
 
 int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *found, struct fault *flt)
@@ -192,9 +190,11 @@ int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *fou
 	r = read_json(registry, "checkpoint", &value, flt);
 	if (r)
 		return r;
-	if (value && store_state_read_checkpoint(value, out, flt))
-		r = blame(flt, "file checkpoint");
-	if (!r)
+	if (value)
+		r = store_state_read_checkpoint(value, out, flt);
+	if (r)
+		blame(flt, "file checkpoint");
+	else
 		*found = value != NULL;
 	json_free(value);
 	return r;
@@ -210,8 +210,10 @@ int store_read_operator(int registry, struct operator_log **log, struct store_st
 		return r;
 	if (!value)
 		*log = NULL;
-	else if (store_state_read_operator(value, log, state, flt))
-		r = blame(flt, "file operator.log");
+	else
+		r = store_state_read_operator(value, log, state, flt);
+	if (r)
+		blame(flt, "file operator.log");
 	json_free(value);
 	return r;
 }

@@ -52,9 +52,10 @@ static int read_time(const struct json *object, const char *name, struct record_
 
 	if (r)
 		return r;
-	if (store_state_parse_time(text, out, flt))
-		return fault_at(flt, "\"%s\"", name);
-	return 0;
+	r = store_state_parse_time(text, out, flt);
+	if (r)
+		fault_at(flt, "\"%s\"", name);
+	return r;
 }
 
 /* ---- Checkpoints ---- */
@@ -87,9 +88,13 @@ int store_state_read_checkpoint(const struct json *value, struct signed_checkpoi
 	r = json_read_object(value, "contents", &contents, flt);
 	if (r)
 		return r;
-	if (read_bare_checkpoint(contents, &checkpoint.contents, flt) ||
-	    json_read_uint(contents, "timestamp", &checkpoint.contents.timestamp, flt))
-		return fault_at(flt, "\"contents\"");
+	r = read_bare_checkpoint(contents, &checkpoint.contents, flt);
+	if (!r)
+		r = json_read_uint(contents, "timestamp", &checkpoint.contents.timestamp, flt);
+	if (r) {
+		fault_at(flt, "\"contents\"");
+		return r;
+	}
 	r = json_read_digest(value, "keyId", &checkpoint.key_id, flt);
 	if (!r)
 		r = json_read_text(value, "signature", &signature, flt);
@@ -120,8 +125,11 @@ static int read_frame(const struct json *value, struct store_state *out, struct 
 			return r;
 	}
 	if (json_member(value, "checkpoint")) {
-		if (read_bare_checkpoint(json_member(value, "checkpoint"), &state.checkpoint, flt))
-			return fault_at(flt, "\"checkpoint\"");
+		r = read_bare_checkpoint(json_member(value, "checkpoint"), &state.checkpoint, flt);
+		if (r) {
+			fault_at(flt, "\"checkpoint\"");
+			return r;
+		}
 		state.has_checkpoint = true;
 	}
 	if (json_member(value, "headRegistryIndex")) {
@@ -158,9 +166,13 @@ static int read_head(const struct json *state, struct log_head *out, bool *has, 
 			return r;
 		if (!span_is(algorithm, "sha256"))
 			return fault_invalid(flt, "\"algorithm\" is not sha256");
-		if (json_read_digest(head, "digest", &out->record_id, flt) ||
-		    read_time(head, "timestamp", &out->time, flt))
-			return fault_at(flt, "\"head\"");
+		r = json_read_digest(head, "digest", &out->record_id, flt);
+		if (!r)
+			r = read_time(head, "timestamp", &out->time, flt);
+		if (r) {
+			fault_at(flt, "\"head\"");
+			return r;
+		}
 	}
 	*has = head != NULL;
 	return 0;
@@ -261,9 +273,13 @@ static int restore_keys(const struct json *state, const struct log *log, bool ha
 		r = read_map(state, "permissions", &permissions, flt);
 	if (r)
 		return r;
-	for (at = json_walk(keys); json_step(&at); count++)
-		if (restore_key(log, &at, permissions, flt))
-			return fault_at(flt, "key %s", at.name);
+	for (at = json_walk(keys); json_step(&at); count++) {
+		r = restore_key(log, &at, permissions, flt);
+		if (r) {
+			fault_at(flt, "key %s", at.name);
+			return r;
+		}
+	}
 	if ((count > 0) != has_head)
 		return fault_invalid(flt, "keys and \"head\" are not there together");
 	for (at = json_walk(permissions); json_step(&at);)
@@ -325,8 +341,11 @@ static int restore_operator(const struct json *value, struct operator_log *log, 
 	for (struct json_walk at = json_walk(namespaces); json_step(&at);) {
 		if (!has_head)
 			return fault_invalid(flt, "namespaces without \"head\"");
-		if (restore_namespace(log, &at, flt))
-			return fault_at(flt, "namespace %s", at.name);
+		r = restore_namespace(log, &at, flt);
+		if (r) {
+			fault_at(flt, "namespace %s", at.name);
+			return r;
+		}
 	}
 	return 0;
 }
@@ -427,9 +446,15 @@ static int restore_releases(const struct json *state, struct package_log *log, c
 
 		if (!head)
 			return fault_invalid(flt, "releases without \"head\"");
-		if (read_release(&at, &release, flt) || check_release(log, &release, before, head, flt) ||
-		    package_log_restore_release(log, &release, flt))
-			return fault_at(flt, "release %s", at.name);
+		r = read_release(&at, &release, flt);
+		if (!r)
+			r = check_release(log, &release, before, head, flt);
+		if (!r)
+			r = package_log_restore_release(log, &release, flt);
+		if (r) {
+			fault_at(flt, "release %s", at.name);
+			return r;
+		}
 		before = release.time;
 	}
 	return 0;

@@ -306,8 +306,10 @@ static int refresh_to(const struct api *api, const struct view *base, clock_ms d
 		verdict = checkpoint_verify(checkpoint, base->operator, flt);
 	if (!verdict)
 		verdict = sync_init(&sync, api, deadline, checkpoint, base ? base->package_count + 1 : 1, flt);
-	if (verdict)
-		return fault_at(flt, "the checkpoint");
+	if (verdict) {
+		fault_at(flt, "the checkpoint");
+		return verdict;
+	}
 	if (is_new)
 		add_operator(&sync, base);
 	else

@@ -79,16 +79,14 @@ int fault_no_memory(struct fault *flt)
 	return fault_system(flt, ENOMEM, "no memory");
 }
 
-int fault_at(struct fault *flt, const char *where, ...)
+void fault_at(struct fault *flt, const char *where, ...)
 {
 	char inner[sizeof(flt->where)];
 	va_list arguments;
 	size_t length;
 
-	if (!flt)
-		return WARG_UNDECIDED;
-	if (!flt->verdict)
-		return 0;
+	if (!flt || !flt->verdict)
+		return;
 	memcpy(inner, flt->where, sizeof(inner));
 	va_start(arguments, where);
 	vsnprintf(flt->where, sizeof(flt->where), where, arguments);
@@ -97,7 +95,6 @@ int fault_at(struct fault *flt, const char *where, ...)
 	length = strlen(flt->where);
 	if (inner[0])
 		snprintf(flt->where + length, sizeof(flt->where) - length, ", %s", inner);
-	return flt->verdict;
 }
 
 void fault_blame(struct fault *flt, enum fault_party party)

@@ -65,11 +65,8 @@ int fault_system(struct fault *flt, int errnum, const char *what, ...) __attribu
 /** The fault of an allocation that failed: fault_system() with ENOMEM. Returns WARG_UNDECIDED. */
 int fault_no_memory(struct fault *flt);
 
-/**
- * Say where: put the text in front of what `where` holds already, with ", " between. Does nothing when no fault is set.
- * @return the fault's verdict, so that `return fault_at(flt, …)` passes it on; WARG_UNDECIDED if `flt` is NULL
- */
-int fault_at(struct fault *flt, const char *where, ...) __attribute__((format(printf, 2, 3)));
+/** Say where: put the text in front of what `where` holds already, with ", " between. Does nothing without a fault. */
+void fault_at(struct fault *flt, const char *where, ...) __attribute__((format(printf, 2, 3)));
 
 /** Say whose doing it is, unless that is known already. Does nothing when no fault is set. */
 void fault_blame(struct fault *flt, enum fault_party party);

@@ -272,9 +272,22 @@ static void test_no_memory(void **state)
 	torture(write_something, NULL);
 }
 
+/* A lie is one also when nobody wants to hear why. */
+static void test_verdict_without_a_fault(void **state)
+{
+	struct digest digest;
+	struct json *value;
+
+	(void)state;
+	assert_int_equal(json_parse(span_of_text("{\"a\": \"sha256:00\"}"), &value, NULL), 0);
+	assert_int_equal(json_read_digest(value, "a", &digest, NULL), WARG_INVALID);
+	json_free(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_verdict_without_a_fault),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_read),
