@@ -278,7 +278,13 @@ int registry_list(struct registry *registry, struct fault *flt)
 	return wait_for(registry, registry_want_listing, flt);
 }
 
-int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults)
+/*
+ * Ask for packages, and for a refresh before them if it is wanted, in one round, and wait.
+ * @param refreshed  the verdict on the refresh is put here; NULL: none is wanted
+ * @return the worst verdict on a package
+ */
+static int ask_and_wait(struct registry *registry, const struct name *names, size_t count, struct fault *faults,
+			int *refreshed, struct fault *flt)
 {
 	struct blocking_waiter *waiters = calloc(count + 1, sizeof(*waiters));
 	struct ask *asks = calloc(count + 1, sizeof(*asks));
@@ -286,14 +292,21 @@ int registry_add(struct registry *registry, const struct name *names, size_t cou
 
 	if (!waiters || !asks) {
 		for (size_t i = 0; i < count; i++)
-			worst = fault_no_memory(&faults[i]);
+			fault_no_memory(&faults[i]);
+		worst = fault_no_memory(flt);
+		if (refreshed)
+			*refreshed = worst;
 		goto out;
 	}
 	for (size_t i = 0; i < count; i++) {
 		blocking_waiter_init(&waiters[i], registry_deadline(registry));
 		asks[i] = (struct ask){.waiter = &waiters[i].waiter, .name = &names[i], .find = find_package};
 	}
-	ask_all(registry, asks, count);
+	if (refreshed) {
+		blocking_waiter_init(&waiters[count], registry_deadline(registry));
+		asks[count] = (struct ask){.waiter = &waiters[count].waiter, .find = find_refresh};
+	}
+	ask_all(registry, asks, count + (refreshed ? 1 : 0));
 	for (size_t i = 0; i < count; i++) {
 		int verdict = blocking_waiter_wait(&waiters[i], &faults[i]);
 
@@ -301,10 +314,26 @@ int registry_add(struct registry *registry, const struct name *names, size_t cou
 		if (verdict && worst != WARG_INVALID)
 			worst = verdict;
 	}
+	if (refreshed)
+		*refreshed = blocking_waiter_wait(&waiters[count], flt);
 out:
 	free(asks);
 	free(waiters);
 	return worst;
+}
+
+int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults)
+{
+	return ask_and_wait(registry, names, count, faults, NULL, NULL);
+}
+
+int registry_update(struct registry *registry, const struct name *names, size_t count, struct fault *faults,
+		    struct fault *flt)
+{
+	int verdict;
+
+	ask_and_wait(registry, names, count, faults, &verdict, flt);
+	return verdict;
 }
 
 /* ---- What is known ---- */

@@ -47,6 +47,13 @@ bool registry_leave(struct registry *registry, struct waiter *waiter);
 /** The same, blocking, for commands. */
 int registry_refresh(struct registry *registry, struct fault *flt);
 int registry_list(struct registry *registry, struct fault *flt);
+/**
+ * registry_refresh() and registry_add() in the same round trips.
+ * @param faults  as for registry_add(), when the refresh itself went well
+ * @return the verdict on the refresh
+ */
+int registry_update(struct registry *registry, const struct name *names, size_t count, struct fault *faults,
+		    struct fault *flt);
 /** @param faults  `count` of them, zeroed by the caller; each package's own */
 int registry_add(struct registry *registry, const struct name *names, size_t count, struct fault *faults);
 

@@ -203,7 +203,8 @@ static int admit(struct registry *registry, const struct view *next, struct faul
 }
 
 /* The next view, verified and admitted. */
-static int next_view(struct registry *registry, clock_ms deadline, struct view **out, struct fault *flt)
+static int next_view(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline,
+		     struct view **out, struct fault *flt)
 {
 	struct view *before = registry->start ? registry->start : registry->view;
 	struct sync_refused refused;
@@ -213,7 +214,7 @@ static int next_view(struct registry *registry, clock_ms deadline, struct view *
 	verdict = check_anchor(registry, flt);
 	if (verdict)
 		return verdict;
-	verdict = sync_refresh(&registry->api, before, deadline, &next, &refused, flt);
+	verdict = sync_refresh(&registry->api, before, wanted, count, deadline, &next, &refused, flt);
 	if (verdict)
 		accuse_refused(registry, &refused, flt);
 	else
@@ -226,12 +227,50 @@ static int next_view(struct registry *registry, clock_ms deadline, struct view *
 	return verdict;
 }
 
-/* Bring the view to the newest checkpoint. */
-static void refresh(struct registry *registry, clock_ms deadline, struct fault *flt)
+/* ---- Packages ---- */
+
+/* The packages that are wanted, with what lies in the store of those that the view lacks. NULL without memory. */
+static struct sync_wanted *new_wanted(struct registry *registry, const struct wants *wants)
 {
+	struct sync_wanted *wanted = calloc(wants->count + 1, sizeof(*wanted));
+
+	for (size_t i = 0; wanted && i < wants->count; i++) {
+		wanted[i].name = wants->packages[i]->name;
+		if (!view_find(registry->view, &wanted[i].name))
+			registry_load_package(registry, &wanted[i]);
+	}
+	return wanted;
+}
+
+/* They are in the next view, or have their fault: note what the store has already, and land. */
+static void land_wanted(struct registry *registry, struct wants *wants, const struct sync_wanted *wanted)
+{
+	for (size_t i = 0; i < wants->count; i++) {
+		const struct view_package *package = view_find(registry->view, &wanted[i].name);
+
+		if (package && package->log == wanted[i].stored)
+			registry_note_saved(registry, package);
+		land(registry, wants->packages[i], &wanted[i].fault);
+	}
+	wants->count = 0;
+}
+
+static void free_wanted(struct sync_wanted *wanted, size_t count)
+{
+	for (size_t i = 0; wanted && i < count; i++)
+		package_log_unref(wanted[i].stored);
+	free(wanted);
+}
+
+/* Bring the view to the newest checkpoint, with the packages that are wanted in the same round trips. */
+static void refresh(struct registry *registry, struct wants *wants, clock_ms deadline, struct fault *flt)
+{
+	size_t count = wants->count;
+	struct sync_wanted *wanted = new_wanted(registry, wants);
 	struct view *next;
 
-	if (next_view(registry, deadline, &next, flt)) {
+	/* Without memory they are wanted no less, only later. */
+	if (next_view(registry, wanted, wanted ? count : 0, deadline, &next, flt)) {
 		keep_fault(registry, flt);
 	} else {
 		keep_fault(registry, flt);
@@ -240,12 +279,13 @@ static void refresh(struct registry *registry, clock_ms deadline, struct fault *
 		swap_in(registry, next);
 		view_unref(registry->start);
 		registry->start = NULL;
+		if (wanted)
+			land_wanted(registry, wants, wanted);
 	}
+	free_wanted(wanted, count);
 	if (registry->options.refresh)
 		registry->next_refresh = clock_in_seconds(registry->options.refresh);
 }
-
-/* ---- Packages ---- */
 
 /* A complete listing knows what there is not. Land such wants, and keep the others. */
 static void land_absent(struct registry *registry, struct wants *wants)
@@ -276,45 +316,36 @@ static void add(struct registry *registry, struct sync_wanted *wanted, size_t co
 	struct fault flt = {0};
 	struct view *next;
 
-	for (size_t i = 0; i < count; i++)
-		if (!view_find(registry->view, &wanted[i].name))
-			registry_load_package(registry, &wanted[i]);
-	if (sync_add(&registry->api, registry->view, wanted, count, deadline, &next, &flt)) {
-		for (size_t i = 0; i < count; i++)
-			if (!wanted[i].fault.verdict)
-				wanted[i].fault = flt;
-	} else {
-		for (size_t i = 0; i < count; i++) {
-			const struct view_package *package = view_find(next, &wanted[i].name);
-
-			if (package && package->log == wanted[i].stored)
-				registry_note_saved(registry, package);
-		}
+	if (!sync_add(&registry->api, registry->view, wanted, count, deadline, &next, &flt)) {
 		swap_in(registry, next);
+		return;
 	}
 	for (size_t i = 0; i < count; i++)
-		package_log_unref(wanted[i].stored);
+		if (!wanted[i].fault.verdict)
+			wanted[i].fault = flt;
 }
 
 static void answer_packages(struct registry *registry, struct wants *wants, clock_ms deadline)
 {
-	struct sync_wanted *wanted = NULL;
+	struct sync_wanted *wanted;
 	struct fault flt = {0};
+	size_t count;
 
 	land_absent(registry, wants);
-	if (wants->count) {
-		wanted = calloc(wants->count, sizeof(*wanted));
-		if (!wanted)
-			fault_no_memory(&flt);
+	count = wants->count;
+	if (!count)
+		return;
+	wanted = new_wanted(registry, wants);
+	if (wanted) {
+		add(registry, wanted, count, deadline);
+		land_wanted(registry, wants, wanted);
+	} else {
+		fault_no_memory(&flt);
+		for (size_t i = 0; i < count; i++)
+			land(registry, wants->packages[i], &flt);
+		wants->count = 0;
 	}
-	for (size_t i = 0; wanted && i < wants->count; i++)
-		wanted[i].name = wants->packages[i]->name;
-	if (wanted)
-		add(registry, wanted, wants->count, deadline);
-	for (size_t i = 0; i < wants->count; i++)
-		land(registry, wants->packages[i], wanted ? &wanted[i].fault : &flt);
-	wants->count = 0;
-	free(wanted);
+	free_wanted(wanted, count);
 }
 
 /* ---- Rounds ---- */
@@ -332,7 +363,7 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 	struct fault flt = {0};
 
 	if (wants->refresh || is_due || !is_verified(registry)) {
-		refresh(registry, deadline, &flt);
+		refresh(registry, wants, deadline, &flt);
 		if (!is_asked)
 			registry_report(registry, &flt);
 		land(registry, wants->refresh, &flt);

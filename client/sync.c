@@ -71,7 +71,7 @@ static void add_wanted(struct sync *sync, const struct view *base, const struct 
 {
 	struct sync_log *log = add_package(sync, &wanted->name);
 
-	log->is_listed = base->listing && listing_has(base->listing, &wanted->name);
+	log->is_listed = base && base->listing && listing_has(base->listing, &wanted->name);
 	if (!wanted->stored || !wanted->stored_position.known || !wanted->stored_position.token[0])
 		return;
 	log->start = SYNC_STORED;
@@ -290,9 +290,29 @@ static int check_known_key(const struct view *base, const struct signed_checkpoi
 	return checkpoint_verify(checkpoint, base->operator, flt);
 }
 
+static bool is_known(const struct view *base, const struct sync_wanted *wanted)
+{
+	return base && view_find(base, &wanted->name);
+}
+
+/* Bring the logs to the checkpoint, and tell how those fared that are wanted and that `base` lacks. */
+static void bring_with(struct sync *sync, const struct view *base, struct sync_wanted *wanted, size_t count)
+{
+	size_t at = sync->count;
+
+	for (size_t i = 0; i < count; i++)
+		if (!is_known(base, &wanted[i]))
+			add_wanted(sync, base, &wanted[i]);
+	if (sync->count)
+		bring(sync);
+	for (size_t i = 0; i < count; i++)
+		if (!is_known(base, &wanted[i]))
+			wanted[i].fault = sync->logs[at++].fault;
+}
+
 /* Bring `base` to the checkpoint that was offered, which is not verified yet. */
-static int refresh_to(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
-		      struct sync_refused *refused, struct fault *flt)
+static int refresh_to(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
+		      clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
 {
 	const struct signed_checkpoint *checkpoint = &refused->offered;
 	bool is_new = !has_operator_at(base, &checkpoint->contents);
@@ -305,7 +325,8 @@ static int refresh_to(const struct api *api, const struct view *base, clock_ms d
 	if (!verdict && !is_new)
 		verdict = checkpoint_verify(checkpoint, base->operator, flt);
 	if (!verdict)
-		verdict = sync_init(&sync, api, deadline, checkpoint, base ? base->package_count + 1 : 1, flt);
+		verdict = sync_init(&sync, api, deadline, checkpoint, 1 + (base ? base->package_count : 0) + count,
+				    flt);
 	if (verdict) {
 		fault_at(flt, "the checkpoint");
 		return verdict;
@@ -317,8 +338,7 @@ static int refresh_to(const struct api *api, const struct view *base, clock_ms d
 	for (size_t i = 0; base && i < base->package_count; i++)
 		if (is_new || !is_current(base, base->packages[i]))
 			add_proven(&sync, base->packages[i]);
-	if (sync.count)
-		bring(&sync);
+	bring_with(&sync, base, wanted, count);
 	verdict = check_registry(&sync, base, refused, flt);
 	if (!verdict)
 		verdict = build_view(base, &sync, out, flt);
@@ -326,8 +346,8 @@ static int refresh_to(const struct api *api, const struct view *base, clock_ms d
 	return verdict;
 }
 
-int sync_refresh(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
-		 struct sync_refused *refused, struct fault *flt)
+int sync_refresh(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
+		 clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
 {
 	struct sync_refused kept = {0};
 	struct fault own = {0};
@@ -335,7 +355,7 @@ int sync_refresh(const struct api *api, const struct view *base, clock_ms deadli
 
 	verdict = api_fetch_checkpoint(api, deadline, &kept.offered, &own);
 	if (!verdict)
-		verdict = refresh_to(api, base, deadline, out, &kept, &own);
+		verdict = refresh_to(api, base, wanted, count, deadline, out, &kept, &own);
 	if (refused)
 		*refused = kept;
 	else

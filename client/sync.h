@@ -33,20 +33,21 @@ struct sync_refused {
 };
 
 /**
- * Bring `base` to the registry's newest checkpoint, with every package that it knows.
+ * Bring `base` to the registry's newest checkpoint, with every package that it knows, and those that are wanted.
  *
  * A package that fails keeps the log that was proven before, with its fault beside it, and hides no other. An equal
  * checkpoint is one request.
  *
  * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry
  *              must not contradict its checkpoint, and its operator's log is not believed before it is proven
+ * @param wanted  packages that `base` may lack; each gets its own fault, as in sync_add()
  * @param out   a new reference
  * @param refused  may be NULL; filled in always
  * @return 0; WARG_INVALID for a rollback, a fork, a checkpoint that the operator's log does not bear out, an operator's
  *         log that breaks a rule; then nothing changed
  */
-int sync_refresh(const struct api *api, const struct view *base, clock_ms deadline, struct view **out,
-		 struct sync_refused *refused, struct fault *flt);
+int sync_refresh(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
+		 clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt);
 
 /**
  * Add packages to a view at the checkpoint that it has: logs and inclusion, two round trips.

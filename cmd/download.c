@@ -193,13 +193,13 @@ static int download(const struct command *command, const struct options *options
 	if (!verdict)
 		verdict = session_start(session, options, flt);
 	if (!verdict)
-		verdict = registry_add(session->registry, &name, 1, &own_fault);
+		verdict = registry_update(session->registry, &name, 1, &own_fault, flt);
+	if (verdict)
+		return verdict;
 	if (own_fault.verdict) {
 		*flt = own_fault;
 		return own_fault.verdict;
 	}
-	if (verdict)
-		return flt->verdict ? verdict : fault_no_memory(flt);
 
 	view = registry_view(session->registry);
 	package = view_find(view, &name);

@@ -184,15 +184,18 @@ static int put_one_fetched(struct sink *sink, struct session *session, const str
 {
 	const struct session_open how = {0};
 	const struct view_package *package;
+	struct fault own = {0};
 	struct view *view;
 	int verdict = session_open(session, &how, flt);
 
 	if (!verdict)
-		verdict = registry_refresh(session->registry, flt);
-	if (!verdict)
-		verdict = registry_add(session->registry, name, 1, flt);
+		verdict = registry_update(session->registry, name, 1, &own, flt);
 	if (verdict)
 		return verdict;
+	if (own.verdict) {
+		*flt = own;
+		return own.verdict;
+	}
 	view = registry_view(session->registry);
 	package = view_find(view, name);
 	if (package)

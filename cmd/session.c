@@ -78,8 +78,6 @@ int session_start(struct session *session, const struct options *options, struct
 		verdict = session_choose(session, NULL, options, flt);
 	if (!verdict)
 		verdict = session_open(session, &how, flt);
-	if (!verdict)
-		verdict = registry_refresh(session->registry, flt);
 	return verdict;
 }
 

@@ -41,7 +41,7 @@ struct session_open {
 /** Ask the URL which registry it stands for, and open that. Starts threads: nothing may fork afterwards. */
 int session_open(struct session *session, const struct session_open *how, struct fault *flt);
 
-/** Load, choose and open for a command that works on one registry, and bring it to the newest checkpoint. */
+/** Load, choose and open for a command that works on one registry. */
 int session_start(struct session *session, const struct options *options, struct fault *flt);
 
 /** Close the registry and give everything back; the session is as zeroed then. */

@@ -119,24 +119,16 @@ static int update_packages(struct session *session, const struct name *names, si
 			   struct fault *flt)
 {
 	struct fault *faults = calloc(count + 1, sizeof(*faults));
-	bool told = false;
 	int verdict;
 
 	if (!faults)
 		return fault_no_memory(flt);
 	look_before(registry_store(session->registry), names, count, changes);
-	verdict = registry_refresh(session->registry, flt);
-	if (!verdict && count) {
-		verdict = registry_add(session->registry, names, count, faults);
-		for (size_t i = 0; i < count; i++) {
-			changes[i].fault = faults[i];
-			told = told || faults[i].verdict;
-		}
-	}
+	verdict = registry_update(session->registry, names, count, faults, flt);
+	for (size_t i = 0; i < count; i++)
+		changes[i].fault = faults[i];
 	free(faults);
-	if (verdict && !told && !flt->verdict)
-		return fault_no_memory(flt);
-	return told ? 0 : verdict;
+	return verdict;
 }
 
 static int report(const struct command *command, const struct options *options, const struct session *session,

@@ -197,8 +197,8 @@ def test_update(new_home, liar, server):
     liar.forget()
     told = ours.wargfs("update").stdout
     assert "test:steps" in told and "2 new" in told
-    # However many packages: the well-known file, four for the checkpoint, and two for what lay in the store.
-    assert liar.round_trips() <= 7
+    # However many packages: the well-known file, and four.
+    assert liar.round_trips() <= 5
     for name in names[:2]:
         assert read(ours.log_file(liar.url, name)).decode() == read(its.log_file(liar.url, name)).decode()
     # A log without news is not written again, though the reference notes the later checkpoint in it.

@@ -234,6 +234,37 @@ static void test_want(void **state)
 	scene_release(&scene);
 }
 
+/* A refresh and what is wanted of it cost the round trips of one; a package that fails fails alone. */
+static void test_update_in_one_go(void **state)
+{
+	const struct name names[] = {forge_name("test:good"), forge_name("test:nothing"), forge_name("test:victim")};
+	struct fault faults[3] = {0}, flt = {0};
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	fake_registry_lie(scene.fake, LIE_RECORD, "test:victim");
+	assert_int_equal(registry_update(scene.registry, names, 3, faults, &flt), 0);
+	assert_int_equal(faults[0].verdict, 0);
+	assert_int_equal(faults[1].kind, FAULT_ABSENT);
+	assert_int_equal(faults[2].verdict, WARG_INVALID);
+	assert_int_equal(releases(scene.registry, "test:good"), 1);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+
+	reopen(&scene);
+	fake_registry_gather(scene.fake, "v1/fetch/logs", 0);
+	memset(faults, 0, sizeof(faults));
+	assert_int_equal(registry_update(scene.registry, &names[2], 1, &faults[2], &flt), 0);
+	assert_int_equal(faults[2].verdict, 0);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/checkpoint"), 1);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), 1);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/proof/inclusion"), 1);
+
+	fake_registry_lie(scene.fake, LIE_GARBAGE, NULL);
+	assert_int_equal(registry_update(scene.registry, names, 1, faults, &flt), WARG_INVALID);
+	scene_release(&scene);
+}
+
 static void test_refresh(void **state)
 {
 	struct scene scene;
@@ -664,6 +695,7 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_update_in_one_go),
 		cmocka_unit_test(test_rollback_after_reset),
 		cmocka_unit_test(test_fork_latches),
 		cmocka_unit_test(test_inconsistent),

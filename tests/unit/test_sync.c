@@ -31,7 +31,7 @@ static clock_ms soon(void)
 static int refresh(struct scene *scene, struct fault *flt)
 {
 	struct view *next;
-	int verdict = sync_refresh(&scene->api, scene->view, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
 	if (!verdict) {
 		view_unref(scene->view);
@@ -635,7 +635,7 @@ static void test_deadline(void **state)
 	struct fault flt = {0};
 
 	(void)state;
-	assert_int_equal(sync_refresh(&scene.api, scene.view, clock_now(), &next, NULL, &flt), WARG_UNDECIDED);
+	assert_int_equal(sync_refresh(&scene.api, scene.view, NULL, 0, clock_now(), &next, NULL, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_TIMEOUT);
 	scene_release(&scene);
 }
@@ -645,7 +645,7 @@ static int refresh_once(void *context, struct fault *flt)
 {
 	struct scene *scene = context;
 	struct view *next = NULL;
-	int verdict = sync_refresh(&scene->api, scene->view, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
 	for (size_t i = 0; !verdict && i < next->package_count; i++)
 		if (next->packages[i]->fault.verdict) {
