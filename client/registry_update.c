@@ -145,7 +145,7 @@ static void accuse(struct registry *registry, enum trust_charge charge, const st
 	if (trust_accuse(registry->trust, charge, offered, operator, kept, &own))
 		registry_report(registry, &own);
 	if (kept[0])
-		fault_at(flt, "evidence is kept in %.180s", trust_evidence_folder(registry->trust));
+		fault_add(flt, "evidence: %s/%s", trust_evidence_folder(registry->trust), kept);
 }
 
 static void accuse_refused(struct registry *registry, const struct sync_refused *refused, struct fault *flt)

@@ -97,6 +97,22 @@ void fault_at(struct fault *flt, const char *where, ...)
 		snprintf(flt->where + length, sizeof(flt->where) - length, ", %s", inner);
 }
 
+void fault_add(struct fault *flt, const char *more, ...)
+{
+	va_list arguments;
+	size_t length;
+
+	if (!flt || !flt->verdict)
+		return;
+	length = strlen(flt->what);
+	snprintf(flt->what + length, sizeof(flt->what) - length, "; ");
+	length = strlen(flt->what);
+	va_start(arguments, more);
+	vsnprintf(flt->what + length, sizeof(flt->what) - length, more, arguments);
+	va_end(arguments);
+	make_printable(flt->what);
+}
+
 void fault_blame(struct fault *flt, enum fault_party party)
 {
 	if (flt && flt->verdict && flt->party == FAULT_BY_UNKNOWN)

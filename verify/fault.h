@@ -68,6 +68,9 @@ int fault_no_memory(struct fault *flt);
 /** Say where: put the text in front of what `where` holds already, with ", " between. Does nothing without a fault. */
 void fault_at(struct fault *flt, const char *where, ...) __attribute__((format(printf, 2, 3)));
 
+/** Add to what is wrong: put the text behind it, with "; " between. Does nothing without a fault. */
+void fault_add(struct fault *flt, const char *more, ...) __attribute__((format(printf, 2, 3)));
+
 /** Say whose doing it is, unless that is known already. Does nothing when no fault is set. */
 void fault_blame(struct fault *flt, enum fault_party party);
 

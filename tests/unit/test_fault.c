@@ -63,6 +63,22 @@ static void test_where(void **state)
 	assert_string_equal(flt.where, "record 3, entry 1");
 }
 
+static void test_more(void **state)
+{
+	struct fault flt = { 0 };
+
+	(void)state;
+	fault_add(&flt, "nothing");
+	assert_string_equal(flt.what, "");
+	fault_invalid(&flt, "bad");
+	fault_add(&flt, "see %s", "file\t1");
+	assert_string_equal(flt.what, "bad; see file?1");
+	for (int i = 0; i < 100; i++)
+		fault_add(&flt, "and more");
+	assert_int_equal(strlen(flt.what), sizeof(flt.what) - 1);
+	fault_add(NULL, "x");
+}
+
 static void test_blame(void **state)
 {
 	struct fault flt = { 0 };
@@ -149,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_first_wins),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_where),
+		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_without_a_fault),
 		cmocka_unit_test(test_sentences),
