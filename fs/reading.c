@@ -60,22 +60,27 @@ void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *
 		request_begin(fuse, number, &request);
 }
 
+/*
+ * The kernel releases a file only after all reads of it were answered, but no tool that watches threads sees that order:
+ * so a read holds a reference of its own.
+ */
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
 {
-	const struct content_file *content = file_of(file);
+	struct content_file *content = content_file_ref(file_of(file));
 	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(size);
 
 	(void)number;
 	if (offset < 0 || (uint64_t)offset >= content->size) {
 		fuse_reply_buf(fuse, NULL, 0);
-		return;
+	} else {
+		if (size > content->size - (uint64_t)offset)
+			bytes.buf[0].size = (size_t)(content->size - (uint64_t)offset);
+		bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+		bytes.buf[0].fd = content->fd;
+		bytes.buf[0].pos = offset;
+		fuse_reply_data(fuse, &bytes, 0);
 	}
-	if (size > content->size - (uint64_t)offset)
-		bytes.buf[0].size = (size_t)(content->size - (uint64_t)offset);
-	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-	bytes.buf[0].fd = content->fd;
-	bytes.buf[0].pos = offset;
-	fuse_reply_data(fuse, &bytes, 0);
+	content_file_unref(content);
 }
 
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)

@@ -70,7 +70,7 @@ class Mount:
     def refused(self):
         """That it comes to nothing. Returns the exit status and what was printed."""
         status = self.wait_for_end()
-        assert not mounted_at(self.path)
+        assert not mounted_at(self.path), f"the daemon ended with {status} and left its mount:\n{self.log}"
         self.over = True
         assert not COMPLAINTS.search(self.log), self.log
         return status, self.log
