@@ -61,8 +61,8 @@ void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *
 }
 
 /*
- * The kernel releases a file only after all reads of it were answered, but no tool that watches threads sees that order:
- * so a read holds a reference of its own.
+ * The kernel releases a file only after all reads of it were answered, but no tool that watches threads sees that
+ * order: so a read holds a reference of its own.
  */
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
 {
