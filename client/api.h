@@ -122,20 +122,17 @@ struct api_sources {
 	size_t count;
 };
 
-/** Ask where a content can be had. @return 0; FAULT_ABSENT if nobody has it */
-int api_fetch_sources(const struct api *api, clock_ms deadline, const struct digest *content, struct api_sources *out,
-		      struct fault *flt);
 /** Give the memory back; empty afterwards. */
 void api_sources_release(struct api_sources *sources);
 
 /**
- * api_fetch_sources() in two halves, for those who cannot wait: fills in `exchange` but for `done`, `user` and
- * `deadline`.
+ * Ask where a content can be had, in two halves, as whoever asks cannot wait: fills in `exchange` but for `done`,
+ * `user` and `deadline`.
  * @param url  the exchange borrows it; release it afterwards
  */
 int api_sources_request(const struct api *api, const struct digest *content, struct http_exchange *exchange,
 			struct buf *url, struct fault *flt);
-/** The other half: what an exchange that is over says. */
+/** The other half: what an exchange that is over says. @return 0; FAULT_ABSENT if nobody has it */
 int api_sources_decode(const struct api *api, const struct digest *content, const struct http_exchange *exchange,
 		       struct api_sources *out, struct fault *flt);
 

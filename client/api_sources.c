@@ -115,18 +115,3 @@ int api_sources_request(const struct api *api, const struct digest *content, str
 	exchange->cap = CAP_BODY_SMALL;
 	return 0;
 }
-
-int api_fetch_sources(const struct api *api, clock_ms deadline, const struct digest *content, struct api_sources *out,
-		      struct fault *flt)
-{
-	struct api_call call = { .exchange.deadline = deadline };
-	int r;
-
-	r = api_sources_request(api, content, &call.exchange, &call.url, flt);
-	if (!r)
-		r = api_run(api, &call, 1, flt);
-	if (!r)
-		r = api_sources_decode(api, content, &call.exchange, out, flt);
-	api_call_release(&call);
-	return r;
-}

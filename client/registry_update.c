@@ -148,50 +148,49 @@ static void accuse(struct registry *registry, enum trust_charge charge, const st
 		fault_add(flt, "evidence: %s/%s", trust_evidence_folder(registry->trust), kept);
 }
 
-static void accuse_refused(struct registry *registry, const struct sync_refused *refused, struct fault *flt)
+static void accuse_refused(struct registry *registry, const struct trust_anchor *anchor,
+			   const struct sync_refused *refused, struct fault *flt)
 {
-	struct trust_anchor anchor;
 	bool is_other;
 
-	if (!registry->trust || refused->contradiction == SYNC_NO_CONTRADICTION ||
-	    trust_load(registry->trust, &anchor, NULL))
+	if (!registry->trust || refused->contradiction == SYNC_NO_CONTRADICTION)
 		return;
-	is_other = refused->operator && trust_check_operator(&anchor, refused->operator, NULL);
+	is_other = refused->operator && trust_check_operator(anchor, refused->operator, NULL);
 	accuse(registry, is_other ? TRUST_OPERATOR :
 	       refused->contradiction == SYNC_ROLLBACK ? TRUST_ROLLBACK :
 	       refused->contradiction == SYNC_FORK ? TRUST_FORK : TRUST_INCONSISTENT,
 	       &refused->offered, refused->operator, flt);
 }
 
-/* Whether the registry may be believed at all: not once it was seen to fork, until a person says so. */
-static int check_anchor(struct registry *registry, struct fault *flt)
+/*
+ * What is remembered, and whether the registry may be believed at all: not once it was seen to fork, until a person
+ * says so.
+ */
+static int load_anchor(struct registry *registry, struct trust_anchor *out, struct fault *flt)
 {
-	struct trust_anchor anchor;
 	int verdict;
 
+	*out = (struct trust_anchor){0};
 	if (!registry->trust)
 		return 0;
-	verdict = trust_load(registry->trust, &anchor, flt);
-	if (verdict || !anchor.evidence[0])
+	verdict = trust_load(registry->trust, out, flt);
+	if (verdict || !out->evidence[0])
 		return verdict;
-	fault_invalid(flt, "it was seen to fork, and is not believed any more: see %.150s", anchor.evidence);
+	fault_invalid(flt, "it was seen to fork, and is not believed any more: see %.150s", out->evidence);
 	fault_blame(flt, FAULT_BY_REGISTRY);
 	return WARG_INVALID;
 }
 
 /* A view that was verified: is it of the operator that was met first? If so, it is remembered. */
-static int admit(struct registry *registry, const struct view *next, struct fault *flt)
+static int admit(struct registry *registry, const struct trust_anchor *anchor, const struct view *next,
+		 struct fault *flt)
 {
-	struct trust_anchor anchor;
 	struct fault own = {0};
 	int verdict;
 
 	if (!registry->trust)
 		return 0;
-	verdict = trust_load(registry->trust, &anchor, flt);
-	if (verdict)
-		return verdict;
-	verdict = trust_check_operator(&anchor, next->operator, flt);
+	verdict = trust_check_operator(anchor, next->operator, flt);
 	if (verdict) {
 		fault_blame(flt, FAULT_BY_REGISTRY);
 		accuse(registry, TRUST_OPERATOR, &next->checkpoint, next->operator, flt);
@@ -207,18 +206,19 @@ static int next_view(struct registry *registry, struct sync_wanted *wanted, size
 		     struct view **out, struct fault *flt)
 {
 	struct view *before = registry->start ? registry->start : registry->view;
+	struct trust_anchor anchor;
 	struct sync_refused refused;
 	struct view *next = NULL;
 	int verdict;
 
-	verdict = check_anchor(registry, flt);
+	verdict = load_anchor(registry, &anchor, flt);
 	if (verdict)
 		return verdict;
 	verdict = sync_refresh(&registry->api, before, wanted, count, deadline, &next, &refused, flt);
 	if (verdict)
-		accuse_refused(registry, &refused, flt);
+		accuse_refused(registry, &anchor, &refused, flt);
 	else
-		verdict = admit(registry, next, flt);
+		verdict = admit(registry, &anchor, next, flt);
 	operator_log_unref(refused.operator);
 	if (verdict)
 		view_unref(next);

@@ -3,10 +3,8 @@
  */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* More than any command has. */
@@ -183,20 +181,6 @@ bool options_parse(const struct command *command, int argc, char **argv,
 		return misused(command, status);
 	}
 	return true;
-}
-
-int options_read_number(const char *what, const char *text, unsigned long most, unsigned long *out, struct fault *flt)
-{
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-	if (*text < '0' || *text > '9' || *end || errno || number > most)
-		return fault_undecided(flt, FAULT_MISUSE, "%s has to be a whole number up to %lu, not '%.40s'", what,
-				       most, text);
-	*out = number;
-	return 0;
 }
 
 int options_status_of(const struct fault *flt)

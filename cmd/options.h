@@ -66,9 +66,6 @@ bool options_parse(const struct command *command, int argc, char **argv,
 /** Print a command's --help. */
 void options_print_help(const struct command *command);
 
-/** Parse a whole number of decimal digits that is at most `most`. @return 0; WARG_UNDECIDED with FAULT_MISUSE */
-int options_read_number(const char *what, const char *text, unsigned long most, unsigned long *out, struct fault *flt);
-
 /** Say on stderr what went wrong in a command. @return what to end with */
 int options_fail(const struct command *command, const struct fault *flt);
 
