@@ -85,6 +85,19 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
 	return 0;
 }
 
+int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt)
+{
+	int top = -1;
+	int r;
+
+	r = file_open_top(path, &top, flt);
+	if (r)
+		return r;
+	r = file_open_folder(top, name, make, fd, flt);
+	close(top);
+	return r;
+}
+
 int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt)
 {
 	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. It means nothing for regular files. */

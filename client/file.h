@@ -23,6 +23,9 @@ int file_open_top(const char *path, int *fd, struct fault *flt);
  */
 int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt);
 
+/** Open the folder `name` inside the folder `path`, which is made where it is missing. As the two above. */
+int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt);
+
 /**
  * Open a regular file for reading.
  * @param fd    close() it; -1 if there is none: links, folders, pipes and devices count as none

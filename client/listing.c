@@ -26,7 +26,7 @@ void listing_unref(struct listing *listing)
 	if (!listing || atomic_fetch_sub_explicit(&listing->references, 1, memory_order_acq_rel) > 1)
 		return;
 	free(listing->names);
-	free(listing->log_ids);
+	free(listing->logs);
 	free(listing);
 }
 
@@ -37,20 +37,28 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
 }
 
-static int compare_digests(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
-	return digest_compare(a, b);
+	return digest_compare(&((const struct listing_log *)a)->id, &((const struct listing_log *)b)->id);
 }
 
-/* Sort, and keep one of those that are equal. @return how many are left */
-static size_t sort_unique(void *list, size_t count, size_t size, int (*compare)(const void *, const void *))
+/* The later one first, of those of one log. */
+static int compare_logs(const void *a, const void *b)
+{
+	const struct listing_log *left = a, *right = b;
+	int order = compare_ids(a, b);
+
+	return order ? order : left->last < right->last ? 1 : -(left->last > right->last);
+}
+
+/* Keep the first of those that are equal, side by side. @return how many are left */
+static size_t keep_first(void *list, size_t count, size_t size, int (*compare)(const void *, const void *))
 {
 	unsigned char *bytes = list;
 	size_t kept = 0;
 
 	if (!count)
 		return 0;
-	qsort(list, count, size, compare);
 	for (size_t i = 1; i < count; i++) {
 		if (!compare(bytes + kept * size, bytes + i * size))
 			continue;
@@ -61,79 +69,166 @@ static size_t sort_unique(void *list, size_t count, size_t size, int (*compare)(
 	return kept + 1;
 }
 
-static bool has_log(const struct listing *listing, const struct digest *log_id)
+const struct listing_log *listing_find_log(const struct listing *listing, const struct digest *log_id)
 {
-	return listing->log_count &&
-	       bsearch(log_id, listing->log_ids, listing->log_count, sizeof(*log_id), compare_digests);
+	const struct listing_log key = {.id = *log_id};
+
+	if (!listing->log_count)
+		return NULL;
+	return bsearch(&key, listing->logs, listing->log_count, sizeof(key), compare_ids);
 }
 
 /* ---- The ledger ---- */
 
-/* Go on from the listing before, as far as it was proven from the ledger. */
-static int start_from(const struct listing *base, struct listing *listing, size_t growth, struct fault *flt)
+/* Logs that there is room for before the ledger is read. */
+#define LOGS_AHEAD 4096
+
+static void sort_logs(struct listing *listing)
 {
-	listing->log_ids = calloc((base ? base->log_count : 0) + growth + 1, sizeof(*listing->log_ids));
-	if (!listing->log_ids)
-		return fault_no_memory(flt);
-	if (!base)
-		return 0;
-	listing->roots = base->roots;
-	listing->log_count = base->log_count;
-	if (base->log_count)
-		memcpy(listing->log_ids, base->log_ids, base->log_count * sizeof(*base->log_ids));
-	return 0;
+	if (listing->log_count)
+		qsort(listing->logs, listing->log_count, sizeof(*listing->logs), compare_logs);
+	listing->log_count = keep_first(listing->logs, listing->log_count, sizeof(*listing->logs), compare_ids);
 }
 
-static void append_entries(struct listing *listing, const struct api_ledger_entry *entries, size_t count)
+/* Fetch the ledger's growth; what does not lead to the checkpoint's root is not taken. */
+static int grow(const struct api *api, struct ledger *ledger, const struct signed_checkpoint *checkpoint,
+		clock_ms deadline, struct fault *flt)
 {
-	struct digest operator_id = name_operator_log_id();
+	uint64_t first = ledger_length(ledger), end = checkpoint->contents.log_length;
+	struct api_ledger_entry *entries = NULL;
+	int verdict;
 
-	for (size_t i = 0; i < count; i++) {
-		struct digest leaf = merkle_log_leaf(&entries[i].log_id, &entries[i].record_id);
+	verdict = api_fetch_ledger(api, deadline, first, end, &entries, flt);
+	if (!verdict)
+		verdict = ledger_append(ledger, entries, end - first, checkpoint, flt);
+	free(entries);
+	return verdict;
+}
 
-		merkle_log_roots_append(&listing->roots, &leaf);
-		if (!digest_equals(&entries[i].log_id, &operator_id))
-			listing->log_ids[listing->log_count++] = entries[i].log_id;
-	}
-	listing->log_count = sort_unique(listing->log_ids, listing->log_count, sizeof(*listing->log_ids),
-					 compare_digests);
+static bool is_at(struct ledger *ledger, const struct checkpoint *checkpoint)
+{
+	struct digest root = ledger_root(ledger);
+
+	return ledger_length(ledger) == checkpoint->log_length && digest_equals(&root, &checkpoint->log_root);
 }
 
 /*
- * Fetch the ledger's growth and compare its root with the checkpoint's.
- * @param has_ledger  false if the registry has none
+ * Bring the ledger to the checkpoint. One that lay on disk, and with which the registry's growth does not lead there,
+ * is fetched again as a whole: only then is it the registry that lies.
  */
-static int read_ledger(const struct api *api, const struct listing *base, const struct checkpoint *checkpoint,
-		       clock_ms deadline, struct listing *listing, bool *has_ledger, struct fault *flt)
+static int bring_ledger(const struct api *api, struct ledger *ledger, const struct signed_checkpoint *checkpoint,
+			clock_ms deadline, struct fault *flt)
 {
-	uint64_t first = base ? base->roots.length : 0, end = checkpoint->log_length;
-	struct api_ledger_entry *entries = NULL;
-	struct fault own = {0};
-	struct digest root;
+	const struct checkpoint *contents = &checkpoint->contents;
 	int verdict = 0;
 
-	*has_ledger = true;
-	if (first < end)
-		verdict = api_fetch_ledger(api, deadline, first, end, &entries, &own);
-	if (own.kind == FAULT_ABSENT || own.kind == FAULT_REFUSED) {
-		*has_ledger = false;
+	if (is_at(ledger, contents))
 		return 0;
+	if (ledger_length(ledger) < contents->log_length) {
+		struct fault own = {0};
+		bool is_in_doubt = ledger_is_in_doubt(ledger);
+
+		verdict = grow(api, ledger, checkpoint, deadline, &own);
+		if (verdict != WARG_INVALID || !(is_in_doubt || ledger_is_in_doubt(ledger))) {
+			if (verdict)
+				*flt = own;
+			return verdict;
+		}
 	}
-	if (verdict) {
-		if (flt && !flt->verdict)
-			*flt = own;
-		return verdict;
+	ledger_forget(ledger);
+	return grow(api, ledger, checkpoint, deadline, flt);
+}
+
+/** Logs as they are gathered from the ledger. */
+struct gathering {
+	struct listing *listing;
+	struct digest operator_id;
+	size_t capacity;
+};
+
+static int take_entries(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+			struct fault *flt)
+{
+	struct gathering *gathering = user;
+	struct listing *listing = gathering->listing;
+
+	if (gathering->capacity - listing->log_count < count) {
+		size_t capacity = gathering->capacity + gathering->capacity / 2 + count;
+		struct listing_log *logs;
+
+		/* A log has many records: what is said twice makes room. */
+		sort_logs(listing);
+		logs = reallocarray(listing->logs, capacity, sizeof(*logs));
+		if (!logs)
+			return fault_no_memory(flt);
+		listing->logs = logs;
+		gathering->capacity = capacity;
 	}
-	verdict = start_from(base, listing, end - first, flt);
-	if (!verdict)
-		append_entries(listing, entries, end - first);
-	free(entries);
-	if (verdict)
-		return verdict;
-	root = merkle_log_roots_fold(&listing->roots);
-	if (!digest_equals(&root, &checkpoint->log_root))
-		return fault_invalid(flt, "it does not lead to the log root of the checkpoint");
+	for (size_t i = 0; i < count; i++) {
+		if (digest_equals(&entries[i].log_id, &gathering->operator_id))
+			listing->operator_last = index + i;
+		else
+			listing->logs[listing->log_count++] = (struct listing_log){entries[i].log_id, index + i};
+	}
 	return 0;
+}
+
+/* The logs of the listing before, and those that the ledger has more. */
+static int take_ledger(struct ledger *ledger, const struct listing *base, const struct checkpoint *checkpoint,
+		       struct listing *listing, struct fault *flt)
+{
+	struct gathering gathering = {
+		.listing = listing,
+		.operator_id = name_operator_log_id(),
+		.capacity = (base ? base->log_count : 0) + LOGS_AHEAD,
+	};
+	int verdict;
+
+	free(listing->logs);
+	listing->logs = calloc(gathering.capacity, sizeof(*listing->logs));
+	if (!listing->logs)
+		return fault_no_memory(flt);
+	if (base && base->log_count)
+		memcpy(listing->logs, base->logs, base->log_count * sizeof(*base->logs));
+	listing->log_count = base ? base->log_count : 0;
+	listing->operator_last = base ? base->operator_last : 0;
+	verdict = ledger_read(ledger, base ? base->length : 0, checkpoint->log_length, take_entries, &gathering, flt);
+	sort_logs(listing);
+	listing->length = checkpoint->log_length;
+	return verdict;
+}
+
+static int bring_and_take(const struct api *api, struct ledger *ledger, const struct listing *base,
+			  const struct signed_checkpoint *checkpoint, clock_ms deadline, struct listing *listing,
+			  struct fault *flt)
+{
+	int verdict = bring_ledger(api, ledger, checkpoint, deadline, flt);
+
+	return verdict ? verdict : take_ledger(ledger, base, &checkpoint->contents, listing, flt);
+}
+
+/*
+ * Bring the ledger to the checkpoint, and gather what it says. What was damaged on disk meanwhile is fetched again.
+ * @param has_ledger  false if the registry has none
+ */
+static int read_ledger(const struct api *api, struct ledger *ledger, const struct listing *base,
+		       const struct signed_checkpoint *checkpoint, clock_ms deadline, struct listing *listing,
+		       bool *has_ledger, struct fault *flt)
+{
+	struct fault own = {0};
+	int verdict;
+
+	verdict = bring_and_take(api, ledger, base, checkpoint, deadline, listing, &own);
+	if (own.party == FAULT_BY_CACHE) {
+		own = (struct fault){0};
+		verdict = bring_and_take(api, ledger, base, checkpoint, deadline, listing, &own);
+	}
+	*has_ledger = own.kind != FAULT_ABSENT && own.kind != FAULT_REFUSED;
+	if (!*has_ledger)
+		return 0;
+	if (verdict && flt && !flt->verdict)
+		*flt = own;
+	return verdict;
 }
 
 /* ---- Names ---- */
@@ -143,14 +238,16 @@ static void take_names(struct listing *listing, const struct name *names, size_t
 	for (size_t i = 0; i < count; i++) {
 		struct digest log_id = name_log_id(&names[i]);
 
-		if (!filter || has_log(listing, &log_id))
+		if (!filter || listing_find_log(listing, &log_id))
 			listing->names[listing->count++] = names[i];
 	}
 }
 
 static void sort_names(struct listing *listing)
 {
-	listing->count = sort_unique(listing->names, listing->count, sizeof(*listing->names), compare_names);
+	if (listing->count)
+		qsort(listing->names, listing->count, sizeof(*listing->names), compare_names);
+	listing->count = keep_first(listing->names, listing->count, sizeof(*listing->names), compare_names);
 }
 
 /* The log ids that no name here hashes to. @param out  `log_count` of them at most; free() it */
@@ -166,27 +263,30 @@ static int find_nameless(const struct listing *listing, struct digest **out, siz
 	}
 	for (size_t i = 0; i < listing->count; i++) {
 		struct digest log_id = name_log_id(&listing->names[i]);
-		const struct digest *found = bsearch(&log_id, listing->log_ids, listing->log_count, sizeof(log_id),
-						     compare_digests);
+		const struct listing_log *found = listing_find_log(listing, &log_id);
 
 		if (found)
-			named[found - listing->log_ids] = true;
+			named[found - listing->logs] = true;
 	}
 	*count = 0;
 	for (size_t i = 0; i < listing->log_count; i++)
 		if (!named[i])
-			nameless[(*count)++] = listing->log_ids[i];
+			nameless[(*count)++] = listing->logs[i].id;
 	free(named);
 	*out = nameless;
 	return 0;
 }
 
-/* Ask for the names that are not known yet. One that the registry does not tell leaves the listing incomplete. */
-static int ask_names(const struct api *api, clock_ms deadline, struct listing *listing, struct fault *flt)
+/*
+ * Ask for the names that are not known yet, and keep them. One that the registry does not tell leaves the listing
+ * incomplete.
+ */
+static int ask_names(const struct api *api, struct ledger *ledger, clock_ms deadline, struct listing *listing,
+		     struct fault *flt)
 {
 	struct digest *nameless = NULL;
 	struct name *told = NULL, *grown;
-	size_t count = 0, named = 0;
+	size_t count = 0, before = listing->count;
 	int verdict;
 
 	verdict = find_nameless(listing, &nameless, &count, flt);
@@ -204,13 +304,11 @@ static int ask_names(const struct api *api, clock_ms deadline, struct listing *l
 	}
 	listing->names = grown;
 	verdict = api_fetch_names(api, deadline, nameless, count, told, flt);
-	for (size_t i = 0; !verdict && i < count; i++) {
-		if (!told[i].text[0])
-			continue;
-		listing->names[listing->count++] = told[i];
-		named++;
-	}
-	listing->complete = !verdict && named == count;
+	for (size_t i = 0; !verdict && i < count; i++)
+		if (told[i].text[0])
+			listing->names[listing->count++] = told[i];
+	listing->complete = !verdict && listing->count - before == count;
+	ledger_keep_names(ledger, listing->names + before, listing->count - before);
 	sort_names(listing);
 
 free_nameless:
@@ -219,23 +317,35 @@ free_nameless:
 	return verdict;
 }
 
-/* What is known already: of the listing before, and proven otherwise. */
-static int start_names(const struct listing *base, const struct name *known, size_t known_count, bool filter,
-		       struct listing *listing, struct fault *flt)
+/* What is known already: of the listing before, or else kept on disk, and proven otherwise. */
+static int start_names(struct ledger *ledger, const struct listing *base, const struct name *known,
+		       size_t known_count, bool has_ledger, struct listing *listing, struct fault *flt)
 {
-	listing->names = calloc((base ? base->count : 0) + known_count + 1, sizeof(*listing->names));
-	if (!listing->names)
-		return fault_no_memory(flt);
-	if (base)
-		take_names(listing, base->names, base->count, filter);
-	take_names(listing, known, known_count, filter);
-	sort_names(listing);
-	return 0;
+	struct name *kept = NULL;
+	size_t kept_count = 0;
+	int verdict = 0;
+
+	if (!base && has_ledger)
+		verdict = ledger_load_names(ledger, &kept, &kept_count, flt);
+	if (verdict)
+		return verdict;
+	listing->names = calloc((base ? base->count : kept_count) + known_count + 1, sizeof(*listing->names));
+	if (listing->names) {
+		if (base)
+			take_names(listing, base->names, base->count, has_ledger);
+		take_names(listing, kept, kept_count, has_ledger);
+		take_names(listing, known, known_count, has_ledger);
+		sort_names(listing);
+	} else {
+		verdict = fault_no_memory(flt);
+	}
+	free(kept);
+	return verdict;
 }
 
-int listing_update(const struct api *api, const struct listing *base, const struct checkpoint *checkpoint,
-		   const struct name *known, size_t known_count, clock_ms deadline, struct listing **out,
-		   struct fault *flt)
+int listing_update(const struct api *api, struct ledger *ledger, const struct listing *base,
+		   const struct signed_checkpoint *checkpoint, const struct name *known, size_t known_count,
+		   clock_ms deadline, struct listing **out, struct fault *flt)
 {
 	struct listing *listing = listing_new();
 	bool has_ledger;
@@ -243,16 +353,16 @@ int listing_update(const struct api *api, const struct listing *base, const stru
 
 	if (!listing)
 		return fault_no_memory(flt);
-	if (base && base->roots.length > checkpoint->log_length)
+	if (base && base->length > checkpoint->contents.log_length)
 		base = NULL;
-	verdict = read_ledger(api, base, checkpoint, deadline, listing, &has_ledger, flt);
+	verdict = read_ledger(api, ledger, base, checkpoint, deadline, listing, &has_ledger, flt);
 	if (verdict) {
 		fault_at(flt, "the ledger");
 		goto err;
 	}
-	verdict = start_names(base, known, known_count, has_ledger, listing, flt);
+	verdict = start_names(ledger, base, known, known_count, has_ledger, listing, flt);
 	if (!verdict && has_ledger)
-		verdict = ask_names(api, deadline, listing, flt);
+		verdict = ask_names(api, ledger, deadline, listing, flt);
 	if (verdict)
 		goto err;
 	*out = listing;

@@ -7,31 +7,39 @@
 #ifndef WARG_CLIENT_LISTING_H
 #define WARG_CLIENT_LISTING_H
 
-#include "api.h"
+#include "ledger.h"
 
 #include <stdatomic.h>
+
+/** A log in the ledger. */
+struct listing_log {
+	struct digest id;
+	uint64_t last; /* index of its last record */
+};
 
 struct listing {
 	atomic_uint references;
 	bool complete;        /* false: the registry has no ledger, or withholds names */
-	struct merkle_log_roots roots; /* of the ledger at `roots.length`, which is the checkpoint's length */
+	uint64_t length;      /* records of the ledger that it was made from: the checkpoint's; 0 without a ledger */
 	struct name *names;   /* sorted by their text */
 	size_t count;
-	struct digest *log_ids; /* sorted; all logs but the operator's */
+	struct listing_log *logs; /* sorted by their ids; all but the operator's */
 	size_t log_count;
+	uint64_t operator_last; /* index of the operator's last record; only with a ledger */
 };
 
 /**
- * Bring a listing up to a checkpoint that was verified.
+ * Bring a listing, and the ledger that it is made from, up to a checkpoint that was verified.
  *
- * @param base   the listing before, or NULL; only the ledger's growth is fetched
- * @param known  names that are proven otherwise: listed as well when the registry has no ledger
- * @param out    a new reference
- * @return 0; WARG_INVALID if the ledger does not lead to the checkpoint's root or a name is false
+ * @param ledger  only its growth is fetched; what it lacks, once it was proven to be damaged or false, as well
+ * @param base    the listing before, or NULL
+ * @param known   names that are proven otherwise: listed as well when the registry has no ledger
+ * @param out     a new reference
+ * @return 0; WARG_INVALID if the registry's ledger does not lead to the checkpoint's root or a name is false
  */
-int listing_update(const struct api *api, const struct listing *base, const struct checkpoint *checkpoint,
-		   const struct name *known, size_t known_count, clock_ms deadline, struct listing **out,
-		   struct fault *flt);
+int listing_update(const struct api *api, struct ledger *ledger, const struct listing *base,
+		   const struct signed_checkpoint *checkpoint, const struct name *known, size_t known_count,
+		   clock_ms deadline, struct listing **out, struct fault *flt);
 
 /** One more reference. */
 struct listing *listing_ref(struct listing *listing);
@@ -40,6 +48,9 @@ void listing_unref(struct listing *listing);
 
 /** Whether the listing has the package. */
 bool listing_has(const struct listing *listing, const struct name *name);
+
+/** The log of this id, or NULL. Borrowed from the listing. */
+const struct listing_log *listing_find_log(const struct listing *listing, const struct digest *log_id);
 
 /** The index of the first name that is not below `namespace:`; names of one namespace stand side by side. */
 size_t listing_first_in(const struct listing *listing, struct span namespace);

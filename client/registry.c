@@ -32,6 +32,7 @@ static void destroy(struct registry *registry)
 	airport_free(registry->airport);
 	store_close(registry->store);
 	trust_close(registry->trust);
+	ledger_close(registry->ledger);
 	view_unref(registry->view);
 	view_unref(registry->start);
 	view_unref(registry->saved);
@@ -64,6 +65,8 @@ static int open_parts(struct registry *registry, struct fault *flt)
 
 	verdict = store_open(options->registries_dir, options->content_dir, options->own_dir, options->url.label,
 			     &registry->store, flt);
+	if (!verdict)
+		verdict = ledger_open(options->own_dir, options->url.label, &registry->ledger, flt);
 	if (!verdict && options->state_dir)
 		verdict = trust_open(options->state_dir, options->url.label, &registry->trust, flt);
 	if (!verdict)

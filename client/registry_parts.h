@@ -28,6 +28,7 @@ struct registry {
 	struct http *http;
 	struct store *store;
 	struct trust *trust; /* NULL: nothing is remembered */
+	struct ledger *ledger;
 	struct airport *airport;
 	struct workers *workers;
 	struct content *content;
@@ -43,6 +44,7 @@ struct registry {
 
 	/* The updater's own. */
 	struct view *start;      /* what lay in the store, and was remembered, until a checkpoint was verified */
+	bool ledger_is_loaded;   /* what lay on disk was looked at */
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct view *saved;      /* what the store has, as far as we know */
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */

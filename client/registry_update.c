@@ -82,6 +82,20 @@ static void keep_fault(struct registry *registry, const struct fault *flt)
 
 /* ---- Listing ---- */
 
+/* What lies on disk of the ledger is not believed before the registry's growth leads from it to a checkpoint's root. */
+static void load_ledger(struct registry *registry)
+{
+	struct signed_checkpoint checkpoint;
+	struct fault flt = {0};
+	bool found;
+
+	if (registry->ledger_is_loaded)
+		return;
+	registry->ledger_is_loaded = true;
+	ledger_load(registry->ledger, &checkpoint, &found, &flt);
+	registry_report(registry, &flt);
+}
+
 /* Put a listing into a view that nobody sees yet. */
 static int list(struct registry *registry, struct view *next, clock_ms deadline, struct fault *flt)
 {
@@ -93,7 +107,8 @@ static int list(struct registry *registry, struct view *next, clock_ms deadline,
 		return fault_no_memory(flt);
 	for (size_t i = 0; i < next->package_count; i++)
 		known[i] = next->packages[i]->name;
-	verdict = listing_update(&registry->api, registry->listing, &next->checkpoint.contents, known,
+	load_ledger(registry);
+	verdict = listing_update(&registry->api, registry->ledger, registry->listing, &next->checkpoint, known,
 				 next->package_count, deadline, &listing, flt);
 	free(known);
 	if (verdict)

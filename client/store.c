@@ -16,15 +16,7 @@
 
 int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt)
 {
-	int top = -1;
-	int r;
-
-	r = file_open_top(store->registries_dir, &top, flt);
-	if (r)
-		return r;
-	r = file_open_folder(top, store->label, make, fd, flt);
-	close(top);
-	return r;
+	return file_open_inside(store->registries_dir, store->label, make, fd, flt);
 }
 
 int store_open_logs(int registry, bool make, int *fd, struct fault *flt)
@@ -52,16 +44,12 @@ void store_file_name(const struct digest *digest, char out[static DIGEST_TEXT_SI
 /* Make `top`/`inner` where it is missing. */
 static int make_folder(const char *top, const char *inner, struct fault *flt)
 {
-	int outer = -1, folder = -1;
+	int folder = -1;
 	int r;
 
-	r = file_open_top(top, &outer, flt);
-	if (r)
-		return r;
-	r = file_open_folder(outer, inner, true, &folder, flt);
+	r = file_open_inside(top, inner, true, &folder, flt);
 	if (!r)
 		close(folder);
-	close(outer);
 	return r;
 }
 

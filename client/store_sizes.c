@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "lines.h"
 #include "verify/hex.h"
 
 #define SIZES_FILE "sizes"
@@ -123,8 +124,9 @@ static bool parse_number(struct span text, uint64_t *out)
 }
 
 /* A line without its end. One that is none of ours is passed over. */
-static void take_line(struct store_sizes *sizes, struct span line)
+static void take_line(void *user, struct span line)
 {
+	struct store_sizes *sizes = user;
 	const size_t digits = (size_t)2 * DIGEST_SIZE;
 	struct digest digest;
 	uint64_t size;
@@ -136,76 +138,12 @@ static void take_line(struct store_sizes *sizes, struct span line)
 	put(sizes, &digest, size);
 }
 
-/* ---- Reading the file ---- */
-
-/* The file as it is read, piece by piece: a line is kept until its end comes. */
-struct reading {
-	struct store_sizes *sizes;
-	uint64_t bytes, lines;
-	unsigned char line[SIZES_LINE];
-	size_t length; /* of the line, also where it is too long to be kept */
-};
-
-static void end_line(struct reading *reading)
-{
-	struct span line = {reading->line, reading->length};
-
-	if (reading->lines++ == 0)
-		reading->sizes->usable = line.length == strlen(SIZES_HEADER) - 1 &&
-					 !memcmp(line.data, SIZES_HEADER, line.length);
-	else if (line.length < sizeof(reading->line))
-		take_line(reading->sizes, line);
-	reading->length = 0;
-}
-
-static void take_piece(struct reading *reading, struct span piece)
-{
-	for (size_t i = 0; i < piece.length; i++) {
-		if (piece.data[i] == '\n') {
-			end_line(reading);
-			continue;
-		}
-		if (reading->length < sizeof(reading->line))
-			reading->line[reading->length++] = piece.data[i];
-	}
-	reading->bytes += piece.length;
-}
-
-/* @return whether it is ours and was read to its end */
-static bool read_lines(int fd, struct reading *reading)
-{
-	struct store_sizes *sizes = reading->sizes;
-	unsigned char piece[16384];
-	ssize_t count;
-
-	sizes->usable = false; /* until the first line says otherwise */
-	while ((count = read(fd, piece, sizeof(piece))) != 0) {
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0 || reading->bytes > CAP_FILE_SIZES)
-			return false;
-		take_piece(reading, (struct span){piece, (size_t)count});
-		if (!sizes->usable)
-			return false;
-	}
-	sizes->torn = reading->length > 0;
-	return sizes->usable;
-}
-
 /* ---- Writing the file ---- */
 
 /* Our own folder. @param fd  close() it */
 static int open_own(const struct store *store, int *fd)
 {
-	int top = -1;
-	int r;
-
-	r = file_open_top(store->own_dir, &top, NULL);
-	if (r)
-		return r;
-	r = file_open_folder(top, store->label, true, fd, NULL);
-	close(top);
-	return r;
+	return file_open_inside(store->own_dir, store->label, true, fd, NULL);
 }
 
 static int render(const struct store_sizes *sizes, struct buf *out)
@@ -271,7 +209,7 @@ static void save(const struct store *store, struct store_sizes *sizes, const str
 static void load(struct store *store)
 {
 	struct store_sizes *sizes = &store->sizes;
-	struct reading reading = {.sizes = sizes};
+	struct lines_read read;
 	int folder = -1, fd = -1;
 
 	if (sizes->loaded)
@@ -280,9 +218,11 @@ static void load(struct store *store)
 	if (open_own(store, &folder))
 		return;
 	if (!file_open(folder, SIZES_FILE, &fd, NULL, NULL) && fd >= 0) {
-		sizes->usable = read_lines(fd, &reading);
+		read = lines_read(fd, SIZES_HEADER, CAP_FILE_SIZES, take_line, sizes);
 		close(fd);
-		if (sizes->usable && reading.lines > 2 * sizes->count + SIZES_SPARE_LINES)
+		sizes->usable = read.is_ours;
+		sizes->torn = read.is_torn;
+		if (sizes->usable && read.count > 2 * sizes->count + SIZES_SPARE_LINES)
 			rewrite(sizes, folder);
 	}
 	close(folder);

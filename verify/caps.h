@@ -54,6 +54,8 @@
 #define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
 #define CAP_FILE_CONFIG (1u << 20)
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
+#define CAP_FILE_LEDGER (1u << 30)     /* 16 million records of 64 bytes: four times what one part can bring */
+#define CAP_FILE_NAMES (512u << 20)    /* a million names of 512 bytes */
 #define CAP_SIZES (1u << 17)           /* sizes remembered: 100 bytes of memory each */
 #define CAP_VERIFIED (1u << 14)        /* contents known to have matched: 200 bytes of memory each */
 #define CAP_SIZES_AHEAD (1u << 12)     /* sizes that wait to be asked for while nobody waits for them */

@@ -378,7 +378,7 @@ static void test_listing(void **state)
 	view = registry_view(scene.registry);
 	assert_non_null(view->listing);
 	assert_int_equal(view->listing->count, 3);
-	assert_int_equal(view->listing->roots.length, view->checkpoint.contents.log_length);
+	assert_int_equal(view->listing->length, view->checkpoint.contents.log_length);
 	view_unref(view);
 	scene_release(&scene);
 }

@@ -1,0 +1,318 @@
+/*
+ * The ledger's records, from proof to proof (see ledger.h). Where they lie is the business of ledger_file.c.
+ */
+#include "ledger_parts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE 1024 /* records that are read at once while loading */
+
+int ledger_open(const char *own_dir, const char *label, struct ledger **out, struct fault *flt)
+{
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+
+	if (!ledger)
+		return fault_no_memory(flt);
+	pthread_mutex_init(&ledger->mutex, NULL);
+	ledger->fd = -1;
+	ledger->own_dir = strdup(own_dir);
+	ledger->label = strdup(label);
+	if (!ledger->own_dir || !ledger->label) {
+		ledger_close(ledger);
+		return fault_no_memory(flt);
+	}
+	*out = ledger;
+	return 0;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+	if (!ledger)
+		return;
+	ledger_forget(ledger);
+	pthread_mutex_destroy(&ledger->mutex);
+	free(ledger->own_dir);
+	free(ledger->label);
+	free(ledger);
+}
+
+static void records_release(struct ledger_records *records)
+{
+	free(records->chunks);
+	*records = (struct ledger_records){0};
+}
+
+void ledger_forget(struct ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->mutex);
+	records_release(&ledger->records);
+	if (ledger->fd >= 0)
+		close(ledger->fd);
+	ledger->fd = -1;
+	ledger->is_named = ledger->is_in_doubt = ledger->is_damaged = false;
+	pthread_mutex_unlock(&ledger->mutex);
+}
+
+/* ---- Growing ---- */
+
+/* Make room for the hashes of all chunks of `length` records. */
+static int reserve(struct ledger_records *records, uint64_t length, struct fault *flt)
+{
+	size_t needed = length / LEDGER_CHUNK;
+	size_t capacity = needed + needed / 4 + 16;
+	struct digest *chunks;
+
+	if (needed <= records->capacity)
+		return 0;
+	chunks = reallocarray(records->chunks, capacity, sizeof(*chunks));
+	if (!chunks)
+		return fault_no_memory(flt);
+	records->chunks = chunks;
+	records->capacity = capacity;
+	return 0;
+}
+
+/* Note records that come to stand at `index`; there is room for the hashes of their chunks. The roots stay. */
+static void note(struct ledger_records *records, uint64_t index, const struct api_ledger_entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++, index++) {
+		records->tail[index % LEDGER_CHUNK] = entries[i];
+		if ((index + 1) % LEDGER_CHUNK == 0)
+			records->chunks[index / LEDGER_CHUNK] = digest_of((struct span){
+				(const unsigned char *)records->tail, sizeof(records->tail)});
+	}
+}
+
+static void append_leaves(struct merkle_log_roots *roots, const struct api_ledger_entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct digest leaf = merkle_log_leaf(&entries[i].log_id, &entries[i].record_id);
+
+		merkle_log_roots_append(roots, &leaf);
+	}
+}
+
+static int check_root(const struct merkle_log_roots *roots, const struct checkpoint *checkpoint, struct fault *flt)
+{
+	struct digest root = merkle_log_roots_fold(roots);
+
+	if (!digest_equals(&root, &checkpoint->log_root))
+		return fault_invalid(flt, "it does not lead to the log root of the checkpoint");
+	return 0;
+}
+
+int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count,
+		  const struct signed_checkpoint *checkpoint, struct fault *flt)
+{
+	struct ledger_records *records = &ledger->records;
+	struct merkle_log_roots roots = records->roots;
+	int verdict;
+
+	if (roots.length + count != checkpoint->contents.log_length)
+		return fault_undecided(flt, FAULT_MISUSE, "the ledger has %" PRIu64 " records, and %zu more lead to no "
+				       "checkpoint of %" PRIu64, roots.length, count, checkpoint->contents.log_length);
+	append_leaves(&roots, entries, count);
+	verdict = check_root(&roots, &checkpoint->contents, flt);
+	if (verdict)
+		return verdict;
+	pthread_mutex_lock(&ledger->mutex);
+	verdict = reserve(records, roots.length, flt);
+	pthread_mutex_unlock(&ledger->mutex);
+	if (!verdict)
+		verdict = ledger_put(ledger, entries, count, flt);
+	if (verdict)
+		return verdict;
+	pthread_mutex_lock(&ledger->mutex);
+	note(records, records->roots.length, entries, count);
+	records->roots = roots;
+	ledger->is_in_doubt = false;
+	pthread_mutex_unlock(&ledger->mutex);
+	ledger_keep_checkpoint(ledger, checkpoint);
+	return 0;
+}
+
+/* ---- Loading ---- */
+
+/* Read the first `length` records of a file. */
+static int read_records(int fd, uint64_t length, struct ledger_records *out, struct fault *flt)
+{
+	struct api_ledger_entry piece[PIECE];
+	int verdict = reserve(out, length, flt);
+
+	while (!verdict && out->roots.length < length) {
+		uint64_t at = out->roots.length;
+		size_t count = length - at < PIECE ? length - at : PIECE;
+		ssize_t got = ledger_read_at(fd, piece, count * LEDGER_ENTRY, ledger_offset(at));
+
+		if (got < 0)
+			return fault_system(flt, errno, "reading");
+		if ((size_t)got < count * LEDGER_ENTRY)
+			return fault_invalid(flt, "it is cut short");
+		note(out, at, piece, count);
+		append_leaves(&out->roots, piece, count);
+	}
+	return verdict;
+}
+
+static int load_file(struct ledger *ledger, int folder, const struct checkpoint *checkpoint, bool *found,
+		     struct fault *flt)
+{
+	struct ledger_records records = {0};
+	bool is_writable = false;
+	uint64_t size = 0;
+	int fd = -1;
+	int verdict = ledger_open_file(folder, &fd, &is_writable, &size, flt);
+
+	if (verdict || fd < 0)
+		return verdict;
+	/* Before anything is hashed: whoever put it there must not keep us busy. */
+	if (size > CAP_FILE_LEDGER)
+		verdict = fault_invalid(flt, "it is larger than it can be");
+	else if (size < (uint64_t)ledger_offset(checkpoint->log_length))
+		verdict = fault_invalid(flt, "it is cut short");
+	if (!verdict)
+		verdict = read_records(fd, checkpoint->log_length, &records, flt);
+	if (!verdict)
+		verdict = check_root(&records.roots, checkpoint, flt);
+	if (verdict) {
+		records_release(&records);
+		close(fd);
+		return verdict;
+	}
+	pthread_mutex_lock(&ledger->mutex);
+	ledger->records = records;
+	ledger->fd = fd;
+	ledger->is_named = is_writable;
+	ledger->is_in_doubt = true;
+	pthread_mutex_unlock(&ledger->mutex);
+	*found = true;
+	return 0;
+}
+
+int ledger_load(struct ledger *ledger, struct signed_checkpoint *checkpoint, bool *found, struct fault *flt)
+{
+	struct signed_checkpoint beside;
+	bool has_checkpoint = false;
+	struct fault own = {0};
+	int folder = -1;
+	int verdict;
+
+	*found = false;
+	if (ledger->records.roots.length)
+		return 0;
+	verdict = ledger_open_folder(ledger, false, &folder, &own);
+	if (!verdict && folder >= 0)
+		verdict = ledger_read_checkpoint(folder, &beside, &has_checkpoint, &own);
+	if (!verdict && has_checkpoint)
+		verdict = load_file(ledger, folder, &beside.contents, found, &own);
+	if (folder >= 0)
+		close(folder);
+	if (*found)
+		*checkpoint = beside;
+	ledger->is_beside_nothing = verdict == WARG_INVALID;
+	if (verdict && flt && !flt->verdict) {
+		fault_at(&own, "the ledger in %.200s", ledger->own_dir);
+		fault_blame(&own, FAULT_BY_CACHE);
+		*flt = own;
+	}
+	return verdict;
+}
+
+/* ---- What is there ---- */
+
+uint64_t ledger_length(struct ledger *ledger)
+{
+	bool is_damaged;
+
+	pthread_mutex_lock(&ledger->mutex);
+	is_damaged = ledger->is_damaged;
+	pthread_mutex_unlock(&ledger->mutex);
+	if (is_damaged)
+		ledger_forget(ledger);
+	return ledger->records.roots.length;
+}
+
+struct digest ledger_root(struct ledger *ledger)
+{
+	return merkle_log_roots_fold(&ledger->records.roots);
+}
+
+bool ledger_is_in_doubt(struct ledger *ledger)
+{
+	bool is_in_doubt;
+
+	pthread_mutex_lock(&ledger->mutex);
+	is_in_doubt = ledger->is_in_doubt || ledger->is_damaged;
+	pthread_mutex_unlock(&ledger->mutex);
+	return is_in_doubt;
+}
+
+/* A full chunk, if it still has the hash that it had when it was proven. The mutex is held. */
+static int read_full(struct ledger *ledger, uint64_t chunk, struct api_ledger_entry out[static LEDGER_CHUNK],
+		     struct fault *flt)
+{
+	const size_t size = LEDGER_CHUNK * LEDGER_ENTRY;
+	ssize_t got = ledger_read_at(ledger->fd, out, size, ledger_offset(chunk * LEDGER_CHUNK));
+	struct digest hash;
+
+	if (got < 0)
+		return fault_system(flt, errno, "reading the ledger");
+	hash = digest_of((struct span){(const unsigned char *)out, (size_t)got});
+	if (digest_equals(&hash, &ledger->records.chunks[chunk]))
+		return 0;
+	ledger->is_damaged = true;
+	fault_invalid(flt, "it is no longer what was proven");
+	fault_at(flt, "the ledger in %.200s", ledger->own_dir);
+	fault_blame(flt, FAULT_BY_CACHE);
+	return WARG_INVALID;
+}
+
+/* The chunk that the record is in. @param count  how many records it has */
+static int read_chunk(struct ledger *ledger, uint64_t index, struct api_ledger_entry out[static LEDGER_CHUNK],
+		      size_t *count, struct fault *flt)
+{
+	uint64_t length, chunk = index / LEDGER_CHUNK;
+	int verdict = 0;
+
+	pthread_mutex_lock(&ledger->mutex);
+	length = ledger->records.roots.length;
+	if (index >= length) {
+		verdict = fault_undecided(flt, FAULT_MISUSE, "the ledger has %" PRIu64 " records, and none at %" PRIu64,
+					  length, index);
+	} else if (chunk < length / LEDGER_CHUNK) {
+		verdict = read_full(ledger, chunk, out, flt);
+		*count = LEDGER_CHUNK;
+	} else {
+		memcpy(out, ledger->records.tail, sizeof(ledger->records.tail));
+		*count = length % LEDGER_CHUNK;
+	}
+	pthread_mutex_unlock(&ledger->mutex);
+	return verdict;
+}
+
+int ledger_read(struct ledger *ledger, uint64_t first, uint64_t end,
+		int (*take)(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+			    struct fault *flt),
+		void *user, struct fault *flt)
+{
+	struct api_ledger_entry chunk[LEDGER_CHUNK];
+	int verdict = 0;
+
+	while (!verdict && first < end) {
+		size_t at = first % LEDGER_CHUNK, count = 0;
+
+		verdict = read_chunk(ledger, first, chunk, &count, flt);
+		if (verdict)
+			break;
+		count -= at;
+		if (count > end - first)
+			count = end - first;
+		verdict = take(user, first, chunk + at, count, flt);
+		first += count;
+	}
+	return verdict;
+}

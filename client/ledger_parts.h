@@ -1,0 +1,63 @@
+/*
+ * What ledger.c, ledger_file.c and ledger_names.c share. Not for others.
+ */
+#ifndef WARG_CLIENT_LEDGER_PARTS_H
+#define WARG_CLIENT_LEDGER_PARTS_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "ledger.h"
+
+/** Records that are hashed together: few enough to be read for the sake of one, enough to keep few hashes. */
+#define LEDGER_CHUNK 256u
+#define LEDGER_ENTRY sizeof(struct api_ledger_entry)
+_Static_assert(sizeof(struct api_ledger_entry) == 64, "entries lie on disk as they lie in memory");
+
+#define LEDGER_FILE "ledger"
+#define LEDGER_HEADER "wargfs ledger 1\n"
+#define LEDGER_HEADER_SIZE (sizeof(LEDGER_HEADER) - 1)
+#define LEDGER_MODE 0666       /* less the umask */
+#define LEDGER_LOCK_WAIT 200   /* milliseconds */
+
+/** The records, as far as they have to be in memory. */
+struct ledger_records {
+	struct merkle_log_roots roots;
+	struct digest *chunks; /* hashes of the full chunks */
+	size_t capacity;       /* chunks that there is room for */
+	struct api_ledger_entry tail[LEDGER_CHUNK]; /* the last chunk, which is not full */
+};
+
+struct ledger {
+	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
+	bool is_beside_nothing; /* the checkpoint that lies beside the file, if one does, is not of it */
+
+	pthread_mutex_t mutex; /* guards all below against those who read */
+	int fd;                /* where the records lie, behind a header; -1: nowhere yet */
+	bool is_named;         /* `fd` is the file in the folder, and may be appended to */
+	bool is_in_doubt, is_damaged;
+	struct ledger_records records;
+};
+
+/** Where the record lies in the file. */
+off_t ledger_offset(uint64_t index);
+
+/** Put records into the file behind those that are there: the one with a name, else one without. */
+int ledger_put(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count, struct fault *flt);
+
+/** Keep the checkpoint beside the file, if it has a name: it holds what the checkpoint speaks of. */
+void ledger_keep_checkpoint(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
+
+/** @param found  false if there is none */
+int ledger_read_checkpoint(int folder, struct signed_checkpoint *out, bool *found, struct fault *flt);
+
+/** Our own folder. @param fd  -1 if there is none and `make` is false */
+int ledger_open_folder(const struct ledger *ledger, bool make, int *fd, struct fault *flt);
+
+/** Open the file for reading, and for writing where that may be done. @param fd  -1 if there is none of ours */
+int ledger_open_file(int folder, int *fd, bool *is_writable, uint64_t *size, struct fault *flt);
+
+/** Read at a place as many bytes as there are, up to `size`. @return how many; -1 on error, with errno */
+ssize_t ledger_read_at(int fd, void *out, size_t size, off_t offset);
+
+#endif
