@@ -78,6 +78,10 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 		   const struct api_wanted *packages, size_t package_count, struct api_logs *out,
 		   struct digest *absent, struct fault *flt);
 void api_logs_release(struct api_logs *logs);
+/** Give a log's records back; it has none then. */
+void api_log_release(struct api_log *log);
+/** The record as an envelope; borrowed. */
+struct record_envelope api_record_envelope(const struct api_record *record);
 
 /**
  * Ask for the names of logs. Each name that comes is checked to hash to its log id.

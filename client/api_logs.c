@@ -11,7 +11,7 @@
 
 #define PACKAGES_A_CALL 64
 
-static void records_free(struct api_log *log)
+void api_log_release(struct api_log *log)
 {
 	for (size_t i = 0; i < log->count; i++)
 		buf_release(&log->records[i].content);
@@ -22,11 +22,18 @@ static void records_free(struct api_log *log)
 
 void api_logs_release(struct api_logs *logs)
 {
-	records_free(&logs->operator);
+	api_log_release(&logs->operator);
 	for (size_t i = 0; i < logs->package_count; i++)
-		records_free(&logs->packages[i]);
+		api_log_release(&logs->packages[i]);
 	free(logs->packages);
 	*logs = (struct api_logs){ 0 };
+}
+
+struct record_envelope api_record_envelope(const struct api_record *record)
+{
+	return (struct record_envelope){ .content = buf_span(&record->content),
+					 .key_id = record->key_id,
+					 .signature = span_of_text(record->signature) };
 }
 
 /* ---- Decoding ---- */
@@ -45,24 +52,18 @@ static int read_bounded(const struct json *object, const char *name, char *out, 
 	return 0;
 }
 
-/** @param out  zeroed; its content is to be released even on failure */
-static int read_record(const struct json *value, struct api_record *out, struct fault *flt)
+int api_record_read(const struct json *value, struct api_record *out, struct fault *flt)
 {
-	struct span content;
 	int r;
 
 	buf_init(&out->content, CAP_RECORD);
-	r = json_read_text(value, "contentBytes", &content, flt);
-	if (!r)
-		r = base64_decode(content, &out->content, flt);
+	r = json_read_base64(value, "contentBytes", &out->content, flt);
 	if (!r)
 		r = json_read_digest(value, "keyId", &out->key_id, flt);
 	if (!r)
 		r = read_bounded(value, "signature", out->signature, sizeof(out->signature), flt);
 	if (!r)
 		r = json_read_uint(value, "registryIndex", &out->registry_index, flt);
-	if (!r)
-		r = read_bounded(value, "fetchToken", out->token, sizeof(out->token), flt);
 	return r;
 }
 
@@ -84,7 +85,10 @@ static int read_log(const struct json *list, struct api_log *out, struct fault *
 	while (out->count < count) {
 		struct api_record *record = &out->records[out->count];
 
-		r = read_record(json_at(list, out->count), record, flt);
+		r = api_record_read(json_at(list, out->count), record, flt);
+		if (!r)
+			r = read_bounded(json_at(list, out->count), "fetchToken", record->token, sizeof(record->token),
+					 flt);
 		out->count++;
 		if (r) {
 			fault_at(flt, "record %zu of the answer", out->count - 1);
@@ -228,7 +232,7 @@ static void drop_operator(struct api_logs *logs)
 
 	for (size_t i = 0; i < logs->package_count; i++)
 		records += logs->packages[i].count;
-	records_free(&logs->operator);
+	api_log_release(&logs->operator);
 	logs->more = logs->more && records;
 }
 

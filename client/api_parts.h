@@ -59,6 +59,11 @@ int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_ch
 /** @param out  its packages were set up: an api_log for each one asked for, with its log id and no records */
 int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, struct api_missing *missing,
 		    struct fault *flt);
+/**
+ * A record but for its token.
+ * @param out  zeroed; its content is to be released even on failure
+ */
+int api_record_read(const struct json *value, struct api_record *out, struct fault *flt);
 /** What api_fetch_names() hands out for at most CAP_REQUEST_NAMES logs. */
 int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
 		     struct name *out, struct fault *flt);

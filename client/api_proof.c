@@ -3,15 +3,6 @@
  */
 #include "api_parts.h"
 
-/** The bytes of a member that holds them in base64. */
-static int read_bytes(const struct json *object, const char *name, struct buf *out, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(object, name, &text, flt);
-
-	return r ? r : base64_decode(text, out, flt);
-}
-
 static int read_log_bundle(const struct json *body, const char *name, struct merkle_log_bundle *out,
 			   struct fault *flt)
 {
@@ -19,7 +10,7 @@ static int read_log_bundle(const struct json *body, const char *name, struct mer
 	int r;
 
 	buf_init(&bytes, CAP_BODY_PROOF);
-	r = read_bytes(body, name, &bytes, flt);
+	r = json_read_base64(body, name, &bytes, flt);
 	if (!r)
 		r = merkle_log_bundle_decode(buf_span(&bytes), out, flt);
 	buf_release(&bytes);
@@ -33,7 +24,7 @@ static int read_map_bundle(const struct json *body, const char *name, struct mer
 	int r;
 
 	buf_init(&bytes, CAP_BODY_PROOF);
-	r = read_bytes(body, name, &bytes, flt);
+	r = json_read_base64(body, name, &bytes, flt);
 	if (!r)
 		r = merkle_map_bundle_decode(buf_span(&bytes), out, flt);
 	buf_release(&bytes);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/base64.h"
 #include "verify/caps.h"
 
 /** What json_new_object() and json_new_list() give. Its head tells it from a json_t, whose types are all below 8. */
@@ -211,6 +212,19 @@ int json_read_digest(const struct json *object, const char *name, struct digest 
 	return r;
 }
 
+int json_read_base64(const struct json *object, const char *name, struct buf *out, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(object, name, &text, flt);
+
+	if (r)
+		return r;
+	r = base64_decode(text, out, flt);
+	if (r)
+		fault_at(flt, "\"%s\"", name);
+	return r;
+}
+
 int json_read_object(const struct json *object, const char *name, const struct json **out, struct fault *flt)
 {
 	const json_t *value = NULL;
@@ -278,6 +292,25 @@ bool json_step(struct json_walk *walk)
 	walk->name = json_object_iter_key(walk->position);
 	walk->value = json_is_null(value) ? NULL : lend(value);
 	return true;
+}
+
+static bool is_among(const char *name, const char *const *names)
+{
+	while (*names && strcmp(*names, name))
+		names++;
+	return *names;
+}
+
+int json_check_members(const struct json *object, const char *const *names, struct fault *flt)
+{
+	struct json_walk walk = json_walk(object);
+
+	if (!json_is_an_object(object))
+		return fault_invalid(flt, "it is not an object");
+	while (json_step(&walk))
+		if (!is_among(walk.name, names))
+			return fault_invalid(flt, "there is no member \"%.64s\"", walk.name);
+	return 0;
 }
 
 /* ---- Writing ---- */
@@ -377,6 +410,18 @@ void json_put_digest(struct json *object, const char *name, const struct digest 
 
 	digest_format(digest, text);
 	put(object, name, json_string(text));
+}
+
+void json_put_base64(struct json *object, const char *name, struct span bytes)
+{
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX);
+	if (base64_encode(bytes, &text, NULL))
+		put(object, name, NULL);
+	else
+		json_put_span(object, name, buf_span(&text));
+	buf_release(&text);
 }
 
 void json_put(struct json *object, const char *name, struct json *value)

@@ -35,8 +35,13 @@ int json_read_text(const struct json *object, const char *name, struct span *out
 int json_read_uint(const struct json *object, const char *name, uint64_t *out, struct fault *flt);
 int json_read_bool(const struct json *object, const char *name, bool *out, struct fault *flt);
 int json_read_digest(const struct json *object, const char *name, struct digest *out, struct fault *flt);
+/** Bytes in base64, appended to `out`. */
+int json_read_base64(const struct json *object, const char *name, struct buf *out, struct fault *flt);
 int json_read_object(const struct json *object, const char *name, const struct json **out, struct fault *flt);
 int json_read_list(const struct json *object, const char *name, const struct json **out, struct fault *flt);
+
+/** Refuse members other than `names`, which NULL ends. @return 0; WARG_INVALID, naming the stranger */
+int json_check_members(const struct json *object, const char *const *names, struct fault *flt);
 
 /** The value itself as text, or as a whole number. @return 0; WARG_INVALID if it is none */
 int json_as_text(const struct json *value, struct span *out, struct fault *flt);
@@ -73,6 +78,8 @@ void json_put_uint(struct json *object, const char *name, uint64_t number);
 void json_put_bool(struct json *object, const char *name, bool flag);
 void json_put_null(struct json *object, const char *name);
 void json_put_digest(struct json *object, const char *name, const struct digest *digest);
+/** Bytes, as base64. */
+void json_put_base64(struct json *object, const char *name, struct span bytes);
 /** Steals `value`. */
 void json_put(struct json *object, const char *name, struct json *value);
 /** Put an element behind the others of a list. */

@@ -25,6 +25,8 @@ int store_state_parse_time(struct span text, struct record_time *out, struct fau
 
 /** The checkpoint as the API has it. */
 int store_state_read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt);
+/** The same as a value to put into another; NULL when memory ran out. */
+struct json *store_state_new_checkpoint(const struct signed_checkpoint *checkpoint);
 /** Appends to `out`, as all that follow. */
 int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt);
 

@@ -27,7 +27,7 @@ static int finish(struct json *value, struct buf *out, struct fault *flt)
 	return r;
 }
 
-int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt)
+struct json *store_state_new_checkpoint(const struct signed_checkpoint *checkpoint)
 {
 	struct json *value = json_new_object();
 	struct json *contents = json_new_object();
@@ -37,7 +37,12 @@ int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, st
 	json_put(value, "contents", contents);
 	json_put_digest(value, "keyId", &checkpoint->key_id);
 	json_put_text(value, "signature", checkpoint->signature);
-	return finish(value, out, flt);
+	return value;
+}
+
+int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt)
+{
+	return finish(store_state_new_checkpoint(checkpoint), out, flt);
 }
 
 /* ---- The parts that both kinds of log have ---- */

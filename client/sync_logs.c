@@ -99,11 +99,7 @@ static int make_ours(struct sync_log *log, struct fault *flt)
 
 static int append(struct sync_log *log, uint64_t log_length, const struct api_record *record, struct fault *flt)
 {
-	const struct record_envelope envelope = {
-		.content = buf_span(&record->content),
-		.key_id = record->key_id,
-		.signature = span_of_text(record->signature),
-	};
+	const struct record_envelope envelope = api_record_envelope(record);
 	int verdict;
 
 	if (record->registry_index >= log_length)

@@ -164,19 +164,6 @@ int trust_load(const struct trust *trust, struct trust_anchor *out, struct fault
 	return r;
 }
 
-static struct json *new_checkpoint(const struct signed_checkpoint *checkpoint)
-{
-	struct json *value = NULL;
-	struct buf text;
-
-	/* By way of its text, so that there is one form of it. */
-	buf_init(&text, CAP_FILE_CONFIG);
-	if (!store_state_render_checkpoint(checkpoint, &text, NULL))
-		json_parse(buf_span(&text), &value, NULL);
-	buf_release(&text);
-	return value;
-}
-
 static int save(int folder, const struct trust_anchor *anchor, struct fault *flt)
 {
 	struct json *value = json_new_object();
@@ -184,7 +171,7 @@ static int save(int folder, const struct trust_anchor *anchor, struct fault *flt
 	int r;
 
 	json_put_digest(value, "operatorKey", &anchor->operator_key);
-	json_put(value, "checkpoint", new_checkpoint(&anchor->checkpoint));
+	json_put(value, "checkpoint", store_state_new_checkpoint(&anchor->checkpoint));
 	json_put_text(value, "signer", anchor->signer);
 	if (anchor->evidence[0])
 		json_put_text(value, "fork", anchor->evidence);
@@ -203,17 +190,9 @@ static int save(int folder, const struct trust_anchor *anchor, struct fault *flt
 
 /* ---- The operator ---- */
 
-/** The key of the log's `init`: the first that became known. */
-static const struct digest *first_key(const struct operator_log *operator)
-{
-	const struct log_keys *keys = operator_log_keys(operator);
-
-	return keys->count ? ecdsa_public_key_id(keys->keys[0].key) : NULL;
-}
-
 int trust_check_operator(const struct trust_anchor *anchor, const struct operator_log *operator, struct fault *flt)
 {
-	const struct digest *key = first_key(operator);
+	const struct digest *key = operator_log_first_key(operator);
 	char pinned[DIGEST_TEXT_SIZE];
 
 	if (!anchor->known)
@@ -273,7 +252,7 @@ int trust_remember(const struct trust *trust, const struct operator_log *operato
 		   const struct signed_checkpoint *checkpoint, struct fault *flt)
 {
 	const struct log_key *signer = log_keys_find(operator_log_keys(operator), &checkpoint->key_id);
-	struct news news = { first_key(operator), checkpoint, NULL };
+	struct news news = { operator_log_first_key(operator), checkpoint, NULL };
 
 	if (!news.operator_key || !signer)
 		return fault_undecided(flt, FAULT_MISUSE, "an operator without the key cannot be pinned");
@@ -322,8 +301,8 @@ static int write_evidence(const struct trust *trust, enum trust_charge charge, c
 	int r;
 
 	json_put_text(value, "charge", charge_name(charge));
-	json_put(value, "held", new_checkpoint(held));
-	json_put(value, "offered", new_checkpoint(offered));
+	json_put(value, "held", store_state_new_checkpoint(held));
+	json_put(value, "offered", store_state_new_checkpoint(offered));
 	buf_init(&text, CAP_FILE_CONFIG);
 	r = json_render(value, JSON_PRETTY, &text, flt);
 	if (!r)

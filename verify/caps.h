@@ -45,6 +45,10 @@
 #define CAP_SOURCES 16                 /* content sources of one digest */
 #define CAP_LEDGER_SOURCES 10000       /* ledger parts: 1000 records each on the reference */
 
+/* Proof documents */
+#define CAP_PROOF (64u << 20)          /* the logs of one package and the operator: some 150,000 records */
+#define CAP_PROOF_RECORDS (CAP_PROOF / 200) /* the members of one take more than 200 bytes */
+
 /* Requests */
 #define CAP_REQUEST (1u << 20)         /* half of what the reference takes: split above that */
 #define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */

@@ -268,6 +268,11 @@ const struct log_keys *operator_log_keys(const struct operator_log *log)
 	return &log->keys;
 }
 
+const struct digest *operator_log_first_key(const struct operator_log *log)
+{
+	return log->keys.count ? ecdsa_public_key_id(log->keys.keys[0].key) : NULL;
+}
+
 const struct operator_namespace *operator_log_namespaces(const struct operator_log *log, size_t *count)
 {
 	*count = log->count;

@@ -36,6 +36,9 @@ const struct log_head *operator_log_head(const struct operator_log *log);
 /** The keys that the log knows. Borrowed until the next append. */
 const struct log_keys *operator_log_keys(const struct operator_log *log);
 
+/** Key id of the key of `init`: what a stranger has to know of the operator. NULL before the first record. Borrowed. */
+const struct digest *operator_log_first_key(const struct operator_log *log);
+
 /** All namespaces in the order of the log. Borrowed until the next append. */
 const struct operator_namespace *operator_log_namespaces(const struct operator_log *log, size_t *count);
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "client/api_parts.h"
+#include "client/proof.h"
 #include "data.h"
 #include "forge.h"
 #include "proto.h"
@@ -345,10 +346,7 @@ static int append_received(const struct log *log, const struct api_log *received
 	int verdict = 0;
 
 	for (size_t i = 0; !verdict && i < received->count; i++) {
-		const struct api_record *record = &received->records[i];
-		struct record_envelope envelope = { .content = buf_span(&record->content),
-						    .key_id = record->key_id,
-						    .signature = span_of_text(record->signature) };
+		struct record_envelope envelope = api_record_envelope(&received->records[i]);
 
 		verdict = append(log, &envelope, flt);
 		if (verdict)
@@ -523,6 +521,34 @@ static int run_answer(const struct json *value, int (*run)(const struct json *, 
 	return verdict;
 }
 
+/* ---- Proof documents: the file `proof` ---- */
+
+static int check_document(struct span text, struct fault *flt)
+{
+	struct release_proof_finding finding;
+	struct proof proof;
+	int verdict = proof_parse(text, &proof, flt);
+
+	if (verdict)
+		return verdict;
+	verdict = proof_check(&proof, &finding, flt);
+	proof_release(&proof);
+	return verdict;
+}
+
+static int run_file(int (*check)(struct span, struct fault *), const char *folder, const char *name, struct fault *flt)
+{
+	struct buf text;
+	char path[512];
+	int verdict;
+
+	snprintf(path, sizeof(path), FOLDER "/%s/%s", folder, name);
+	text = data_read(path);
+	verdict = check(buf_span(&text), flt);
+	buf_release(&text);
+	return verdict;
+}
+
 /* ---- Texts ---- */
 
 static int parse_hash(struct span text, struct fault *flt)
@@ -591,18 +617,20 @@ static int run_text(const struct json *value, int (*parse)(struct span, struct f
 
 /* ---- Folders ---- */
 
-/** How a kind is run: one of three ways. */
+/** How a kind is run: one of four ways. */
 static const struct kind {
 	const char *name;
 	int (*run)(const struct json *, struct fault *);
 	int (*parse)(struct span, struct fault *);
 	int (*answer)(const struct json *, const struct http_exchange *, struct fault *);
+	int (*file)(struct span, struct fault *);
 } kinds[] = {
 	{ .name = "package", .run = run_package },
 	{ .name = "operator", .run = run_operator },
 	{ .name = "checkpoint", .run = run_checkpoint },
 	{ .name = "inclusion", .run = run_inclusion },
 	{ .name = "consistency", .run = run_consistency },
+	{ .name = "proof", .file = check_document },
 	{ .name = "hash", .parse = parse_hash },
 	{ .name = "base64", .parse = parse_base64 },
 	{ .name = "key", .parse = parse_key },
@@ -636,6 +664,8 @@ static int run(const struct kind *kind, const struct json *value, const char *fo
 {
 	if (kind->answer)
 		return run_answer(value, kind->answer, folder, flt);
+	if (kind->file)
+		return run_file(kind->file, folder, kind->name, flt);
 	return kind->run ? kind->run(value, flt) : run_text(value, kind->parse, flt);
 }
 

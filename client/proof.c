@@ -1,0 +1,413 @@
+/*
+ * Proof documents (see proof.h): their text, and the way from there to the check.
+ */
+#include "proof.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_parts.h"
+#include "records.h"
+#include "store_state.h"
+
+#define FORMAT "warg-release-proof"
+#define FORMAT_VERSION 1
+
+/* The members of a document and of what is in it; of a checkpoint, those of the API. */
+static const char *const document_members[] = {
+	"format", "formatVersion", "registry", "package", "version", "digest", "checkpoint", "operatorRecords",
+	"packageRecords", "inclusion", NULL,
+};
+static const char *const registry_members[] = {"url", "label", NULL};
+static const char *const checkpoint_members[] = {"contents", "keyId", "signature", NULL};
+static const char *const contents_members[] = {"logLength", "logRoot", "mapRoot", "timestamp", NULL};
+static const char *const record_members[] = {"contentBytes", "keyId", "signature", "registryIndex", NULL};
+static const char *const inclusion_members[] = {"log", "map", NULL};
+
+static void init(struct proof *proof)
+{
+	*proof = (struct proof){.operator.log_id = name_operator_log_id()};
+	buf_init(&proof->log_bundle, CAP_PROOF);
+	buf_init(&proof->map_bundle, CAP_PROOF);
+}
+
+void proof_release(struct proof *proof)
+{
+	api_log_release(&proof->operator);
+	api_log_release(&proof->package);
+	buf_release(&proof->log_bundle);
+	buf_release(&proof->map_bundle);
+	init(proof);
+}
+
+/* ---- Reading ---- */
+
+static int read_format(const struct json *value, struct fault *flt)
+{
+	struct span format;
+	uint64_t version;
+	int r = json_read_text(value, "format", &format, flt);
+
+	if (r)
+		return r;
+	if (!span_is(format, FORMAT))
+		return fault_invalid(flt, "\"format\" is not %s", FORMAT);
+	r = json_read_uint(value, "formatVersion", &version, flt);
+	if (r)
+		return r;
+	if (version > FORMAT_VERSION)
+		return fault_undecided(flt, FAULT_LIMIT, "it is of version %" PRIu64 " of the format, and %d is the "
+				       "latest that is read here", version, FORMAT_VERSION);
+	return version ? 0 : fault_invalid(flt, "there is no version 0 of the format");
+}
+
+/* The URL is in the form that we would write it in, and its label follows from it: neither can hold anything else. */
+static int read_registry(const struct json *value, struct http_url *out, struct fault *flt)
+{
+	struct span url, label;
+	const struct json *registry = NULL;
+	struct fault own = {0};
+	char *text;
+	int r = json_read_object(value, "registry", &registry, flt);
+
+	if (!r)
+		r = json_check_members(registry, registry_members, flt);
+	if (!r)
+		r = json_read_text(registry, "url", &url, flt);
+	if (!r)
+		r = json_read_text(registry, "label", &label, flt);
+	if (r)
+		return r;
+	text = strndup((const char *)url.data, url.length);
+	if (!text)
+		return fault_no_memory(flt);
+	r = http_url_parse(text, out, &own);
+	free(text);
+	if (own.kind == FAULT_SYSTEM) {
+		if (flt && !flt->verdict)
+			*flt = own;
+		return r;
+	}
+	if (r || !span_is(url, out->text) || !span_is(label, out->label))
+		return fault_invalid(flt, "\"registry\" is no URL with its label");
+	return 0;
+}
+
+static int read_release(const struct json *value, struct proof *out, struct fault *flt)
+{
+	struct span name, version;
+	struct semver semver;
+	int r = json_read_text(value, "package", &name, flt);
+
+	if (!r)
+		r = name_parse(name, &out->name, flt);
+	if (!r)
+		r = json_read_text(value, "version", &version, flt);
+	if (!r)
+		r = semver_parse(version, &semver, flt);
+	if (!r)
+		r = json_read_digest(value, "digest", &out->content, flt);
+	if (r)
+		return r;
+	memcpy(out->version, version.data, version.length);
+	out->version[version.length] = '\0';
+	return 0;
+}
+
+static int read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt)
+{
+	const struct json *checkpoint = NULL, *contents = NULL;
+	int r = json_read_object(value, "checkpoint", &checkpoint, flt);
+
+	if (!r)
+		r = json_check_members(checkpoint, checkpoint_members, flt);
+	if (!r)
+		r = json_read_object(checkpoint, "contents", &contents, flt);
+	if (!r)
+		r = json_check_members(contents, contents_members, flt);
+	if (!r)
+		r = store_state_read_checkpoint(checkpoint, out, flt);
+	if (r)
+		fault_at(flt, "\"checkpoint\"");
+	return r;
+}
+
+static int read_records(const struct json *list, struct api_log *out, struct fault *flt)
+{
+	size_t count = json_count(list);
+	int r = 0;
+
+	if (count > CAP_PROOF_RECORDS)
+		return fault_invalid(flt, "it has more records than it has room for");
+	out->records = calloc(count + 1, sizeof(*out->records));
+	if (!out->records)
+		return fault_no_memory(flt);
+	while (!r && out->count < count) {
+		const struct json *record = json_at(list, out->count);
+
+		r = json_check_members(record, record_members, flt);
+		if (!r)
+			r = api_record_read(record, &out->records[out->count++], flt);
+	}
+	return r;
+}
+
+static int read_log(const struct json *value, const char *name, struct api_log *out, struct fault *flt)
+{
+	const struct json *list = NULL;
+	int r = json_read_list(value, name, &list, flt);
+
+	if (!r)
+		r = read_records(list, out, flt);
+	if (r)
+		fault_at(flt, "\"%s\"", name);
+	return r;
+}
+
+static int read_inclusion(const struct json *value, struct proof *out, struct fault *flt)
+{
+	const struct json *inclusion = NULL;
+	int r = json_read_object(value, "inclusion", &inclusion, flt);
+
+	if (!r)
+		r = json_check_members(inclusion, inclusion_members, flt);
+	if (!r)
+		r = json_read_base64(inclusion, "log", &out->log_bundle, flt);
+	if (!r)
+		r = json_read_base64(inclusion, "map", &out->map_bundle, flt);
+	return r;
+}
+
+/* @param out  to be released even on failure */
+static int read_document(const struct json *value, struct proof *out, struct fault *flt)
+{
+	int r;
+
+	if (!json_is_an_object(value))
+		return fault_invalid(flt, "it is not an object");
+	/* First of all: other versions may have other members. */
+	r = read_format(value, flt);
+	if (!r)
+		r = json_check_members(value, document_members, flt);
+	if (!r)
+		r = read_registry(value, &out->registry, flt);
+	if (!r)
+		r = read_release(value, out, flt);
+	if (!r)
+		r = read_checkpoint(value, &out->checkpoint, flt);
+	if (!r)
+		r = read_log(value, "operatorRecords", &out->operator, flt);
+	if (!r)
+		r = read_log(value, "packageRecords", &out->package, flt);
+	if (!r)
+		r = read_inclusion(value, out, flt);
+	out->package.log_id = name_log_id(&out->name);
+	return r;
+}
+
+int proof_parse(struct span text, struct proof *out, struct fault *flt)
+{
+	struct json *value = NULL;
+	struct proof proof;
+	int r;
+
+	if (text.length > CAP_PROOF)
+		return fault_undecided(flt, FAULT_LIMIT, "it is larger than %u bytes", CAP_PROOF);
+	r = json_parse(text, &value, flt);
+	if (r)
+		return r;
+	init(&proof);
+	r = read_document(value, &proof, flt);
+	json_free(value);
+	if (r)
+		proof_release(&proof);
+	else
+		*out = proof;
+	return r;
+}
+
+/* ---- Writing ---- */
+
+static struct json *new_records(const struct api_log *log)
+{
+	struct json *list = json_new_list();
+
+	for (size_t i = 0; i < log->count; i++) {
+		const struct api_record *record = &log->records[i];
+		struct json *value = json_new_object();
+
+		json_put_base64(value, "contentBytes", buf_span(&record->content));
+		json_put_digest(value, "keyId", &record->key_id);
+		json_put_text(value, "signature", record->signature);
+		json_put_uint(value, "registryIndex", record->registry_index);
+		json_add(list, value);
+	}
+	return list;
+}
+
+static struct json *new_document(const struct proof *proof)
+{
+	struct json *value = json_new_object(), *registry = json_new_object(), *inclusion = json_new_object();
+
+	json_put_text(value, "format", FORMAT);
+	json_put_uint(value, "formatVersion", FORMAT_VERSION);
+	json_put_text(registry, "url", proof->registry.text);
+	json_put_text(registry, "label", proof->registry.label);
+	json_put(value, "registry", registry);
+	json_put_text(value, "package", proof->name.text);
+	json_put_text(value, "version", proof->version);
+	json_put_digest(value, "digest", &proof->content);
+	json_put(value, "checkpoint", store_state_new_checkpoint(&proof->checkpoint));
+	json_put(value, "operatorRecords", new_records(&proof->operator));
+	json_put(value, "packageRecords", new_records(&proof->package));
+	json_put_base64(inclusion, "log", buf_span(&proof->log_bundle));
+	json_put_base64(inclusion, "map", buf_span(&proof->map_bundle));
+	json_put(value, "inclusion", inclusion);
+	return value;
+}
+
+int proof_render(const struct proof *proof, struct buf *out, struct fault *flt)
+{
+	struct json *value = new_document(proof);
+	size_t before = out->length;
+	int r = json_render(value, JSON_PRETTY, out, flt);
+
+	json_free(value);
+	if (!r)
+		r = buf_append_text(out, "\n", flt);
+	if (r)
+		out->length = before;
+	return r;
+}
+
+/* ---- Checking ---- */
+
+/* @param out  free() its records */
+static int lend_log(const struct api_log *log, struct release_proof_log *out, struct fault *flt)
+{
+	struct release_proof_record *records = calloc(log->count + 1, sizeof(*records));
+
+	if (!records)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < log->count; i++) {
+		records[i].envelope = api_record_envelope(&log->records[i]);
+		records[i].registry_index = log->records[i].registry_index;
+	}
+	*out = (struct release_proof_log){records, log->count};
+	return 0;
+}
+
+/* @param content  NULL: whatever the release has */
+static int check(const struct proof *proof, const struct digest *content, struct release_proof_finding *out,
+		 struct fault *flt)
+{
+	struct release_proof bare = {
+		.name = proof->name,
+		.version = span_of_text(proof->version),
+		.content = content,
+		.checkpoint = proof->checkpoint,
+		.log_bundle = buf_span(&proof->log_bundle),
+		.map_bundle = buf_span(&proof->map_bundle),
+	};
+	int r = lend_log(&proof->operator, &bare.operator, flt);
+
+	if (!r)
+		r = lend_log(&proof->package, &bare.package, flt);
+	if (!r)
+		r = release_proof_check(&bare, out, flt);
+	free((void *)(uintptr_t)bare.operator.records);
+	free((void *)(uintptr_t)bare.package.records);
+	return r;
+}
+
+int proof_check(const struct proof *proof, struct release_proof_finding *out, struct fault *flt)
+{
+	return check(proof, &proof->content, out, flt);
+}
+
+/* ---- Fetching ---- */
+
+static int fetch_logs(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+{
+	struct api_logs logs;
+	int r = records_fetch(api, deadline, proof->checkpoint.contents.log_length, &proof->name, &logs, flt);
+
+	if (r)
+		return r;
+	proof->operator = logs.operator;
+	proof->package = logs.packages[0];
+	free(logs.packages);
+	if (!proof->operator.count || !proof->package.count)
+		return fault_invalid(flt, "it keeps back records that were proven to be there");
+	return 0;
+}
+
+static int fetch_inclusion(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+{
+	const uint64_t heads[2] = {
+		proof->operator.records[proof->operator.count - 1].registry_index,
+		proof->package.records[proof->package.count - 1].registry_index,
+	};
+	uint64_t length = proof->checkpoint.contents.log_length;
+	struct merkle_log_bundle log;
+	struct merkle_map_bundle map;
+	int r;
+
+	if (heads[0] >= length || heads[1] >= length)
+		return fault_invalid(flt, "a head is not among the first %" PRIu64 " records", length);
+	r = api_prove_inclusion(api, deadline, length, heads, 2, &log, &map, flt);
+	if (r)
+		return r;
+	r = merkle_log_bundle_encode(&log, &proof->log_bundle, flt);
+	if (!r)
+		r = merkle_map_bundle_encode(&map, &proof->map_bundle, flt);
+	merkle_log_bundle_release(&log);
+	merkle_map_bundle_release(&map);
+	return r;
+}
+
+static int fetch(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+{
+	struct release_proof_finding finding;
+	int r = fetch_logs(api, deadline, proof, flt);
+
+	if (!r)
+		r = fetch_inclusion(api, deadline, proof, flt);
+	if (!r)
+		r = check(proof, NULL, &finding, flt);
+	if (!r)
+		proof->content = finding.content;
+	return r;
+}
+
+int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_checkpoint *checkpoint,
+		const struct name *name, const char *version, struct proof *out, struct fault *flt)
+{
+	struct fault own = {0};
+	struct proof proof;
+	int r;
+
+	if (strlen(version) > CAP_VERSION)
+		return fault_undecided(flt, FAULT_MISUSE, "no version is longer than %d bytes", CAP_VERSION);
+	init(&proof);
+	proof.registry = *api->url;
+	proof.name = *name;
+	strcpy(proof.version, version);
+	proof.checkpoint = *checkpoint;
+	r = fetch(api, deadline, &proof, &own);
+	if (!r) {
+		*out = proof;
+		return 0;
+	}
+	proof_release(&proof);
+	/* What was proven to be there cannot be absent. */
+	if (own.kind == FAULT_ABSENT)
+		own.kind = FAULT_REFUSED;
+	if (own.kind == FAULT_FORGED || own.kind == FAULT_REFUSED)
+		fault_blame(&own, FAULT_BY_REGISTRY);
+	fault_at(&own, "proof of %s %s", name->text, version);
+	if (flt && !flt->verdict)
+		*flt = own;
+	return r;
+}

@@ -1,0 +1,61 @@
+/*
+ * Proof documents: a release with everything that a third party needs to check it again, offline and without us, in one
+ * JSON file.
+ *
+ *     {
+ *       "format": "warg-release-proof", "formatVersion": 1,
+ *       "registry": {"url": …, "label": …},                     a claim: nothing here proves it
+ *       "package": "namespace:name", "version": …, "digest": …,
+ *       "checkpoint": {…},                                      signed, as in the API (protocol.md section 6)
+ *       "operatorRecords": [{"contentBytes", "keyId", "signature", "registryIndex"}, …],
+ *       "packageRecords": […],                                  each from the first to the head at the checkpoint
+ *       "inclusion": {"log": base64, "map": base64}             of both heads, the operator's first (section 5)
+ *     }
+ *
+ * All of it has to be there, and nothing else may be.
+ */
+#ifndef WARG_CLIENT_PROOF_H
+#define WARG_CLIENT_PROOF_H
+
+#include "api.h"
+#include "verify/release_proof.h"
+
+/** A document. Release with proof_release(). */
+struct proof {
+	struct http_url registry; /* a claim */
+	struct name name;
+	char version[CAP_VERSION + 1];
+	struct digest content;
+	struct signed_checkpoint checkpoint;
+	struct api_log operator, package; /* whose tokens are not used */
+	struct buf log_bundle, map_bundle;
+};
+
+/** Give the memory back; empty afterwards. */
+void proof_release(struct proof *proof);
+
+/**
+ * Read a document of at most CAP_PROOF bytes. Its form is checked, and nothing is believed.
+ * @return 0; WARG_INVALID if a member lacks, is a stranger, stands twice or is malformed; WARG_UNDECIDED with
+ *         FAULT_LIMIT for a later version of the format
+ */
+int proof_parse(struct span text, struct proof *out, struct fault *flt);
+
+/** Write a document, with a newline at its end; appends. @return 0; WARG_UNDECIDED past the cap of `out` */
+int proof_render(const struct proof *proof, struct buf *out, struct fault *flt);
+
+/** Check a document: as release_proof_check(). */
+int proof_check(const struct proof *proof, struct release_proof_finding *out, struct fault *flt);
+
+/**
+ * Fetch what proves a release at a checkpoint, and check it: two round trips, and one for each further page of the
+ * logs.
+ *
+ * @param checkpoint  one that was verified before
+ * @param version     one that the package was proven to have
+ * @return 0; WARG_INVALID, blamed on the registry, if what it sends does not prove that
+ */
+int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_checkpoint *checkpoint,
+		const struct name *name, const char *version, struct proof *out, struct fault *flt);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * Checking a release from the operator's first record up (see release_proof.h).
+ */
+#include "release_proof.h"
+
+#include <inttypes.h>
+
+#include "merkle_log.h"
+#include "merkle_map.h"
+
+/* ---- Logs ---- */
+
+/* The records stand in the order of the registry's log, all of them below the checkpoint. */
+static int check_places(const struct release_proof_log *log, uint64_t log_length, struct fault *flt)
+{
+	if (!log->count)
+		return fault_invalid(flt, "it has no records");
+	for (size_t i = 0; i < log->count; i++) {
+		uint64_t index = log->records[i].registry_index;
+
+		if (index >= log_length)
+			return fault_invalid(flt, "record %zu: a registry's log of %" PRIu64 " records has none at %"
+					     PRIu64, i, log_length, index);
+		if (i && index <= log->records[i - 1].registry_index)
+			return fault_invalid(flt, "record %zu: its place is not behind that of the one before", i);
+	}
+	return 0;
+}
+
+static int replay_operator(const struct release_proof *proof, struct operator_log **out, struct fault *flt)
+{
+	struct operator_log *log = NULL;
+	int r = check_places(&proof->operator, proof->checkpoint.contents.log_length, flt);
+
+	if (!r)
+		r = operator_log_new(&log, flt);
+	for (size_t i = 0; !r && i < proof->operator.count; i++) {
+		r = operator_log_append(log, &proof->operator.records[i].envelope, flt);
+		if (r)
+			fault_at(flt, "record %zu", i);
+	}
+	if (r) {
+		fault_at(flt, "the operator's log");
+		operator_log_unref(log);
+		return r;
+	}
+	*out = log;
+	return 0;
+}
+
+static int replay_package(const struct release_proof *proof, struct package_log **out, struct fault *flt)
+{
+	struct package_log *log = NULL;
+	int r = check_places(&proof->package, proof->checkpoint.contents.log_length, flt);
+
+	if (!r)
+		r = package_log_new(&proof->name, &log, flt);
+	for (size_t i = 0; !r && i < proof->package.count; i++) {
+		r = package_log_append(log, &proof->package.records[i].envelope, flt);
+		if (r)
+			fault_at(flt, "record %zu", i);
+	}
+	if (r) {
+		fault_at(flt, "package %s", proof->name.text);
+		package_log_unref(log);
+		return r;
+	}
+	*out = log;
+	return 0;
+}
+
+/* ---- Inclusion ---- */
+
+static int check_log(const struct release_proof *proof, const struct merkle_map_entry heads[2], struct fault *flt)
+{
+	const struct checkpoint *checkpoint = &proof->checkpoint.contents;
+	const struct release_proof_log *logs[2] = {&proof->operator, &proof->package};
+	struct merkle_log_leaf_at leaves[2];
+	struct merkle_log_bundle bundle;
+	int r = merkle_log_bundle_decode(proof->log_bundle, &bundle, flt);
+
+	if (r)
+		return r;
+	for (int i = 0; i < 2; i++) {
+		leaves[i].index = logs[i]->records[logs[i]->count - 1].registry_index;
+		leaves[i].leaf = merkle_log_leaf(&heads[i].log_id, &heads[i].record_id);
+	}
+	r = merkle_log_check_inclusion(&bundle, checkpoint->log_length, &checkpoint->log_root, leaves, 2, flt);
+	merkle_log_bundle_release(&bundle);
+	return r;
+}
+
+static int check_map(const struct release_proof *proof, const struct merkle_map_entry heads[2], struct fault *flt)
+{
+	struct merkle_map_bundle bundle;
+	int r = merkle_map_bundle_decode(proof->map_bundle, &bundle, flt);
+
+	if (r)
+		return r;
+	r = merkle_map_check_inclusion(&bundle, &proof->checkpoint.contents.map_root, heads, 2, flt);
+	merkle_map_bundle_release(&bundle);
+	return r;
+}
+
+/* Both logs have a record. */
+static int check_heads(const struct release_proof *proof, const struct operator_log *operator,
+		       const struct package_log *package, struct fault *flt)
+{
+	const struct merkle_map_entry heads[2] = {
+		{name_operator_log_id(), operator_log_head(operator)->record_id},
+		{name_log_id(&proof->name), package_log_head(package)->record_id},
+	};
+	int r = check_log(proof, heads, flt);
+
+	if (!r)
+		r = check_map(proof, heads, flt);
+	if (r)
+		fault_at(flt, "the proof of inclusion");
+	return r;
+}
+
+/* ---- The release ---- */
+
+static int check_release(const struct release_proof *proof, const struct package_release *release, struct fault *flt)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	if (!release)
+		return fault_invalid(flt, "package %s has no release %.*s", proof->name.text,
+				     (int)(proof->version.length < 64 ? proof->version.length : 64),
+				     (const char *)proof->version.data);
+	if (!proof->content || digest_equals(&release->content, proof->content))
+		return 0;
+	digest_format(&release->content, digest);
+	return fault_invalid(flt, "the content of %s %.64s is %s", proof->name.text, release->version, digest);
+}
+
+static int find(const struct release_proof *proof, const struct operator_log *operator,
+		const struct package_log *package, struct release_proof_finding *out, struct fault *flt)
+{
+	const struct package_release *release = package_log_find(package, proof->version);
+	int r = check_release(proof, release, flt);
+
+	if (r)
+		return r;
+	*out = (struct release_proof_finding){
+		.operator_key = *operator_log_first_key(operator),
+		.content = release->content,
+		.record_id = release->record_id,
+		.by = release->by,
+		.time = release->time,
+		.yanked = release->yanked,
+		.yanked_by = release->yanked_by,
+		.yanked_at = release->yanked_at,
+	};
+	return 0;
+}
+
+int release_proof_check(const struct release_proof *proof, struct release_proof_finding *out, struct fault *flt)
+{
+	uint64_t length = proof->checkpoint.contents.log_length;
+	struct operator_log *operator = NULL;
+	struct package_log *package = NULL;
+	int r;
+
+	if (!length || length > CAP_LOG_LENGTH)
+		return fault_invalid(flt, "the checkpoint: no log has %" PRIu64 " records", length);
+	r = replay_operator(proof, &operator, flt);
+	if (!r) {
+		r = checkpoint_verify(&proof->checkpoint, operator, flt);
+		if (r)
+			fault_at(flt, "the checkpoint");
+	}
+	if (!r)
+		r = replay_package(proof, &package, flt);
+	if (!r)
+		r = check_heads(proof, operator, package, flt);
+	if (!r)
+		r = find(proof, operator, package, out, flt);
+	operator_log_unref(operator);
+	package_log_unref(package);
+	return r;
+}
