@@ -182,6 +182,55 @@ static struct json *draft(void)
 	return object;
 }
 
+static void test_members(void **state)
+{
+	static const char *const names[] = { "a", "b", NULL };
+	static const struct {
+		const char *text;
+		int verdict;
+	} cases[] = {
+		{ "{}", 0 }, { "{\"b\":1}", 0 }, { "{\"b\":1,\"a\":null}", 0 }, { "{\"a\":1,\"c\":2}", WARG_INVALID },
+		{ "{\"ab\":1}", WARG_INVALID }, { "{\"\":1}", WARG_INVALID }, { "[]", WARG_INVALID }, { "1", WARG_INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct json *value = parse(cases[i].text);
+
+		if (json_check_members(value, names, NULL) != cases[i].verdict)
+			fail_msg("%s", cases[i].text);
+		json_free(value);
+	}
+	assert_int_equal(json_check_members(NULL, names, NULL), WARG_INVALID);
+}
+
+/* Bytes are written as base64, and read again behind what was there. */
+static void test_base64(void **state)
+{
+	struct json *object = json_new_object(), *read;
+	struct buf text, bytes;
+
+	(void)state;
+	json_put_base64(object, "none", (struct span){ NULL, 0 });
+	json_put_base64(object, "some", (struct span){ (const unsigned char *)"\0\xff", 2 });
+	buf_init(&text, 100);
+	assert_int_equal(json_render(object, JSON_COMPACT, &text, NULL), 0);
+	assert_true(span_is(buf_span(&text), "{\"none\":\"\",\"some\":\"AP8=\"}"));
+	assert_int_equal(json_parse(buf_span(&text), &read, NULL), 0);
+	buf_init(&bytes, 4);
+	assert_int_equal(buf_append_text(&bytes, "ab", NULL), 0);
+	assert_int_equal(json_read_base64(read, "none", &bytes, NULL), 0);
+	assert_int_equal(json_read_base64(read, "some", &bytes, NULL), 0);
+	assert_int_equal(bytes.length, 4);
+	assert_memory_equal(bytes.data, "ab\0\xff", 4);
+	assert_int_equal(json_read_base64(read, "some", &bytes, NULL), WARG_UNDECIDED); /* its cap */
+	assert_int_equal(json_read_base64(read, "other", &bytes, NULL), WARG_INVALID);
+	buf_release(&bytes);
+	buf_release(&text);
+	json_free(read);
+	json_free(object);
+}
+
 static void test_write(void **state)
 {
 	struct json *object = draft();
@@ -293,6 +342,8 @@ int main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_unwritable),
 		cmocka_unit_test(test_no_memory),
