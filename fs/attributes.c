@@ -2,9 +2,12 @@
  * What stat() says of a node.
  *
  * A size that was counted from verified bytes holds for ever. One that is only claimed, or not known yet, holds for
- * no time at all: the kernel asks again, and gets the true one once there is one.
+ * no time at all: the kernel asks again, and gets the true one once there is one. Documents are read to their end
+ * whatever stat() says of their size, which is 0, as in /proc; but for those that never change.
  */
 #include "mount_parts.h"
+
+#include "document.h"
 #include "tree.h"
 
 #include <string.h>
@@ -12,83 +15,88 @@
 /* 4096 is what every reader rounds up anyway; the kernel's own default. */
 #define BLOCK_SIZE 4096
 
-static void set_time(struct stat *out, struct record_time time)
+static void set_size(struct stat *out, uint64_t size)
 {
-	out->st_mtim = (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanos };
-	out->st_atim = out->st_ctim = out->st_mtim;
+	out->st_size = (off_t)size;
+	out->st_blocks = (blkcnt_t)((size + 511) / 512);
 }
 
-static const struct view_package *package_of(const struct view *view, const struct path *path)
+static double of_release(struct mount *mount, const struct path *path, struct node *node, struct stat *out)
 {
-	struct name name = path_package(path);
-
-	return view_find(view, &name);
-}
-
-static double of_release(struct mount *mount, const struct view *view, struct node *node, struct stat *out)
-{
-	struct path path = node_path(node);
-	const struct view_package *package = package_of(view, &path);
-	const struct package_release *release = package ? package_log_find(package->log, path_version(&path)) : NULL;
 	bool verified = atomic_load(&node->verified);
 	uint64_t size = 0;
 
 	if (verified)
 		size = atomic_load(&node->size);
 	else
-		content_find_size(registry_content(mount->registry), &node->content, &size);
+		content_find_size(registry_content(mount_registry(mount, path)), &node->content, &size);
 	atomic_store(&node->told_size, size);
-	if (release)
-		set_time(out, release->time);
-	out->st_mode = S_IFREG | (0444 & ~mount->options.umask);
-	out->st_nlink = 1;
-	out->st_size = (off_t)size;
-	out->st_blocks = (blkcnt_t)((size + 511) / 512);
+	set_size(out, size);
 	return verified ? MOUNT_FOREVER : 0;
 }
 
-static double of_latest(const struct view *view, const struct node *node, struct stat *out)
+static double of_yanked(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)
 {
-	struct path path = node_path(node);
-	const struct view_package *package = package_of(view, &path);
-	const struct package_release *best = package ? package_log_best(package->log, NULL) : NULL;
+	struct buf text;
+	int verdict;
 
-	if (best) {
-		set_time(out, best->time);
-		out->st_size = (off_t)(strlen(best->version) + sizeof(PATH_SUFFIX) - 1);
-	}
-	out->st_mode = S_IFLNK | 0777;
-	out->st_nlink = 1;
+	buf_init(&text, DOCUMENT_MOST);
+	verdict = document_render(mount, view, path, &text, NULL);
+	if (!verdict)
+		set_size(out, text.length);
+	buf_release(&text);
+	return verdict ? 0 : MOUNT_FOREVER;
+}
+
+static double of_link(const struct view *view, const struct path *path, struct stat *out)
+{
+	char target[PATH_SIZE];
+
+	if (tree_link(view, path, target))
+		out->st_size = (off_t)strlen(target);
 	return MOUNT_FOREVER;
 }
 
-static double of_folder(struct mount *mount, const struct view *view, const struct node *node, struct stat *out)
+static mode_t mode_of(const struct mount *mount, enum path_kind kind)
 {
-	struct path path = node_path(node);
-	struct record_time time;
+	switch (path_type(kind)) {
+	case S_IFLNK:
+		return S_IFLNK | 0777;
+	case S_IFDIR:
+		return S_IFDIR | (0555 & ~mount->options.umask);
+	default:
+		return S_IFREG | (0444 & ~mount->options.umask);
+	}
+}
 
-	if (tree_changed_at(view, &path, &time))
-		set_time(out, time);
-	out->st_mode = S_IFDIR | (0555 & ~mount->options.umask);
-	/* 1 tells programs that count links that they say nothing about folders inside. */
-	out->st_nlink = path.kind == PATH_PACKAGE ? 2 : 1;
-	return MOUNT_FOREVER;
+/* 1 tells programs that count links that they say nothing about folders inside. */
+static nlink_t links_of(enum path_kind kind)
+{
+	return kind == PATH_PACKAGE || kind == PATH_YANKED ? 2 : 1;
 }
 
 double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out)
 {
+	struct path path = node_path(node);
+	struct record_time time;
+
 	*out = (struct stat){
 		.st_ino = node->number,
+		.st_mode = mode_of(mount, path.kind),
+		.st_nlink = links_of(path.kind),
 		.st_uid = mount->options.uid,
 		.st_gid = mount->options.gid,
 		.st_blksize = BLOCK_SIZE,
 	};
-	switch (node->kind) {
-	case PATH_RELEASE:
-		return of_release(mount, view, node, out);
-	case PATH_LATEST:
-		return of_latest(view, node, out);
-	default:
-		return of_folder(mount, view, node, out);
+	if (tree_changed_at(view, &path, &time)) {
+		out->st_mtim = (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanos };
+		out->st_atim = out->st_ctim = out->st_mtim;
 	}
+	if (path.kind == PATH_RELEASE)
+		return of_release(mount, &path, node, out);
+	if (path.kind == PATH_YANKED_VERSION)
+		return of_yanked(mount, view, &path, out);
+	if (path_type(path.kind) == S_IFLNK)
+		return of_link(view, &path, out);
+	return path_type(path.kind) == S_IFDIR ? MOUNT_FOREVER : 0;
 }

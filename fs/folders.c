@@ -8,8 +8,6 @@
 #include "tree.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* An open folder. Offset 0 is ".", 1 is "..", then come the entries. */
@@ -57,11 +55,10 @@ static void reply_open(struct request *request, struct view *view, struct tree_e
  */
 static void open_known(struct request *request, struct view *view)
 {
-	struct path path = node_path(request->node);
 	struct tree_entries entries;
 	struct fault flt = {0};
 
-	if (tree_list(view, &path, &entries, &flt)) {
+	if (tree_list(view, &request->path, &entries, &flt)) {
 		request_fail_with(request, &flt);
 	} else if (request->fault.verdict && !entries.count) {
 		tree_entries_release(&entries);
@@ -77,9 +74,8 @@ static void open_known(struct request *request, struct view *view)
 
 static void open_package(struct request *request, struct view *view)
 {
-	struct path path = node_path(request->node);
-	struct name name = path_package(&path);
-	const struct view_package *package = view_find(view, &name);
+	const struct view_package *package = tree_package(view, &request->path);
+	struct name name = path_package(&request->path);
 
 	if (!package)
 		request_want_package(request, &name);
@@ -91,11 +87,12 @@ static void open_package(struct request *request, struct view *view)
 
 static void attempt_opendir(struct request *request)
 {
-	struct view *view = registry_view(request->mount->registry);
+	struct view *view = registry_view(request->registry);
+	bool of_listing = request->path.kind != PATH_WARG;
 
-	if (request->node->kind == PATH_PACKAGE)
+	if (path_has_package(request->path.kind))
 		open_package(request, view);
-	else if (!view->listing && !request_has_wanted(request, REQUEST_LISTING))
+	else if (of_listing && !view->listing && !request_has_wanted(request, REQUEST_LISTING))
 		request_want_listing(request);
 	else
 		open_known(request, view);
@@ -105,7 +102,9 @@ static void attempt_opendir(struct request *request)
 void operations_opendir(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	const struct request request = { .attempt = attempt_opendir, .file = *file };
+	struct mount *mount = fuse_req_userdata(fuse);
 
+	metrics_count(&mount->metrics, METRICS_OPENDIR);
 	request_begin(fuse, number, &request);
 }
 
@@ -121,7 +120,9 @@ struct page {
 	fuse_req_t fuse;
 	struct mount *mount;
 	struct folder *folder;
+	struct path path; /* the folder's */
 	bool plus;
+	bool enter; /* the kernel is to learn of what is listed */
 	char *bytes;
 	size_t size, used;
 };
@@ -152,65 +153,68 @@ static bool has_room(const struct page *page, const char *name)
 
 static bool put_dots(struct page *page, size_t index)
 {
-	struct path path = node_path(page->folder->node);
+	struct path path = index ? path_parent(&page->path) : page->path;
 	struct fuse_entry_param entry = { .attr.st_mode = S_IFDIR };
 
-	if (index == 1)
-		path = path_parent(&path);
 	entry.attr.st_ino = nodes_number(page->mount->nodes, &path, NULL);
 	return put(page, index ? ".." : ".", &entry, index);
 }
 
-static void name_entry(const struct tree_entry *entry, char out[static NAME_MAX + 1])
+static void enter(struct page *page, const struct path *path, const struct digest *content,
+		  struct fuse_entry_param *entry)
 {
-	snprintf(out, NAME_MAX + 1, "%.*s%s", (int)entry->text.length, (const char *)entry->text.data,
-		 entry->release ? PATH_SUFFIX : "");
+	struct nodes *nodes = page->mount->nodes;
+	struct node *node = nodes_enter(nodes, path, content);
+
+	if (!node)
+		return;
+	entry->ino = node->number;
+	entry->attr_timeout = mount_attributes(page->mount, page->folder->view, node, &entry->attr);
+	nodes_look_up(nodes, node);
+	nodes_unref(nodes, node);
 }
 
-static mode_t type_of(enum path_kind kind)
-{
-	return kind == PATH_RELEASE ? S_IFREG : kind == PATH_LATEST ? S_IFLNK : S_IFDIR;
-}
-
-/* With attributes, the kernel learns of the node. */
 static bool put_entry(struct page *page, size_t index)
 {
 	const struct tree_entry *from = &page->folder->entries.entries[index - DOTS];
 	const struct digest *content = from->release ? &from->release->content : NULL;
-	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER };
-	struct path folder = node_path(page->folder->node), path;
-	struct nodes *nodes = page->mount->nodes;
-	char name[NAME_MAX + 1];
-	struct node *node;
+	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER, .attr.st_mode = path_type(from->kind) };
+	struct path path;
 
-	name_entry(from, name);
-	if (!has_room(page, name))
-		return false;
-	if (!path_child(&folder, name, &path))
+	if (!path_join(&page->path, from->kind, from->stem, &path))
 		return true;
-	entry.attr.st_ino = nodes_number(nodes, &path, content);
-	entry.attr.st_mode = type_of(path.kind);
-	node = page->plus ? nodes_enter(nodes, &path, content) : NULL;
-	if (node) {
-		entry.ino = node->number;
-		entry.attr_timeout = mount_attributes(page->mount, page->folder->view, node, &entry.attr);
-		nodes_look_up(nodes, node);
-	}
-	put(page, name, &entry, index);
-	nodes_unref(nodes, node);
-	return true;
+	if (!has_room(page, path_name(&path)))
+		return false;
+	if (page->enter)
+		enter(page, &path, content, &entry);
+	if (!entry.ino)
+		entry.attr.st_ino = nodes_number(page->mount->nodes, &path, content);
+	return put(page, path_name(&path), &entry, index);
+}
+
+/* What an older view says may have been taken back already, and would not be again: the kernel is not to keep it. */
+static bool is_current(const struct page *page)
+{
+	struct view *view = registry_view(mount_registry(page->mount, &page->path));
+	bool current = view == page->folder->view;
+
+	view_unref(view);
+	return current;
 }
 
 static void list(fuse_req_t fuse, size_t size, off_t offset, struct folder *folder, bool plus)
 {
-	struct page page = { fuse, fuse_req_userdata(fuse), folder, plus, malloc(size), size, 0 };
+	struct page page = { fuse, fuse_req_userdata(fuse), folder, node_path(folder->node), plus, false,
+			     malloc(size), size, 0 };
 	size_t index = (size_t)offset, end = folder->entries.count + DOTS;
 
+	metrics_count(&page.mount->metrics, METRICS_READDIR);
 	if (!page.bytes) {
 		fuse_reply_err(fuse, ENOMEM);
 		return;
 	}
-	if (folder->node->kind == PATH_PACKAGE)
+	page.enter = plus && is_current(&page);
+	if (folder->node->kind == PATH_PACKAGE && !offset)
 		atomic_store(&folder->node->listed, true);
 	while (index < end && (index < DOTS ? put_dots(&page, index) : put_entry(&page, index)))
 		index++;

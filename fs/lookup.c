@@ -12,17 +12,29 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void reply_absent(struct request *request)
+/*
+ * An absence that is proven holds until the notifier takes it back; any other is asked again. The notifier does not
+ * know which requirements were asked for and met by nothing.
+ */
+static double absence_timeout(const struct request *request, enum tree_answer answer)
 {
+	return answer == TREE_NO && request->path.kind != PATH_REQUIREMENT ? MOUNT_FOREVER : 0;
+}
+
+static void reply_absent(struct request *request, double timeout)
+{
+	const struct fuse_entry_param nothing = { .entry_timeout = timeout };
+
 	request_settle(request);
-	fuse_reply_err(request->fuse, ENOENT);
+	fuse_reply_entry(request->fuse, &nothing);
 	request_free(request);
 }
 
-static void reply_entry(struct request *request, const struct view *view, const struct digest *content)
+static void reply_entry(struct request *request, const struct view *view)
 {
+	const struct package_release *release = tree_release(view, &request->path);
 	struct mount *mount = request->mount;
-	struct node *node = nodes_enter(mount->nodes, &request->path, content);
+	struct node *node = nodes_enter(mount->nodes, &request->path, release ? &release->content : NULL);
 	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER };
 
 	if (!node) {
@@ -39,78 +51,52 @@ static void reply_entry(struct request *request, const struct view *view, const 
 	request_free(request);
 }
 
-static void look_up_namespace(struct request *request, const struct view *view)
+/* Whether a place is there exactly when its package is. */
+static bool stands_for_package(enum path_kind kind)
 {
-	switch (tree_has_namespace(view, path_namespace(&request->path))) {
-	case TREE_YES:
-		reply_entry(request, view, NULL);
-		break;
-	case TREE_NO:
-		reply_absent(request);
-		break;
-	default:
-		request_want_listing(request);
-	}
+	return kind == PATH_PACKAGE || kind == PATH_LOG || kind == PATH_LINK;
 }
 
 /*
  * The package's own log is the shorter way to know whether it is there. Where it is there but does not verify, the
  * listing may still have it: then it is shown, for its folder to say what is wrong.
  */
-static void look_up_package(struct request *request, const struct view *view)
+static void ask_for_package(struct request *request)
 {
 	struct name name = path_package(&request->path);
-	bool had_fault = request->fault.verdict && request_has_wanted(request, REQUEST_PACKAGE) &&
-			 !request_has_wanted(request, REQUEST_LISTING);
+	bool of_package = stands_for_package(request->path.kind);
 
-	if (tree_has_package(view, &name) == TREE_YES)
-		reply_entry(request, view, NULL);
-	else if (tree_has_package(view, &name) == TREE_NO || request->fault.kind == FAULT_ABSENT)
-		reply_absent(request);
-	else if (had_fault && request->fault.kind == FAULT_FORGED)
+	if (of_package && request->fault.kind == FAULT_ABSENT)
+		reply_absent(request, 0);
+	else if (of_package && request->fault.kind == FAULT_FORGED && !request_has_wanted(request, REQUEST_LISTING))
 		request_want_listing(request);
-	else
-		request_want_package(request, &name);
-}
-
-/* What a package has that is not known yet may be behind what went wrong with it. */
-static void look_up_release(struct request *request, const struct view *view, const struct view_package *package)
-{
-	const struct package_release *release;
-
-	if (request->path.kind == PATH_LATEST)
-		release = package_log_best(package->log, NULL);
-	else
-		release = tree_find_release(package, path_version(&request->path));
-	if (release)
-		reply_entry(request, view, &release->content);
-	else if (package->fault.verdict)
-		request_fail_with(request, &package->fault);
-	else
-		reply_absent(request);
-}
-
-static void look_up_in_package(struct request *request, const struct view *view)
-{
-	struct name name = path_package(&request->path);
-	const struct view_package *package = view_find(view, &name);
-
-	if (package)
-		look_up_release(request, view, package);
 	else
 		request_want_package(request, &name);
 }
 
 static void attempt_lookup(struct request *request)
 {
-	struct view *view = registry_view(request->mount->registry);
+	struct view *view = registry_view(request->registry);
+	enum tree_answer answer = tree_has(view, &request->path);
 
-	if (request->path.kind == PATH_NAMESPACE)
-		look_up_namespace(request, view);
-	else if (request->path.kind == PATH_PACKAGE)
-		look_up_package(request, view);
-	else
-		look_up_in_package(request, view);
+	switch (answer) {
+	case TREE_YES:
+		reply_entry(request, view);
+		break;
+	case TREE_NO:
+	case TREE_UNSEEN:
+		reply_absent(request, absence_timeout(request, answer));
+		break;
+	case TREE_DOUBT:
+		request_fail_with(request, &tree_package(view, &request->path)->fault);
+		break;
+	case TREE_ASK_LISTING:
+		request_want_listing(request);
+		break;
+	case TREE_ASK_PACKAGE:
+		ask_for_package(request);
+		break;
+	}
 	view_unref(view);
 }
 
@@ -121,6 +107,7 @@ void operations_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 	struct request request = { .attempt = attempt_lookup };
 	bool can_be = false;
 
+	metrics_count(&mount->metrics, METRICS_LOOKUP);
 	if (folder) {
 		struct path path = node_path(folder);
 
@@ -160,6 +147,7 @@ void operations_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_d
  */
 static void prefetch_beside(struct mount *mount, const struct view *view, const struct path *path)
 {
+	struct content *content = registry_content(mount_registry(mount, path));
 	struct path folder = path_parent(path);
 	struct node *node = nodes_find_path(mount->nodes, &folder, NULL);
 	struct tree_entries entries = {0};
@@ -172,22 +160,23 @@ static void prefetch_beside(struct mount *mount, const struct view *view, const 
 		const struct package_release *release = entries.entries[i].release;
 		uint64_t size;
 
-		if (release && !content_find_size(registry_content(mount->registry), &release->content, &size))
+		if (release && !content_find_size(content, &release->content, &size))
 			digests[count++] = release->content;
 	}
 	if (count)
-		content_prefetch_sizes(registry_content(mount->registry), digests, count);
+		content_prefetch_sizes(content, digests, count);
 	free(digests);
 	tree_entries_release(&entries);
 	nodes_unref(mount->nodes, node);
 }
 
-static bool knows_size(struct mount *mount, const struct node *node)
+static bool knows_size(struct request *request)
 {
+	struct node *node = request->node;
 	uint64_t size;
 
 	return node->kind != PATH_RELEASE || atomic_load(&node->verified) ||
-	       content_find_size(registry_content(mount->registry), &node->content, &size);
+	       content_find_size(registry_content(request->registry), &node->content, &size);
 }
 
 static void reply_attributes(struct request *request, const struct view *view)
@@ -202,17 +191,13 @@ static void reply_attributes(struct request *request, const struct view *view)
 
 static void attempt_getattr(struct request *request)
 {
-	struct mount *mount = request->mount;
-	struct node *node = request->node;
-	struct view *view = registry_view(mount->registry);
+	struct view *view = registry_view(request->registry);
 
-	if (knows_size(mount, node)) {
+	if (knows_size(request)) {
 		reply_attributes(request, view);
 	} else {
-		struct path path = node_path(node);
-
-		prefetch_beside(mount, view, &path);
-		request_want_size(request, &node->content);
+		prefetch_beside(request->mount, view, &request->path);
+		request_want_size(request, &request->node->content);
 	}
 	view_unref(view);
 }
@@ -220,8 +205,10 @@ static void attempt_getattr(struct request *request)
 void operations_getattr(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	const struct request request = { .attempt = attempt_getattr };
+	struct mount *mount = fuse_req_userdata(fuse);
 
 	(void)file;
+	metrics_count(&mount->metrics, METRICS_GETATTR);
 	request_begin(fuse, number, &request);
 }
 
@@ -229,23 +216,21 @@ void operations_readlink(fuse_req_t fuse, fuse_ino_t number)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct node *node = nodes_find(mount->nodes, number);
-	struct view *view = registry_view(mount->registry);
-	const struct package_release *best = NULL;
-	char target[PATH_FILE_NAME_SIZE];
+	char target[PATH_SIZE];
+	struct path path;
+	struct view *view;
 
-	if (node && node->kind == PATH_LATEST) {
-		struct path path = node_path(node);
-		struct name name = path_package(&path);
-		const struct view_package *package = view_find(view, &name);
-
-		best = package ? package_log_best(package->log, NULL) : NULL;
+	metrics_count(&mount->metrics, METRICS_READLINK);
+	if (!node) {
+		fuse_reply_err(fuse, EIO);
+		return;
 	}
-	if (best) {
-		path_file_name(best->version, target);
+	path = node_path(node);
+	view = registry_view(mount_registry(mount, &path));
+	if (tree_link(view, &path, target))
 		fuse_reply_readlink(fuse, target);
-	} else {
+	else
 		fuse_reply_err(fuse, ENOENT);
-	}
 	view_unref(view);
 	nodes_unref(mount->nodes, node);
 }

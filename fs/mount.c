@@ -55,6 +55,7 @@ void mount_failed(void *user, const struct fault *flt)
 {
 	struct mount *mount = user;
 
+	metrics_add(&mount->metrics.faults[flt->kind], 1);
 	log_fault(mount->log, "", flt);
 }
 
@@ -63,6 +64,7 @@ void mount_tell(struct mount *mount, struct node *node, const struct fault *flt)
 {
 	char sentence[FAULT_SENTENCE_SIZE];
 
+	metrics_add(&mount->metrics.faults[flt->kind], 1);
 	if (flt->kind == FAULT_CANCELLED)
 		return;
 	fault_sentence(flt, sentence);
@@ -94,7 +96,7 @@ static int open_session(struct mount *mount, struct fault *flt)
 	char *words = NULL;
 	int failed = fuse_opt_add_opt(&words, "ro,default_permissions,subtype=warg");
 
-	if (!failed && asprintf(&mount->source, "fsname=%s", registry_url(mount->registry)->text) < 0) {
+	if (!failed && asprintf(&mount->source, "fsname=%s", registry_url(mount_registry(mount, NULL))->text) < 0) {
 		mount->source = NULL;
 		failed = -1;
 	}

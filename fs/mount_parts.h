@@ -10,6 +10,7 @@
 
 #include "client/registry.h"
 #include "log.h"
+#include "metrics.h"
 #include "mount_options.h"
 #include "node.h"
 
@@ -23,6 +24,7 @@ struct mount {
 	struct registry *registry;
 	struct nodes *nodes;
 	struct log *log;
+	struct metrics metrics;
 	struct fuse_session *session;
 	struct loop *loop;
 	struct notifier *notifier;
@@ -32,6 +34,13 @@ struct mount {
 	char *source; /* what the kernel shows as the mounted device */
 	clock_ms started_at;
 };
+
+/** The registry that a place belongs to. @param path  NULL: the mount as a whole */
+static inline struct registry *mount_registry(const struct mount *mount, const struct path *path)
+{
+	(void)path;
+	return mount->registry;
+}
 
 /** Fill in what stat() says of a node. @return for how many seconds that holds */
 double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out);

@@ -17,6 +17,7 @@ struct nodes {
 	struct node **chains;
 	size_t chain_count; /* a power of two */
 	size_t count;
+	size_t counts[PATH_KINDS]; /* by kind */
 };
 
 int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
@@ -136,6 +137,7 @@ static struct node *add(struct nodes *nodes, const struct path *path, const stru
 	node->next = *chain;
 	*chain = node;
 	nodes->count++;
+	nodes->counts[node->kind]++;
 	return node;
 }
 
@@ -149,6 +151,7 @@ static void drop_if_unused(struct nodes *nodes, struct node *node)
 		link = &(*link)->next;
 	*link = node->next;
 	nodes->count--;
+	nodes->counts[node->kind]--;
 	node_free(node);
 }
 
@@ -178,6 +181,26 @@ struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const
 	node = with_reference(find_place(nodes, path, content, &number));
 	pthread_mutex_unlock(&nodes->mutex);
 	return node;
+}
+
+/* A walk over the whole table, but only where there is something to be found. */
+size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***out)
+{
+	struct node **list = NULL;
+	size_t count = 0;
+
+	pthread_mutex_lock(&nodes->mutex);
+	if (nodes->counts[kind])
+		list = calloc(nodes->counts[kind], sizeof(*list));
+	for (size_t i = 0; list && i < nodes->chain_count; i++) {
+		for (struct node *node = nodes->chains[i]; node; node = node->next) {
+			if (node->kind == kind)
+				list[count++] = with_reference(node);
+		}
+	}
+	pthread_mutex_unlock(&nodes->mutex);
+	*out = list;
+	return count;
 }
 
 struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)

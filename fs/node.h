@@ -45,6 +45,12 @@ struct node *nodes_find(struct nodes *nodes, uint64_t number);
 /** The node of a place with a reference, if the kernel knows it; else NULL. @param content  as inode_number() */
 struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const struct digest *content);
 
+/**
+ * The nodes of a kind that the kernel knows, each with a reference.
+ * @param out  free() it; NULL if there are none, or without memory
+ */
+size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***out);
+
 /** The node of a place with a reference, made where missing. @return NULL without memory */
 struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content);
 

@@ -3,18 +3,31 @@
  */
 #include "notifier.h"
 
+#include "tree.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A view that took the place of another. */
+struct change {
+	struct change *next;
+	struct view *before, *after;
+};
 
 struct notifier {
 	struct mount *mount;
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	struct view *before, *after; /* what is to be told; NULL: nothing */
+	struct change *first, *last; /* what is to be told, in order */
 	bool running;
+
+	/* The thread's own: the last view told of whose listing was complete, so that absences were told from it. */
+	struct view *complete;
 };
+
+/* ---- What is told ---- */
 
 static void forget_attributes(struct mount *mount, const struct path *path)
 {
@@ -25,29 +38,77 @@ static void forget_attributes(struct mount *mount, const struct path *path)
 	nodes_unref(mount->nodes, node);
 }
 
-static void forget_name(struct mount *mount, const struct path *folder, const char *name)
+/* Whether the kernel keeps that it is there, or that it is not. */
+static void forget_name(struct mount *mount, const struct path *path)
 {
-	struct node *node = nodes_find_path(mount->nodes, folder, NULL);
+	struct path folder = path_parent(path);
+	struct node *node = nodes_find_path(mount->nodes, &folder, NULL);
+	const char *name = path_name(path);
 
 	if (node)
 		fuse_lowlevel_notify_inval_entry(mount->session, node->number, name, strlen(name));
 	nodes_unref(mount->nodes, node);
 }
 
-static void forget_yanked(struct mount *mount, const struct path *folder, const struct package_log *before,
-			  const struct package_log *after)
+static void forget_name_in(struct mount *mount, const struct path *folder, enum path_kind kind, struct span stem)
+{
+	struct path path;
+
+	if (path_join(folder, kind, stem, &path))
+		forget_name(mount, &path);
+}
+
+/* ---- A package ---- */
+
+/* The places that stand for a package. */
+struct places {
+	struct path package, yanked, link;
+	struct path namespace, links, logs; /* what holds those that are named like it */
+	bool has_link;                      /* false: its name would be too long */
+};
+
+static struct places places_of(const struct name *name)
+{
+	struct places places = { .package = path_of_package(name) };
+	struct path root = path_root(), folder;
+
+	places.namespace = path_parent(&places.package);
+	path_join(&places.package, PATH_YANKED, (struct span){0}, &places.yanked);
+	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
+	path_join(&folder, PATH_LINKS_NAMESPACE, name_namespace(name), &places.links);
+	places.has_link = path_join(&places.links, PATH_LINK, name_package(name), &places.link);
+	path_join(&root, PATH_WARG, (struct span){0}, &folder);
+	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
+	path_join(&folder, PATH_LOGS_NAMESPACE, name_namespace(name), &places.logs);
+	return places;
+}
+
+static void forget_version(struct mount *mount, const struct places *places, struct span version)
+{
+	forget_name_in(mount, &places->package, PATH_RELEASE, version);
+	forget_name_in(mount, &places->yanked, PATH_YANKED_VERSION, version);
+}
+
+/* Versions that are new, yanked, or gone. */
+static void forget_versions(struct mount *mount, const struct places *places, const struct package_log *before,
+			    const struct package_log *after)
 {
 	size_t count;
-	const struct package_release *releases = package_log_releases(before, &count);
+	const struct package_release *releases = package_log_releases(after, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		const struct package_release *now = package_log_find(after, span_of_text(releases[i].version));
-		char name[PATH_FILE_NAME_SIZE];
+		struct span version = span_of_text(releases[i].version);
+		const struct package_release *known = package_log_find(before, version);
 
-		if (releases[i].yanked || (now && !now->yanked))
-			continue;
-		path_file_name(releases[i].version, name);
-		forget_name(mount, folder, name);
+		if (!known || known->yanked != releases[i].yanked)
+			forget_version(mount, places, version);
+	}
+	releases = package_log_releases(before, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct span version = span_of_text(releases[i].version);
+
+		if (!package_log_find(after, version))
+			forget_version(mount, places, version);
 	}
 }
 
@@ -56,73 +117,197 @@ static bool same_version(const struct package_release *a, const struct package_r
 	return a && b ? strcmp(a->version, b->version) == 0 : a == b;
 }
 
-static struct path path_of(const struct name *name)
+/* Links that lead elsewhere now. Before the log was known, its link in /.latest may have been shown in good faith. */
+static void forget_links(struct mount *mount, const struct places *places, const struct package_log *before,
+			 const struct package_log *after)
 {
-	struct path path = { .kind = PATH_PACKAGE };
+	const struct package_release *best = package_log_best(after, NULL);
+	const struct package_release *known = before ? package_log_best(before, NULL) : NULL;
+	struct path latest;
 
-	memcpy(path.text, name->text, strlen(name->text));
-	path.text[name->colon] = '/';
-	return path;
-}
-
-static void tell_package(struct mount *mount, const struct view_package *before, const struct view_package *after)
-{
-	struct path folder = path_of(&after->name), namespace = path_parent(&folder), latest;
-
-	forget_attributes(mount, &folder);
-	forget_attributes(mount, &namespace);
-	if (!before || before->log == after->log)
-		return;
-	forget_yanked(mount, &folder, before->log, after->log);
-	if (!same_version(package_log_best(before->log, NULL), package_log_best(after->log, NULL))) {
-		path_child(&folder, PATH_LATEST_NAME, &latest);
-		forget_name(mount, &folder, PATH_LATEST_NAME);
+	if (places->has_link && (before ? !known != !best : !best))
+		forget_name(mount, &places->link);
+	if (places->has_link)
+		forget_attributes(mount, &places->link);
+	if (before && !same_version(known, best)) {
+		path_join(&places->package, PATH_LATEST, (struct span){0}, &latest);
+		forget_name(mount, &latest);
 		forget_attributes(mount, &latest);
 	}
 }
 
-/* Packages of both views are sorted by name, and none is ever taken out. */
-static void tell(struct mount *mount, const struct view *before, const struct view *after)
+static void tell_package(struct mount *mount, const struct view_package *before, const struct view_package *after)
 {
-	struct path root = path_root();
+	struct places places = places_of(&after->name);
 
+	forget_attributes(mount, &places.package);
+	forget_attributes(mount, &places.yanked);
+	forget_attributes(mount, &places.namespace);
+	forget_attributes(mount, &places.links);
+	forget_attributes(mount, &places.logs);
+	if (before && before->log == after->log)
+		return;
+	forget_links(mount, &places, before ? before->log : NULL, after->log);
+	if (before)
+		forget_versions(mount, &places, before->log, after->log);
+}
+
+/* Requirements are met by names that nobody can count: those that the kernel knows have nodes. */
+static void tell_requirements(struct mount *mount, const struct view *before, const struct view *after)
+{
+	struct node **nodes;
+	size_t count = nodes_collect(mount->nodes, PATH_REQUIREMENT, &nodes);
+
+	for (size_t i = 0; i < count; i++) {
+		struct path path = node_path(nodes[i]);
+
+		if (!same_version(tree_release(before, &path), tree_release(after, &path))) {
+			forget_name(mount, &path);
+			forget_attributes(mount, &path);
+		}
+		nodes_unref(mount->nodes, nodes[i]);
+	}
+	free(nodes);
+}
+
+/* ---- Names that came into being, where the kernel may keep that they are absent ---- */
+
+static void tell_new_namespace(struct mount *mount, struct span namespace)
+{
+	struct path root = path_root(), folder;
+
+	forget_name_in(mount, &root, PATH_NAMESPACE, namespace);
+	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
+	forget_name_in(mount, &folder, PATH_LINKS_NAMESPACE, namespace);
+	path_join(&root, PATH_WARG, (struct span){0}, &folder);
+	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
+	forget_name_in(mount, &folder, PATH_LOGS_NAMESPACE, namespace);
+}
+
+static void tell_new_package(struct mount *mount, const struct view *complete, const struct name *name)
+{
+	struct places places = places_of(name);
+
+	if (tree_has_namespace(complete, name_namespace(name)) == TREE_NO)
+		tell_new_namespace(mount, name_namespace(name));
+	forget_name(mount, &places.package);
+	if (places.has_link)
+		forget_name(mount, &places.link);
+	forget_name_in(mount, &places.logs, PATH_LOG, name_package(name));
+}
+
+/* Both listings are sorted: one walk over both. */
+static void tell_new_listed(struct mount *mount, const struct view *complete, const struct listing *after)
+{
+	const struct listing *before = complete->listing;
+	size_t known = 0;
+
+	for (size_t i = 0; i < after->count; i++) {
+		const char *text = after->names[i].text;
+
+		while (known < before->count && strcmp(before->names[known].text, text) < 0)
+			known++;
+		if (known == before->count || strcmp(before->names[known].text, text) != 0)
+			tell_new_package(mount, complete, &after->names[i]);
+	}
+}
+
+static void tell_new_names(struct mount *mount, const struct view *complete, const struct view *after)
+{
+	size_t count = 0;
+	const struct operator_namespace *namespaces =
+		after->operator ? operator_log_namespaces(after->operator, &count) : NULL;
+
+	for (size_t i = 0; after->operator != complete->operator && i < count; i++) {
+		struct span name = span_of_text(namespaces[i].name);
+
+		if (!namespaces[i].registry && tree_has_namespace(complete, name) == TREE_NO)
+			tell_new_namespace(mount, name);
+	}
+	for (size_t i = 0; i < after->package_count; i++) {
+		if (tree_has_package(complete, &after->packages[i]->name) == TREE_NO)
+			tell_new_package(mount, complete, &after->packages[i]->name);
+	}
+	if (after->listing && after->listing != complete->listing)
+		tell_new_listed(mount, complete, after->listing);
+}
+
+/* ---- A change ---- */
+
+static void tell_root(struct mount *mount)
+{
+	struct path root = path_root(), folder;
+
+	forget_attributes(mount, &root);
+	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
+	forget_attributes(mount, &folder);
+	path_join(&root, PATH_WARG, (struct span){0}, &folder);
+	forget_attributes(mount, &folder);
+	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
+	forget_attributes(mount, &folder);
+}
+
+static void remember_complete(struct notifier *notifier, struct view *view)
+{
+	if (!view->listing || !view->listing->complete)
+		return;
+	view_unref(notifier->complete);
+	notifier->complete = view_ref(view);
+}
+
+/* Packages of both views are sorted by name, and none is ever taken out. */
+static void tell(struct notifier *notifier, struct view *before, struct view *after)
+{
+	struct mount *mount = notifier->mount;
+
+	remember_complete(notifier, before);
 	for (size_t i = 0; i < after->package_count; i++) {
 		const struct view_package *known = view_find(before, &after->packages[i]->name);
 
 		if (known != after->packages[i])
 			tell_package(mount, known, after->packages[i]);
 	}
-	forget_attributes(mount, &root);
+	tell_requirements(mount, before, after);
+	if (notifier->complete)
+		tell_new_names(mount, notifier->complete, after);
+	tell_root(mount);
+	remember_complete(notifier, after);
 }
 
-/* @return false when there will be no more */
-static bool take(struct notifier *notifier, struct view **before, struct view **after)
+/* ---- The thread ---- */
+
+static void change_free(struct change *change)
 {
-	bool go_on;
+	view_unref(change->before);
+	view_unref(change->after);
+	free(change);
+}
+
+/* @return NULL when there will be no more */
+static struct change *take(struct notifier *notifier)
+{
+	struct change *change;
 
 	pthread_mutex_lock(&notifier->mutex);
-	while (!notifier->after && notifier->running)
+	while (!notifier->first && notifier->running)
 		pthread_cond_wait(&notifier->changed, &notifier->mutex);
-	go_on = notifier->running;
-	*before = notifier->before;
-	*after = notifier->after;
-	notifier->before = notifier->after = NULL;
+	change = notifier->running ? notifier->first : NULL;
+	if (change)
+		notifier->first = change->next;
+	if (!notifier->first)
+		notifier->last = NULL;
 	pthread_mutex_unlock(&notifier->mutex);
-	return go_on;
+	return change;
 }
 
 static void *run(void *argument)
 {
 	struct notifier *notifier = argument;
-	struct view *before, *after;
-	bool go_on = true;
+	struct change *change;
 
-	while (go_on) {
-		go_on = take(notifier, &before, &after);
-		if (go_on)
-			tell(notifier->mount, before, after);
-		view_unref(before);
-		view_unref(after);
+	while ((change = take(notifier))) {
+		tell(notifier, change->before, change->after);
+		change_free(change);
 	}
 	return NULL;
 }
@@ -157,16 +342,50 @@ static struct view *keep(const struct view *view)
 	return view_ref((struct view *)(uintptr_t)view);
 }
 
+/*
+ * Whether both changes can be told as one: nothing that came with the first one, and that the kernel may have learned
+ * of, was changed by the second.
+ */
+static bool can_be_one(const struct change *change, const struct view *after)
+{
+	const struct view *between = change->after;
+
+	if (between->listing && between->listing != after->listing && !change->before->listing)
+		return false;
+	for (size_t i = 0; i < between->package_count; i++) {
+		const struct name *name = &between->packages[i]->name;
+
+		if (view_find(after, name) != between->packages[i] && !view_find(change->before, name))
+			return false;
+	}
+	return true;
+}
+
+static void append(struct notifier *notifier, const struct view *before, const struct view *after)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return;
+	change->before = keep(before);
+	change->after = keep(after);
+	if (notifier->last)
+		notifier->last->next = change;
+	else
+		notifier->first = change;
+	notifier->last = change;
+}
+
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after)
 {
 	pthread_mutex_lock(&notifier->mutex);
-	if (notifier->running) {
-		if (!notifier->before)
-			notifier->before = keep(before);
-		view_unref(notifier->after);
-		notifier->after = keep(after);
-		pthread_cond_signal(&notifier->changed);
+	if (notifier->running && notifier->last && can_be_one(notifier->last, after)) {
+		view_unref(notifier->last->after);
+		notifier->last->after = keep(after);
+	} else if (notifier->running) {
+		append(notifier, before, after);
 	}
+	pthread_cond_signal(&notifier->changed);
 	pthread_mutex_unlock(&notifier->mutex);
 }
 
@@ -190,6 +409,11 @@ void notifier_free(struct notifier *notifier)
 	if (!notifier)
 		return;
 	notifier_stop(notifier);
+	for (struct change *change = notifier->first, *next; change; change = next) {
+		next = change->next;
+		change_free(change);
+	}
+	view_unref(notifier->complete);
 	pthread_cond_destroy(&notifier->changed);
 	pthread_mutex_destroy(&notifier->mutex);
 	free(notifier);

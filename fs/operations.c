@@ -3,6 +3,8 @@
  */
 #include "operations.h"
 
+#include <limits.h>
+
 /* Splicing hands pages of the cache file to the kernel without copying them here. */
 static void init(void *user, struct fuse_conn_info *connection)
 {
@@ -14,11 +16,12 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	const unsigned block = 4096;
-	struct statvfs stat = { .f_bsize = block, .f_frsize = block, .f_namemax = PATH_FILE_NAME_SIZE - 1 };
+	struct statvfs stat = { .f_bsize = block, .f_frsize = block, .f_namemax = NAME_MAX };
 	uint64_t bytes, files;
 
 	(void)number;
-	if (store_measure_contents(registry_store(mount->registry), &bytes, &files, NULL) == 0) {
+	metrics_count(&mount->metrics, METRICS_STATFS);
+	if (store_measure_contents(registry_store(mount_registry(mount, NULL)), &bytes, &files, NULL) == 0) {
 		stat.f_blocks = (bytes + block - 1) / block;
 		stat.f_files = files;
 	}

@@ -7,60 +7,94 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* What names of a kind look like. */
+enum form { FIXED, PART, VERSION, REQUIREMENT };
+
+/* One row a kind. Of the kinds with one parent, the first whose form fits is meant. */
+static const struct {
+	enum path_kind parent;
+	mode_t type;
+	enum form form;
+	const char *text; /* FIXED: the whole name; else what always follows */
+	unsigned above;   /* names before the namespace */
+	unsigned parts;   /* 1: has a namespace, 2: has a package too */
+} kinds[PATH_KINDS] = {
+	[PATH_ROOT] = {PATH_ROOT, S_IFDIR, FIXED, "", 0, 0},
+	[PATH_NAMESPACE] = {PATH_ROOT, S_IFDIR, PART, "", 0, 1},
+	[PATH_PACKAGE] = {PATH_NAMESPACE, S_IFDIR, PART, "", 0, 2},
+	[PATH_RELEASE] = {PATH_PACKAGE, S_IFREG, VERSION, ".wasm", 0, 2},
+	[PATH_LATEST] = {PATH_PACKAGE, S_IFLNK, FIXED, "latest.wasm", 0, 2},
+	[PATH_REQUIREMENT] = {PATH_PACKAGE, S_IFLNK, REQUIREMENT, ".wasm", 0, 2},
+	[PATH_YANKED] = {PATH_PACKAGE, S_IFDIR, FIXED, ".yanked", 0, 2},
+	[PATH_YANKED_VERSION] = {PATH_YANKED, S_IFREG, VERSION, "", 0, 2},
+	[PATH_LINKS] = {PATH_ROOT, S_IFDIR, FIXED, ".latest", 0, 0},
+	[PATH_LINKS_NAMESPACE] = {PATH_LINKS, S_IFDIR, PART, "", 1, 1},
+	[PATH_LINK] = {PATH_LINKS_NAMESPACE, S_IFLNK, PART, ".wasm", 1, 2},
+	[PATH_WARG] = {PATH_ROOT, S_IFDIR, FIXED, ".warg", 0, 0},
+	[PATH_STATUS] = {PATH_WARG, S_IFREG, FIXED, "status", 0, 0},
+	[PATH_CHECKPOINT] = {PATH_WARG, S_IFREG, FIXED, "checkpoint", 0, 0},
+	[PATH_OPERATOR] = {PATH_WARG, S_IFREG, FIXED, "operator.json", 0, 0},
+	[PATH_METRICS] = {PATH_WARG, S_IFREG, FIXED, "metrics", 0, 0},
+	[PATH_LOGS] = {PATH_WARG, S_IFDIR, FIXED, "log", 0, 0},
+	[PATH_LOGS_NAMESPACE] = {PATH_LOGS, S_IFDIR, PART, "", 2, 1},
+	[PATH_LOG] = {PATH_LOGS_NAMESPACE, S_IFREG, PART, ".json", 2, 2},
+};
 
 struct path path_root(void)
 {
 	return (struct path){ .kind = PATH_ROOT };
 }
 
-/* There is room: every name was checked against its cap. */
-static void put(enum path_kind kind, const struct path *parent, struct span name, struct path *out)
+bool path_join(const struct path *folder, enum path_kind kind, struct span stem, struct path *out)
 {
-	size_t end = strlen(parent->text);
+	size_t end = strlen(folder->text), suffix = strlen(kinds[kind].text);
 
+	if (kinds[kind].form == FIXED)
+		stem.length = 0;
+	if (stem.length > NAME_MAX - suffix)
+		return false;
 	*out = (struct path){ .kind = kind };
-	memcpy(out->text, parent->text, end);
+	memcpy(out->text, folder->text, end);
 	if (end)
 		out->text[end++] = '/';
-	memcpy(out->text + end, name.data, name.length);
+	memcpy(out->text + end, stem.data, stem.length);
+	memcpy(out->text + end + stem.length, kinds[kind].text, suffix);
+	return true;
 }
 
-/* The version in a file name, cut off its suffix. */
-static bool split_file_name(const char *name, struct span *version)
+/* Whether a place of the kind can be called `name`. @param stem  set if so */
+static bool fits(enum path_kind kind, struct span name, struct span *stem)
 {
-	const size_t suffix = sizeof(PATH_SUFFIX) - 1;
-	struct semver parsed;
+	size_t suffix = strlen(kinds[kind].text);
+	struct semver_requirement requirement;
+	struct semver version;
 
-	*version = span_of_text(name);
-	if (version->length <= suffix || strcmp(name + version->length - suffix, PATH_SUFFIX) != 0)
+	if (name.length < suffix || name.length > NAME_MAX ||
+	    memcmp(name.data + name.length - suffix, kinds[kind].text, suffix) != 0)
 		return false;
-	version->length -= suffix;
-	return semver_parse(*version, &parsed, NULL) == 0;
+	*stem = (struct span){ name.data, name.length - suffix };
+	switch (kinds[kind].form) {
+	case FIXED:
+		return stem->length == 0 && suffix > 0;
+	case PART:
+		return name_is_part(*stem);
+	case VERSION:
+		return semver_parse(*stem, &version, NULL) == 0;
+	case REQUIREMENT:
+		return semver_requirement_parse(*stem, &requirement, NULL) == 0;
+	}
+	return false;
 }
 
 bool path_child(const struct path *parent, const char *name, struct path *out)
 {
-	struct span text = span_of_text(name);
+	struct span text = span_of_text(name), stem;
 
-	switch (parent->kind) {
-	case PATH_ROOT:
-	case PATH_NAMESPACE:
-		if (!name_is_part(text))
-			return false;
-		put(parent->kind == PATH_ROOT ? PATH_NAMESPACE : PATH_PACKAGE, parent, text, out);
-		return true;
-	case PATH_PACKAGE:
-		if (strcmp(name, PATH_LATEST_NAME) == 0) {
-			put(PATH_LATEST, parent, text, out);
-			return true;
-		}
-		if (!split_file_name(name, &text))
-			return false;
-		put(PATH_RELEASE, parent, text, out);
-		return true;
-	case PATH_RELEASE:
-	case PATH_LATEST:
-		break;
+	for (enum path_kind kind = PATH_ROOT + 1; kind < PATH_KINDS; kind++) {
+		if (kinds[kind].parent == parent->kind && fits(kind, text, &stem))
+			return path_join(parent, kind, stem, out);
 	}
 	return false;
 }
@@ -68,37 +102,79 @@ bool path_child(const struct path *parent, const char *name, struct path *out)
 struct path path_parent(const struct path *path)
 {
 	const char *end = strrchr(path->text, '/');
-	struct path parent = { .kind = PATH_ROOT };
+	struct path parent = { .kind = kinds[path->kind].parent };
 
-	if (!end)
-		return parent;
-	parent.kind = path->kind == PATH_PACKAGE ? PATH_NAMESPACE : PATH_PACKAGE;
-	memcpy(parent.text, path->text, (size_t)(end - path->text));
+	if (end)
+		memcpy(parent.text, path->text, (size_t)(end - path->text));
 	return parent;
+}
+
+struct path path_of_package(const struct name *name)
+{
+	struct path path = { .kind = PATH_PACKAGE };
+
+	memcpy(path.text, name->text, strlen(name->text));
+	path.text[name->colon] = '/';
+	return path;
+}
+
+const char *path_name(const struct path *path)
+{
+	const char *end = strrchr(path->text, '/');
+
+	return end ? end + 1 : path->text;
+}
+
+mode_t path_type(enum path_kind kind)
+{
+	return kinds[kind].type;
+}
+
+enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after)
+{
+	enum path_kind kind = after + 1;
+
+	while (kind < PATH_KINDS && (kinds[kind].parent != folder || kinds[kind].form != FIXED))
+		kind++;
+	return kind;
+}
+
+bool path_has_namespace(enum path_kind kind)
+{
+	return kinds[kind].parts >= 1;
+}
+
+bool path_has_package(enum path_kind kind)
+{
+	return kinds[kind].parts >= 2;
 }
 
 struct span path_namespace(const struct path *path)
 {
-	return (struct span){ (const unsigned char *)path->text, strcspn(path->text, "/") };
+	const char *text = path->text;
+
+	for (unsigned i = 0; i < kinds[path->kind].above; i++)
+		text = strchr(text, '/') + 1;
+	return (struct span){ (const unsigned char *)text, strcspn(text, "/") };
 }
 
+/* A package's name has no dot: what follows it is cut off there. */
 struct name path_package(const struct path *path)
 {
 	struct span namespace = path_namespace(path);
-	const char *package = path->text + namespace.length + 1;
+	const char *package = (const char *)namespace.data + namespace.length + 1;
 	struct name name = { .colon = namespace.length };
 
-	snprintf(name.text, sizeof(name.text), "%.*s:%.*s", (int)namespace.length, path->text,
-		 (int)strcspn(package, "/"), package);
+	snprintf(name.text, sizeof(name.text), "%.*s:%.*s", (int)namespace.length, (const char *)namespace.data,
+		 (int)strcspn(package, "/."), package);
 	return name;
 }
 
-struct span path_version(const struct path *path)
+struct span path_stem(const struct path *path)
 {
-	return span_of_text(strrchr(path->text, '/') + 1);
-}
+	struct span name = span_of_text(path_name(path));
 
-void path_file_name(const char *version, char out[static PATH_FILE_NAME_SIZE])
-{
-	snprintf(out, PATH_FILE_NAME_SIZE, "%s" PATH_SUFFIX, version);
+	if (kinds[path->kind].form != FIXED)
+		name.length -= strlen(kinds[path->kind].text);
+	return name;
 }

@@ -1,11 +1,14 @@
 /*
  * Where something is in the mount, and the names that can be there:
  *
- *   /                                    the root
- *   /<namespace>                         a namespace
- *   /<namespace>/<package>               a package
- *   /<namespace>/<package>/<version>.wasm  a release
- *   /<namespace>/<package>/latest.wasm     the symbolic link to the best one
+ *   /                                           the root
+ *   /<namespace>/<package>/<version>.wasm       a release
+ *   /<namespace>/<package>/latest.wasm          a link to the best release
+ *   /<namespace>/<package>/<requirement>.wasm   a link to the best one that satisfies it: "^1.2.wasm", "*.wasm"
+ *   /<namespace>/<package>/.yanked/<version>    who yanked it, and when
+ *   /.latest/<namespace>/<package>.wasm         a link to that package's latest.wasm
+ *   /.warg/status, checkpoint, operator.json, metrics
+ *   /.warg/log/<namespace>/<package>.json       the package's log
  *
  * Only about form: whether a thing is there is the registry's business.
  */
@@ -14,16 +17,39 @@
 
 #include "verify/name.h"
 
-#define PATH_SUFFIX ".wasm"
-#define PATH_LATEST_NAME "latest" PATH_SUFFIX
+#include <limits.h>
+#include <sys/types.h>
 
-enum path_kind { PATH_ROOT, PATH_NAMESPACE, PATH_PACKAGE, PATH_RELEASE, PATH_LATEST };
+enum path_kind {
+	PATH_ROOT,
+	PATH_NAMESPACE,
+	PATH_PACKAGE,
+	PATH_RELEASE,
+	PATH_LATEST,
+	PATH_REQUIREMENT,
+	PATH_YANKED, /* the folder */
+	PATH_YANKED_VERSION,
+	PATH_LINKS, /* /.latest */
+	PATH_LINKS_NAMESPACE,
+	PATH_LINK,
+	PATH_WARG,
+	PATH_STATUS,
+	PATH_CHECKPOINT,
+	PATH_OPERATOR,
+	PATH_METRICS,
+	PATH_LOGS, /* /.warg/log */
+	PATH_LOGS_NAMESPACE,
+	PATH_LOG,
+	PATH_KINDS /* how many there are */
+};
+
+/** Room for three names of NAME_MAX bytes, with what stands before and between them. */
+#define PATH_SIZE (3 * NAME_MAX + 16)
 
 /** A place. A value: may be copied. */
 struct path {
 	enum path_kind kind;
-	/** "", "ns", "ns/pkg", "ns/pkg/1.0.0", "ns/pkg/latest.wasm": without the suffix of a release. */
-	char text[2 * CAP_NAME_PART + CAP_VERSION + 3];
+	char text[PATH_SIZE]; /* as it is in the mount, without the slash before it */
 };
 
 /** The root. */
@@ -32,20 +58,39 @@ struct path path_root(void);
 /** The place called `name` in `parent`. @return whether there can be one */
 bool path_child(const struct path *parent, const char *name, struct path *out);
 
+/**
+ * The place of a kind in the folder for such places.
+ * @param stem  its name without what always follows, such as ".wasm"; not looked at when such places have one name only
+ * @return false if the name would be longer than a file's name can be
+ */
+bool path_join(const struct path *folder, enum path_kind kind, struct span stem, struct path *out);
+
 /** The folder that holds a place; the root's is the root. */
 struct path path_parent(const struct path *path);
 
-/** The namespace of a place that is not the root. Borrowed. */
+/** The folder's place for a package, from its name. */
+struct path path_of_package(const struct name *name);
+
+/** The last part of a place's path: what it is called in its folder. Borrowed. */
+const char *path_name(const struct path *path);
+
+/** S_IFDIR, S_IFREG or S_IFLNK. */
+mode_t path_type(enum path_kind kind);
+
+/** The kinds of places that a folder holds under one name each: the next one behind `after`, or PATH_KINDS. */
+enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after);
+
+/** Whether a place is of one namespace, or of one package. */
+bool path_has_namespace(enum path_kind kind);
+bool path_has_package(enum path_kind kind);
+
+/** The namespace of a place that has one. Borrowed. */
 struct span path_namespace(const struct path *path);
 
-/** The package of a place that is a package or in one. */
+/** The package of a place that has one. */
 struct name path_package(const struct path *path);
 
-/** The version of a release. Borrowed. */
-struct span path_version(const struct path *path);
-
-/** The release's file name: its version with the suffix. */
-#define PATH_FILE_NAME_SIZE (CAP_VERSION + sizeof(PATH_SUFFIX))
-void path_file_name(const char *version, char out[static PATH_FILE_NAME_SIZE]);
+/** The name without what always follows: a version, a requirement. Borrowed. */
+struct span path_stem(const struct path *path);
 
 #endif

@@ -1,91 +1,191 @@
 /*
- * Reading releases.
+ * Reading releases and documents.
  *
- * open() waits until the content lies here and has been hashed, and holds its descriptor until the file is closed:
- * what is being read stays as it is, whatever becomes of the cache, the registry and the network. So open is a
- * message of its own, where answering it once with ENOSYS would save it: without one, readers that never ask for
+ * open() of a release waits until the content lies here and has been hashed, and holds its descriptor until the file
+ * is closed: what is being read stays as it is, whatever becomes of the cache, the registry and the network. So open
+ * is a message of its own, where answering it once with ENOSYS would save it: without one, readers that never ask for
  * attributes (sendfile, splice, mmap) would go by a size that was only claimed, and end too early.
  *
  * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once,
  * learns the true size, and opens again. Programs notice nothing.
+ *
+ * open() of a document makes its text, which is read past the kernel's cache: so it ends where it ends, not where
+ * stat() said.
  */
+#include "document.h"
 #include "operations.h"
 #include "request.h"
+#include "tree.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-static struct content_file *file_of(const struct fuse_file_info *file)
+/* An open file. The kernel releases it only after all reads of it were answered. */
+struct reading {
+	struct content_file *content; /* one reference; NULL: a document */
+	struct buf document;
+};
+
+static struct reading *reading_of(const struct fuse_file_info *file)
 {
-	return (struct content_file *)(uintptr_t)file->fh;
+	return (struct reading *)(uintptr_t)file->fh;
 }
 
+/* NULL is fine. */
+static void reading_free(struct reading *reading)
+{
+	if (!reading)
+		return;
+	content_file_unref(reading->content);
+	buf_release(&reading->document);
+	free(reading);
+}
+
+/* Takes over the reading. */
+static void reply_open(struct request *request, struct reading *reading)
+{
+	request_settle(request);
+	request->file.fh = (uintptr_t)reading;
+	request->file.noflush = 1;
+	if (fuse_reply_open(request->fuse, &request->file) < 0)
+		reading_free(reading);
+	request_free(request);
+}
+
+/* ---- Releases ---- */
+
 /* Takes over the reference to `content`. */
-static void reply_open(struct request *request, struct content_file *content)
+static void open_content(struct request *request, struct content_file *content)
 {
 	struct node *node = request->node;
+	struct reading *reading = NULL;
 	bool was_right = atomic_load(&node->told_size) == content->size;
 
 	atomic_store(&node->size, content->size);
 	atomic_store(&node->verified, true);
 	nodes_set_error(request->mount->nodes, node, NULL);
-	request_settle(request);
-	request->file.fh = (uintptr_t)content;
-	request->file.keep_cache = 1;
-	request->file.noflush = 1;
-	if (!was_right)
-		fuse_reply_err(request->fuse, ESTALE);
-	if (!was_right || fuse_reply_open(request->fuse, &request->file) < 0)
+	if (was_right)
+		reading = calloc(1, sizeof(*reading));
+	if (!reading) {
 		content_file_unref(content);
-	request_free(request);
+		request_fail(request, was_right ? ENOMEM : ESTALE);
+		return;
+	}
+	reading->content = content;
+	request->file.keep_cache = 1;
+	reply_open(request, reading);
 }
 
-static void attempt_open(struct request *request)
+static void attempt_open_release(struct request *request)
 {
 	struct node *node = request->node;
-	struct content_file *content = content_find(registry_content(request->mount->registry), &node->content);
+	struct content_file *content = content_find(registry_content(request->registry), &node->content);
 
 	if (content)
-		reply_open(request, content);
+		open_content(request, content);
 	else
 		request_want_content(request, &node->content);
 }
 
+/* ---- Documents ---- */
+
+static void open_document(struct request *request, const struct view *view)
+{
+	struct reading *reading = calloc(1, sizeof(*reading));
+	struct fault flt = {0};
+
+	if (!reading) {
+		request_fail(request, ENOMEM);
+		return;
+	}
+	buf_init(&reading->document, DOCUMENT_MOST);
+	if (document_render(request->mount, view, &request->path, &reading->document, &flt)) {
+		reading_free(reading);
+		request_fail_with(request, &flt);
+		return;
+	}
+	nodes_set_error(request->mount->nodes, request->node, NULL);
+	request->file.direct_io = 1;
+	reply_open(request, reading);
+}
+
+static void attempt_open_document(struct request *request)
+{
+	struct view *view = registry_view(request->registry);
+	struct name name;
+
+	if (path_has_package(request->path.kind) && !tree_package(view, &request->path)) {
+		name = path_package(&request->path);
+		request_want_package(request, &name);
+	} else {
+		open_document(request, view);
+	}
+	view_unref(view);
+}
+
+/* ---- Operations ---- */
+
+static void attempt_open(struct request *request)
+{
+	if (request->node->kind == PATH_RELEASE)
+		attempt_open_release(request);
+	else
+		attempt_open_document(request);
+}
+
 void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = attempt_open, .file = *file, .patient = true };
+	const struct request request = { .attempt = attempt_open, .file = *file };
+	struct mount *mount = fuse_req_userdata(fuse);
 
+	metrics_count(&mount->metrics, METRICS_OPEN);
 	if ((file->flags & O_ACCMODE) != O_RDONLY)
 		fuse_reply_err(fuse, EROFS);
 	else
 		request_begin(fuse, number, &request);
 }
 
-/*
- * The kernel releases a file only after all reads of it were answered, but no tool that watches threads sees that
- * order: so a read holds a reference of its own.
- */
-void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+/* How many of `size` bytes at `offset` there are. */
+static size_t bytes_at(uint64_t length, off_t offset, size_t size)
 {
-	struct content_file *content = content_file_ref(file_of(file));
+	if (offset < 0 || (uint64_t)offset >= length)
+		return 0;
+	return size < length - (uint64_t)offset ? size : (size_t)(length - (uint64_t)offset);
+}
+
+/* No tool that watches threads sees that the kernel releases after it reads: so a read holds a reference of its own. */
+static void read_content(fuse_req_t fuse, struct content_file *file, size_t size, off_t offset)
+{
+	struct content_file *content = content_file_ref(file);
 	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(size);
 
-	(void)number;
-	if (offset < 0 || (uint64_t)offset >= content->size) {
-		fuse_reply_buf(fuse, NULL, 0);
-	} else {
-		if (size > content->size - (uint64_t)offset)
-			bytes.buf[0].size = (size_t)(content->size - (uint64_t)offset);
-		bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-		bytes.buf[0].fd = content->fd;
-		bytes.buf[0].pos = offset;
-		fuse_reply_data(fuse, &bytes, 0);
-	}
+	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	bytes.buf[0].fd = content->fd;
+	bytes.buf[0].pos = offset;
+	fuse_reply_data(fuse, &bytes, 0);
 	content_file_unref(content);
+}
+
+void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	struct mount *mount = fuse_req_userdata(fuse);
+	const struct reading *reading = reading_of(file);
+
+	(void)number;
+	size = bytes_at(reading->content ? reading->content->size : reading->document.length, offset, size);
+	metrics_count(&mount->metrics, METRICS_READ);
+	metrics_add(&mount->metrics.bytes_read, size);
+	if (!size)
+		fuse_reply_buf(fuse, NULL, 0);
+	else if (reading->content)
+		read_content(fuse, reading->content, size, offset);
+	else
+		fuse_reply_buf(fuse, (const char *)reading->document.data + offset, size);
 }
 
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	(void)number;
-	content_file_unref(file_of(file));
+	reading_free(reading_of(file));
 	fuse_reply_err(fuse, 0);
 }

@@ -32,7 +32,7 @@ static void interrupted(fuse_req_t fuse, void *data)
 {
 	struct request *request = data;
 
-	if (!registry_leave(request->mount->registry, &request->waiter))
+	if (!registry_leave(request->registry, &request->waiter))
 		return;
 	fuse_reply_err(fuse, EINTR);
 	request_free(request);
@@ -53,8 +53,11 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	own->fuse = fuse;
 	own->mount = mount;
 	own->node = node;
+	if (own->path.kind == PATH_ROOT)
+		own->path = node_path(node);
+	own->registry = mount_registry(mount, &own->path);
 	own->waiter.done = landed;
-	own->waiter.deadline = own->patient ? CLOCK_NEVER : registry_deadline(mount->registry);
+	own->waiter.deadline = registry_deadline(own->registry);
 	own->attempt(own);
 }
 
@@ -79,25 +82,26 @@ static bool begin_to_want(struct request *request, enum request_want want)
 void request_want_listing(struct request *request)
 {
 	if (begin_to_want(request, REQUEST_LISTING))
-		registry_want_listing(request->mount->registry, &request->waiter);
+		registry_want_listing(request->registry, &request->waiter);
 }
 
 void request_want_package(struct request *request, const struct name *name)
 {
 	if (begin_to_want(request, REQUEST_PACKAGE))
-		registry_want_package(request->mount->registry, name, &request->waiter);
+		registry_want_package(request->registry, name, &request->waiter);
 }
 
 void request_want_size(struct request *request, const struct digest *content)
 {
 	if (begin_to_want(request, REQUEST_SIZE))
-		content_fetch_size(registry_content(request->mount->registry), content, &request->waiter);
+		content_fetch_size(registry_content(request->registry), content, &request->waiter);
 }
 
 void request_want_content(struct request *request, const struct digest *content)
 {
+	request->waiter.deadline = CLOCK_NEVER;
 	if (begin_to_want(request, REQUEST_CONTENT))
-		content_fetch(registry_content(request->mount->registry), content, &request->waiter);
+		content_fetch(registry_content(request->registry), content, &request->waiter);
 }
 
 bool request_has_wanted(const struct request *request, enum request_want want)

@@ -4,7 +4,7 @@
  * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of
  * the registry and returns; once that landed, the attempt is made again on the thread that landed it. Nothing is
  * wanted twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that
- * it wants.
+ * it wants, but for contents: those end by themselves when they make no progress.
  *
  * Interrupts: libfuse calls the interrupt function holding the request's lock. request_finish() takes that lock once
  * more, through fuse_req_interrupt_func(), before the request is freed: from there on no interrupt function runs or
@@ -27,21 +27,23 @@ struct request {
 	struct waiter waiter; /* first, so that one is found from the other */
 	fuse_req_t fuse;
 	struct mount *mount;
+	struct registry *registry;
 	struct node *node; /* one reference */
 	/** Finishes the request or wants something. */
 	void (*attempt)(struct request *request);
 	unsigned wanted;    /* a set of enum request_want */
 	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
 	bool can_be_interrupted;
-	/** Waits without a deadline: what it wants ends by itself when it makes no progress. */
-	bool patient;
 
 	/* What the operations need. */
 	struct fuse_file_info file;
-	struct path path; /* lookup: of the child */
+	struct path path; /* what is asked about: the node itself, or for a lookup the child */
 };
 
-/** Begin a request on the node with this number, and attempt it; replies itself when that cannot be. */
+/**
+ * Begin a request on the node with this number, and attempt it; replies itself when that cannot be.
+ * @param request  its `path` is that of a child, or else the root: then it becomes the node's own
+ */
 void request_begin(fuse_req_t fuse, uint64_t number, const struct request *request);
 
 /**

@@ -45,7 +45,7 @@ static void put_checkpoint(struct json *json, const struct view *view)
 /* What the registry is held to, and whether it broke its word. */
 static void put_trust(struct json *json, struct mount *mount)
 {
-	const struct trust *kept = registry_trust(mount->registry);
+	const struct trust *kept = registry_trust(mount_registry(mount, NULL));
 	struct trust_anchor anchor;
 	struct json *trust;
 
@@ -66,7 +66,7 @@ static void put_cache(struct json *json, struct mount *mount)
 	struct json *cache = json_new_object();
 	uint64_t bytes, files;
 
-	if (store_measure_contents(registry_store(mount->registry), &bytes, &files, NULL) == 0) {
+	if (store_measure_contents(registry_store(mount_registry(mount, NULL)), &bytes, &files, NULL) == 0) {
 		json_put_uint(cache, "bytes", bytes);
 		json_put_uint(cache, "files", files);
 	}
@@ -78,7 +78,7 @@ static void put_downloads(struct json *json, struct mount *mount)
 	struct json *downloads = json_new_object();
 	struct content_counters counters;
 
-	content_count(registry_content(mount->registry), &counters);
+	content_count(registry_content(mount_registry(mount, NULL)), &counters);
 	json_put_uint(downloads, "running", counters.downloads_running);
 	json_put_uint(downloads, "done", counters.downloads_done);
 	json_put_uint(downloads, "failed", counters.downloads_failed);
@@ -100,16 +100,17 @@ static void put_last_error(struct json *json, struct mount *mount)
 	}
 }
 
-static int render(struct mount *mount, struct buf *out)
+int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 {
 	struct json *json = json_new_object();
-	struct view *view = registry_view(mount->registry);
+	struct registry *registry = mount_registry(mount, NULL);
+	struct view *view = registry_view(registry);
 	int verdict;
 
 	json_put_text(json, "mountpoint", mount->folder);
 	json_put_uint(json, "pid", (uint64_t)getpid());
 	json_put_text(json, "version", WARGFS_VERSION);
-	json_put_text(json, "registry", registry_url(mount->registry)->text);
+	json_put_text(json, "registry", registry_url(registry)->text);
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
 	put_checkpoint(json, view);
 	put_trust(json, mount);
@@ -117,7 +118,7 @@ static int render(struct mount *mount, struct buf *out)
 	put_cache(json, mount);
 	put_downloads(json, mount);
 	put_last_error(json, mount);
-	verdict = json_render(json, JSON_COMPACT, out, NULL);
+	verdict = json_render(json, JSON_COMPACT, out, flt);
 	json_free(json);
 	view_unref(view);
 	return verdict;
@@ -131,7 +132,7 @@ static void answer(struct status *status, int to)
 
 	buf_init(&text, STATUS_MOST);
 	setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (render(status->mount, &text) == 0) {
+	if (status_render(status->mount, &text, NULL) == 0) {
 		while (sent < text.length) {
 			ssize_t count = send(to, text.data + sent, text.length - sent, MSG_NOSIGNAL);
 

@@ -13,6 +13,9 @@
 
 struct status;
 
+/** Append what a mount believes: one JSON object without a newline at its end. */
+int status_render(struct mount *mount, struct buf *out, struct fault *flt);
+
 /** @param socket  listening; closed by status_stop(), also when this fails */
 int status_start(struct mount *mount, int socket, struct status **out, struct fault *flt);
 /** NULL is fine. */

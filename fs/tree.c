@@ -5,8 +5,10 @@
  */
 #include "tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int compare_spans(struct span a, struct span b)
 {
@@ -60,7 +62,9 @@ enum tree_answer tree_has_namespace(const struct view *view, struct span namespa
 		return TREE_YES;
 	if (!view->listing)
 		return TREE_ASK_LISTING;
-	return lists_package_in(view->listing, namespace) ? TREE_YES : TREE_NO;
+	if (lists_package_in(view->listing, namespace))
+		return TREE_YES;
+	return view->listing->complete ? TREE_NO : TREE_UNSEEN;
 }
 
 enum tree_answer tree_has_package(const struct view *view, const struct name *name)
@@ -72,24 +76,110 @@ enum tree_answer tree_has_package(const struct view *view, const struct name *na
 	return view->listing && view->listing->complete ? TREE_NO : TREE_ASK_PACKAGE;
 }
 
-const struct package_release *tree_find_release(const struct view_package *package, struct span version)
+const struct view_package *tree_package(const struct view *view, const struct path *path)
 {
-	const struct package_release *release = package_log_find(package->log, version);
+	struct name name;
 
-	return release && !release->yanked ? release : NULL;
+	if (!path_has_package(path->kind))
+		return NULL;
+	name = path_package(path);
+	return view_find(view, &name);
 }
+
+static const struct package_release *release_in(const struct package_log *log, const struct path *path)
+{
+	struct semver_requirement requirement;
+
+	switch (path->kind) {
+	case PATH_RELEASE:
+	case PATH_YANKED_VERSION:
+		return package_log_find(log, path_stem(path));
+	case PATH_LATEST:
+	case PATH_LINK:
+		return package_log_best(log, NULL);
+	case PATH_REQUIREMENT:
+		return semver_requirement_parse(path_stem(path), &requirement, NULL) ?
+			       NULL : package_log_best(log, &requirement);
+	default:
+		return NULL;
+	}
+}
+
+const struct package_release *tree_release(const struct view *view, const struct path *path)
+{
+	const struct view_package *package = tree_package(view, path);
+
+	return package ? release_in(package->log, path) : NULL;
+}
+
+/* What a package has that is not known yet may be behind what went wrong with it. */
+static enum tree_answer has_in(const struct view_package *package, const struct path *path)
+{
+	const struct package_release *release = release_in(package->log, path);
+
+	if (release && release->yanked == (path->kind == PATH_YANKED_VERSION))
+		return TREE_YES;
+	return package->fault.verdict ? TREE_DOUBT : TREE_NO;
+}
+
+/* Something in a package, or that is there with its package. */
+static enum tree_answer has_of_package(const struct view *view, const struct path *path)
+{
+	const struct view_package *package = tree_package(view, path);
+	struct name name = path_package(path);
+
+	switch (path->kind) {
+	case PATH_PACKAGE:
+	case PATH_YANKED:
+	case PATH_LOG:
+		return tree_has_package(view, &name);
+	case PATH_LINK:
+		/* A listing says nothing of releases: until the log is known there may be one. */
+		return package ? has_in(package, path) : tree_has_package(view, &name);
+	default:
+		return package ? has_in(package, path) : TREE_ASK_PACKAGE;
+	}
+}
+
+enum tree_answer tree_has(const struct view *view, const struct path *path)
+{
+	if (path_has_package(path->kind))
+		return has_of_package(view, path);
+	if (path_has_namespace(path->kind))
+		return tree_has_namespace(view, path_namespace(path));
+	return TREE_YES;
+}
+
+bool tree_link(const struct view *view, const struct path *path, char out[static PATH_SIZE])
+{
+	const struct package_release *release;
+	struct name name;
+
+	if (path->kind == PATH_LINK) {
+		name = path_package(path);
+		snprintf(out, PATH_SIZE, "../../%.*s/%s/latest.wasm", (int)name.colon, name.text,
+			 name.text + name.colon + 1);
+		return true;
+	}
+	release = tree_release(view, path);
+	if (release)
+		snprintf(out, PATH_SIZE, "%s.wasm", release->version);
+	return release != NULL;
+}
+
+/* ---- Listing ---- */
 
 static int compare_entries(const void *a, const void *b)
 {
-	return compare_spans(((const struct tree_entry *)a)->text, ((const struct tree_entry *)b)->text);
+	return compare_spans(((const struct tree_entry *)a)->stem, ((const struct tree_entry *)b)->stem);
 }
 
-static void add(struct tree_entries *entries, struct span text)
+static void add(struct tree_entries *entries, enum path_kind kind, struct span stem)
 {
 	/* Most repetitions stand side by side: sorting has less to do. */
-	if (entries->count && span_equals(entries->entries[entries->count - 1].text, text))
+	if (entries->count && span_equals(entries->entries[entries->count - 1].stem, stem))
 		return;
-	entries->entries[entries->count++] = (struct tree_entry){ .text = text };
+	entries->entries[entries->count++] = (struct tree_entry){ .kind = kind, .stem = stem };
 }
 
 static void sort(struct tree_entries *entries)
@@ -104,7 +194,7 @@ static void sort(struct tree_entries *entries)
 	entries->count = kept;
 }
 
-static void list_root(const struct view *view, struct tree_entries *out)
+static void list_namespaces(const struct view *view, enum path_kind kind, struct tree_entries *out)
 {
 	size_t count = 0;
 	const struct operator_namespace *namespaces =
@@ -112,40 +202,65 @@ static void list_root(const struct view *view, struct tree_entries *out)
 
 	for (size_t i = 0; i < count; i++) {
 		if (!namespaces[i].registry)
-			add(out, span_of_text(namespaces[i].name));
+			add(out, kind, span_of_text(namespaces[i].name));
 	}
 	for (size_t i = 0; i < view->package_count; i++)
-		add(out, name_namespace(&view->packages[i]->name));
+		add(out, kind, name_namespace(&view->packages[i]->name));
 	for (size_t i = 0; view->listing && i < view->listing->count; i++)
-		add(out, name_namespace(&view->listing->names[i]));
+		add(out, kind, name_namespace(&view->listing->names[i]));
 	sort(out);
 }
 
-static void list_namespace(const struct view *view, struct span namespace, struct tree_entries *out)
+/* A link that leads nowhere is not shown, once that is known. */
+static bool is_shown(const struct view *view, enum path_kind kind, const struct name *name)
+{
+	const struct view_package *package = kind == PATH_LINK ? view_find(view, name) : NULL;
+
+	return !package || package_log_best(package->log, NULL);
+}
+
+static void list_packages(const struct view *view, struct span namespace, enum path_kind kind,
+			  struct tree_entries *out)
 {
 	const struct listing *listing = view->listing;
 
 	for (size_t i = first_in(view, namespace);
-	     i < view->package_count && is_in(&view->packages[i]->name, namespace); i++)
-		add(out, name_package(&view->packages[i]->name));
+	     i < view->package_count && is_in(&view->packages[i]->name, namespace); i++) {
+		if (is_shown(view, kind, &view->packages[i]->name))
+			add(out, kind, name_package(&view->packages[i]->name));
+	}
 	for (size_t i = listing ? listing_first_in(listing, namespace) : 0;
-	     listing && i < listing->count && is_in(&listing->names[i], namespace); i++)
-		add(out, name_package(&listing->names[i]));
+	     listing && i < listing->count && is_in(&listing->names[i], namespace); i++) {
+		if (is_shown(view, kind, &listing->names[i]))
+			add(out, kind, name_package(&listing->names[i]));
+	}
 	sort(out);
 }
 
-static void list_package(const struct package_log *log, struct tree_entries *out)
+static void list_releases(const struct package_log *log, enum path_kind kind, bool yanked, struct tree_entries *out)
 {
 	size_t count;
 	const struct package_release *releases = package_log_releases(log, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (!releases[i].yanked)
-			out->entries[out->count++] = (struct tree_entry){ span_of_text(releases[i].version),
+		if (releases[i].yanked == yanked)
+			out->entries[out->count++] = (struct tree_entry){ kind, span_of_text(releases[i].version),
 									  &releases[i] };
 	}
+}
+
+static void list_package(const struct package_log *log, struct tree_entries *out)
+{
+	list_releases(log, PATH_RELEASE, false, out);
 	if (package_log_best(log, NULL))
-		add(out, span_of_text(PATH_LATEST_NAME));
+		out->entries[out->count++] = (struct tree_entry){ .kind = PATH_LATEST };
+}
+
+static void list_fixed(enum path_kind folder, struct tree_entries *out)
+{
+	for (enum path_kind kind = path_next_fixed(folder, PATH_ROOT); kind < PATH_KINDS;
+	     kind = path_next_fixed(folder, kind))
+		out->entries[out->count++] = (struct tree_entry){ .kind = kind };
 }
 
 /* How many entries a folder has at most. */
@@ -159,33 +274,53 @@ static size_t most_entries(const struct view *view, const struct view_package *p
 	}
 	if (view->operator)
 		operator_log_namespaces(view->operator, &count);
-	return count + view->package_count + (view->listing ? view->listing->count : 0) + 1;
+	return count + view->package_count + (view->listing ? view->listing->count : 0) + PATH_KINDS;
 }
 
-static const struct view_package *package_at(const struct view *view, const struct path *path)
+static void list(const struct view *view, const struct path *folder, const struct view_package *package,
+		 struct tree_entries *out)
 {
-	struct name name;
-
-	if (path->kind < PATH_PACKAGE)
-		return NULL;
-	name = path_package(path);
-	return view_find(view, &name);
+	switch (folder->kind) {
+	case PATH_ROOT:
+		list_namespaces(view, PATH_NAMESPACE, out);
+		break;
+	case PATH_LINKS:
+		list_namespaces(view, PATH_LINKS_NAMESPACE, out);
+		break;
+	case PATH_LOGS:
+		list_namespaces(view, PATH_LOGS_NAMESPACE, out);
+		break;
+	case PATH_NAMESPACE:
+		list_packages(view, path_namespace(folder), PATH_PACKAGE, out);
+		break;
+	case PATH_LINKS_NAMESPACE:
+		list_packages(view, path_namespace(folder), PATH_LINK, out);
+		break;
+	case PATH_LOGS_NAMESPACE:
+		list_packages(view, path_namespace(folder), PATH_LOG, out);
+		break;
+	case PATH_PACKAGE:
+		if (package)
+			list_package(package->log, out);
+		break;
+	case PATH_YANKED:
+		if (package)
+			list_releases(package->log, PATH_YANKED_VERSION, true, out);
+		break;
+	default:
+		list_fixed(folder->kind, out);
+	}
 }
 
 int tree_list(const struct view *view, const struct path *folder, struct tree_entries *out, struct fault *flt)
 {
-	const struct view_package *package = package_at(view, folder);
+	const struct view_package *package = tree_package(view, folder);
 	struct tree_entries entries = {0};
 
 	entries.entries = calloc(most_entries(view, package), sizeof(*entries.entries));
 	if (!entries.entries)
 		return fault_no_memory(flt);
-	if (folder->kind == PATH_ROOT)
-		list_root(view, &entries);
-	else if (folder->kind == PATH_NAMESPACE)
-		list_namespace(view, path_namespace(folder), &entries);
-	else if (package)
-		list_package(package->log, &entries);
+	list(view, folder, package, &entries);
 	*out = entries;
 	return 0;
 }
@@ -200,11 +335,15 @@ bool tree_is_complete(const struct view *view, const struct path *folder)
 {
 	const struct view_package *package;
 
-	if (folder->kind < PATH_PACKAGE)
+	if (folder->kind == PATH_WARG)
+		return true;
+	if (!path_has_package(folder->kind))
 		return view->listing && view->listing->complete;
-	package = package_at(view, folder);
+	package = tree_package(view, folder);
 	return package && !package->fault.verdict;
 }
+
+/* ---- Times ---- */
 
 static void take_later(const struct log_head *head, bool *known, struct record_time *latest)
 {
@@ -214,25 +353,53 @@ static void take_later(const struct log_head *head, bool *known, struct record_t
 	}
 }
 
-bool tree_changed_at(const struct view *view, const struct path *folder, struct record_time *out)
+/* Of all packages known, or those of one namespace. */
+static bool packages_changed_at(const struct view *view, const struct path *path, struct record_time *out)
 {
-	const struct view_package *package = package_at(view, folder);
-	struct span namespace = path_namespace(folder);
-	bool known = false;
+	bool all = !path_has_namespace(path->kind), known = false;
+	struct span namespace = all ? (struct span){0} : path_namespace(path);
 
-	if (package) {
-		take_later(package_log_head(package->log), &known, out);
-		return known;
-	}
-	if (folder->kind == PATH_ROOT && view->operator)
+	if (all && view->operator)
 		take_later(operator_log_head(view->operator), &known, out);
-	for (size_t i = folder->kind == PATH_NAMESPACE ? first_in(view, namespace) : 0;
-	     folder->kind < PATH_PACKAGE && i < view->package_count; i++) {
-		const struct view_package *each = view->packages[i];
-
-		if (folder->kind == PATH_NAMESPACE && !is_in(&each->name, namespace))
+	for (size_t i = all ? 0 : first_in(view, namespace); i < view->package_count; i++) {
+		if (!all && !is_in(&view->packages[i]->name, namespace))
 			break;
-		take_later(package_log_head(each->log), &known, out);
+		take_later(package_log_head(view->packages[i]->log), &known, out);
 	}
 	return known;
+}
+
+static bool package_changed_at(const struct view *view, const struct path *path, struct record_time *out)
+{
+	const struct view_package *package = tree_package(view, path);
+	const struct package_release *release = package ? release_in(package->log, path) : NULL;
+	bool known = release != NULL;
+
+	if (release)
+		*out = path->kind == PATH_YANKED_VERSION ? release->yanked_at : release->time;
+	else if (package && path_type(path->kind) != S_IFLNK)
+		take_later(package_log_head(package->log), &known, out);
+	return known;
+}
+
+bool tree_changed_at(const struct view *view, const struct path *path, struct record_time *out)
+{
+	bool known = false;
+
+	switch (path->kind) {
+	case PATH_STATUS:
+	case PATH_METRICS:
+		*out = (struct record_time){ .seconds = view->verified_at };
+		return true;
+	case PATH_CHECKPOINT:
+		*out = (struct record_time){ .seconds = (int64_t)view->checkpoint.contents.timestamp };
+		return true;
+	case PATH_OPERATOR:
+		if (view->operator)
+			take_later(operator_log_head(view->operator), &known, out);
+		return known;
+	default:
+		return path_has_package(path->kind) ? package_changed_at(view, path, out) :
+						      packages_changed_at(view, path, out);
+	}
 }

@@ -10,33 +10,47 @@
 /** Whether something is there. */
 enum tree_answer {
 	TREE_YES,
-	TREE_NO,             /* proven, or nobody names it */
-	TREE_ASK_LISTING,    /* not known without a listing */
-	TREE_ASK_PACKAGE,    /* not known without the package's log */
+	TREE_NO,          /* that is proven */
+	TREE_UNSEEN,      /* nobody names it, which proves nothing */
+	TREE_DOUBT,       /* it may be behind what went wrong with its package */
+	TREE_ASK_LISTING, /* not known without a listing */
+	TREE_ASK_PACKAGE, /* not known without the package's log */
 };
+enum tree_answer tree_has(const struct view *view, const struct path *path);
 
-/** Whether there is a namespace, or a package. */
-enum tree_answer tree_has_namespace(const struct view *view, struct span namespace);
+/** Whether there is a package. */
 enum tree_answer tree_has_package(const struct view *view, const struct name *name);
+/** Whether there is a namespace. */
+enum tree_answer tree_has_namespace(const struct view *view, struct span namespace);
 
-/** The release of a package that is shown under a version: one that is there and not yanked; else NULL. */
-const struct package_release *tree_find_release(const struct view_package *package, struct span version);
+/** The package of a place, if it has one and the view knows it; else NULL. Borrowed from the view. */
+const struct view_package *tree_package(const struct view *view, const struct path *path);
+
+/**
+ * The release that a place is about: the one of its version, yanked or not, or the one that a link leads to. NULL:
+ * none. Borrowed from the view.
+ */
+const struct package_release *tree_release(const struct view *view, const struct path *path);
+
+/** Where a link points to. @return false if there is no release that it could lead to */
+bool tree_link(const struct view *view, const struct path *path, char out[static PATH_SIZE]);
 
 /** Something in a folder. Borrowed from the view. */
 struct tree_entry {
-	struct span text; /* a namespace, a package, a version without suffix, or PATH_LATEST_NAME */
+	enum path_kind kind;
+	struct span stem; /* as path_join() takes it */
 	const struct package_release *release; /* NULL: not a release */
 };
 
-/** What is in a folder, sorted but for releases, which come in the order of the log. */
+/** What is in a folder, sorted but for versions, which come in the order of the log. */
 struct tree_entries {
 	struct tree_entry *entries; /* owned */
 	size_t count;
 };
 
 /**
- * List a folder as far as the view knows it.
- * @param folder  the root, a namespace, or a package that the view has
+ * List a folder as far as the view knows it. What is found by name alone is not listed: requirements, and folders whose
+ * name begins with a dot.
  */
 int tree_list(const struct view *view, const struct path *folder, struct tree_entries *out, struct fault *flt);
 void tree_entries_release(struct tree_entries *entries);
@@ -44,7 +58,7 @@ void tree_entries_release(struct tree_entries *entries);
 /** Whether what tree_list() says is proven to be all. */
 bool tree_is_complete(const struct view *view, const struct path *folder);
 
-/** When a folder changed last, as far as is known; false: not at all. */
-bool tree_changed_at(const struct view *view, const struct path *folder, struct record_time *out);
+/** When a place changed last, as far as is known; false: not at all. */
+bool tree_changed_at(const struct view *view, const struct path *path, struct record_time *out);
 
 #endif

@@ -1,16 +1,16 @@
 /*
  * Extended attributes: what is known of a place, as texts. They wait for nobody.
  *
- * The kernel has none in user.* for symbolic links, so latest.wasm has none.
+ * The kernel has none in user.* for symbolic links, so they have none.
  */
 #include "operations.h"
+#include "timestamp.h"
 #include "tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define PREFIX "user.warg."
 
@@ -19,9 +19,10 @@ struct source {
 	struct mount *mount;
 	struct node *node;
 	struct path path;
+	struct registry *registry;
 	struct view *view;
 	const struct view_package *package;     /* of a package or in one, if it is known */
-	const struct package_release *release;  /* of a release */
+	const struct package_release *release;  /* of a version, yanked or not */
 };
 
 #define VALUE_SIZE FAULT_SENTENCE_SIZE
@@ -32,24 +33,20 @@ static bool put_digest(const struct digest *digest, char out[static VALUE_SIZE])
 	return true;
 }
 
-static bool put_time(int64_t seconds, int32_t nanos, char out[static VALUE_SIZE])
+static bool put_time(struct record_time time, char out[static VALUE_SIZE])
 {
-	time_t time = (time_t)seconds;
-	struct tm tm;
-	size_t used;
-
-	if (!gmtime_r(&time, &tm))
-		return false;
-	used = strftime(out, VALUE_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (nanos)
-		used += (size_t)snprintf(out + used, VALUE_SIZE - used, ".%09" PRId32, nanos);
-	snprintf(out + used, VALUE_SIZE - used, "Z");
-	return true;
+	timestamp_format(time, out);
+	return *out;
 }
 
 static bool value_of_digest(const struct source *from, char out[static VALUE_SIZE])
 {
 	return from->node->kind == PATH_RELEASE && put_digest(&from->node->content, out);
+}
+
+static bool is_version(enum path_kind kind)
+{
+	return kind == PATH_RELEASE || kind == PATH_YANKED_VERSION;
 }
 
 /* The record that released it; of a package, its head. */
@@ -59,7 +56,7 @@ static const struct digest *record_of(const struct source *from)
 
 	if (from->release)
 		return &from->release->record_id;
-	head = from->node->kind == PATH_PACKAGE && from->package ? package_log_head(from->package->log) : NULL;
+	head = from->package && !is_version(from->path.kind) ? package_log_head(from->package->log) : NULL;
 	return head ? &head->record_id : NULL;
 }
 
@@ -89,17 +86,29 @@ static bool value_of_released_by(const struct source *from, char out[static VALU
 
 static bool value_of_released_at(const struct source *from, char out[static VALUE_SIZE])
 {
-	return from->release && put_time(from->release->time.seconds, from->release->time.nanos, out);
+	return from->release && put_time(from->release->time, out);
 }
 
-/* Whether the bytes lie here and were hashed by this process. */
+static bool value_of_yanked_by(const struct source *from, char out[static VALUE_SIZE])
+{
+	return from->release && from->release->yanked && put_digest(&from->release->yanked_by, out);
+}
+
+static bool value_of_yanked_at(const struct source *from, char out[static VALUE_SIZE])
+{
+	return from->release && from->release->yanked && put_time(from->release->yanked_at, out);
+}
+
+/* Of a release: whether the bytes lie here and were hashed by this process. */
 static bool value_of_state(const struct source *from, char out[static VALUE_SIZE])
 {
 	struct content_file *content;
 
+	if (from->node->kind == PATH_YANKED_VERSION)
+		return snprintf(out, VALUE_SIZE, "yanked") > 0;
 	if (from->node->kind != PATH_RELEASE)
 		return false;
-	content = content_find(registry_content(from->mount->registry), &from->node->content);
+	content = content_find(registry_content(from->registry), &from->node->content);
 	snprintf(out, VALUE_SIZE, "%s", content ? "verified" : "unverified");
 	content_file_unref(content);
 	return true;
@@ -111,7 +120,7 @@ static bool value_of_checkpoint(const struct source *from, char out[static VALUE
 	const struct checkpoint *checkpoint = &from->view->checkpoint.contents;
 	char root[DIGEST_TEXT_SIZE];
 
-	if (from->node->kind >= PATH_PACKAGE && !from->package)
+	if (path_has_package(from->path.kind) && !from->package)
 		return false;
 	if (from->package && from->package->log_length != checkpoint->log_length) {
 		snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->log_length);
@@ -124,14 +133,14 @@ static bool value_of_checkpoint(const struct source *from, char out[static VALUE
 
 static bool value_of_verified_at(const struct source *from, char out[static VALUE_SIZE])
 {
-	if (from->node->kind >= PATH_PACKAGE && (!from->package || from->package->fault.verdict))
+	if (path_has_package(from->path.kind) && (!from->package || from->package->fault.verdict))
 		return false;
-	return put_time(from->view->verified_at, 0, out);
+	return put_time((struct record_time){ .seconds = from->view->verified_at }, out);
 }
 
 static bool value_of_complete(const struct source *from, char out[static VALUE_SIZE])
 {
-	if (from->node->kind > PATH_PACKAGE)
+	if (path_type(from->path.kind) != S_IFDIR)
 		return false;
 	snprintf(out, VALUE_SIZE, "%s", tree_is_complete(from->view, &from->path) ? "true" : "false");
 	return true;
@@ -142,10 +151,10 @@ static bool value_of_last_error(const struct source *from, char out[static VALUE
 {
 	struct fault flt = {0};
 
-	if (from->node->kind == PATH_PACKAGE && from->package)
+	if (from->package && !is_version(from->path.kind))
 		flt = from->package->fault;
 	else if (from->node->kind == PATH_ROOT)
-		registry_last_fault(from->mount->registry, &flt);
+		registry_last_fault(from->registry, &flt);
 	if (!flt.verdict)
 		return nodes_error(from->mount->nodes, from->node, out);
 	fault_sentence(&flt, out);
@@ -162,6 +171,8 @@ static const struct {
 	{PREFIX "registry_index", value_of_registry_index},
 	{PREFIX "released_by", value_of_released_by},
 	{PREFIX "released_at", value_of_released_at},
+	{PREFIX "yanked_by", value_of_yanked_by},
+	{PREFIX "yanked_at", value_of_yanked_at},
 	{PREFIX "state", value_of_state},
 	{PREFIX "checkpoint", value_of_checkpoint},
 	{PREFIX "verified_at", value_of_verified_at},
@@ -175,16 +186,15 @@ static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct node *node = nodes_find(mount->nodes, number);
 
+	metrics_count(&mount->metrics, METRICS_XATTR);
 	if (!node)
 		return false;
-	*out = (struct source){ mount, node, node_path(node), registry_view(mount->registry), NULL, NULL };
-	if (node->kind >= PATH_PACKAGE) {
-		struct name name = path_package(&out->path);
-
-		out->package = view_find(out->view, &name);
-	}
-	if (node->kind == PATH_RELEASE && out->package)
-		out->release = package_log_find(out->package->log, path_version(&out->path));
+	*out = (struct source){ .mount = mount, .node = node, .path = node_path(node) };
+	out->registry = mount_registry(mount, &out->path);
+	out->view = registry_view(out->registry);
+	out->package = tree_package(out->view, &out->path);
+	if (is_version(node->kind))
+		out->release = tree_release(out->view, &out->path);
 	return true;
 }
 
@@ -236,7 +246,7 @@ void operations_listxattr(fuse_req_t fuse, fuse_ino_t number, size_t size)
 		fuse_reply_err(fuse, EIO);
 		return;
 	}
-	for (size_t i = 0; source.node->kind != PATH_LATEST && i < ATTRIBUTES; i++) {
+	for (size_t i = 0; path_type(source.path.kind) != S_IFLNK && i < ATTRIBUTES; i++) {
 		if (attributes[i].value(&source, value))
 			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", attributes[i].name) + 1;
 	}

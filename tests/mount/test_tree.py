@@ -91,10 +91,13 @@ def test_yanked(shared):
 
 
 ABSENT = (
-    ".git", ".Trash", "Foo", "foo", "test.wasm", "test:hello", "te_st", "1test", "x" * 255, "-",
+    ".git", ".Trash", ".warg/nothing", ".yanked", ".latest/foo", ".latest/test/foo.wasm", ".latest/test/bare.wasm",
+    ".latest/test/hello", ".warg/log/foo", ".warg/log/test/foo.json", ".warg/log/test/hello",
+    "test/hello/.yanked/1.0.0", "test/hello/.yanked/^1", "test/hello/^2.wasm", "test/bare/*.wasm", "test/.yanked",
+    "Foo", "foo", "test.wasm", "test:hello", "te_st", "1test", "x" * 255, "-",
     "test/.git", "test/Hello", "test/nobody", "test/hello-", "test/-hello", "test/he--llo", "test/hello.wasm",
     "test/hello/1.0.0", "test/hello/1.0.1.wasm", "test/hello/v1.0.0.wasm", "test/hello/1.0.0.WASM",
-    "test/hello/01.0.0.wasm", "test/hello/1.1.0.wasm", "test/hello/1.1.0+build.8.wasm", "test/hello/1.0.wasm",
+    "test/hello/01.0.0.wasm", "test/hello/1.1.0.wasm", "test/hello/1.1.0+build.8.wasm", "test/hello/1.0.0.0.wasm",
     "test/hello/.1.0.0.wasm.swp", "test/hello/.wasm", "test/hello/\n.wasm", "test/hello/1.0.0\\.wasm",
 )
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,7 +25,7 @@ static struct path package_path(unsigned number)
 	return path;
 }
 
-static const struct path release = { PATH_RELEASE, "ns/p/1.0.0" };
+static const struct path release = { PATH_RELEASE, "ns/p/1.0.0.wasm" };
 
 static void test_numbers(void **state)
 {
@@ -121,6 +122,38 @@ static void test_many(void **state)
 	nodes_free(nodes);
 }
 
+/* The nodes of one kind among many. */
+static void test_collect(void **state)
+{
+	const struct path requirements[] = { { PATH_REQUIREMENT, "ns/p/^1.wasm" },
+					     { PATH_REQUIREMENT, "ns/p/*.wasm" } };
+	struct nodes *nodes = new_nodes();
+	struct node *kept[102], **found;
+
+	(void)state;
+	assert_int_equal(nodes_collect(nodes, PATH_REQUIREMENT, &found), 0);
+	assert_null(found);
+	for (unsigned i = 0; i < 100; i++) {
+		struct path path = package_path(i);
+
+		kept[i] = nodes_enter(nodes, &path, NULL);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		kept[100 + i] = nodes_enter(nodes, &requirements[i], NULL);
+	assert_int_equal(nodes_collect(nodes, PATH_REQUIREMENT, &found), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(found[i] == kept[100] || found[i] == kept[101]);
+		nodes_unref(nodes, found[i]);
+	}
+	assert_ptr_not_equal(found[0], found[1]);
+	free(found);
+	for (unsigned i = 0; i < 102; i++)
+		nodes_unref(nodes, kept[i]);
+	assert_int_equal(nodes_collect(nodes, PATH_REQUIREMENT, &found), 0);
+	assert_null(found);
+	nodes_free(nodes);
+}
+
 static void test_errors(void **state)
 {
 	struct nodes *nodes = new_nodes();
@@ -161,7 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect),  cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);

@@ -1,0 +1,20 @@
+/*
+ * Documents: small files that are made when they are opened, from what is believed then.
+ */
+#ifndef WARGFS_FS_DOCUMENT_H
+#define WARGFS_FS_DOCUMENT_H
+
+#include "mount_parts.h"
+
+/**
+ * Append a document's text.
+ * @param path  a file that is no release; what it tells of is in the view
+ * @return 0; WARG_UNDECIDED if it is not in the view, without memory, or past the bound of `out`
+ */
+int document_render(struct mount *mount, const struct view *view, const struct path *path, struct buf *out,
+		    struct fault *flt);
+
+/** What a document may be long. */
+#define DOCUMENT_MOST CAP_FILE_STATE
+
+#endif
