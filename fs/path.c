@@ -50,17 +50,18 @@ struct path path_root(void)
 bool path_join(const struct path *folder, enum path_kind kind, struct span stem, struct path *out)
 {
 	size_t end = strlen(folder->text), suffix = strlen(kinds[kind].text);
+	struct path path = *folder;
 
 	if (kinds[kind].form == FIXED)
 		stem.length = 0;
 	if (stem.length > NAME_MAX - suffix)
 		return false;
-	*out = (struct path){ .kind = kind };
-	memcpy(out->text, folder->text, end);
+	path.kind = kind;
 	if (end)
-		out->text[end++] = '/';
-	memcpy(out->text + end, stem.data, stem.length);
-	memcpy(out->text + end + stem.length, kinds[kind].text, suffix);
+		path.text[end++] = '/';
+	memcpy(path.text + end, stem.data, stem.length);
+	memcpy(path.text + end + stem.length, kinds[kind].text, suffix);
+	*out = path;
 	return true;
 }
 

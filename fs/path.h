@@ -61,6 +61,7 @@ bool path_child(const struct path *parent, const char *name, struct path *out);
 /**
  * The place of a kind in the folder for such places.
  * @param stem  its name without what always follows, such as ".wasm"; not looked at when such places have one name only
+ * @param out   may be `folder`
  * @return false if the name would be longer than a file's name can be
  */
 bool path_join(const struct path *folder, enum path_kind kind, struct span stem, struct path *out);

@@ -109,6 +109,9 @@ static void test_kinds(void **state)
 			assert_string_equal(path_package(&path).text, rows[i].package);
 		assert_true(path_join(&folder, path.kind, path_stem(&path), &joined));
 		assert_memory_equal(&joined, &path, sizeof(path));
+		joined = folder;
+		assert_true(path_join(&joined, path.kind, path_stem(&path), &joined));
+		assert_memory_equal(&joined, &path, sizeof(path));
 		joined = path_parent(&path);
 		assert_memory_equal(&joined, &folder, sizeof(folder));
 	}
