@@ -104,6 +104,15 @@ void store_discard_temp(struct store *store, struct store_temp *temp);
 /** Remove a content that did not match its digest. */
 int store_remove_content(struct store *store, const struct digest *digest, struct fault *flt);
 
+/**
+ * Remove all contents of all registries, and what those who are gone left half done. Whoever has one open can go on to
+ * read it.
+ * @param bytes, files  what was removed
+ * @return 0; WARG_UNDECIDED with FAULT_SYSTEM: EBUSY while another program has the lock; with any other, what could be
+ *         removed is removed
+ */
+int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *files, struct fault *flt);
+
 /** Bytes and files of all contents that lie in the cache. Walks one folder; no network. */
 int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files, struct fault *flt);
 

@@ -1,9 +1,10 @@
 /*
  * Contents, shared by all registries: store.h.
  *
- * Nothing here takes content/.lock. The reference holds it while it waits for the network, so downloads could not be
- * kept for minutes; and nobody needs it: a content is named by its digest and never changes, and a rename puts it there
- * whole. The reference's `clear` may remove the folders at any time, which is why each step makes them again.
+ * Only store_clear_contents() takes content/.lock. The reference holds it while it waits for the network, so downloads
+ * could not be kept for minutes; and nobody needs it: a content is named by its digest and never changes, and a rename
+ * puts it there whole. The reference's `clear` may remove the folders at any time, which is why each step makes them
+ * again.
  */
 #include "store_parts.h"
 
@@ -258,4 +259,67 @@ int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files
 	*bytes = sum.bytes;
 	*files = sum.files;
 	return 0;
+}
+
+/* ---- Clearing ---- */
+
+static int open_contents(const struct store *store, bool make, int *fd, struct fault *flt)
+{
+	(void)make; /* what the user configured is made in any case */
+	return file_open_top(store->content_dir, fd, flt);
+}
+
+struct cleared {
+	struct measure sum;
+	struct fault *flt;
+};
+
+/* Whatever lies there: nobody else has a place in this folder. */
+static void remove_content(int folder, const char *name, void *context)
+{
+	struct cleared *cleared = context;
+	struct measure sum = {0};
+
+	measure(folder, name, &sum);
+	if (file_remove_tree(folder, name, cleared->flt))
+		return;
+	cleared->sum.bytes += sum.bytes;
+	cleared->sum.files += sum.files;
+}
+
+/* Ours have a lock that tells whether somebody is at work on them; of others the lock of the whole says that. */
+static void remove_temp(int folder, const char *name, void *context)
+{
+	struct cleared *cleared = context;
+
+	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+		file_remove_tree(folder, name, cleared->flt);
+	else
+		sweep(folder, name, NULL);
+}
+
+int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *files, struct fault *flt)
+{
+	const struct store store = {.content_dir = (char *)(uintptr_t)content_dir};
+	struct fault first = {0};
+	struct cleared cleared = {.flt = &first};
+	int folder, lock;
+	bool had = false;
+	int r;
+
+	r = store_lock(&store, open_contents, &folder, &lock, &had, flt);
+	if (!r && !had)
+		r = fault_system(flt, EBUSY, "another program works with the contents");
+	if (r)
+		return r;
+	r = walk(&store, STORE_HASH_FOLDER, remove_content, &cleared, &first);
+	if (!r)
+		r = walk(&store, STORE_TEMP_FOLDER, remove_temp, &cleared, &first);
+	close(folder);
+	close(lock);
+	*bytes = cleared.sum.bytes;
+	*files = cleared.sum.files;
+	if (first.verdict && flt && !flt->verdict)
+		*flt = first;
+	return first.verdict;
 }

@@ -41,9 +41,21 @@ struct store {
 #define STORE_HASH_FOLDER "sha256"
 #define STORE_TEMP_FOLDER "temp"
 #define STORE_LOCK_FILE ".lock"
+#define STORE_STATE_MODE 0666 /* less the umask, as the reference */
 
 /** Open the registry's folder. @param fd  -1 if there is none and `make` is false */
 int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt);
+
+/** Opens a folder that has a lock. @param fd  -1 if there is none and `make` is false */
+typedef int store_opener(const struct store *store, bool make, int *fd, struct fault *flt);
+
+/**
+ * Take the lock of a folder, within STORE_LOCK_WAIT. The reference's `reset` and `clear` remove folder and lock file
+ * while they hold it: who waited has the lock of a file that nobody else will look at, and starts again.
+ * @param folder, lock  close() both, in this order, if `*had`
+ */
+int store_lock(const struct store *store, store_opener *open_folder, int *folder, int *lock, bool *had,
+	       struct fault *flt);
 
 /** Open package-logs/sha256 inside the registry's folder. @param fd  as above */
 int store_open_logs(int registry, bool make, int *fd, struct fault *flt);

@@ -16,79 +16,6 @@
 #include "clock.h"
 #include "file.h"
 
-#define STATE_MODE 0666 /* less the umask, as the reference */
-
-/* ---- The lock ---- */
-
-/* Whether the lock file that the folder's path leads to now is the one that is open. */
-static int still_there(const struct store *store, int lock, bool *same, struct fault *flt)
-{
-	struct stat ours, theirs;
-	int registry = -1;
-	int r;
-
-	*same = false;
-	r = store_open_registry(store, false, &registry, flt);
-	if (r || registry < 0)
-		return r;
-	if (fstat(lock, &ours))
-		r = fault_system(flt, errno, "looking at %s", STORE_LOCK_FILE);
-	else if (!fstatat(registry, STORE_LOCK_FILE, &theirs, AT_SYMLINK_NOFOLLOW))
-		*same = ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-	close(registry);
-	return r;
-}
-
-/* One try: open the folder and its lock file, and lock that. */
-static int try_lock(const struct store *store, int wait, int *registry, int *lock, bool *had, struct fault *flt)
-{
-	int r;
-
-	r = store_open_registry(store, true, registry, flt);
-	if (r)
-		return r;
-	*lock = openat(*registry, STORE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, STATE_MODE);
-	if (*lock < 0 && errno == ENOENT)
-		return 0; /* the folder was removed just now */
-	if (*lock < 0)
-		return fault_system(flt, errno, "opening %s", STORE_LOCK_FILE);
-	r = file_lock(*lock, wait, had, flt);
-	if (!r && *had)
-		r = still_there(store, *lock, had, flt);
-	return r;
-}
-
-static void drop(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-/*
- * Take the lock of the registry's folder. The reference's `reset` removes folder and lock file while it holds it: who
- * waited has the lock of a file that nobody else will look at, and starts again.
- * @param registry, lock  close() both, in this order
- */
-static int take_lock(const struct store *store, int *registry, int *lock, bool *had, struct fault *flt)
-{
-	clock_ms deadline = clock_now() + STORE_LOCK_WAIT;
-	int r;
-
-	*registry = *lock = -1;
-	do {
-		drop(registry);
-		drop(lock);
-		*had = false;
-		r = try_lock(store, clock_left(deadline), registry, lock, had, flt);
-	} while (!r && !*had && clock_left(deadline));
-	if (r || !*had) {
-		drop(registry);
-		drop(lock);
-	}
-	return r;
-}
-
 int store_reset(const char *registries_dir, const char *own_dir, const char *label, struct fault *flt)
 {
 	const struct store store = {
@@ -97,7 +24,7 @@ int store_reset(const char *registries_dir, const char *own_dir, const char *lab
 	bool had = false;
 	int r;
 
-	r = take_lock(&store, &registry, &lock, &had, flt);
+	r = store_lock(&store, store_open_registry, &registry, &lock, &had, flt);
 	if (!r && !had)
 		r = fault_system(flt, EBUSY, "another program works with what is stored of the registry");
 	if (r)
@@ -105,14 +32,17 @@ int store_reset(const char *registries_dir, const char *own_dir, const char *lab
 	r = file_open_top(registries_dir, &top, flt);
 	if (!r)
 		r = file_remove_tree(top, label, flt);
-	drop(&top);
+	if (top >= 0)
+		close(top);
+	top = -1;
 	if (!r)
 		r = file_open_top(own_dir, &top, flt);
 	if (!r)
 		r = file_remove_tree(top, label, flt);
-	drop(&top);
-	drop(&registry);
-	drop(&lock);
+	if (top >= 0)
+		close(top);
+	close(registry);
+	close(lock);
 	return r;
 }
 
@@ -155,7 +85,7 @@ static struct store_state state_of(const struct store_update *update, const stru
 
 static int write_text(int folder, const char *name, const struct buf *text, struct fault *flt)
 {
-	return file_replace(folder, name, STATE_MODE, buf_span(text), flt);
+	return file_replace(folder, name, STORE_STATE_MODE, buf_span(text), flt);
 }
 
 static int save_package(const struct store *store, int logs, const struct store_update *update,
@@ -265,7 +195,7 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 	int registry, lock;
 	int r;
 
-	r = take_lock(store, &registry, &lock, &had, flt);
+	r = store_lock(store, store_open_registry, &registry, &lock, &had, flt);
 	if (r)
 		return r;
 	if (!had) {

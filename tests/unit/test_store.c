@@ -568,6 +568,52 @@ static void test_sweep(void **state)
 	assert_int_equal(scratch_count(scratch_path(place->content, "temp")), 1);
 }
 
+/* Everything goes but what somebody alive is at work on; and nothing while somebody has the contents' lock. */
+static void test_clear(void **state)
+{
+	struct place *place = *state;
+	uint64_t bytes = 77, files = 77;
+	struct fault flt = {0};
+	pid_t child, other;
+	int end, other_end;
+
+	scratch_write_text(scratch_path(place->content, CONTENT), "content");
+	scratch_write_text(scratch_path(place->content, "sha256/stray"), "not counted");
+	assert_int_equal(mkdir(scratch_path(place->content, "sha256/folder"), 0777), 0);
+	scratch_write_text(scratch_path(place->content, "sha256/folder/file"), "x");
+	assert_int_equal(symlink("/", scratch_path(place->content, "sha256/link")), 0);
+	scratch_write_text(scratch_path(place->content, "temp/wargfs-dead"), "x");
+	scratch_write_text(scratch_path(place->content, "temp/of-others"), "x");
+	child = hold(scratch_path(place->content, "temp/wargfs-living"), &end);
+
+	other = hold(scratch_path(place->content, ".lock"), &other_end);
+	assert_int_equal(store_clear_contents(place->content, &bytes, &files, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.errnum, EBUSY);
+	assert_int_equal(files, 77);
+	assert_int_equal(access(scratch_path(place->content, CONTENT), F_OK), 0);
+	let_go(other, other_end);
+
+	flt = (struct fault){0};
+	assert_int_equal(store_clear_contents(place->content, &bytes, &files, &flt), 0);
+	assert_int_equal(bytes, 7);
+	assert_int_equal(files, 1);
+	assert_int_equal(scratch_count(scratch_path(place->content, "sha256")), 0);
+	assert_int_equal(scratch_count(scratch_path(place->content, "temp")), 1);
+	let_go(child, end);
+}
+
+/* Where there is nothing yet there is nothing to do. */
+static void test_clear_nothing(void **state)
+{
+	struct place *place = *state;
+	uint64_t bytes = 77, files = 77;
+	struct fault flt = {0};
+
+	assert_int_equal(store_clear_contents(scratch_path(place->path, "elsewhere"), &bytes, &files, &flt), 0);
+	assert_int_equal(bytes, 0);
+	assert_int_equal(files, 0);
+}
+
 /* ---- Sizes ---- */
 
 #define SIZES "own/" LABEL "/sizes"
@@ -742,6 +788,7 @@ int main(void)
 		CASE(test_rubbish), CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way),
 		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
 		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep),
+		CASE(test_clear), CASE(test_clear_nothing),
 		CASE(test_sizes), CASE(test_sizes_rubbish),
 		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
