@@ -2,8 +2,10 @@
  * wargfs download: a release into the cache, and into a file (interop.md section D).
  */
 #include "commands.h"
+#include "contents.h"
 #include "output.h"
 #include "progress.h"
+#include "release.h"
 #include "save.h"
 #include "session.h"
 
@@ -35,84 +37,19 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	return 0;
 }
 
-/*
- * Read a requirement as the reference's words have it: what begins with a digit means exactly that, so `1.2` is `=1.2`.
- * @param prefixed  keeps the text that `out` borrows from
- */
-static int read_requirement(const char *text, struct buf *prefixed, struct semver_requirement *out, struct fault *flt)
-{
-	int verdict;
-
-	if (*text >= '0' && *text <= '9') {
-		verdict = buf_append_format(prefixed, flt, "=%s", text);
-		if (verdict)
-			return verdict;
-		if (semver_requirement_parse(buf_span(prefixed), out, NULL) == 0)
-			return 0;
-	}
-	if (semver_requirement_parse(span_of_text(text), out, NULL))
-		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is neither a version nor a requirement", text);
-	return 0;
-}
-
-/* Say which versions there are, when the one that was asked for is not. */
-static int absent(const struct package_log *log, const char *asked, struct fault *flt)
-{
-	const struct package_release *best = package_log_best(log, NULL);
-	const struct package_release *exact = package_log_find(log, span_of_text(asked));
-	const char *name = package_log_name(log)->text;
-
-	if (exact && exact->yanked)
-		return fault_undecided(flt, FAULT_ABSENT, "version %s of %.100s was yanked", exact->version, name);
-	if (!best)
-		return fault_undecided(flt, FAULT_ABSENT, "%.100s has no release", name);
-	return fault_undecided(flt, FAULT_ABSENT, "%.100s has no version %.60s; the latest is %s", name, asked,
-			       best->version);
-}
-
-/* Choose the release. `log` must stay as long as what is chosen. */
-static int choose(const struct package_log *log, const char *asked, const struct package_release **out,
-		  struct fault *flt)
-{
-	const struct package_release *release;
-	struct semver_requirement requirement;
-	struct semver version;
-	struct buf prefixed;
-	int verdict = 0;
-
-	buf_init(&prefixed, 4096);
-	if (!asked) {
-		release = package_log_best(log, NULL);
-	} else if (semver_parse(span_of_text(asked), &version, NULL) == 0) {
-		release = package_log_find(log, span_of_text(asked));
-	} else {
-		verdict = read_requirement(asked, &prefixed, &requirement, flt);
-		release = verdict ? NULL : package_log_best(log, &requirement);
-	}
-	if (!verdict && (!release || release->yanked))
-		verdict = absent(log, asked ? asked : "*", flt);
-	if (!verdict)
-		*out = release;
-	buf_release(&prefixed);
-	return verdict;
-}
-
+/* @param out  a new reference */
 static int fetch(struct registry *registry, const struct digest *digest, const char *what,
 		 struct content_file **out, struct fault *flt)
 {
-	struct progress progress = { .registry = registry, .content = digest, .what = what };
-	struct blocking_waiter blocking;
-	int verdict;
+	struct contents_want want = { .digest = *digest };
+	int verdict = contents_fetch(registry, what, &want, 1);
 
-	blocking_waiter_init(&blocking, CLOCK_NEVER);
-	content_fetch(registry_content(registry), digest, &blocking.waiter);
-	verdict = progress_wait(&progress, &blocking, flt);
-	if (verdict)
+	if (verdict) {
+		*flt = want.fault;
 		return verdict;
+	}
 	*out = content_find(registry_content(registry), digest);
-	if (!*out)
-		return fault_undecided(flt, FAULT_SYSTEM, "the content is gone from the cache again");
-	return 0;
+	return *out ? 0 : fault_undecided(flt, FAULT_SYSTEM, "the content is gone from the cache again");
 }
 
 /* Where to write, or NULL if nowhere. @param name  its part behind the colon and ".wasm" */
@@ -135,7 +72,7 @@ static int report(const struct command *command, const struct options *options, 
 	char digest[DIGEST_TEXT_SIZE], cached[4096], human[32];
 
 	digest_format(&release->content, digest);
-	snprintf(cached, sizeof(cached), "%s/sha256/%s", session->config.content_dir, digest + strlen("sha256:"));
+	session_content_path(session, &release->content, cached, sizeof(cached));
 	if (options->json) {
 		struct json *json = json_new_object();
 
@@ -176,13 +113,31 @@ static int save(const struct options *options, const struct own *own, const stru
 	return verdict;
 }
 
+/* Bring the package to the newest checkpoint. */
+static int update(struct session *session, const struct options *options, const struct name *name, struct fault *flt)
+{
+	struct fault own = {0};
+	struct progress progress;
+	int verdict;
+
+	progress_begin(&progress, name->text, NULL, NULL);
+	verdict = session_start(session, options, flt);
+	if (!verdict)
+		verdict = registry_update(session->registry, name, 1, &own, flt);
+	progress_end(&progress);
+	if (!verdict && own.verdict) {
+		*flt = own;
+		verdict = own.verdict;
+	}
+	return verdict;
+}
+
 static int download(const struct command *command, const struct options *options, const struct own *own,
 		    struct session *session, struct fault *flt)
 {
 	const struct package_release *release = NULL;
 	const struct view_package *package;
 	struct content_file *file = NULL;
-	struct fault own_fault = {0};
 	char *written = NULL;
 	char what[CAP_NAME_PART * 2 + CAP_VERSION + 8];
 	struct view *view;
@@ -191,19 +146,13 @@ static int download(const struct command *command, const struct options *options
 
 	verdict = session_read_name(options->arguments[0], &name, flt);
 	if (!verdict)
-		verdict = session_start(session, options, flt);
-	if (!verdict)
-		verdict = registry_update(session->registry, &name, 1, &own_fault, flt);
+		verdict = update(session, options, &name, flt);
 	if (verdict)
 		return verdict;
-	if (own_fault.verdict) {
-		*flt = own_fault;
-		return own_fault.verdict;
-	}
 
 	view = registry_view(session->registry);
 	package = view_find(view, &name);
-	verdict = package ? choose(package->log, own->requirement, &release, flt) :
+	verdict = package ? release_choose(package->log, own->requirement, &release, flt) :
 			    fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name.text);
 	if (release) {
 		snprintf(what, sizeof(what), "%s %s", name.text, release->version);
@@ -238,7 +187,7 @@ static int run(const struct command *command, int argc, char **argv)
 	if (download(command, &options, &own, &session, &flt))
 		status = options_fail(command, &flt);
 	session_release(&session);
-	progress_die_of_signal();
+	contents_die_of_signal();
 	return status;
 }
 

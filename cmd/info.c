@@ -5,6 +5,7 @@
  */
 #include "commands.h"
 #include "output.h"
+#include "progress.h"
 #include "session.h"
 
 #include <dirent.h>
@@ -185,11 +186,15 @@ static int put_one_fetched(struct sink *sink, struct session *session, const str
 	const struct session_open how = {0};
 	const struct view_package *package;
 	struct fault own = {0};
+	struct progress progress;
 	struct view *view;
-	int verdict = session_open(session, &how, flt);
+	int verdict;
 
+	progress_begin(&progress, name->text, NULL, NULL);
+	verdict = session_open(session, &how, flt);
 	if (!verdict)
 		verdict = registry_update(session->registry, name, 1, &own, flt);
+	progress_end(&progress);
 	if (verdict)
 		return verdict;
 	if (own.verdict) {

@@ -8,6 +8,7 @@
 #include "client/file.h"
 #include "fs/mount.h"
 #include "output.h"
+#include "progress.h"
 #include "session.h"
 #include "sockets.h"
 
@@ -99,13 +100,16 @@ static int open_registry(struct task *task, struct fault *flt)
 		.changed = mount_changed,
 		.failed = mount_failed,
 	};
+	struct progress progress;
 	int verdict = mount_new(&task->mount_options, &key, &task->mount, flt);
 
 	how.user = task->mount;
+	progress_begin(&progress, task->session.url.text, NULL, NULL);
 	if (!verdict)
 		verdict = session_open(&task->session, &how, flt);
 	if (!verdict)
 		verdict = registry_refresh(task->session.registry, flt);
+	progress_end(&progress);
 	return verdict;
 }
 

@@ -5,101 +5,196 @@
 #include "output.h"
 
 #include <inttypes.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Milliseconds between two looks, and before the first. */
 #define STEP 100
 #define PATIENCE 1000
-#define BAR 30
+#define BAR 30         /* as wide as it gets, without the brackets */
+#define LEAST_BAR 5    /* a narrower one says nothing */
+#define USUAL_WIDTH 80 /* of a terminal that does not tell */
+#define LINE 512
 
-static volatile sig_atomic_t caught;
+static const char clean[] = "\r\033[K";
 
-static void catch_signal(int number)
+/* Whether a line stands at the terminal, for the handler. */
+static atomic_bool is_drawn;
+
+static size_t width(void)
 {
-	caught = number;
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : USUAL_WIDTH;
 }
 
-static void draw(const struct progress *progress, clock_ms since)
+/* What stands beside the bar. */
+static void put_numbers(const struct progress_state *state, clock_ms elapsed, char *out, size_t size)
 {
-	struct content *content = registry_content(progress->registry);
-	struct content_counters counters;
-	char done[32], rate[32], whole[32];
-	char bar[BAR + 1] = "";
-	uint64_t size;
+	uint64_t seconds = (uint64_t)elapsed / 1000;
+	char done[32], whole[32], rate[32];
 
-	content_count(content, &counters);
-	output_size(counters.bytes_received, done);
-	output_size(counters.bytes_received * 1000 / (uint64_t)(clock_now() - since + 1), rate);
-	if (!content_find_size(content, progress->content, &size) || size < counters.bytes_received) {
-		fprintf(stderr, "\r%s: %s, %s/s\033[K", progress->what, done, rate);
+	if (state->unit && state->whole) {
+		snprintf(out, size, "%" PRIu64 " of %" PRIu64 " %s", state->done, state->whole, state->unit);
+	} else if (state->unit && state->done) {
+		snprintf(out, size, "%" PRIu64 " %s", state->done, state->unit);
+	} else if (state->done) {
+		output_size(state->done, done);
+		output_size(state->whole, whole);
+		output_size(state->done * 1000 / (uint64_t)(elapsed + 1), rate);
+		snprintf(out, size, "%s%s%s, %s/s", done, state->whole ? " of " : "", state->whole ? whole : "", rate);
+	} else {
+		snprintf(out, size, "%" PRIu64 " s", seconds);
+	}
+}
+
+/* "[####....] " in what is left of the line; "" where that is too little, or the whole is not known. */
+static void put_bar(const struct progress_state *state, size_t left, char out[static BAR + 4])
+{
+	size_t bar = left > BAR + 3 ? BAR : left > 3 ? left - 3 : 0, full;
+
+	*out = '\0';
+	if (!state->whole || bar < LEAST_BAR)
+		return;
+	full = (size_t)((double)state->done / (double)state->whole * (double)bar);
+	full = full < bar ? full : bar;
+	*out = '[';
+	memset(out + 1, '#', full);
+	memset(out + 1 + full, '.', bar - full);
+	strcpy(out + 1 + bar, "] ");
+}
+
+static void draw(struct progress *progress)
+{
+	struct progress_state *state = &progress->state;
+	char line[LINE], numbers[160], bar[BAR + 4];
+	size_t room = width() - 1, used;
+
+	if (progress->measure)
+		progress->measure(progress->user, state);
+	put_numbers(state, clock_now() - progress->since, numbers, sizeof(numbers));
+	used = strlen(state->what) + 2 + strlen(numbers);
+	put_bar(state, used < room ? room - used : 0, bar);
+	snprintf(line, sizeof(line), "%s: %s%s", state->what, bar, numbers);
+	is_drawn = true;
+	dprintf(STDERR_FILENO, "\r%.*s\033[K", (int)(room < LINE ? room : LINE), line);
+}
+
+/* @return whether the work is over */
+static bool wait_until(struct progress *progress, clock_ms when)
+{
+	const struct timespec at = { .tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000 };
+	bool over;
+
+	pthread_mutex_lock(&progress->mutex);
+	while (!progress->over && clock_now() < when)
+		pthread_cond_timedwait(&progress->ends, &progress->mutex, &at);
+	over = progress->over;
+	pthread_mutex_unlock(&progress->mutex);
+	return over;
+}
+
+static void *run(void *argument)
+{
+	struct progress *progress = argument;
+	clock_ms when = progress->since + PATIENCE;
+
+	while (!wait_until(progress, when)) {
+		draw(progress);
+		when = clock_now() + STEP;
+	}
+	return NULL;
+}
+
+static void die_clean(int number)
+{
+	/* Nothing is left to do about a terminal that does not take it. */
+	if (is_drawn && write(STDERR_FILENO, clean, sizeof(clean) - 1) < 0)
+		is_drawn = false;
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* Only where the signal would end us: somebody who ignores or catches it has reasons. */
+static void catch(int number, struct sigaction *before)
+{
+	const struct sigaction action = { .sa_handler = die_clean };
+
+	sigaction(number, NULL, before);
+	if (before->sa_handler == SIG_DFL)
+		sigaction(number, &action, NULL);
+}
+
+static bool has_terminal(void)
+{
+	const char *kind = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && kind && *kind && strcmp(kind, "dumb");
+}
+
+/* Signals are for the threads that were there before. */
+static bool start(struct progress *progress)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&progress->thread, NULL, run, progress);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return !error;
+}
+
+static void release(struct progress *progress)
+{
+	pthread_cond_destroy(&progress->ends);
+	pthread_mutex_destroy(&progress->mutex);
+}
+
+void progress_begin(struct progress *progress, const char *what,
+		    void (*measure)(void *user, struct progress_state *state), void *user)
+{
+	pthread_condattr_t monotonic;
+
+	*progress = (struct progress){ .measure = measure, .user = user };
+	if (!has_terminal())
+		return;
+	snprintf(progress->state.what, sizeof(progress->state.what), "%s", what);
+	progress->since = clock_now();
+	pthread_mutex_init(&progress->mutex, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&progress->ends, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	is_drawn = false;
+	progress->running = start(progress);
+	if (!progress->running) {
+		release(progress);
 		return;
 	}
-	output_size(size, whole);
-	memset(bar, '.', BAR);
-	memset(bar, '#', size ? (size_t)((double)counters.bytes_received / (double)size * BAR) : BAR);
-	fprintf(stderr, "\r%s [%s] %s of %s, %s/s\033[K", progress->what, bar, done, whole, rate);
+	catch(SIGINT, &progress->interrupted);
+	catch(SIGTERM, &progress->terminated);
 }
 
-/* Wait for a step. @return whether the work is over */
-static bool wait_step(struct blocking_waiter *blocking)
+void progress_end(struct progress *progress)
 {
-	struct timespec until;
-	bool is_done;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += STEP * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&blocking->mutex);
-	if (!blocking->is_done)
-		pthread_cond_timedwait(&blocking->landed, &blocking->mutex, &until);
-	is_done = blocking->is_done;
-	pthread_mutex_unlock(&blocking->mutex);
-	return is_done;
-}
-
-/* Step out of the wait, unless it is over this very moment. */
-static void give_up(const struct progress *progress, struct blocking_waiter *blocking)
-{
-	struct fault flt = {0};
-
-	if (!registry_leave(progress->registry, &blocking->waiter))
+	if (!progress->running)
 		return;
-	fault_undecided(&flt, FAULT_CANCELLED, "interrupted");
-	blocking->waiter.done(&blocking->waiter, flt.verdict, &flt);
-}
-
-int progress_wait(const struct progress *progress, struct blocking_waiter *blocking, struct fault *flt)
-{
-	struct sigaction action = { .sa_handler = catch_signal }, old_int, old_term;
-	clock_ms since = clock_now();
-	bool drawn = false;
-
-	sigaction(SIGINT, &action, &old_int);
-	sigaction(SIGTERM, &action, &old_term);
-	while (!caught && !wait_step(blocking)) {
-		if (clock_now() - since < PATIENCE || !isatty(STDERR_FILENO))
-			continue;
-		draw(progress, since);
-		drawn = true;
-	}
-	if (caught)
-		give_up(progress, blocking);
-	sigaction(SIGINT, &old_int, NULL);
-	sigaction(SIGTERM, &old_term, NULL);
-	if (drawn)
-		fprintf(stderr, "\r\033[K");
-	return blocking_waiter_wait(blocking, flt);
-}
-
-void progress_die_of_signal(void)
-{
-	if (!caught)
-		return;
-	signal(caught, SIG_DFL);
-	raise(caught);
+	pthread_mutex_lock(&progress->mutex);
+	progress->over = true;
+	pthread_cond_signal(&progress->ends);
+	pthread_mutex_unlock(&progress->mutex);
+	pthread_join(progress->thread, NULL);
+	if (is_drawn)
+		dprintf(STDERR_FILENO, "%s", clean);
+	is_drawn = false;
+	sigaction(SIGINT, &progress->interrupted, NULL);
+	sigaction(SIGTERM, &progress->terminated, NULL);
+	release(progress);
+	progress->running = false;
 }

@@ -1,26 +1,50 @@
 /*
- * Waiting for long work at a terminal: a bar when it takes longer than a second, and Ctrl-C to give it up in good
- * order.
+ * A line at the terminal about long work: it appears after a second, is drawn anew as the work goes on, and is gone
+ * when the work is over. Where stderr is no terminal there is none.
+ *
+ * Calling sequence: progress_begin(), the work, progress_end(); one at a time. Nothing else may be printed in between,
+ * and nothing may fork. A signal that ends the process takes the line away first.
  */
 #ifndef WARGFS_CMD_PROGRESS_H
 #define WARGFS_CMD_PROGRESS_H
 
-#include "client/registry.h"
+#include "client/clock.h"
 
-/** What is waited for. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+
+/** How far the work is. */
+struct progress_state {
+	char what[192];   /* what is worked on; as given to progress_begin() until it is changed */
+	uint64_t done;
+	uint64_t whole;   /* 0: not known */
+	const char *unit; /* what is counted; NULL: bytes */
+};
+
+/** Whoever shows it keeps it; its parts are private. */
 struct progress {
-	struct registry *registry;
-	const struct digest *content; /* whose size is the whole */
-	const char *what;             /* for the bar */
+	void (*measure)(void *user, struct progress_state *state);
+	void *user;
+	struct progress_state state;
+	clock_ms since;
+	bool running;
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t ends;
+	bool over; /* under the mutex */
+	struct sigaction interrupted, terminated;
 };
 
 /**
- * Wait for a blocking waiter that has joined, and destroy it as blocking_waiter_wait() does.
- * SIGINT and SIGTERM end the wait with FAULT_CANCELLED.
+ * Begin to show that something is worked on.
+ * @param measure  called by a thread of its own, again and again until progress_end(); NULL: the time that it takes is
+ *                 all that is shown
  */
-int progress_wait(const struct progress *progress, struct blocking_waiter *blocking, struct fault *flt);
+void progress_begin(struct progress *progress, const char *what,
+		    void (*measure)(void *user, struct progress_state *state), void *user);
 
-/** If a signal ended a wait, die of it now, as whoever started us expects. Else do nothing. */
-void progress_die_of_signal(void);
+/** The work is over: take the line away. */
+void progress_end(struct progress *progress);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int session_load(struct session *session, const struct options *options, struct fault *flt)
@@ -89,6 +90,14 @@ void session_release(struct session *session)
 	if (session->has_environment)
 		config_environment_release(&session->environment);
 	*session = (struct session){0};
+}
+
+void session_content_path(const struct session *session, const struct digest *digest, char *out, size_t size)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	snprintf(out, size, "%s/sha256/%s", session->config.content_dir, text + strlen("sha256:"));
 }
 
 int session_read_name(const char *text, struct name *out, struct fault *flt)

@@ -47,6 +47,9 @@ int session_start(struct session *session, const struct options *options, struct
 /** Close the registry and give everything back; the session is as zeroed then. */
 void session_release(struct session *session);
 
+/** Where a content lies in the cache, or would. */
+void session_content_path(const struct session *session, const struct digest *digest, char *out, size_t size);
+
 /** Parse a package name from the command line. @return 0; WARG_UNDECIDED with FAULT_MISUSE */
 int session_read_name(const char *text, struct name *out, struct fault *flt);
 

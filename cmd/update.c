@@ -3,6 +3,7 @@
  */
 #include "commands.h"
 #include "output.h"
+#include "progress.h"
 #include "session.h"
 
 #include <inttypes.h>
@@ -149,24 +150,22 @@ static int report(const struct command *command, const struct options *options, 
 
 static int update(const struct command *command, const struct options *options, struct session *session)
 {
-	const struct session_open how = {0};
 	struct change *changes = NULL;
 	struct name *names = NULL;
+	struct progress progress;
 	struct fault flt = {0};
 	size_t count = 0;
 	int status, verdict;
 
-	verdict = session_load(session, options, &flt);
-	if (!verdict)
-		verdict = session_choose(session, NULL, options, &flt);
-	if (!verdict)
-		verdict = session_open(session, &how, &flt);
+	progress_begin(&progress, "packages", NULL, NULL);
+	verdict = session_start(session, options, &flt);
 	if (!verdict)
 		verdict = store_list_packages(registry_store(session->registry), &names, &count, &flt);
 	if (!verdict) {
 		changes = calloc(count + 1, sizeof(*changes));
 		verdict = changes ? update_packages(session, names, count, changes, &flt) : fault_no_memory(&flt);
 	}
+	progress_end(&progress);
 	status = verdict ? options_fail(command, &flt) :
 			   report(command, options, session, names, count, changes);
 	free(changes);
