@@ -190,7 +190,8 @@ static void test_members(void **state)
 		int verdict;
 	} cases[] = {
 		{ "{}", 0 }, { "{\"b\":1}", 0 }, { "{\"b\":1,\"a\":null}", 0 }, { "{\"a\":1,\"c\":2}", WARG_INVALID },
-		{ "{\"ab\":1}", WARG_INVALID }, { "{\"\":1}", WARG_INVALID }, { "[]", WARG_INVALID }, { "1", WARG_INVALID },
+		{ "{\"ab\":1}", WARG_INVALID }, { "{\"\":1}", WARG_INVALID }, { "[]", WARG_INVALID },
+		{ "1", WARG_INVALID },
 	};
 
 	(void)state;
