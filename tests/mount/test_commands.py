@@ -10,7 +10,7 @@ from liar import raw
 from mounts import read
 from registry import CONTENTS
 
-COMMANDS = ("mount", "status", "config", "download", "update", "info", "reset")
+COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "clear", "reset")
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ MISUSES = (
     ("download", "Test:Hello", "--registry", "http://127.0.0.1/"), ("download", "test:hello"), ("info", "hello"),
     ("mount",), ("mount", "-o", "frobnicate", "http://127.0.0.1/", "."), ("mount", "-o", "timeout=x", "."),
     ("config", "--ignore-federation-hints", "maybe"), ("config", "--keyring-backend", "paper"), ("config",),
-    ("update", "--registry", "http://registry.example/"),
+    ("update", "--registry", "http://registry.example/"), ("fetch",), ("fetch", "test:hello", "hello"),
+    ("ls", "test", "test"), ("ls", "Test"), ("ls", "test:"), ("ls", ""), ("ls", ".warg"), ("clear", "x"),
+    ("clear", "--registry", "http://127.0.0.1/"),
 )
 
 

@@ -1,0 +1,435 @@
+/*
+ * wargfs ls: what a registry has, proven, without a mount.
+ *
+ * Namespaces and packages are those of the tree that a mount shows. Of a package all versions are told of in the long
+ * form, the yanked ones too.
+ */
+#include "commands.h"
+#include "fs/timestamp.h"
+#include "fs/tree.h"
+#include "output.h"
+#include "progress.h"
+#include "session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct options_entry entries[] = {
+	{'l', "long", NULL, "more about each: how many it has, digests, times, what was yanked"},
+	{0}
+};
+
+/* A command at work. */
+struct task {
+	const struct command *command;
+	struct options options;
+	bool is_long;
+	struct session session;
+	struct path place;   /* what is listed: the root, a namespace or a package */
+	struct name package; /* of a package */
+	struct view *view;
+	struct fault *faults; /* of single packages */
+	size_t fault_count;
+};
+
+static int take(void *user, int key, const char *value, struct fault *flt)
+{
+	struct task *task = user;
+
+	(void)key;
+	(void)value;
+	(void)flt;
+	task->is_long = true;
+	return 0;
+}
+
+static int read_place(struct task *task, const char *text, struct fault *flt)
+{
+	const struct path root = path_root();
+	int verdict = 0;
+
+	task->place = root;
+	if (!text)
+		return 0;
+	if (strchr(text, ':')) {
+		verdict = session_read_name(text, &task->package, flt);
+		if (!verdict)
+			task->place = path_of_package(&task->package);
+	} else if (!name_is_part(span_of_text(text)) ||
+		   !path_join(&root, PATH_NAMESPACE, span_of_text(text), &task->place)) {
+		verdict = fault_undecided(flt, FAULT_MISUSE, "'%.100s' is neither a namespace nor a package", text);
+	}
+	return verdict;
+}
+
+/* ---- From the registry ---- */
+
+static void look(struct task *task)
+{
+	view_unref(task->view);
+	task->view = registry_view(task->session.registry);
+}
+
+/* The entries of a namespace as names. @param out  free() it */
+static int name_all(const struct task *task, const struct tree_entries *found, struct name **out, struct fault *flt)
+{
+	struct name *names = calloc(found->count + 1, sizeof(*names));
+	int verdict = 0;
+
+	if (!names)
+		return fault_no_memory(flt);
+	for (size_t i = 0; !verdict && i < found->count; i++)
+		verdict = name_join(path_namespace(&task->place), found->entries[i].stem, &names[i], flt);
+	if (verdict)
+		free(names);
+	else
+		*out = names;
+	return verdict;
+}
+
+/* Have the logs of all packages of the namespace. What is wrong with one is said when the others are listed. */
+static int add_packages(struct task *task, struct fault *flt)
+{
+	struct tree_entries found;
+	struct name *names = NULL;
+	int verdict = tree_list(task->view, &task->place, &found, flt);
+
+	if (verdict)
+		return verdict;
+	verdict = name_all(task, &found, &names, flt);
+	if (verdict)
+		goto release_found;
+	task->faults = calloc(found.count + 1, sizeof(*task->faults));
+	if (task->faults) {
+		task->fault_count = found.count;
+		registry_add(task->session.registry, names, found.count, task->faults);
+	} else {
+		verdict = fault_no_memory(flt);
+	}
+	free(names);
+	look(task);
+
+release_found:
+	tree_entries_release(&found);
+	return verdict;
+}
+
+static int bring_package(struct task *task, struct fault *flt)
+{
+	struct fault own = {0};
+	int verdict = registry_update(task->session.registry, &task->package, 1, &own, flt);
+
+	if (!verdict && own.verdict) {
+		*flt = own;
+		verdict = own.verdict;
+	}
+	look(task);
+	if (!verdict && !view_find(task->view, &task->package))
+		return fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", task->package.text);
+	return verdict;
+}
+
+static int bring_listing(struct task *task, struct fault *flt)
+{
+	int verdict = registry_refresh(task->session.registry, flt);
+
+	if (!verdict)
+		verdict = registry_list(task->session.registry, flt);
+	look(task);
+	if (!verdict && task->place.kind == PATH_NAMESPACE &&
+	    tree_has_namespace(task->view, path_namespace(&task->place)) == TREE_NO)
+		return fault_undecided(flt, FAULT_ABSENT, "the registry has no namespace %.100s", task->place.text);
+	return verdict;
+}
+
+static int bring(struct task *task, struct fault *flt)
+{
+	const char *typed = task->options.arguments[0];
+	struct progress progress;
+	int verdict;
+
+	progress_begin(&progress, typed ? typed : "namespaces", NULL, NULL);
+	verdict = session_start(&task->session, &task->options, flt);
+	if (!verdict)
+		verdict = task->place.kind == PATH_PACKAGE ? bring_package(task, flt) : bring_listing(task, flt);
+	if (!verdict && task->is_long && task->place.kind == PATH_NAMESPACE)
+		verdict = add_packages(task, flt);
+	progress_end(&progress);
+	return verdict;
+}
+
+/* ---- To the person ---- */
+
+/* How many packages a namespace has. */
+static int count_packages(const struct task *task, struct span namespace, size_t *count, struct fault *flt)
+{
+	const struct path root = path_root();
+	struct tree_entries found;
+	struct path place;
+	int verdict;
+
+	if (!path_join(&root, PATH_NAMESPACE, namespace, &place))
+		return 0;
+	verdict = tree_list(task->view, &place, &found, flt);
+	if (verdict)
+		return verdict;
+	*count = found.count;
+	tree_entries_release(&found);
+	return 0;
+}
+
+static int put_namespace(const struct task *task, struct span namespace, struct json *list, struct fault *flt)
+{
+	size_t count = 0;
+	int verdict = task->is_long ? count_packages(task, namespace, &count, flt) : 0;
+	struct json *json;
+
+	if (verdict)
+		return verdict;
+	if (!list) {
+		printf("%.*s", (int)namespace.length, (const char *)namespace.data);
+		if (task->is_long)
+			printf("  %zu %s", count, count == 1 ? "package" : "packages");
+		putchar('\n');
+		return 0;
+	}
+	json = json_new_object();
+	json_put_span(json, "namespace", namespace);
+	if (task->is_long)
+		json_put_uint(json, "packages", count);
+	json_add(list, json);
+	return 0;
+}
+
+static void put_package(const struct task *task, const struct name *name, struct json *list)
+{
+	const struct view_package *package = task->is_long ? view_find(task->view, name) : NULL;
+	const struct package_release *best = package ? package_log_best(package->log, NULL) : NULL;
+	struct json *json;
+	size_t count = 0;
+
+	if (package)
+		package_log_releases(package->log, &count);
+	if (!list) {
+		fputs(name->text, stdout);
+		if (package)
+			printf("  %s  %zu %s", best ? best->version : "-", count, count == 1 ? "release" : "releases");
+		putchar('\n');
+		return;
+	}
+	json = json_new_object();
+	json_put_text(json, "package", name->text);
+	if (package) {
+		json_put_uint(json, "releases", count);
+		if (best)
+			json_put_text(json, "latest", best->version);
+		else
+			json_put_null(json, "latest");
+	}
+	json_add(list, json);
+}
+
+/* Namespaces, or the packages of one. */
+static int put_tree(const struct task *task, struct json *list, struct fault *flt)
+{
+	struct tree_entries found;
+	struct name name;
+	int verdict = tree_list(task->view, &task->place, &found, flt);
+
+	if (verdict)
+		return verdict;
+	for (size_t i = 0; !verdict && i < found.count; i++) {
+		struct span text = found.entries[i].stem;
+
+		if (task->place.kind == PATH_ROOT) {
+			verdict = put_namespace(task, text, list, flt);
+		} else {
+			verdict = name_join(path_namespace(&task->place), text, &name, flt);
+			if (!verdict)
+				put_package(task, &name, list);
+		}
+	}
+	tree_entries_release(&found);
+	return verdict;
+}
+
+static int compare_releases(const void *a, const void *b)
+{
+	const struct package_release *const *one = a, *const *other = b;
+	struct semver its, others;
+
+	if (semver_parse(span_of_text((*one)->version), &its, NULL) ||
+	    semver_parse(span_of_text((*other)->version), &others, NULL))
+		return strcmp((*one)->version, (*other)->version);
+	return semver_compare(&its, &others);
+}
+
+static void put_time(struct json *json, const char *name, struct record_time time)
+{
+	char text[TIMESTAMP_SIZE];
+
+	timestamp_format(time, text);
+	json_put_text(json, name, text);
+}
+
+static struct json *release_json(const struct package_release *release)
+{
+	static const struct digest unknown;
+	struct json *json = json_new_object();
+
+	json_put_text(json, "version", release->version);
+	/* Of one that was yanked the state on disk does not keep it. */
+	if (!release->yanked || !digest_equals(&release->content, &unknown))
+		json_put_digest(json, "digest", &release->content);
+	put_time(json, "releasedAt", release->time);
+	json_put_digest(json, "releasedBy", &release->by);
+	json_put_digest(json, "record", &release->record_id);
+	json_put_bool(json, "yanked", release->yanked);
+	if (release->yanked) {
+		put_time(json, "yankedAt", release->yanked_at);
+		json_put_digest(json, "yankedBy", &release->yanked_by);
+	}
+	return json;
+}
+
+static void print_release(const struct package_release *release, int width)
+{
+	char digest[DIGEST_TEXT_SIZE], time[TIMESTAMP_SIZE];
+
+	timestamp_format((struct record_time){ release->time.seconds, 0 }, time);
+	printf("%-*s  %s  ", width, release->version, time);
+	if (!release->yanked) {
+		digest_format(&release->content, digest);
+		puts(digest);
+		return;
+	}
+	timestamp_format((struct record_time){ release->yanked_at.seconds, 0 }, time);
+	printf("yanked %s\n", time);
+}
+
+static int width_of(const struct package_release *const *releases, size_t count)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t length = strlen(releases[i]->version);
+
+		width = length > width ? length : width;
+	}
+	return (int)width;
+}
+
+/* The versions of a package, the greatest last. */
+static int put_releases(const struct task *task, struct json *list, struct fault *flt)
+{
+	const struct view_package *package = view_find(task->view, &task->package);
+	const struct package_release *releases, **sorted;
+	size_t count;
+	int width;
+
+	releases = package_log_releases(package->log, &count);
+	sorted = calloc(count + 1, sizeof(*sorted));
+	if (!sorted)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = &releases[i];
+	qsort(sorted, count, sizeof(*sorted), compare_releases);
+	width = width_of(sorted, count);
+	for (size_t i = 0; i < count; i++) {
+		if (list)
+			json_add(list, release_json(sorted[i]));
+		else if (task->is_long)
+			print_release(sorted[i], width);
+		else if (!sorted[i]->yanked)
+			puts(sorted[i]->version);
+	}
+	free(sorted);
+	return 0;
+}
+
+static int put_all(const struct task *task, struct json *list, struct fault *flt)
+{
+	return task->place.kind == PATH_PACKAGE ? put_releases(task, list, flt) : put_tree(task, list, flt);
+}
+
+static int print_json(const struct task *task, bool complete, struct fault *flt)
+{
+	static const char *const what[] = {
+		[PATH_ROOT] = "namespaces", [PATH_NAMESPACE] = "packages", [PATH_PACKAGE] = "releases",
+	};
+	struct json *json = json_new_object(), *list = json_new_list();
+	int verdict;
+
+	json_put_text(json, "registry", task->session.url.text);
+	json_put_uint(json, "logLength", task->view->checkpoint.contents.log_length);
+	json_put_uint(json, "timestamp", task->view->checkpoint.contents.timestamp);
+	if (task->place.kind == PATH_NAMESPACE)
+		json_put_text(json, "namespace", task->place.text);
+	if (task->place.kind == PATH_PACKAGE)
+		json_put_text(json, "package", task->package.text);
+	json_put_bool(json, "complete", complete);
+	verdict = list ? put_all(task, list, flt) : fault_no_memory(flt);
+	json_put(json, what[task->place.kind], list);
+	if (verdict) {
+		json_free(json);
+		return options_fail(task->command, flt);
+	}
+	return output_json(task->command, json);
+}
+
+static int report(struct task *task)
+{
+	bool complete = tree_is_complete(task->view, &task->place);
+	struct fault flt = {0};
+	int status = STATUS_DONE, its;
+
+	if (task->options.json)
+		status = print_json(task, complete, &flt);
+	else if (put_all(task, NULL, &flt))
+		status = options_fail(task->command, &flt);
+	for (size_t i = 0; i < task->fault_count; i++) {
+		its = task->faults[i].verdict ? options_fail(task->command, &task->faults[i]) : STATUS_DONE;
+		status = its > status ? its : status;
+	}
+	if (!complete)
+		fprintf(stderr, "wargfs ls: this may not be all: the registry does not tell the names of all that it "
+			"has\n");
+	return status;
+}
+
+static int ls(struct task *task)
+{
+	struct fault flt = {0};
+	int verdict = read_place(task, task->options.arguments[0], &flt);
+
+	if (!verdict)
+		verdict = bring(task, &flt);
+	return verdict ? options_fail(task->command, &flt) : report(task);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct task task = { .command = command };
+	int status;
+
+	if (!options_parse(command, argc, argv, take, &task, &task.options, &status))
+		return status;
+	status = ls(&task);
+	view_unref(task.view);
+	free(task.faults);
+	session_release(&task.session);
+	return status;
+}
+
+const struct command ls_command = {
+	.name = "ls",
+	.arguments = "[NAMESPACE[:PACKAGE]]",
+	.summary = "List what the registry has, proven",
+	.text = "\nThe namespaces, the packages of a namespace, or the versions of a package, at the newest\n"
+		"checkpoint. It is said when the list cannot be proven to be complete.\n",
+	.most = 1,
+	.options = entries,
+	.run = run,
+};
