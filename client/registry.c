@@ -33,6 +33,7 @@ static void destroy(struct registry *registry)
 	store_close(registry->store);
 	trust_close(registry->trust);
 	ledger_close(registry->ledger);
+	archive_close(registry->archive);
 	view_unref(registry->view);
 	view_unref(registry->start);
 	view_unref(registry->saved);
@@ -67,6 +68,8 @@ static int open_parts(struct registry *registry, struct fault *flt)
 			     &registry->store, flt);
 	if (!verdict)
 		verdict = ledger_open(options->own_dir, options->url.label, &registry->ledger, flt);
+	if (!verdict)
+		verdict = archive_open(options->own_dir, options->url.label, &registry->archive, flt);
 	if (!verdict && options->state_dir)
 		verdict = trust_open(options->state_dir, options->url.label, &registry->trust, flt);
 	if (!verdict)

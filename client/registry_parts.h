@@ -29,6 +29,7 @@ struct registry {
 	struct store *store;
 	struct trust *trust; /* NULL: nothing is remembered */
 	struct ledger *ledger;
+	struct archive *archive;
 	struct airport *airport;
 	struct workers *workers;
 	struct content *content;
@@ -53,10 +54,10 @@ struct registry {
 /** The updater's thread. */
 void *registry_run_updater(void *registry);
 
-/** Read what lies in the store: `start` and `saved`. */
+/** Read what lies in the archive and the store: `start` and `saved`. */
 int registry_load(struct registry *registry, struct fault *flt);
 
-/** The package's state in the store, for an update to start from; its `stored` stays NULL where none can be used. */
+/** The package's log in the archive, for an update to start from; its `stored` stays NULL where there is none. */
 void registry_load_package(struct registry *registry, struct sync_wanted *wanted);
 
 /** The store was found to have the package as it is in the view. */

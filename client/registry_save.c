@@ -1,7 +1,9 @@
 /*
- * Between the views and the store: what is loaded to start from, and what is written after an update (see registry.h).
+ * Between the views and the disk: what is loaded to start from, and what is written after an update (see registry.h).
  *
- * Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and
+ * Logs are loaded from the archive, where their records can be proven again. The store that is shared with the
+ * reference has states without signatures: it is written for the reference, and nothing in it is believed but a
+ * checkpoint, which has one. Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and
  * it is tried again later; the view does not wait for that.
  */
 #include "registry_parts.h"
@@ -26,9 +28,10 @@ static int forgive(const struct registry *registry, const struct fault *own, str
 
 static int load_operator(struct registry *registry, struct view *start, struct fault *flt)
 {
-	struct fault own = {0};
+	struct fault own = {0}, damage = {0};
 
-	store_load_operator(registry->store, &start->operator, &start->operator_position, &own);
+	archive_load_operator(registry->archive, NULL, &start->operator, &start->operator_position, &damage, &own);
+	registry_report(registry, &damage);
 	return forgive(registry, &own, flt);
 }
 
@@ -68,6 +71,22 @@ static int load_anchor(struct registry *registry, struct view *start, struct fau
 	return 0;
 }
 
+/* What the store has of it. */
+static int load_saved(struct registry *registry, struct fault *flt)
+{
+	struct view *saved;
+	int verdict = view_copy(registry->start, &saved, flt);
+
+	if (verdict)
+		return verdict;
+	if (saved->operator && !store_holds_operator(registry->store, saved->operator)) {
+		operator_log_unref(saved->operator);
+		saved->operator = NULL;
+	}
+	registry->saved = saved;
+	return 0;
+}
+
 int registry_load(struct registry *registry, struct fault *flt)
 {
 	struct fault own = {0};
@@ -79,7 +98,7 @@ int registry_load(struct registry *registry, struct fault *flt)
 	if (!verdict)
 		verdict = load_checkpoint(registry, registry->start, &own);
 	if (!verdict)
-		verdict = view_copy(registry->start, &registry->saved, &own);
+		verdict = load_saved(registry, &own);
 	if (!verdict)
 		verdict = load_anchor(registry, registry->start, &own);
 	if (verdict && flt && !flt->verdict)
@@ -89,10 +108,13 @@ int registry_load(struct registry *registry, struct fault *flt)
 
 void registry_load_package(struct registry *registry, struct sync_wanted *wanted)
 {
-	struct fault own = {0};
+	struct fault own = {0}, damage = {0};
 
-	store_load_package(registry->store, &wanted->name, &wanted->stored, &wanted->stored_position, &own);
+	archive_load_package(registry->archive, &wanted->name, NULL, &wanted->stored, &wanted->stored_position, &damage,
+			     &own);
 	registry_report(registry, &own);
+	registry_report(registry, &damage);
+	wanted->is_shared = wanted->stored && store_holds_package(registry->store, wanted->stored);
 }
 
 /* ---- Saving ---- */
@@ -116,7 +138,7 @@ static bool is_saved(const struct registry *registry, const struct view_package 
 void registry_plan_save(struct registry *registry)
 {
 	const struct view *view = registry->view, *saved = registry->saved;
-	bool is_needed = view->operator != saved->operator ||
+	bool is_needed = archive_has_news(registry->archive) || view->operator != saved->operator ||
 			 !checkpoint_same_state(&view->checkpoint.contents, &saved->checkpoint.contents);
 
 	for (size_t i = 0; i < view->package_count && !is_needed; i++)
@@ -174,10 +196,13 @@ static int write_changes(struct registry *registry, bool *written, struct fault 
 
 void registry_save(struct registry *registry)
 {
-	struct fault flt = {0};
-	bool written = false;
+	struct fault shared = {0}, own = {0};
+	bool written = false, archived = false;
 
-	if (write_changes(registry, &written, &flt))
-		registry_report(registry, &flt);
-	registry->next_save = written ? CLOCK_NEVER : clock_now() + SAVE_AGAIN;
+	/* The archive first: the reference may keep the store's lock for as long as it lives. */
+	if (archive_save(registry->archive, &archived, &own))
+		registry_report(registry, &own);
+	if (write_changes(registry, &written, &shared))
+		registry_report(registry, &shared);
+	registry->next_save = written && archived ? CLOCK_NEVER : clock_now() + SAVE_AGAIN;
 }

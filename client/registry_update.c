@@ -229,22 +229,25 @@ static int next_view(struct registry *registry, struct sync_wanted *wanted, size
 	verdict = load_anchor(registry, &anchor, flt);
 	if (verdict)
 		return verdict;
-	verdict = sync_refresh(&registry->api, before, wanted, count, deadline, &next, &refused, flt);
+	verdict = sync_refresh(&registry->api, registry->archive, before, wanted, count, deadline, &next, &refused, flt);
 	if (verdict)
 		accuse_refused(registry, &anchor, &refused, flt);
 	else
 		verdict = admit(registry, &anchor, next, flt);
 	operator_log_unref(refused.operator);
-	if (verdict)
+	if (verdict) {
+		archive_refuse(registry->archive);
 		view_unref(next);
-	else
-		*out = next;
-	return verdict;
+		return verdict;
+	}
+	archive_accept(registry->archive);
+	*out = next;
+	return 0;
 }
 
 /* ---- Packages ---- */
 
-/* The packages that are wanted, with what lies in the store of those that the view lacks. NULL without memory. */
+/* The packages that are wanted, with what lies in the archive of those that the view lacks. NULL without memory. */
 static struct sync_wanted *new_wanted(struct registry *registry, const struct wants *wants)
 {
 	struct sync_wanted *wanted = calloc(wants->count + 1, sizeof(*wanted));
@@ -263,7 +266,7 @@ static void land_wanted(struct registry *registry, struct wants *wants, const st
 	for (size_t i = 0; i < wants->count; i++) {
 		const struct view_package *package = view_find(registry->view, &wanted[i].name);
 
-		if (package && package->log == wanted[i].stored)
+		if (package && package->log == wanted[i].stored && wanted[i].is_shared)
 			registry_note_saved(registry, package);
 		land(registry, wants->packages[i], &wanted[i].fault);
 	}
@@ -331,7 +334,8 @@ static void add(struct registry *registry, struct sync_wanted *wanted, size_t co
 	struct fault flt = {0};
 	struct view *next;
 
-	if (!sync_add(&registry->api, registry->view, wanted, count, deadline, &next, &flt)) {
+	if (!sync_add(&registry->api, registry->archive, registry->view, wanted, count, deadline, &next, &flt)) {
+		archive_accept(registry->archive);
 		swap_in(registry, next);
 		return;
 	}

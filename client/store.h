@@ -40,6 +40,7 @@ struct store_position {
 	bool known; /* false: the reference left it out */
 	uint64_t registry_index;
 	char token[CAP_FETCH_TOKEN + 1]; /* "": none */
+	uint64_t archived; /* where the archive's file goes on behind it (archive.h); 0: it has not what is before */
 };
 
 /** The checkpoint. @param found  false if there is none. @return 0; WARG_INVALID if it is malformed */
@@ -55,6 +56,10 @@ int store_load_operator(struct store *store, struct operator_log **out, struct s
  */
 int store_load_package(struct store *store, const struct name *name, struct package_log **out,
 		       struct store_position *position, struct fault *flt);
+
+/** Whether the state that lies there is the one of this log. False where it cannot be read. */
+bool store_holds_operator(struct store *store, const struct operator_log *log);
+bool store_holds_package(struct store *store, const struct package_log *log);
 
 /** The names of all packages with a state file; files that do not parse are passed over. @param out  free() it */
 int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt);

@@ -13,13 +13,15 @@ static void log_release(struct sync_log *log)
 {
 	package_log_unref(log->package);
 	operator_log_unref(log->operator);
+	archive_growth_free(log->growth);
 }
 
-static int sync_init(struct sync *sync, const struct api *api, clock_ms deadline,
+static int sync_init(struct sync *sync, const struct api *api, struct archive *archive, clock_ms deadline,
 		     const struct signed_checkpoint *checkpoint, size_t room, struct fault *flt)
 {
 	*sync = (struct sync){
 		.api = api,
+		.archive = archive,
 		.deadline = deadline,
 		.checkpoint = checkpoint,
 		.logs = calloc(room + 1, sizeof(*sync->logs)),
@@ -163,6 +165,19 @@ static int put_failed(struct view *view, const struct sync_log *log, struct faul
 	return view_put_take(view, package, flt);
 }
 
+/* The next view is there: the records of what is proven in it are kept. */
+static void keep_records(struct sync *sync)
+{
+	for (size_t i = 0; i < sync->count; i++) {
+		struct sync_log *log = &sync->logs[i];
+
+		if (!log->is_proven || !log->growth)
+			continue;
+		archive_keep_take(sync->archive, log->growth);
+		log->growth = NULL;
+	}
+}
+
 static int put_packages(struct view *view, const struct sync *sync, struct fault *flt)
 {
 	int verdict = 0;
@@ -271,11 +286,13 @@ static int build_view(const struct view *base, struct sync *sync, struct view **
 		view->listing = NULL;
 	}
 	verdict = put_packages(view, sync, flt);
-	if (verdict)
+	if (verdict) {
 		view_unref(view);
-	else
-		*out = view;
-	return verdict;
+		return verdict;
+	}
+	keep_records(sync);
+	*out = view;
+	return 0;
 }
 
 /*
@@ -311,8 +328,9 @@ static void bring_with(struct sync *sync, const struct view *base, struct sync_w
 }
 
 /* Bring `base` to the checkpoint that was offered, which is not verified yet. */
-static int refresh_to(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
-		      clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
+static int refresh_to(const struct api *api, struct archive *archive, const struct view *base,
+		      struct sync_wanted *wanted, size_t count, clock_ms deadline, struct view **out,
+		      struct sync_refused *refused, struct fault *flt)
 {
 	const struct signed_checkpoint *checkpoint = &refused->offered;
 	bool is_new = !has_operator_at(base, &checkpoint->contents);
@@ -325,8 +343,8 @@ static int refresh_to(const struct api *api, const struct view *base, struct syn
 	if (!verdict && !is_new)
 		verdict = checkpoint_verify(checkpoint, base->operator, flt);
 	if (!verdict)
-		verdict = sync_init(&sync, api, deadline, checkpoint, 1 + (base ? base->package_count : 0) + count,
-				    flt);
+		verdict = sync_init(&sync, api, archive, deadline, checkpoint,
+				    1 + (base ? base->package_count : 0) + count, flt);
 	if (verdict) {
 		fault_at(flt, "the checkpoint");
 		return verdict;
@@ -346,8 +364,8 @@ static int refresh_to(const struct api *api, const struct view *base, struct syn
 	return verdict;
 }
 
-int sync_refresh(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
-		 clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
+int sync_refresh(const struct api *api, struct archive *archive, const struct view *base, struct sync_wanted *wanted,
+		 size_t count, clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
 {
 	struct sync_refused kept = {0};
 	struct fault own = {0};
@@ -355,7 +373,7 @@ int sync_refresh(const struct api *api, const struct view *base, struct sync_wan
 
 	verdict = api_fetch_checkpoint(api, deadline, &kept.offered, &own);
 	if (!verdict)
-		verdict = refresh_to(api, base, wanted, count, deadline, out, &kept, &own);
+		verdict = refresh_to(api, archive, base, wanted, count, deadline, out, &kept, &own);
 	if (refused)
 		*refused = kept;
 	else
@@ -389,7 +407,7 @@ static bool find_common_fault(const struct sync *sync, struct fault *out)
 	return sync->count;
 }
 
-static int add_to_view(const struct view *base, const struct sync *sync, struct view **out, struct fault *flt)
+static int add_to_view(const struct view *base, struct sync *sync, struct view **out, struct fault *flt)
 {
 	struct view *view;
 	int verdict;
@@ -398,15 +416,17 @@ static int add_to_view(const struct view *base, const struct sync *sync, struct 
 	if (verdict)
 		return verdict;
 	verdict = put_packages(view, sync, flt);
-	if (verdict)
+	if (verdict) {
 		view_unref(view);
-	else
-		*out = view;
-	return verdict;
+		return verdict;
+	}
+	keep_records(sync);
+	*out = view;
+	return 0;
 }
 
-int sync_add(const struct api *api, const struct view *base, struct sync_wanted *wanted, size_t count,
-	     clock_ms deadline, struct view **out, struct fault *flt)
+int sync_add(const struct api *api, struct archive *archive, const struct view *base, struct sync_wanted *wanted,
+	     size_t count, clock_ms deadline, struct view **out, struct fault *flt)
 {
 	struct fault common = {0};
 	struct sync sync;
@@ -415,7 +435,7 @@ int sync_add(const struct api *api, const struct view *base, struct sync_wanted 
 
 	if (!has_checkpoint(base) || !base->verified_at)
 		return fault_undecided(flt, FAULT_MISUSE, "no checkpoint was verified yet");
-	verdict = sync_init(&sync, api, deadline, &base->checkpoint, count, flt);
+	verdict = sync_init(&sync, api, archive, deadline, &base->checkpoint, count, flt);
 	if (verdict)
 		return verdict;
 	skip_operator(&sync, base);

@@ -43,8 +43,10 @@ static void drop_state(struct sync_log *log)
 {
 	package_log_unref(log->package);
 	operator_log_unref(log->operator);
+	archive_growth_free(log->growth);
 	log->package = NULL;
 	log->operator = NULL;
+	log->growth = NULL;
 	log->is_ours = false;
 	log->position = (struct store_position){0};
 	log->start = SYNC_FRESH;
@@ -97,8 +99,28 @@ static int make_ours(struct sync_log *log, struct fault *flt)
 	return 0;
 }
 
-static int append(struct sync_log *log, uint64_t log_length, const struct api_record *record, struct fault *flt)
+/*
+ * Keep a record that was validated. It goes behind what the archive has of the log; where that is not known, or it
+ * cannot be kept, later ones are not kept either.
+ */
+static void keep(struct sync *sync, struct sync_log *log, const struct api_record *record, bool is_first)
 {
+	uint64_t *archived = &log->position.archived;
+
+	if (!sync->archive || (!is_first && !*archived))
+		return;
+	if ((!log->growth && archive_growth_new(sync->archive, &log->log_id, *archived, &log->growth, NULL)) ||
+	    archive_growth_add(log->growth, record, archived, NULL)) {
+		archive_growth_free(log->growth);
+		log->growth = NULL;
+		*archived = 0;
+	}
+}
+
+static int append(struct sync *sync, struct sync_log *log, const struct api_record *record, struct fault *flt)
+{
+	uint64_t log_length = sync->checkpoint->contents.log_length;
+	bool is_first = !sync_log_head(log);
 	const struct record_envelope envelope = api_record_envelope(record);
 	int verdict;
 
@@ -117,17 +139,18 @@ static int append(struct sync_log *log, uint64_t log_length, const struct api_re
 	log->position.known = true;
 	log->position.registry_index = record->registry_index;
 	memcpy(log->position.token, record->token, sizeof(log->position.token));
+	keep(sync, log, record, is_first);
 	if (log->has_must_hold && digest_equals(&log->must_hold, &sync_log_head(log)->record_id))
 		log->has_must_hold = false;
 	return 0;
 }
 
-static void take_records(struct sync_log *log, uint64_t log_length, const struct api_log *records)
+static void take_records(struct sync *sync, struct sync_log *log, const struct api_log *records)
 {
 	for (size_t i = 0; i < records->count && sync_log_is_open(log); i++) {
 		struct fault flt = {0};
 
-		if (append(log, log_length, &records->records[i], &flt)) {
+		if (append(sync, log, &records->records[i], &flt)) {
 			fault_at(&flt, "registry index %" PRIu64, records->records[i].registry_index);
 			sync_log_fail(log, &flt);
 		}
@@ -264,16 +287,15 @@ static bool fail_absent(struct asked *asked, const struct digest *absent)
  */
 static bool take_page(struct sync *sync, struct asked *asked, const struct api_logs *page)
 {
-	uint64_t log_length = sync->checkpoint->contents.log_length;
 	size_t records = 0;
 	struct fault flt = {0};
 
 	if (asked->operator) {
-		take_records(asked->operator, log_length, &page->operator);
+		take_records(sync, asked->operator, &page->operator);
 		records += page->operator.count;
 	}
 	for (size_t i = 0; i < asked->count; i++) {
-		take_records(asked->packages[i], log_length, &page->packages[i]);
+		take_records(sync, asked->packages[i], &page->packages[i]);
 		records += page->packages[i].count;
 	}
 	if (!page->more)

@@ -12,7 +12,7 @@
 /** Where a log's update begins. */
 enum sync_start {
 	SYNC_FRESH,  /* at its first record */
-	SYNC_STORED, /* at a state that lay in the store: believed once its head is proven */
+	SYNC_STORED, /* at a log that lay in the archive: believed once its head is proven */
 	SYNC_PROVEN, /* at a state that was proven at an earlier checkpoint */
 };
 
@@ -25,6 +25,7 @@ struct sync_log {
 	struct operator_log *operator;  /* in its place, of the operator's log */
 	bool is_ours;                   /* nobody else sees the log yet: it may be appended to */
 	struct store_position position; /* of its head */
+	struct archive_growth *growth;  /* the records that came; NULL: none, or they are not kept */
 	bool has_must_hold;
 	struct digest must_hold;        /* a record that was proven before, and that the log has yet to come by */
 	bool is_listed;                 /* the registry's ledger has it, as was proven: absent it cannot be */
@@ -36,6 +37,7 @@ struct sync_log {
 /** An update. */
 struct sync {
 	const struct api *api;
+	struct archive *archive; /* NULL: records are not kept */
 	clock_ms deadline;
 	const struct signed_checkpoint *checkpoint; /* to which the logs are brought */
 	const char *operator_token; /* the end of the operator's log, if it is not among them; NULL: not known */

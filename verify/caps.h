@@ -59,6 +59,7 @@
 #define CAP_FILE_CONFIG (1u << 20)
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
 #define CAP_FILE_LEDGER (1u << 30)     /* 16 million records of 64 bytes: four times what one part can bring */
+#define CAP_FILE_RECORDS (1u << 30)    /* one log's records: a million of them, of a kilobyte */
 #define CAP_FILE_NAMES (512u << 20)    /* a million names of 512 bytes */
 #define CAP_SIZES (1u << 17)           /* sizes remembered: 100 bytes of memory each */
 #define CAP_VERIFIED (1u << 14)        /* contents known to have matched: 200 bytes of memory each */

@@ -1,6 +1,7 @@
 """The cache that we share with the reference's client, in both directions and at the same time."""
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 
@@ -30,15 +31,15 @@ def locked(home, url):
 
 
 def test_its_content(configured, new_mount, liar):
-    """What warg downloaded is not downloaded again, and its log is gone on from."""
+    """What warg downloaded is not downloaded again. Its logs are: there are no signatures in them to prove them by."""
     configured.warg("download", "test:hello", "-v", "1.0.0", "-o", "out.wasm")
     liar.forget()
     mount = new_mount(liar.url, home=configured)
     assert mount.read("test/hello/1.0.0.wasm") == HELLO
     assert liar.count("bytes") == liar.count("size") == 0
-    for call in liar.calls:
-        if call.name == "logs":
-            assert None not in (json.loads(call.request).get("packages") or {}).values()
+    tokens = [token for call in liar.calls if call.name == "logs"
+              for token in (json.loads(call.request).get("packages") or {}).values()]
+    assert tokens == [None]
 
 
 def test_our_content(configured, liar):
@@ -121,3 +122,35 @@ def test_damaged_state(configured, new_mount, liar, which, damage):
     mount.end()
     json.loads(read(path))
     configured.warg("download", "test:hello", "-v", "1.0.0", "-o", "its.wasm")
+
+
+def change_state(home, url, name, change):
+    """Change the state of a package's log as the shared cache has it; its head stays what it is."""
+    path = os.path.join(home.registry_folder(url), "package-logs", "sha256", hashlib.sha256(
+        b"WARG-PACKAGE-LOG-ID-V0:WARG-PACKAGE-ID-V0" + bytes([len(name)]) + name.encode()).hexdigest())
+    with open(path) as file:
+        value = json.load(file)
+    change(value["state"])
+    with open(path, "w") as file:
+        json.dump(value, file)
+    return path
+
+
+@pytest.mark.parametrize("client", ["warg", "wargfs"])
+def test_a_false_state_is_not_believed(configured, new_mount, liar, client):
+    """A state with the true head, in which a version has another content: it is not shown, and is put right."""
+    other = "sha256:" + hashlib.sha256(CONTENTS["test:other", "0.1.0"]).hexdigest()
+
+    def change(state):
+        state["releases"]["1.0.0"]["state"]["content"] = other
+
+    if client == "warg":
+        configured.warg("download", "test:hello", "-v", "1.0.0", "-o", "out.wasm")
+    else:
+        configured.wargfs("download", "test:hello", "-v", "1.0.0", "-o", "out.wasm")
+    path = change_state(configured, liar.url, "test:hello", change)
+    mount = new_mount(liar.url, home=configured)
+    assert mount.read("test/hello/1.0.0.wasm") == HELLO
+    mount.end()
+    with open(path) as file:
+        assert other not in file.read()

@@ -31,7 +31,7 @@ static clock_ms soon(void)
 static int refresh(struct scene *scene, struct fault *flt)
 {
 	struct view *next;
-	int verdict = sync_refresh(&scene->api, scene->view, NULL, 0, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
 	if (!verdict) {
 		view_unref(scene->view);
@@ -49,7 +49,7 @@ static void add(struct scene *scene, const char *const *names, size_t count, con
 	assert_non_null(wanted);
 	for (size_t i = 0; i < count; i++)
 		wanted[i].name = forge_name(names[i]);
-	assert_int_equal(sync_add(&scene->api, scene->view, wanted, count, soon(), &next, NULL), 0);
+	assert_int_equal(sync_add(&scene->api, NULL, scene->view, wanted, count, soon(), &next, NULL), 0);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(wanted[i].fault.verdict, verdicts ? verdicts[i] : 0);
 	view_unref(scene->view);
@@ -557,7 +557,7 @@ static void test_stored(void **state)
 				assert_int_equal(refresh(&scene, NULL), 0);
 			}
 			fake_registry_lie(scene.fake, cases[i].lie, NULL);
-			assert_int_equal(sync_add(&scene.api, scene.view, wanted, 2, soon(), &next, NULL), 0);
+			assert_int_equal(sync_add(&scene.api, NULL, scene.view, wanted, 2, soon(), &next, NULL), 0);
 			if (wanted[0].fault.verdict || wanted[1].fault.verdict)
 				fail_msg("%s: %s%s", cases[i].what, wanted[0].fault.what, wanted[1].fault.what);
 			assert_int_equal(releases(next, "test:victim"), grown ? 3 : 1);
@@ -635,7 +635,7 @@ static void test_deadline(void **state)
 	struct fault flt = {0};
 
 	(void)state;
-	assert_int_equal(sync_refresh(&scene.api, scene.view, NULL, 0, clock_now(), &next, NULL, &flt), WARG_UNDECIDED);
+	assert_int_equal(sync_refresh(&scene.api, NULL, scene.view, NULL, 0, clock_now(), &next, NULL, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_TIMEOUT);
 	scene_release(&scene);
 }
@@ -645,7 +645,7 @@ static int refresh_once(void *context, struct fault *flt)
 {
 	struct scene *scene = context;
 	struct view *next = NULL;
-	int verdict = sync_refresh(&scene->api, scene->view, NULL, 0, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
 	for (size_t i = 0; !verdict && i < next->package_count; i++)
 		if (next->packages[i]->fault.verdict) {

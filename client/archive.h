@@ -1,0 +1,80 @@
+/*
+ * The archive: the records of logs as they were received, kept in our own folder, from which a log is proven again
+ * after a restart (protocol.md section 4).
+ *
+ * A file for each log, `$CACHE_DIR/wargfs/<label>/records/<hex of its log id>`: a line that names the version, then
+ * records, one behind the other, each validated when it was received. Nothing of that is believed: loading a log means
+ * to validate its records again from the first, signatures and all. What is damaged ends the log there. That the log
+ * is the registry's, and that nothing was kept back, has to be proven by whoever loads it.
+ *
+ * What grows is kept in three steps: records are added to a growth while they are validated, accepted once all of the
+ * update is believed, and saved when there is time. For one thread.
+ */
+#ifndef WARG_CLIENT_ARCHIVE_H
+#define WARG_CLIENT_ARCHIVE_H
+
+#include "api.h"
+#include "store.h"
+
+struct archive;
+
+/**
+ * Open; nothing is made or read yet.
+ * @param own_dir, label  as store_open()
+ */
+int archive_open(const char *own_dir, const char *label, struct archive **out, struct fault *flt);
+/** What was accepted and not saved is lost. NULL is fine. */
+void archive_close(struct archive *archive);
+
+/**
+ * Load a package's log, as far as it is whole.
+ *
+ * @param head      the record to end with; NULL: the last one
+ * @param out       a new reference; NULL if there is no record, or not the one to end with
+ * @param position  where the log ends, with its place in the archive, for sync to go on from
+ * @param damage    may be NULL; what is wrong behind the end, if anything is
+ * @return 0, also where the archive is damaged
+ */
+int archive_load_package(struct archive *archive, const struct name *name, const struct digest *head,
+			 struct package_log **out, struct store_position *position, struct fault *damage,
+			 struct fault *flt);
+/** The same for the operator's log. */
+int archive_load_operator(struct archive *archive, const struct digest *head, struct operator_log **out,
+			  struct store_position *position, struct fault *damage, struct fault *flt);
+
+/** Records of one log on their way into the archive. */
+struct archive_growth;
+
+/**
+ * Begin with records that come behind what the archive has.
+ * @param start  `archived` of the position that they come behind; 0: they are the log's first
+ */
+int archive_growth_new(struct archive *archive, const struct digest *log_id, uint64_t start,
+		       struct archive_growth **out, struct fault *flt);
+/** NULL is fine. */
+void archive_growth_free(struct archive_growth *growth);
+/**
+ * Add a record that was validated; many are held on disk.
+ * @param end  `archived` of the position behind it
+ */
+int archive_growth_add(struct archive_growth *growth, const struct api_record *record, uint64_t *end,
+		       struct fault *flt);
+
+/** A growth whose log was proven: to be accepted or refused with all others that came since. Steals it. */
+void archive_keep_take(struct archive *archive, struct archive_growth *growth);
+/** What was kept is believed, and is to be saved. */
+void archive_accept(struct archive *archive);
+/** What was kept is not believed. */
+void archive_refuse(struct archive *archive);
+
+/** Whether anything was accepted and not saved yet. */
+bool archive_has_news(const struct archive *archive);
+/**
+ * Save what was accepted: temp, fsync, rename. What lies there already is never made shorter, unless it is another log
+ * than the one that was proven. What cannot be saved is given up: it will be fetched again after a restart.
+ * @param saved  false where another program kept the lock for ARCHIVE_LOCK_WAIT: to be tried again
+ */
+#define ARCHIVE_LOCK_WAIT 200 /* milliseconds */
+int archive_save(struct archive *archive, bool *saved, struct fault *flt);
+
+#endif
