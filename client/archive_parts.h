@@ -33,6 +33,7 @@ int archive_open_file(int folder, const struct digest *log_id, int *fd, uint64_t
 /** The name of a log's file. */
 void archive_file_name(const struct digest *log_id, char out[static DIGEST_TEXT_SIZE]);
 
+/** An empty list. */
 void archive_list_init(struct archive_list *list);
 /** Free them all; the list is empty then. */
 void archive_list_release(struct archive_list *list);

@@ -3,7 +3,9 @@
  *
  * Logs are loaded from the archive, where their records can be proven again. The store that is shared with the
  * reference has states without signatures: it is written for the reference, and nothing in it is believed but a
- * checkpoint, which has one. Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and
+ * checkpoint, which has one.
+ *
+ * Only what changed is written: each file costs an fsync. While another program has the store's lock, nothing is, and
  * it is tried again later; the view does not wait for that.
  */
 #include "registry_parts.h"

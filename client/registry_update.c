@@ -229,7 +229,8 @@ static int next_view(struct registry *registry, struct sync_wanted *wanted, size
 	verdict = load_anchor(registry, &anchor, flt);
 	if (verdict)
 		return verdict;
-	verdict = sync_refresh(&registry->api, registry->archive, before, wanted, count, deadline, &next, &refused, flt);
+	verdict = sync_refresh(&registry->api, registry->archive, before, wanted, count, deadline, &next, &refused,
+			       flt);
 	if (verdict)
 		accuse_refused(registry, &anchor, &refused, flt);
 	else

@@ -3,7 +3,7 @@
  *
  * Its head alone does not tell: whoever can write there can leave that as it is, and change what led to it.
  */
-#include "store.h"
+#include "store_parts.h"
 
 #include <string.h>
 
@@ -59,6 +59,12 @@ static bool same_releases(const struct package_log *a, const struct package_log 
 	return true;
 }
 
+bool store_same_package(const struct package_log *a, const struct package_log *b)
+{
+	return same_head(package_log_head(a), package_log_head(b)) &&
+	       same_keys(package_log_keys(a), package_log_keys(b)) && same_releases(a, b);
+}
+
 bool store_holds_package(struct store *store, const struct package_log *log)
 {
 	struct store_position position;
@@ -67,8 +73,7 @@ bool store_holds_package(struct store *store, const struct package_log *log)
 
 	if (store_load_package(store, package_log_name(log), &there, &position, NULL) || !there)
 		return false;
-	same = same_head(package_log_head(log), package_log_head(there)) &&
-	       same_keys(package_log_keys(log), package_log_keys(there)) && same_releases(log, there);
+	same = store_same_package(log, there);
 	package_log_unref(there);
 	return same;
 }
@@ -91,6 +96,12 @@ static bool same_namespaces(const struct operator_log *a, const struct operator_
 	return true;
 }
 
+bool store_same_operator(const struct operator_log *a, const struct operator_log *b)
+{
+	return same_head(operator_log_head(a), operator_log_head(b)) &&
+	       same_keys(operator_log_keys(a), operator_log_keys(b)) && same_namespaces(a, b);
+}
+
 bool store_holds_operator(struct store *store, const struct operator_log *log)
 {
 	struct store_position position;
@@ -99,8 +110,7 @@ bool store_holds_operator(struct store *store, const struct operator_log *log)
 
 	if (store_load_operator(store, &there, &position, NULL) || !there)
 		return false;
-	same = same_head(operator_log_head(log), operator_log_head(there)) &&
-	       same_keys(operator_log_keys(log), operator_log_keys(there)) && same_namespaces(log, there);
+	same = store_same_operator(log, there);
 	operator_log_unref(there);
 	return same;
 }

@@ -1,5 +1,5 @@
 /*
- * What store.c, store_save.c, store_content.c and store_sizes.c share. Not for others.
+ * What store.c, store_holds.c, store_save.c, store_content.c and store_sizes.c share. Not for others.
  */
 #ifndef WARG_CLIENT_STORE_PARTS_H
 #define WARG_CLIENT_STORE_PARTS_H
@@ -68,6 +68,10 @@ int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *fou
 int store_read_operator(int registry, struct operator_log **log, struct store_state *state, struct fault *flt);
 int store_read_package(int logs, const struct name *name, struct package_log **log, struct store_state *state,
 		       struct fault *flt);
+
+/** Whether two logs are in the same state, as far as a state file tells. */
+bool store_same_operator(const struct operator_log *a, const struct operator_log *b);
+bool store_same_package(const struct package_log *a, const struct package_log *b);
 
 /** Remove temp files of ours whose writers are gone. */
 int store_sweep_temps(const struct store *store, struct fault *flt);

@@ -55,12 +55,13 @@ static uint64_t rank(const struct store_position *position)
 
 /*
  * Whether what lies there is ahead of what we would write: a later head, or the same one known to be good for longer.
+ * @param is_same  whether it is the same state: what has our head and is another one was never proven
  */
-static bool is_ahead(const struct store_state *there, const struct store_state *ours)
+static bool is_ahead(const struct store_state *there, const struct store_state *ours, bool is_same)
 {
 	if (rank(&there->position) != rank(&ours->position))
 		return rank(&there->position) > rank(&ours->position);
-	return there->has_checkpoint && there->checkpoint.log_length > ours->checkpoint.log_length;
+	return is_same && there->has_checkpoint && there->checkpoint.log_length > ours->checkpoint.log_length;
 }
 
 /* Read failed: a state that is malformed is as good as none and is written over; anything else is a fault. */
@@ -107,7 +108,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 	r = forgive(store_read_package(logs, name, &there, &state, &local), &local, flt);
 	if (r)
 		return r;
-	ahead = there && is_ahead(&state, &ours);
+	ahead = there && is_ahead(&state, &ours, store_same_package(there, package->log));
 	package_log_unref(there);
 	if (ahead)
 		return 0;
@@ -154,7 +155,7 @@ static int save_operator(const struct store *store, int registry, const struct s
 	r = forgive(store_read_operator(registry, &there, &state, &local), &local, flt);
 	if (r)
 		return r;
-	ahead = there && is_ahead(&state, &ours);
+	ahead = there && is_ahead(&state, &ours, store_same_operator(there, update->operator));
 	operator_log_unref(there);
 	if (ahead)
 		return 0;

@@ -635,7 +635,8 @@ static void test_deadline(void **state)
 	struct fault flt = {0};
 
 	(void)state;
-	assert_int_equal(sync_refresh(&scene.api, NULL, scene.view, NULL, 0, clock_now(), &next, NULL, &flt), WARG_UNDECIDED);
+	assert_int_equal(sync_refresh(&scene.api, NULL, scene.view, NULL, 0, clock_now(), &next, NULL, &flt),
+			 WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_TIMEOUT);
 	scene_release(&scene);
 }
