@@ -20,8 +20,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* An open file. The kernel releases it only after all reads of it were answered. */
+/*
+ * An open file. The kernel releases it only after all reads of it were answered, but no tool that watches threads sees
+ * that order: so a read holds a reference of its own.
+ */
 struct reading {
+	atomic_uint references;
 	struct content_file *content; /* one reference; NULL: a document */
 	struct buf document;
 };
@@ -31,10 +35,24 @@ static struct reading *reading_of(const struct fuse_file_info *file)
 	return (struct reading *)(uintptr_t)file->fh;
 }
 
-/* NULL is fine. */
-static void reading_free(struct reading *reading)
+static struct reading *reading_new(void)
 {
-	if (!reading)
+	struct reading *reading = calloc(1, sizeof(*reading));
+
+	if (reading)
+		atomic_init(&reading->references, 1);
+	return reading;
+}
+
+static struct reading *reading_ref(struct reading *reading)
+{
+	atomic_fetch_add_explicit(&reading->references, 1, memory_order_relaxed);
+	return reading;
+}
+
+static void reading_unref(struct reading *reading)
+{
+	if (atomic_fetch_sub_explicit(&reading->references, 1, memory_order_acq_rel) > 1)
 		return;
 	content_file_unref(reading->content);
 	buf_release(&reading->document);
@@ -48,7 +66,7 @@ static void reply_open(struct request *request, struct reading *reading)
 	request->file.fh = (uintptr_t)reading;
 	request->file.noflush = 1;
 	if (fuse_reply_open(request->fuse, &request->file) < 0)
-		reading_free(reading);
+		reading_unref(reading);
 	request_free(request);
 }
 
@@ -65,7 +83,7 @@ static void open_content(struct request *request, struct content_file *content)
 	atomic_store(&node->verified, true);
 	nodes_set_error(request->mount->nodes, node, NULL);
 	if (was_right)
-		reading = calloc(1, sizeof(*reading));
+		reading = reading_new();
 	if (!reading) {
 		content_file_unref(content);
 		request_fail(request, was_right ? ENOMEM : ESTALE);
@@ -91,7 +109,7 @@ static void attempt_open_release(struct request *request)
 
 static void open_document(struct request *request, const struct view *view)
 {
-	struct reading *reading = calloc(1, sizeof(*reading));
+	struct reading *reading = reading_new();
 	struct fault flt = {0};
 
 	if (!reading) {
@@ -100,7 +118,7 @@ static void open_document(struct request *request, const struct view *view)
 	}
 	buf_init(&reading->document, DOCUMENT_MOST);
 	if (document_render(request->mount, view, &request->path, &reading->document, &flt)) {
-		reading_free(reading);
+		reading_unref(reading);
 		request_fail_with(request, &flt);
 		return;
 	}
@@ -153,23 +171,20 @@ static size_t bytes_at(uint64_t length, off_t offset, size_t size)
 	return size < length - (uint64_t)offset ? size : (size_t)(length - (uint64_t)offset);
 }
 
-/* No tool that watches threads sees that the kernel releases after it reads: so a read holds a reference of its own. */
-static void read_content(fuse_req_t fuse, struct content_file *file, size_t size, off_t offset)
+static void read_content(fuse_req_t fuse, const struct content_file *content, size_t size, off_t offset)
 {
-	struct content_file *content = content_file_ref(file);
 	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(size);
 
 	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	bytes.buf[0].fd = content->fd;
 	bytes.buf[0].pos = offset;
 	fuse_reply_data(fuse, &bytes, 0);
-	content_file_unref(content);
 }
 
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
-	const struct reading *reading = reading_of(file);
+	struct reading *reading = reading_ref(reading_of(file));
 
 	(void)number;
 	size = bytes_at(reading->content ? reading->content->size : reading->document.length, offset, size);
@@ -181,11 +196,12 @@ void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offs
 		read_content(fuse, reading->content, size, offset);
 	else
 		fuse_reply_buf(fuse, (const char *)reading->document.data + offset, size);
+	reading_unref(reading);
 }
 
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	(void)number;
-	reading_free(reading_of(file));
+	reading_unref(reading_of(file));
 	fuse_reply_err(fuse, 0);
 }
