@@ -271,7 +271,6 @@ static void tell(struct notifier *notifier, struct view *before, struct view *af
 	if (notifier->complete)
 		tell_new_names(mount, notifier->complete, after);
 	tell_root(mount);
-	remember_complete(notifier, after);
 }
 
 /* ---- The thread ---- */
