@@ -154,6 +154,8 @@ int api_answer_refused(const struct http_exchange *exchange, struct api_missing 
 	r = refused(exchange->status, &words, flt);
 	if (missing && exchange->status == 404)
 		*missing = words.missing;
+	if (flt && (exchange->status == 429 || exchange->status == 503))
+		flt->wait = exchange->retry_after;
 	blame_answer(exchange, flt);
 	return r;
 }

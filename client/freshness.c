@@ -69,18 +69,30 @@ static int64_t ahead_of(const struct freshness *freshness, int64_t signed_at, st
 	return ahead > CAP_CLOCK_AHEAD * 1000 ? ahead : 0;
 }
 
+static int64_t time_of(uint64_t timestamp)
+{
+	return (int64_t)(timestamp < CAP_SECONDS ? timestamp : CAP_SECONDS) * 1000;
+}
+
+void freshness_remember(struct freshness *freshness, uint64_t timestamp)
+{
+	int64_t signed_at = time_of(timestamp);
+
+	if (signed_at > freshness->newest)
+		freshness->newest = signed_at;
+}
+
 void freshness_see(struct freshness *freshness, uint64_t timestamp, enum freshness_source source,
 		   struct freshness_now now)
 {
-	int64_t signed_at = (int64_t)(timestamp < CAP_SECONDS ? timestamp : CAP_SECONDS) * 1000;
+	int64_t signed_at = time_of(timestamp);
 	int64_t age = age_at_sight(freshness, signed_at, source, now), known = age_of(freshness, now);
 
 	if (age != FRESHNESS_NEVER && (known == FRESHNESS_NEVER || age < known)) {
 		freshness->age_then = age;
 		freshness->seen = now.boot;
 	}
-	if (signed_at > freshness->newest)
-		freshness->newest = signed_at;
+	freshness_remember(freshness, timestamp);
 	if (source == FRESHNESS_OFFERED) {
 		freshness->verified = now.boot;
 		freshness->came_at = age;

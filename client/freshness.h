@@ -49,6 +49,9 @@ void freshness_init(struct freshness *freshness, struct freshness_now now);
 void freshness_see(struct freshness *freshness, uint64_t timestamp, enum freshness_source source,
 		   struct freshness_now now);
 
+/** A checkpoint lay here that is not the one believed now: none that is older can be new. */
+void freshness_remember(struct freshness *freshness, uint64_t timestamp);
+
 /** The age in seconds. @return false if it is not known */
 bool freshness_age(const struct freshness *freshness, struct freshness_now now, uint64_t *out);
 

@@ -65,6 +65,7 @@ struct http_exchange {
 	int status;        /* HTTP status */
 	struct buf received; /* release with http_exchange_release() */
 	char content_type[80]; /* as sent, cut short; "" if none */
+	unsigned retry_after; /* Retry-After in seconds, at most CAP_RETRY_AFTER; 0 if none */
 	char hint[300];    /* Warg-Registry-Hint; "" if none or longer */
 	bool has_length;
 	uint64_t length;   /* Content-Length */

@@ -110,6 +110,7 @@ static int note_answer(struct http_request *request)
 {
 	struct http_exchange *exchange = request->exchange;
 	curl_off_t length = -1;
+	curl_off_t wait = 0;
 	long status = 0;
 	char ranges[16];
 
@@ -124,6 +125,8 @@ static int note_answer(struct http_request *request)
 	copy_header(request->easy, "Content-Type", exchange->content_type, sizeof(exchange->content_type), true);
 	copy_header(request->easy, "Warg-Registry-Hint", exchange->hint, sizeof(exchange->hint), false);
 	copy_header(request->easy, "Accept-Ranges", ranges, sizeof(ranges), false);
+	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &wait);
+	exchange->retry_after = wait < 0 ? 0 : wait < CAP_RETRY_AFTER ? (unsigned)wait : CAP_RETRY_AFTER;
 	exchange->accepts_ranges = !strcasecmp(ranges, "bytes");
 	exchange->verdict = check_range(request);
 	return exchange->verdict;

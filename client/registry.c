@@ -95,6 +95,8 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	registry->options = *options;
 	registry->next_refresh = options->refresh ? clock_in_seconds(options->refresh) : CLOCK_NEVER;
 	registry->next_save = CLOCK_NEVER;
+	registry->patience = 1;
+	freshness_init(&registry->freshness, freshness_now());
 	registry->token = options->token ? strdup(options->token) : NULL;
 	registry->api.url = &registry->options.url;
 	registry->api.token = registry->token;
@@ -248,6 +250,14 @@ void registry_want_refresh(struct registry *registry, struct waiter *waiter)
 	ask_all(registry, &(struct ask){.waiter = waiter, .find = find_refresh}, 1);
 }
 
+void registry_refresh_soon(struct registry *registry)
+{
+	pthread_mutex_lock(&registry->mutex);
+	registry->refresh_soon = true;
+	pthread_cond_signal(&registry->wake);
+	pthread_mutex_unlock(&registry->mutex);
+}
+
 void registry_want_listing(struct registry *registry, struct waiter *waiter)
 {
 	ask_all(registry, &(struct ask){.waiter = waiter, .find = find_listing}, 1);
@@ -358,6 +368,13 @@ void registry_last_fault(struct registry *registry, struct fault *out)
 {
 	pthread_mutex_lock(&registry->mutex);
 	*out = registry->last_fault;
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_freshness(struct registry *registry, struct freshness *out)
+{
+	pthread_mutex_lock(&registry->mutex);
+	*out = registry->freshness;
 	pthread_mutex_unlock(&registry->mutex);
 }
 

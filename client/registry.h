@@ -8,6 +8,7 @@
 #define WARG_CLIENT_REGISTRY_H
 
 #include "content.h"
+#include "freshness.h"
 #include "trust.h"
 #include "view.h"
 
@@ -17,7 +18,8 @@ struct registry_options {
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const char *token;           /* bearer token, or NULL */
 	unsigned timeout;            /* seconds; deadline of every wait */
-	unsigned refresh;            /* seconds between looks for a new checkpoint; 0: only when asked */
+	/* seconds between looks for a new checkpoint, fewer after one that failed; 0: only when asked */
+	unsigned refresh;
 	/** Called from the updater after each swap that changed something; must not block. NULL: nobody. */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	/** Called with each fault that no waiter hears of, e.g. of a refresh in the background. NULL: nobody. */
@@ -37,6 +39,8 @@ struct view *registry_view(struct registry *registry);
 
 /** Have a new checkpoint looked for now. */
 void registry_want_refresh(struct registry *registry, struct waiter *waiter);
+/** The same, waited for by nobody: what fails is told to `failed`. */
+void registry_refresh_soon(struct registry *registry);
 /** Have the listing in the view. */
 void registry_want_listing(struct registry *registry, struct waiter *waiter);
 /** Have a package in the view; `done` gets the package's own fault: FAULT_ABSENT if the registry has none. */
@@ -66,6 +70,9 @@ clock_ms registry_deadline(const struct registry *registry);
 
 /** What is remembered of the registry; NULL without `state_dir`. Borrowed. */
 const struct trust *registry_trust(const struct registry *registry);
+
+/** How old the newest checkpoint is. */
+void registry_freshness(struct registry *registry, struct freshness *out);
 
 /** The last fault of a refresh or a listing, verdict 0 after a success. */
 void registry_last_fault(struct registry *registry, struct fault *out);

@@ -40,7 +40,9 @@ struct registry {
 	pthread_cond_t joined; /* for the updater: nobody is about to join any more */
 	struct wants wants;
 	bool closing;
+	bool refresh_soon;     /* somebody wants a refresh, and waits for none */
 	struct fault last_fault;
+	struct freshness freshness;
 	struct view *view; /* set by the updater alone */
 
 	/* The updater's own. */
@@ -49,6 +51,7 @@ struct registry {
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct view *saved;      /* what the store has, as far as we know */
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
+	unsigned patience;       /* seconds until the next try, once the registry is away */
 };
 
 /** The updater's thread. */

@@ -68,6 +68,8 @@ static int load_anchor(struct registry *registry, struct view *start, struct fau
 	verdict = trust_load(registry->trust, &anchor, flt);
 	if (verdict)
 		return verdict;
+	if (anchor.known)
+		freshness_remember(&registry->freshness, anchor.checkpoint.contents.timestamp);
 	if (anchor.known && anchor.checkpoint.contents.log_length >= start->checkpoint.contents.log_length)
 		start->checkpoint = anchor.checkpoint;
 	return 0;

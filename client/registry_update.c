@@ -281,6 +281,47 @@ static void free_wanted(struct sync_wanted *wanted, size_t count)
 	free(wanted);
 }
 
+/* ---- Time ---- */
+
+/* A checkpoint was verified. A clock that must be wrong is told of once, until it was right again. */
+static void note_time(struct registry *registry, const struct view *view)
+{
+	struct fault flt = {0};
+	bool was_ahead;
+
+	pthread_mutex_lock(&registry->mutex);
+	was_ahead = registry->freshness.ahead;
+	freshness_see(&registry->freshness, view->checkpoint.contents.timestamp, FRESHNESS_OFFERED, freshness_now());
+	if (!was_ahead)
+		freshness_check_clock(&registry->freshness, &flt);
+	pthread_mutex_unlock(&registry->mutex);
+	registry_report(registry, &flt);
+}
+
+/*
+ * When to look for a checkpoint again. A registry that is away is tried sooner, and less and less so, unless it said
+ * when it wants to be asked.
+ */
+static void plan_refresh(struct registry *registry, const struct fault *flt)
+{
+	unsigned usual = registry->options.refresh;
+	unsigned seconds = registry->patience < usual ? registry->patience : usual;
+	bool was_due = registry->next_refresh <= clock_now();
+
+	if (!usual)
+		return;
+	if (flt->kind != FAULT_UNREACHABLE && flt->kind != FAULT_TIMEOUT) {
+		registry->patience = 1;
+		registry->next_refresh = clock_in_seconds(usual);
+	} else if (flt->wait) {
+		registry->next_refresh = clock_in_seconds(flt->wait > seconds ? flt->wait : seconds);
+	} else if (was_due || clock_in_seconds(seconds) < registry->next_refresh) {
+		/* What is asked for in between neither puts it off nor wears the patience out. */
+		registry->next_refresh = clock_in_seconds(seconds);
+		registry->patience = seconds * 2;
+	}
+}
+
 /* Bring the view to the newest checkpoint, with the packages that are wanted in the same round trips. */
 static void refresh(struct registry *registry, struct wants *wants, clock_ms deadline, struct fault *flt)
 {
@@ -296,14 +337,14 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 		renew_listing(registry, next, deadline);
 		report_packages(registry, registry->view, next);
 		swap_in(registry, next);
+		note_time(registry, next);
 		view_unref(registry->start);
 		registry->start = NULL;
 		if (wanted)
 			land_wanted(registry, wants, wanted);
 	}
 	free_wanted(wanted, count);
-	if (registry->options.refresh)
-		registry->next_refresh = clock_in_seconds(registry->options.refresh);
+	plan_refresh(registry, flt);
 }
 
 /* A complete listing knows what there is not. Land such wants, and keep the others. */
@@ -426,7 +467,7 @@ static bool take(struct registry *registry, struct wants *wants, bool *refresh_i
 	for (;;) {
 		clock_ms now = clock_now();
 
-		*refresh_is_due = registry->next_refresh <= now;
+		*refresh_is_due = registry->refresh_soon || registry->next_refresh <= now;
 		*save_is_due = registry->next_save <= now;
 		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due || *save_is_due)
 			break;
@@ -436,6 +477,7 @@ static bool take(struct registry *registry, struct wants *wants, bool *refresh_i
 	closing = registry->closing;
 	*wants = registry->wants;
 	registry->wants = (struct wants){0};
+	registry->refresh_soon = false;
 	pthread_mutex_unlock(&registry->mutex);
 	return !closing;
 }

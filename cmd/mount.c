@@ -113,22 +113,29 @@ static int open_registry(struct task *task, struct fault *flt)
 	return verdict;
 }
 
-static struct mount *ends;
+static struct mount *signalled;
 
 static void end(int signal)
 {
 	(void)signal;
-	mount_end(ends);
+	mount_end(signalled);
+}
+
+static void refresh(int signal)
+{
+	(void)signal;
+	mount_refresh(signalled);
 }
 
 static void catch_signals(struct mount *mount)
 {
-	struct sigaction action = { .sa_handler = end, .sa_flags = SA_RESTART };
+	struct sigaction ends = { .sa_handler = end, .sa_flags = SA_RESTART };
+	struct sigaction refreshes = { .sa_handler = refresh, .sa_flags = SA_RESTART };
 
-	ends = mount;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	signalled = mount;
+	sigaction(SIGINT, &ends, NULL);
+	sigaction(SIGTERM, &ends, NULL);
+	sigaction(SIGHUP, &refreshes, NULL);
 }
 
 /* Without a socket the mount works all the same: only nobody can ask for its status. */
@@ -286,9 +293,10 @@ const struct command mount_command = {
 	.arguments = "[URL] MOUNTPOINT",
 	.summary = "Mount a registry",
 	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the\n"
-		"background once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it.\n"
-		"\nMount options: ro, timeout=SEC, refresh=SEC, uid=N, gid=N, umask=OCTAL, allow_other, and those of\n"
-		"mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their opposites.\n",
+		"background once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP\n"
+		"has a new checkpoint looked for.\n"
+		"\nMount options: ro, timeout=SEC, refresh=SEC, max_age=SEC, uid=N, gid=N, umask=OCTAL, allow_other,\n"
+		"and those of mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their opposites.\n",
 	.least = 1,
 	.most = 2,
 	.options = entries,

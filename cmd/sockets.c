@@ -5,6 +5,7 @@
  */
 #include "sockets.h"
 
+#include "fs/asking.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -169,25 +170,61 @@ static int receive(int from, clock_ms deadline, struct buf *answer, struct fault
 	}
 }
 
-int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt)
+/* Not blocking: the backlog of a daemon that was stopped may be full. @param there  as sockets_ask() */
+static int dial(int folder, const char *name, int *out, bool *there, struct fault *flt)
 {
 	struct sockaddr_un address = address_of(folder, name);
-	/* Not blocking: the backlog of a daemon that was stopped may be full. */
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int verdict = 0;
+	int error;
 
 	*there = true;
 	if (fd < 0)
 		return fault_system(flt, errno, "a socket cannot be had");
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		*there = errno != ECONNREFUSED && errno != ENOENT;
-		if (*there)
-			verdict = fault_system(flt, errno, "it does not answer");
-		else
-			sockets_remove(folder, name);
-	} else {
-		verdict = receive(fd, deadline, answer, flt);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+		*out = fd;
+		return 0;
 	}
+	error = errno;
 	close(fd);
+	*there = error != ECONNREFUSED && error != ENOENT;
+	if (!*there)
+		sockets_remove(folder, name);
+	return fault_system(flt, error, "it does not answer");
+}
+
+/* A line is shorter than what a new socket takes at once. */
+static int say(int to, const char *line, struct fault *flt)
+{
+	if (send(to, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+		return fault_system(flt, errno, "it does not listen");
+	return 0;
+}
+
+void sockets_tell(int folder, const char *name, const char *line)
+{
+	bool there;
+	int fd;
+
+	if (dial(folder, name, &fd, &there, NULL))
+		return;
+	say(fd, line, NULL);
+	close(fd);
+}
+
+int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt)
+{
+	struct fault own = {0};
+	int fd, verdict = dial(folder, name, &fd, there, &own);
+
+	if (!*there)
+		return 0;
+	if (!verdict) {
+		verdict = say(fd, ASKING_STATUS "\n", &own);
+		if (!verdict)
+			verdict = receive(fd, deadline, answer, &own);
+		close(fd);
+	}
+	if (verdict && flt && !flt->verdict)
+		*flt = own;
 	return verdict;
 }

@@ -1,6 +1,6 @@
 /*
- * The sockets on which mounts tell their status: one a daemon, named after its process, in a folder that nobody else
- * can enter.
+ * The sockets on which mounts tell their status and are told things (fs/asking.h): one a daemon, named after its
+ * process, in a folder that nobody else can enter.
  */
 #ifndef WARGFS_CMD_SOCKETS_H
 #define WARGFS_CMD_SOCKETS_H
@@ -29,10 +29,13 @@ void sockets_remove(int folder, const char *name);
 int sockets_list(int folder, char (**out)[SOCKETS_NAME_SIZE], size_t *count, struct fault *flt);
 
 /**
- * Ask one, and take its answer whole. The name of a daemon that is no more is removed.
+ * Ask one for its status, and take the answer whole. The name of a daemon that is no more is removed.
  * @param deadline  of all of it
  * @param there     false: there is no daemon behind it any more
  */
 int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt);
+
+/** Say a line, with its newline, to one, and wait for nothing: one that hangs hears it later, if ever. */
+void sockets_tell(int folder, const char *name, const char *line);
 
 #endif

@@ -2,6 +2,7 @@
  * wargfs status: what mounts believe, asked on their sockets.
  */
 #include "commands.h"
+#include "fs/asking.h"
 #include "output.h"
 #include "session.h"
 #include "sockets.h"
@@ -16,7 +17,6 @@
 
 /* Daemons answer from memory: one that takes longer hangs. */
 #define PATIENCE 5
-#define MOST_ANSWER (64 << 10)
 
 /* The answers of the mounts that were asked for. */
 struct answers {
@@ -54,7 +54,7 @@ static int ask(int sockets, const char *name, const char *folder, struct answers
 	bool there;
 	int verdict;
 
-	buf_init(&text, MOST_ANSWER);
+	buf_init(&text, ASKING_MOST);
 	verdict = sockets_ask(sockets, name, clock_in_seconds(PATIENCE), &text, &there, &own);
 	if (!verdict && there)
 		verdict = json_parse(buf_span(&text), &answer, &own);
@@ -94,7 +94,7 @@ static struct json *copy_of(const struct json *answer)
 	struct json *copy = NULL;
 	struct buf text;
 
-	buf_init(&text, MOST_ANSWER);
+	buf_init(&text, ASKING_MOST);
 	if (json_render(answer, JSON_COMPACT, &text, NULL) == 0)
 		json_parse(buf_span(&text), &copy, NULL);
 	buf_release(&text);
@@ -141,6 +141,30 @@ static void print_seconds(uint64_t seconds)
 		printf("%" PRIu64 " s", seconds);
 }
 
+/* What is not known is null there, and not said here. */
+static void print_age(const char *before, const struct json *checkpoint, const char *name, const char *after)
+{
+	uint64_t seconds;
+
+	if (json_read_uint(checkpoint, name, &seconds, NULL))
+		return;
+	fputs(before, stdout);
+	print_seconds(seconds);
+	fputs(after, stdout);
+}
+
+static void print_stale(const struct json *checkpoint)
+{
+	bool is_stale = false;
+
+	if (json_read_bool(checkpoint, "stale", &is_stale, NULL) == 0 && is_stale) {
+		printf("%-12s older than max_age, ", "STALE");
+		print_seconds(number(checkpoint, "maxAge"));
+		putchar('\n');
+	}
+	print_text("CLOCK WRONG", checkpoint, "clock");
+}
+
 static void print_checkpoint(const struct json *checkpoint)
 {
 	time_t signed_at = (time_t)number(checkpoint, "timestamp");
@@ -149,11 +173,11 @@ static void print_checkpoint(const struct json *checkpoint)
 
 	if (gmtime_r(&signed_at, &tm))
 		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
-	printf("%-12s length %" PRIu64 ", signed %s, ", "checkpoint", number(checkpoint, "logLength"), text);
-	print_seconds(number(checkpoint, "age"));
-	printf(" old, verified ");
-	print_seconds(number(checkpoint, "verifiedAgo"));
-	printf(" ago\n");
+	printf("%-12s length %" PRIu64 ", signed %s", "checkpoint", number(checkpoint, "logLength"), text);
+	print_age(", ", checkpoint, "age", " old");
+	print_age(", verified ", checkpoint, "verifiedAgo", " ago");
+	putchar('\n');
+	print_stale(checkpoint);
 	print_text("root", checkpoint, "logRoot");
 	print_text("operator", checkpoint, "keyId");
 }

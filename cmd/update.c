@@ -2,13 +2,16 @@
  * wargfs update: every stored package log, to the newest checkpoint.
  */
 #include "commands.h"
+#include "fs/asking.h"
 #include "output.h"
 #include "progress.h"
 #include "session.h"
+#include "sockets.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* What is known of a package before and after. */
 struct change {
@@ -132,6 +135,24 @@ static int update_packages(struct session *session, const struct name *names, si
 	return verdict;
 }
 
+/* Mounts of the registry are to show the same. Where none can be told, none is there, or it looks by itself soon. */
+static void tell_mounts(const struct session *session)
+{
+	char (*names)[SOCKETS_NAME_SIZE] = NULL;
+	char line[ASKING_LINE_SIZE];
+	size_t count = 0;
+	int sockets;
+
+	if (sockets_open_folder(&session->environment, &sockets, NULL))
+		return;
+	snprintf(line, sizeof(line), ASKING_REFRESH "%s\n", session->url.text);
+	if (sockets_list(sockets, &names, &count, NULL) == 0)
+		for (size_t i = 0; i < count; i++)
+			sockets_tell(sockets, names[i], line);
+	free(names);
+	close(sockets);
+}
+
 static int report(const struct command *command, const struct options *options, const struct session *session,
 		  const struct name *names, size_t count, struct change *changes)
 {
@@ -166,6 +187,8 @@ static int update(const struct command *command, const struct options *options, 
 		verdict = changes ? update_packages(session, names, count, changes, &flt) : fault_no_memory(&flt);
 	}
 	progress_end(&progress);
+	if (!verdict)
+		tell_mounts(session);
 	status = verdict ? options_fail(command, &flt) :
 			   report(command, options, session, names, count, changes);
 	free(changes);

@@ -7,6 +7,7 @@
  */
 #include "mount_parts.h"
 
+#include "age.h"
 #include "document.h"
 #include "tree.h"
 
@@ -48,13 +49,13 @@ static double of_yanked(struct mount *mount, const struct view *view, const stru
 	return verdict ? 0 : MOUNT_FOREVER;
 }
 
-static double of_link(const struct view *view, const struct path *path, struct stat *out)
+static double of_link(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)
 {
 	char target[PATH_SIZE];
 
 	if (tree_link(view, path, target))
 		out->st_size = (off_t)strlen(target);
-	return MOUNT_FOREVER;
+	return age_timeout(mount, path);
 }
 
 static mode_t mode_of(const struct mount *mount, enum path_kind kind)
@@ -97,6 +98,6 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	if (path.kind == PATH_YANKED_VERSION)
 		return of_yanked(mount, view, &path, out);
 	if (path_type(path.kind) == S_IFLNK)
-		return of_link(view, &path, out);
+		return of_link(mount, view, &path, out);
 	return path_type(path.kind) == S_IFDIR ? MOUNT_FOREVER : 0;
 }

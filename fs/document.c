@@ -9,7 +9,6 @@
 #include "tree.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 static int end_line(int verdict, struct buf *out, struct fault *flt)
 {
@@ -112,22 +111,21 @@ static int put_faults(const struct metrics *metrics, struct buf *out, struct fau
 	return verdict;
 }
 
-/* Seconds from then to now by the clock here; 0 for what it takes to be still to come. */
-static uint64_t age_of(int64_t then)
-{
-	int64_t age = (int64_t)time(NULL) - then;
-
-	return age > 0 ? (uint64_t)age : 0;
-}
-
 static int render_metrics(struct mount *mount, const struct view *view, struct buf *out, struct fault *flt)
 {
+	const struct freshness_now now = freshness_now();
+	uint64_t age = 0, verified = 0;
+	bool knows_age, was_verified;
+	struct freshness freshness;
 	struct content_counters contents;
 	int verdict = put_operations(&mount->metrics, out, flt);
 
 	content_count(registry_content(mount_registry(mount, NULL)), &contents);
+	registry_freshness(mount_registry(mount, NULL), &freshness);
+	knows_age = freshness_age(&freshness, now, &age);
+	was_verified = freshness_verified(&freshness, now, &verified);
 	const struct {
-		const char *name, *type;
+		const char *name, *type; /* NULL: it is not known, and left out */
 		uint64_t value;
 	} rows[] = {
 		{"read_bytes_total", "counter", metrics_get(&mount->metrics.bytes_read)},
@@ -139,8 +137,8 @@ static int render_metrics(struct mount *mount, const struct view *view, struct b
 		{"downloads_running", "gauge", contents.downloads_running},
 		{"received_bytes_total", "counter", contents.bytes_received},
 		{"checkpoint_length", "gauge", view->checkpoint.contents.log_length},
-		{"checkpoint_age_seconds", "gauge", age_of((int64_t)view->checkpoint.contents.timestamp)},
-		{"checkpoint_verified_age_seconds", "gauge", age_of(view->verified_at)},
+		{knows_age ? "checkpoint_age_seconds" : NULL, "gauge", age},
+		{was_verified ? "checkpoint_verified_age_seconds" : NULL, "gauge", verified},
 		{"packages_known", "gauge", view->package_count},
 		{"packages_listed", "gauge", view->listing ? view->listing->count : 0},
 		{"uptime_seconds", "gauge", (uint64_t)(clock_now() - mount->started_at) / 1000},
@@ -148,7 +146,8 @@ static int render_metrics(struct mount *mount, const struct view *view, struct b
 	if (!verdict)
 		verdict = put_faults(&mount->metrics, out, flt);
 	for (size_t i = 0; !verdict && i < sizeof(rows) / sizeof(rows[0]); i++)
-		verdict = put_metric(out, rows[i].name, rows[i].type, rows[i].value, flt);
+		if (rows[i].name)
+			verdict = put_metric(out, rows[i].name, rows[i].type, rows[i].value, flt);
 	return verdict;
 }
 

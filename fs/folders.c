@@ -3,8 +3,8 @@
  *
  * An open folder is a snapshot: offsets into it stay good however the registry grows in between.
  */
+#include "age.h"
 #include "operations.h"
-#include "request.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -85,9 +85,8 @@ static void open_package(struct request *request, struct view *view)
 		open_known(request, view);
 }
 
-static void attempt_opendir(struct request *request)
+static void open_folder(struct request *request, struct view *view)
 {
-	struct view *view = registry_view(request->registry);
 	bool of_listing = request->path.kind != PATH_WARG;
 
 	if (path_has_package(request->path.kind))
@@ -96,6 +95,14 @@ static void attempt_opendir(struct request *request)
 		request_want_listing(request);
 	else
 		open_known(request, view);
+}
+
+static void attempt_opendir(struct request *request)
+{
+	struct view *view = registry_view(request->registry);
+
+	if (age_allows(request))
+		open_folder(request, view);
 	view_unref(view);
 }
 
@@ -185,6 +192,8 @@ static bool put_entry(struct page *page, size_t index)
 		return true;
 	if (!has_room(page, path_name(&path)))
 		return false;
+	if (path_type(from->kind) == S_IFLNK)
+		entry.entry_timeout = age_timeout(page->mount, &path);
 	if (page->enter)
 		enter(page, &path, content, &entry);
 	if (!entry.ino)

@@ -5,8 +5,8 @@
  * killed. It answers with a size that holds for no time, so that stat() asks for it by getattr, where each waits
  * alone.
  */
+#include "age.h"
 #include "operations.h"
-#include "request.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -18,7 +18,9 @@
  */
 static double absence_timeout(const struct request *request, enum tree_answer answer)
 {
-	return answer == TREE_NO && request->path.kind != PATH_REQUIREMENT ? MOUNT_FOREVER : 0;
+	if (answer != TREE_NO || request->path.kind == PATH_REQUIREMENT)
+		return 0;
+	return age_timeout(request->mount, &request->path);
 }
 
 static void reply_absent(struct request *request, double timeout)
@@ -28,6 +30,12 @@ static void reply_absent(struct request *request, double timeout)
 	request_settle(request);
 	fuse_reply_entry(request->fuse, &nothing);
 	request_free(request);
+}
+
+/* What is there stays there, but for where links lead to. */
+static bool may_change(const struct path *path)
+{
+	return path_type(path->kind) == S_IFLNK;
 }
 
 static void reply_entry(struct request *request, const struct view *view)
@@ -41,6 +49,8 @@ static void reply_entry(struct request *request, const struct view *view)
 		request_fail(request, ENOMEM);
 		return;
 	}
+	if (may_change(&request->path))
+		entry.entry_timeout = age_timeout(mount, &request->path);
 	entry.ino = node->number;
 	entry.attr_timeout = mount_attributes(mount, view, node, &entry.attr);
 	nodes_look_up(mount->nodes, node);
@@ -74,11 +84,8 @@ static void ask_for_package(struct request *request)
 		request_want_package(request, &name);
 }
 
-static void attempt_lookup(struct request *request)
+static void answer_lookup(struct request *request, const struct view *view, enum tree_answer answer)
 {
-	struct view *view = registry_view(request->registry);
-	enum tree_answer answer = tree_has(view, &request->path);
-
 	switch (answer) {
 	case TREE_YES:
 		reply_entry(request, view);
@@ -97,6 +104,15 @@ static void attempt_lookup(struct request *request)
 		ask_for_package(request);
 		break;
 	}
+}
+
+static void attempt_lookup(struct request *request)
+{
+	struct view *view = registry_view(request->registry);
+	enum tree_answer answer = tree_has(view, &request->path);
+
+	if ((answer == TREE_YES && !may_change(&request->path)) || age_allows(request))
+		answer_lookup(request, view, answer);
 	view_unref(view);
 }
 
@@ -212,25 +228,29 @@ void operations_getattr(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_inf
 	request_begin(fuse, number, &request);
 }
 
+static void attempt_readlink(struct request *request)
+{
+	struct view *view = registry_view(request->registry);
+	char target[PATH_SIZE];
+
+	if (age_allows(request)) {
+		bool found = tree_link(view, &request->path, target);
+
+		request_settle(request);
+		if (found)
+			fuse_reply_readlink(request->fuse, target);
+		else
+			fuse_reply_err(request->fuse, ENOENT);
+		request_free(request);
+	}
+	view_unref(view);
+}
+
 void operations_readlink(fuse_req_t fuse, fuse_ino_t number)
 {
+	const struct request request = { .attempt = attempt_readlink };
 	struct mount *mount = fuse_req_userdata(fuse);
-	struct node *node = nodes_find(mount->nodes, number);
-	char target[PATH_SIZE];
-	struct path path;
-	struct view *view;
 
 	metrics_count(&mount->metrics, METRICS_READLINK);
-	if (!node) {
-		fuse_reply_err(fuse, EIO);
-		return;
-	}
-	path = node_path(node);
-	view = registry_view(mount_registry(mount, &path));
-	if (tree_link(view, &path, target))
-		fuse_reply_readlink(fuse, target);
-	else
-		fuse_reply_err(fuse, ENOENT);
-	view_unref(view);
-	nodes_unref(mount->nodes, node);
+	request_begin(fuse, number, &request);
 }

@@ -29,7 +29,8 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 		return fault_no_memory(flt);
 	mount->options = *options;
 	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	verdict = mount->end < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
+	mount->refresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	verdict = mount->end < 0 || mount->refresh < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
 	if (!verdict)
 		verdict = log_new(&mount->log, flt);
 	if (!verdict)
@@ -146,18 +147,38 @@ void mount_go_quiet(struct mount *mount)
 
 void mount_run(struct mount *mount)
 {
-	struct pollfd end = { .fd = mount->end, .events = POLLIN };
+	struct pollfd watched[] = { { .fd = mount->end, .events = POLLIN },
+				    { .fd = mount->refresh, .events = POLLIN } };
+	eventfd_t count;
 
-	while (poll(&end, 1, -1) < 0 && errno == EINTR)
-		continue;
+	while (!watched[0].revents) {
+		if (poll(watched, 2, -1) < 0) {
+			if (errno != EINTR)
+				return;
+			continue;
+		}
+		if (watched[1].revents && eventfd_read(mount->refresh, &count) == 0)
+			registry_refresh_soon(mount->registry);
+	}
+}
+
+/* From a signal handler, too: nothing but a write, and errno stays. */
+static void ring(int event)
+{
+	int saved = errno;
+
+	eventfd_write(event, 1);
+	errno = saved;
 }
 
 void mount_end(struct mount *mount)
 {
-	int saved = errno;
+	ring(mount->end);
+}
 
-	eventfd_write(mount->end, 1);
-	errno = saved;
+void mount_refresh(struct mount *mount)
+{
+	ring(mount->refresh);
 }
 
 /* The notifier first: the kernel lets it wait for requests that are being answered. */
@@ -189,5 +210,7 @@ void mount_free(struct mount *mount)
 	free(mount->source);
 	if (mount->end >= 0)
 		close(mount->end);
+	if (mount->refresh >= 0)
+		close(mount->refresh);
 	free(mount);
 }

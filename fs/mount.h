@@ -32,6 +32,9 @@ int mount_start(struct mount *mount, struct registry *registry, const char *fold
 /** Nobody reads stderr any more: log to syslog. */
 void mount_go_quiet(struct mount *mount);
 
+/** Have a new checkpoint looked for now. May be called from a signal handler; heard by mount_run(). */
+void mount_refresh(struct mount *mount);
+
 /** Wait until somebody unmounts, or mount_end() is called. */
 void mount_run(struct mount *mount);
 

@@ -10,17 +10,18 @@
 #include <unistd.h>
 
 #define USUAL_TIMEOUT 30
-#define USUAL_REFRESH 30
+#define USUAL_REFRESH 60
 #define MOST_SECONDS 31536000 /* a year */
 #define MOST_WORDS 4096       /* bytes of words that are passed on: a page, as mount(2) takes */
 
-enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_UID, KEY_GID, KEY_UMASK, KEY_PERMISSIONS };
+enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_MAX_AGE, KEY_UID, KEY_GID, KEY_UMASK, KEY_PERMISSIONS };
 
 const struct mount_options_word mount_options_words[] = {
 	{"ro", NULL, "read-only, as it is anyway", KEY_RO},
 	{"rw", NULL, NULL, KEY_RW},
 	{"timeout=", "SEC", "how long anybody waits for an answer (30)", KEY_TIMEOUT},
-	{"refresh=", "SEC", "how often a new checkpoint is looked for (30); 0 for never", KEY_REFRESH},
+	{"refresh=", "SEC", "how often a new checkpoint is looked for (60); 0 for never", KEY_REFRESH},
+	{"max_age=", "SEC", "how old a checkpoint may be; 0 for no bound, as usual", KEY_MAX_AGE},
 	{"uid=", "N", "who owns everything", KEY_UID},
 	{"gid=", "N", "the group of everything", KEY_GID},
 	{"umask=", "OCTAL", "the permissions that nobody has", KEY_UMASK},
@@ -88,6 +89,7 @@ static struct range range_of(int key)
 	case KEY_TIMEOUT:
 		return (struct range){ 10, 1, MOST_SECONDS };
 	case KEY_REFRESH:
+	case KEY_MAX_AGE:
 		return (struct range){ 10, 0, MOST_SECONDS };
 	case KEY_UMASK:
 		return (struct range){ 8, 0, 0777 };
@@ -112,6 +114,9 @@ static int take_number(struct mount_options *options, const struct mount_options
 		break;
 	case KEY_REFRESH:
 		options->refresh = (unsigned)number;
+		break;
+	case KEY_MAX_AGE:
+		options->max_age = (unsigned)number;
 		break;
 	case KEY_UID:
 		options->uid = (uid_t)number;

@@ -30,6 +30,7 @@ struct mount {
 	struct notifier *notifier;
 	struct status *status;
 	int end; /* eventfd: readable once the mount is to end */
+	int refresh; /* eventfd: readable when a new checkpoint is to be looked for */
 	char *folder;
 	char *source; /* what the kernel shows as the mounted device */
 	clock_ms started_at;

@@ -12,9 +12,9 @@
  * open() of a document makes its text, which is read past the kernel's cache: so it ends where it ends, not where
  * stat() said.
  */
+#include "age.h"
 #include "document.h"
 #include "operations.h"
-#include "request.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -101,7 +101,7 @@ static void attempt_open_release(struct request *request)
 
 	if (content)
 		open_content(request, content);
-	else
+	else if (age_allows(request))
 		request_want_content(request, &node->content);
 }
 

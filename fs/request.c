@@ -104,6 +104,12 @@ void request_want_content(struct request *request, const struct digest *content)
 		content_fetch(registry_content(request->registry), content, &request->waiter);
 }
 
+void request_want_refresh(struct request *request)
+{
+	if (begin_to_want(request, REQUEST_REFRESH))
+		registry_want_refresh(request->registry, &request->waiter);
+}
+
 bool request_has_wanted(const struct request *request, enum request_want want)
 {
 	return request->wanted & (unsigned)want;

@@ -21,6 +21,7 @@ enum request_want {
 	REQUEST_PACKAGE = 1 << 1,
 	REQUEST_SIZE = 1 << 2,
 	REQUEST_CONTENT = 1 << 3,
+	REQUEST_REFRESH = 1 << 4,
 };
 
 struct request {
@@ -34,6 +35,7 @@ struct request {
 	unsigned wanted;    /* a set of enum request_want */
 	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
 	bool can_be_interrupted;
+	bool is_fresh; /* it was told that what may have changed may be told (age.h) */
 
 	/* What the operations need. */
 	struct fuse_file_info file;
@@ -54,6 +56,7 @@ void request_want_listing(struct request *request);
 void request_want_package(struct request *request, const struct name *name);
 void request_want_size(struct request *request, const struct digest *content);
 void request_want_content(struct request *request, const struct digest *content);
+void request_want_refresh(struct request *request);
 
 /** Whether this was wanted before. */
 bool request_has_wanted(const struct request *request, enum request_want want);

@@ -3,19 +3,21 @@
  */
 #include "status.h"
 
+#include "asking.h"
 #include "client/json.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Whoever asks and then does not read holds up others no longer than this. */
+/* Whoever connects and then says nothing, or does not read, holds up others no longer than this. */
+#define LINE_SECONDS 1
 #define SEND_SECONDS 1
 
 struct status {
@@ -24,20 +26,44 @@ struct status {
 	int socket, stop;
 };
 
-static void put_checkpoint(struct json *json, const struct view *view)
+static void put_seconds(struct json *json, const char *name, bool known, uint64_t seconds)
+{
+	if (known)
+		json_put_uint(json, name, seconds);
+	else
+		json_put_null(json, name);
+}
+
+static void put_age(struct json *json, struct mount *mount)
+{
+	const struct freshness_now now = freshness_now();
+	struct freshness freshness;
+	uint64_t seconds = 0;
+	struct fault flt = {0};
+	bool known;
+
+	registry_freshness(mount->registry, &freshness);
+	known = freshness_age(&freshness, now, &seconds);
+	put_seconds(json, "age", known, seconds);
+	known = freshness_verified(&freshness, now, &seconds);
+	put_seconds(json, "verifiedAgo", known, seconds);
+	put_seconds(json, "maxAge", mount->options.max_age, mount->options.max_age);
+	json_put_bool(json, "stale", !freshness_left(&freshness, mount->options.max_age, now));
+	if (freshness_check_clock(&freshness, &flt))
+		json_put_text(json, "clock", flt.what);
+}
+
+static void put_checkpoint(struct json *json, struct mount *mount, const struct view *view)
 {
 	const struct checkpoint *contents = &view->checkpoint.contents;
 	struct json *checkpoint = json_new_object();
-	int64_t age = (int64_t)time(NULL) - (int64_t)contents->timestamp;
-	int64_t since = (int64_t)time(NULL) - view->verified_at;
 
 	json_put_uint(checkpoint, "logLength", contents->log_length);
 	json_put_digest(checkpoint, "logRoot", &contents->log_root);
 	json_put_digest(checkpoint, "mapRoot", &contents->map_root);
 	json_put_uint(checkpoint, "timestamp", contents->timestamp);
-	json_put_uint(checkpoint, "age", age > 0 ? (uint64_t)age : 0);
 	json_put_uint(checkpoint, "verifiedAt", view->verified_at > 0 ? (uint64_t)view->verified_at : 0);
-	json_put_uint(checkpoint, "verifiedAgo", since > 0 ? (uint64_t)since : 0);
+	put_age(checkpoint, mount);
 	json_put_digest(checkpoint, "keyId", &view->checkpoint.key_id);
 	json_put(json, "checkpoint", checkpoint);
 }
@@ -112,7 +138,7 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	json_put_text(json, "version", WARGFS_VERSION);
 	json_put_text(json, "registry", registry_url(registry)->text);
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
-	put_checkpoint(json, view);
+	put_checkpoint(json, mount, view);
 	put_trust(json, mount);
 	json_put_uint(json, "packagesKnown", view->package_count);
 	put_cache(json, mount);
@@ -124,13 +150,13 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	return verdict;
 }
 
-static void answer(struct status *status, int to)
+static void send_status(struct status *status, int to)
 {
 	const struct timeval patience = { .tv_sec = SEND_SECONDS };
 	struct buf text;
 	size_t sent = 0;
 
-	buf_init(&text, STATUS_MOST);
+	buf_init(&text, ASKING_MOST);
 	setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (status_render(status->mount, &text, NULL) == 0) {
 		while (sent < text.length) {
@@ -142,7 +168,41 @@ static void answer(struct status *status, int to)
 		}
 	}
 	buf_release(&text);
-	close(to);
+}
+
+/* @return false if no whole line came in time */
+static bool read_line(int from, char line[static ASKING_LINE_SIZE])
+{
+	struct pollfd watched = { .fd = from, .events = POLLIN };
+	clock_ms deadline = clock_in_seconds(LINE_SECONDS);
+	size_t length = 0;
+
+	while (length < ASKING_LINE_SIZE && poll(&watched, 1, clock_left(deadline)) > 0) {
+		ssize_t got = recv(from, line + length, ASKING_LINE_SIZE - length, MSG_DONTWAIT);
+		char *end = got > 0 ? memchr(line + length, '\n', (size_t)got) : NULL;
+
+		if (end)
+			*end = 0;
+		if (end || got <= 0)
+			return end;
+		length += (size_t)got;
+	}
+	return false;
+}
+
+static void answer(struct status *status, int to)
+{
+	struct registry *registry = status->mount->registry;
+	const size_t refresh = sizeof(ASKING_REFRESH) - 1;
+	char line[ASKING_LINE_SIZE];
+
+	if (!read_line(to, line))
+		return;
+	if (strcmp(line, ASKING_STATUS) == 0)
+		send_status(status, to);
+	else if (strncmp(line, ASKING_REFRESH, refresh) == 0 &&
+		 strcmp(line + refresh, registry_url(registry)->text) == 0)
+		registry_refresh_soon(registry);
 }
 
 static void *run(void *argument)
@@ -159,8 +219,10 @@ static void *run(void *argument)
 		if (!(watched[0].revents & POLLIN))
 			continue;
 		to = accept4(status->socket, NULL, NULL, SOCK_CLOEXEC);
-		if (to >= 0)
-			answer(status, to);
+		if (to < 0)
+			continue;
+		answer(status, to);
+		close(to);
 	}
 	return NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * What a mount believes, for whoever asks on its socket: one JSON object to each that connects, then the end.
+ * What a mount believes, for whoever asks on its socket (see asking.h).
  *
  * A thread of its own answers, from memory and the cache's folder: also while the network or the mount hangs.
  */
@@ -7,9 +7,6 @@
 #define WARGFS_FS_STATUS_H
 
 #include "mount_parts.h"
-
-/** What an answer may be long: whoever asks takes no more. */
-#define STATUS_MOST (64 << 10)
 
 struct status;
 

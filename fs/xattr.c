@@ -131,11 +131,45 @@ static bool value_of_checkpoint(const struct source *from, char out[static VALUE
 	return true;
 }
 
+/* Whether what is told of the place was proven at the newest checkpoint. */
+static bool is_of_newest(const struct source *from)
+{
+	return !path_has_package(from->path.kind) || (from->package && !from->package->fault.verdict);
+}
+
+static bool value_of_signed_at(const struct source *from, char out[static VALUE_SIZE])
+{
+	return is_of_newest(from) &&
+	       put_time((struct record_time){ .seconds = (int64_t)from->view->checkpoint.contents.timestamp }, out);
+}
+
 static bool value_of_verified_at(const struct source *from, char out[static VALUE_SIZE])
 {
-	if (path_has_package(from->path.kind) && (!from->package || from->package->fault.verdict))
+	return is_of_newest(from) && put_time((struct record_time){ .seconds = from->view->verified_at }, out);
+}
+
+static bool value_of_age(const struct source *from, char out[static VALUE_SIZE])
+{
+	struct freshness freshness;
+	uint64_t age;
+
+	registry_freshness(from->mount->registry, &freshness);
+	if (!is_of_newest(from) || !freshness_age(&freshness, freshness_now(), &age))
 		return false;
-	return put_time((struct record_time){ .seconds = from->view->verified_at }, out);
+	snprintf(out, VALUE_SIZE, "%" PRIu64, age);
+	return true;
+}
+
+static bool value_of_stale(const struct source *from, char out[static VALUE_SIZE])
+{
+	struct freshness freshness;
+
+	if (!is_of_newest(from))
+		return false;
+	registry_freshness(from->mount->registry, &freshness);
+	snprintf(out, VALUE_SIZE, "%s",
+		 freshness_left(&freshness, from->mount->options.max_age, freshness_now()) ? "false" : "true");
+	return true;
 }
 
 static bool value_of_complete(const struct source *from, char out[static VALUE_SIZE])
@@ -175,7 +209,10 @@ static const struct {
 	{PREFIX "yanked_at", value_of_yanked_at},
 	{PREFIX "state", value_of_state},
 	{PREFIX "checkpoint", value_of_checkpoint},
+	{PREFIX "signed_at", value_of_signed_at},
 	{PREFIX "verified_at", value_of_verified_at},
+	{PREFIX "age", value_of_age},
+	{PREFIX "stale", value_of_stale},
 	{PREFIX "complete", value_of_complete},
 	{PREFIX "last_error", value_of_last_error},
 };

@@ -43,6 +43,7 @@
 #define CAP_JSON_DEPTH 32              /* nesting in an answer; the deepest honest one is 6 */
 #define CAP_REDIRECTS 5                /* for content only */
 #define CAP_PAGES 100000               /* `more` rounds of one update: 1000 records each */
+#define CAP_RETRY_AFTER 3600           /* seconds for which a registry may ask for peace: not to silence us for good */
 #define CAP_SOURCES 16                 /* content sources of one digest */
 #define CAP_LEDGER_SOURCES 10000       /* ledger parts: 1000 records each on the reference */
 

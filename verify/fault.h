@@ -45,6 +45,7 @@ struct fault {
 	enum fault_kind kind;
 	enum fault_party party;
 	int errnum;      /* with FAULT_SYSTEM, else 0 */
+	unsigned wait;   /* seconds that the other side asks for before it is asked again; 0: it does not */
 	char where[256]; /* "package example:hello, record 3, entry 1"; "" when not known */
 	char what[256];  /* "the signature does not verify" */
 };

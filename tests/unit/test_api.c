@@ -275,6 +275,24 @@ static void test_refusals(void **state)
 	}
 }
 
+/* Who asks for time is given it; who names a time for another reason is not. */
+static void test_retry_after(void **state)
+{
+	static const struct {
+		int status;
+		unsigned wait;
+	} rows[] = { { 429, 7 }, { 503, 7 }, { 404, 0 }, { 500, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http_exchange exchange = { .status = rows[i].status, .retry_after = 7 };
+		struct fault flt = {0};
+
+		assert_int_not_equal(api_answer_refused(&exchange, NULL, &flt), 0);
+		assert_int_equal(flt.wait, rows[i].wait);
+	}
+}
+
 static int torture_decode(void *context, struct fault *flt)
 {
 	const struct decode_case *c = context;
@@ -455,8 +473,8 @@ static void test_discover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_decode), TEST(test_refusals), TEST(test_torture), TEST(test_recorded), TEST(test_logs),
-		TEST(test_unknown_names), TEST(test_discover),
+		TEST(test_decode), TEST(test_refusals), TEST(test_retry_after), TEST(test_torture), TEST(test_recorded),
+		TEST(test_logs), TEST(test_unknown_names), TEST(test_discover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

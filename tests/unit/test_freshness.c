@@ -194,6 +194,26 @@ static void test_sentence(void **state)
 	check_says(&freshness, 2, "31536000 s ahead", true);
 }
 
+/* What another process saw of the future is not seen for the first time. */
+static void test_remembered(void **state)
+{
+	struct freshness freshness;
+
+	(void)state;
+	freshness_init(&freshness, now_at(0, -YEAR));
+	freshness_remember(&freshness, T + 5);
+	freshness_remember(&freshness, T);
+	freshness_see(&freshness, T + 5, FRESHNESS_OFFERED, now_at(6, -YEAR));
+	assert_int_equal(age_of(&freshness, now_at(7, -YEAR)), UNKNOWN);
+	freshness_see(&freshness, T + 6, FRESHNESS_OFFERED, now_at(7, -YEAR));
+	assert_int_equal(age_of(&freshness, now_at(9, -YEAR)), 2);
+
+	/* It has no age itself. */
+	freshness_init(&freshness, now_at(0, 0));
+	freshness_remember(&freshness, T);
+	assert_int_equal(age_of(&freshness, now_at(1, 0)), UNKNOWN);
+}
+
 static void test_verified(void **state)
 {
 	struct freshness freshness;
@@ -223,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_sentence),
+		cmocka_unit_test(test_remembered),
 		cmocka_unit_test(test_verified),
 		cmocka_unit_test(test_now),
 	};

@@ -128,6 +128,20 @@ static void test_headers(void **state)
 	assert_int_equal(e.length, 1);
 	http_exchange_release(&e);
 
+	assert_int_equal(e.retry_after, 0);
+
+	e = (struct http_exchange){0};
+	server_on_bytes(server, "/x", text("HTTP/1.1 429 Slowly\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n"));
+	run(&e);
+	assert_int_equal(e.retry_after, 7);
+	http_exchange_release(&e);
+
+	e = (struct http_exchange){0};
+	server_on_bytes(server, "/x", text(OK "retry-after: 99999999999\r\ncontent-length: 0\r\n\r\n"));
+	run(&e);
+	assert_int_equal(e.retry_after, CAP_RETRY_AFTER);
+	http_exchange_release(&e);
+
 	e = (struct http_exchange){ .method = HTTP_HEAD };
 	server_on_bytes(server, "/x", text(OK "content-length: 123456789\r\n\r\n"));
 	run(&e);

@@ -1,0 +1,22 @@
+/*
+ * What age forbids: past `-o max_age=`, what may have changed is not told any more (see client/freshness.h).
+ *
+ * What cannot have changed is: namespaces, packages and versions that are known, and contents that lie here. What the
+ * mount says of itself, in /.warg, is told always.
+ */
+#ifndef WARGFS_FS_AGE_H
+#define WARGFS_FS_AGE_H
+
+#include "request.h"
+
+/**
+ * Whether a request may be told what may have changed. One that met a checkpoint too old has a new one looked for
+ * first, and fails if that does not help.
+ * @return false: the request waits or has failed, and must not be touched
+ */
+bool age_allows(struct request *request);
+
+/** Seconds for which the kernel may keep what may change: not longer than it may be told. */
+double age_timeout(const struct mount *mount, const struct path *path);
+
+#endif
