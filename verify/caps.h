@@ -18,7 +18,7 @@
 #define CAP_RECORD (1u << 20)      /* the reference refuses bodies over 2 MB, and base64 takes a third */
 #define CAP_RECORD_ENTRIES 16384   /* a record of CAP_RECORD bytes holds about that many releases */
 #define CAP_SECONDS 253402300799ull /* google.protobuf.Timestamp ends with the year 9999 */
-#define CAP_CLOCK_AHEAD 30         /* seconds that a checkpoint may be ahead of the clock here: two clocks never agree */
+#define CAP_CLOCK_AHEAD 30         /* seconds that a checkpoint may be ahead of the clock here: no two agree */
 #define CAP_LOG_KEYS 4096          /* keys ever known to one log */
 #define CAP_LOG_RELEASES 1000000   /* versions of one package */
 #define CAP_NAMESPACES 100000      /* namespaces of one registry */
