@@ -187,18 +187,18 @@ def test_registry_is_gone(new_mount, liar):
     assert load(mount, ".warg/log/test/hello.json")["name"] == "test:hello"
 
 
+PROVEN = "checkpoint", "signed_at", "verified_at", "age", "stale"
 ATTRIBUTES = {
-    "": {"checkpoint", "verified_at", "complete"},
-    ".warg": {"checkpoint", "verified_at", "complete"},
-    ".warg/status": {"checkpoint", "verified_at"},
-    ".warg/log/test": {"checkpoint", "verified_at", "complete"},
-    ".warg/log/test/regret.json": {"checkpoint", "verified_at", "record", "registry_index"},
-    ".latest/test": {"checkpoint", "verified_at", "complete"},
-    "test/regret": {"checkpoint", "verified_at", "complete", "record", "registry_index"},
-    "test/regret/.yanked": {"checkpoint", "verified_at", "complete", "record", "registry_index"},
-    "test/regret/.yanked/1.1.0": {"checkpoint", "verified_at", "record", "released_by", "released_at", "state",
-                                  "yanked_by", "yanked_at"},
-    "test/regret/1.0.0.wasm": {"checkpoint", "verified_at", "digest", "record", "released_by", "released_at", "state"},
+    "": {*PROVEN, "complete"},
+    ".warg": {*PROVEN, "complete"},
+    ".warg/status": {*PROVEN},
+    ".warg/log/test": {*PROVEN, "complete"},
+    ".warg/log/test/regret.json": {*PROVEN, "record", "registry_index"},
+    ".latest/test": {*PROVEN, "complete"},
+    "test/regret": {*PROVEN, "complete", "record", "registry_index"},
+    "test/regret/.yanked": {*PROVEN, "complete", "record", "registry_index"},
+    "test/regret/.yanked/1.1.0": {*PROVEN, "record", "released_by", "released_at", "state", "yanked_by", "yanked_at"},
+    "test/regret/1.0.0.wasm": {*PROVEN, "digest", "record", "released_by", "released_at", "state"},
 }
 
 
