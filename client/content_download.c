@@ -2,8 +2,9 @@
  * A content is brought here: what lies in the cache is hashed on a worker; else the sources are tried in turn, the
  * bytes are hashed as they come, and they get their name only once they match.
  *
- * Other processes do the same without a lock between us: the cache is looked at once more before a download begins and
- * before its result is kept, so that two who start together end with one file.
+ * Other processes do the same. Who downloads claims the content (store.h), and others wait until the claim is given up,
+ * or until its holder makes no progress: no lock is needed for what happens then. The cache is looked at once more
+ * before a download begins and before its result is kept, so that two who download side by side end with one file.
  */
 #include "content_parts.h"
 
@@ -17,11 +18,21 @@
 #define PIECE (64u << 10)
 #define ATTEMPTS 16          /* at one source: the first, and resumes after a broken connection */
 #define LEAST_PROGRESS 4096u /* bytes in each `timeout`: who sends less holds a place that others need */
+#define MARK_EVERY 250       /* milliseconds between two notes in the claim */
+#define SHORTEST_PAUSE 2     /* milliseconds between two looks at another's claim; each is twice as long, */
+#define LONGEST_PAUSE 64     /* up to this */
 
 struct fetch {
 	struct content_task task; /* first */
 	struct job job;
-	int cached;               /* the file that lay in the cache; -1 */
+	struct store_claim claim;
+	bool has_claim;
+	clock_ms claim_marked;    /* when the bytes were noted in it last */
+	struct flight pause;      /* while another has the claim; nobody lands it */
+	struct waiter alarm;      /* ends the pause */
+	clock_ms pause_length;    /* 0: never paused */
+	uint64_t others;          /* bytes that the other had, */
+	clock_ms others_at;       /* when it was seen to make progress last */
 	struct store_temp temp;
 	bool has_temp;
 	struct digest_stream stream;
@@ -39,7 +50,7 @@ struct content_task *content_new_fetch(void)
 
 	if (!fetch)
 		return NULL;
-	fetch->cached = fetch->temp.fd = -1;
+	fetch->claim.fd = fetch->temp.fd = -1;
 	return &fetch->task;
 }
 
@@ -50,8 +61,12 @@ static struct fetch *fetch_of(struct content_task *task)
 
 static void land(struct fetch *fetch, int verdict)
 {
+	struct store *store = content_store(fetch->task.content);
+
 	if (fetch->has_temp)
-		store_discard_temp(content_store(fetch->task.content), &fetch->temp);
+		store_discard_temp(store, &fetch->temp);
+	if (fetch->has_claim)
+		store_end_claim(store, &fetch->task.digest, &fetch->claim);
 	content_land(&fetch->task, verdict);
 }
 
@@ -131,11 +146,20 @@ static int start_over(struct fetch *fetch, struct fault *flt)
 	return 0;
 }
 
+static void mark_claim(struct fetch *fetch, clock_ms now)
+{
+	if (!fetch->has_claim || now - fetch->claim_marked < MARK_EVERY)
+		return;
+	store_mark_claim(&fetch->claim, fetch->received);
+	fetch->claim_marked = now;
+}
+
 /* Whether the source keeps the place that it takes with reason. */
 static int check_progress(struct fetch *fetch, struct fault *flt)
 {
 	clock_ms now = clock_now();
 
+	mark_claim(fetch, now);
 	if (now - fetch->marked < fetch->task.content->options.timeout)
 		return 0;
 	if (fetch->received - fetch->mark < LEAST_PROGRESS)
@@ -366,18 +390,27 @@ static void keep(struct job *job)
 	land(fetch, 0);
 }
 
-/* Hash what lay in the cache. What does not match is no content: away with it. */
-static void check_cached(struct job *job)
+/*
+ * Hash what lies in the cache. What does not match is no content: away with it.
+ * @return whether the task has landed
+ */
+static bool take_cached(struct fetch *fetch)
 {
-	struct fetch *fetch = fetch_of_job(job);
 	struct store *store = content_store(fetch->task.content);
 	struct content_facts facts;
 	struct fault flt = {0};
 	bool matches = false;
+	uint64_t size;
+	int fd = -1;
 	int r;
 
-	r = check_file(&fetch->task, fetch->cached, &facts, &matches, &flt);
-	close(fetch->cached);
+	r = store_open_content(store, &fetch->task.digest, &fd, &size, &flt);
+	if (!r && fd < 0)
+		return false;
+	if (!r) {
+		r = check_file(&fetch->task, fd, &facts, &matches, &flt);
+		close(fd);
+	}
 	if (r) {
 		land_local(fetch, &flt);
 	} else if (matches) {
@@ -387,24 +420,75 @@ static void check_cached(struct job *job)
 	} else {
 		/* If it cannot be removed, the download will say why when it cannot take its place. */
 		store_remove_content(store, &fetch->task.digest, NULL);
+	}
+	return r || matches;
+}
+
+/* Whether another downloads it, and gets on with it. Else the claim is ours, or nobody's business. */
+static bool is_claimed(struct fetch *fetch)
+{
+	const struct content *content = fetch->task.content;
+	enum store_claim_state state;
+	clock_ms now = clock_now();
+	uint64_t bytes = 0;
+
+	state = store_claim_content(content->options.store, &fetch->task.digest, &fetch->claim, &bytes);
+	fetch->has_claim = state == STORE_CLAIM_OURS;
+	if (state != STORE_CLAIM_OTHERS)
+		return false;
+	if (!fetch->pause_length || (bytes > fetch->others && bytes - fetch->others >= LEAST_PROGRESS)) {
+		fetch->others = bytes;
+		fetch->others_at = now;
+	}
+	return now - fetch->others_at < content->options.timeout;
+}
+
+static void pause_over(struct waiter *alarm, int verdict, const struct fault *flt)
+{
+	struct fetch *fetch = (struct fetch *)(void *)((char *)alarm - offsetof(struct fetch, alarm));
+
+	(void)verdict;
+	(void)flt;
+	workers_run(fetch->task.content->options.workers, &fetch->job);
+}
+
+/* Until the next look. Nobody lands the flight: the alarm goes off at its deadline. */
+static void take_pause(struct fetch *fetch)
+{
+	clock_ms length = fetch->pause_length ? 2 * fetch->pause_length : SHORTEST_PAUSE;
+
+	fetch->pause_length = length < LONGEST_PAUSE ? length : LONGEST_PAUSE;
+	fetch->alarm = (struct waiter){.done = pause_over, .deadline = clock_now() + fetch->pause_length};
+	flight_join(fetch->task.content->options.airport, &fetch->pause, &fetch->alarm);
+}
+
+/* The cache has it not: download it, unless another does. */
+static void claim(struct job *job)
+{
+	struct fetch *fetch = fetch_of_job(job);
+	struct fault flt = {0};
+
+	fetch->job.run = claim;
+	if (content_is_closing(fetch->task.content)) {
+		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
+		land_local(fetch, &flt);
+	} else if (is_claimed(fetch)) {
+		take_pause(fetch);
+	} else if (!take_cached(fetch)) {
 		content_ask_sources(&fetch->task, have_sources);
 	}
+}
+
+static void look(struct job *job)
+{
+	if (!take_cached(fetch_of_job(job)))
+		claim(job);
 }
 
 void content_begin_fetch(struct content_task *task)
 {
 	struct fetch *fetch = fetch_of(task);
-	struct fault flt = {0};
-	uint64_t size;
-	int r;
 
-	r = store_open_content(content_store(task->content), &task->digest, &fetch->cached, &size, &flt);
-	if (r) {
-		land_local(fetch, &flt);
-	} else if (fetch->cached >= 0) {
-		fetch->job.run = check_cached;
-		workers_run(task->content->options.workers, &fetch->job);
-	} else {
-		content_ask_sources(task, have_sources);
-	}
+	fetch->job.run = look;
+	workers_run(task->content->options.workers, &fetch->job);
 }

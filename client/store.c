@@ -104,6 +104,8 @@ int store_open(const char *registries_dir, const char *content_dir, const char *
 		r = make_folders(store, flt);
 	if (!r)
 		r = store_sweep_temps(store, flt);
+	if (!r)
+		r = store_sweep_claims(store, flt);
 	if (r)
 		goto close_store;
 	*out = store;

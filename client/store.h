@@ -118,6 +118,32 @@ int store_remove_content(struct store *store, const struct digest *digest, struc
  */
 int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *files, struct fault *flt);
 
+/* ---- Claims: who downloads a content, told to other processes ---- */
+
+/**
+ * A claim is a courtesy: it saves a download, and nobody needs one. Who has it holds the lock of a file in our own
+ * folder, which the kernel takes away when the process dies, and whose size says how many bytes have come.
+ */
+struct store_claim {
+	int fd;
+};
+enum store_claim_state {
+	STORE_CLAIM_OURS,   /* until store_end_claim() */
+	STORE_CLAIM_OTHERS, /* another has it: worth waiting for as long as the bytes get more */
+	STORE_CLAIM_NONE,   /* it cannot be had, for reasons of the disk's or planted ones: go on without */
+};
+/**
+ * Claim a content. Never waits.
+ * @param out       store_end_claim() it if it is ours; else untouched
+ * @param received  how many bytes another says it has; written only with STORE_CLAIM_OTHERS
+ */
+enum store_claim_state store_claim_content(struct store *store, const struct digest *digest, struct store_claim *out,
+					   uint64_t *received);
+/** Tell others how many bytes have come. */
+void store_mark_claim(const struct store_claim *claim, uint64_t received);
+/** Give it up: the content is there, or somebody else may try. */
+void store_end_claim(struct store *store, const struct digest *digest, struct store_claim *claim);
+
 /** Bytes and files of all contents that lie in the cache. Walks one folder; no network. */
 int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files, struct fault *flt);
 

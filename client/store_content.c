@@ -23,18 +23,23 @@
 #define TEMP_PREFIX "wargfs-"
 #define CONTENT_MODE 0600 /* as the reference, whose temporary files become the contents */
 
-/* content/sha256 or content/temp; -1 if there is none and `make` is false. */
-static int open_inner(const struct store *store, const char *inner, bool make, int *fd, struct fault *flt)
+int store_open_inner(const char *top, const char *inner, bool make, int *fd, struct fault *flt)
 {
-	int top = -1;
+	int outer = -1;
 	int r;
 
-	r = file_open_top(store->content_dir, &top, flt);
+	r = file_open_top(top, &outer, flt);
 	if (r)
 		return r;
-	r = file_open_folder(top, inner, make, fd, flt);
-	close(top);
+	r = file_open_folder(outer, inner, make, fd, flt);
+	close(outer);
 	return r;
+}
+
+/* content/sha256 or content/temp. */
+static int open_inner(const struct store *store, const char *inner, bool make, int *fd, struct fault *flt)
+{
+	return store_open_inner(store->content_dir, inner, make, fd, flt);
 }
 
 int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt)
@@ -188,16 +193,15 @@ int store_remove_content(struct store *store, const struct digest *digest, struc
 
 /* ---- Walking ---- */
 
-/* Call `visit` with the name of each entry that starts with no dot. */
-static int walk(const struct store *store, const char *inner,
-		void (*visit)(int folder, const char *name, void *context), void *context, struct fault *flt)
+int store_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
+	       void *context, struct fault *flt)
 {
 	struct dirent *entry;
 	int folder = -1;
 	DIR *listing;
 	int r;
 
-	r = open_inner(store, inner, false, &folder, flt);
+	r = store_open_inner(top, inner, false, &folder, flt);
 	if (r || folder < 0)
 		return r;
 	listing = fdopendir(folder);
@@ -213,22 +217,27 @@ static int walk(const struct store *store, const char *inner,
 	return 0;
 }
 
-/* Whoever makes a temp file holds its lock; a lock that can be had is that of a writer who died. */
-static void sweep(int folder, const char *name, void *context)
+void store_sweep_file(int folder, const char *name)
 {
 	int fd = -1;
 
-	(void)context;
-	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)) || file_open(folder, name, &fd, NULL, NULL) || fd < 0)
+	if (file_open(folder, name, &fd, NULL, NULL) || fd < 0)
 		return;
 	if (!flock(fd, LOCK_EX | LOCK_NB))
 		unlinkat(folder, name, 0);
 	close(fd);
 }
 
+static void sweep_temp(int folder, const char *name, void *context)
+{
+	(void)context;
+	if (!strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+		store_sweep_file(folder, name);
+}
+
 int store_sweep_temps(const struct store *store, struct fault *flt)
 {
-	return walk(store, STORE_TEMP_FOLDER, sweep, NULL, flt);
+	return store_walk(store->content_dir, STORE_TEMP_FOLDER, sweep_temp, NULL, flt);
 }
 
 struct measure {
@@ -253,7 +262,7 @@ int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files
 	struct measure sum = {0};
 	int r;
 
-	r = walk(store, STORE_HASH_FOLDER, measure, &sum, flt);
+	r = store_walk(store->content_dir, STORE_HASH_FOLDER, measure, &sum, flt);
 	if (r)
 		return r;
 	*bytes = sum.bytes;
@@ -295,7 +304,7 @@ static void remove_temp(int folder, const char *name, void *context)
 	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
 		file_remove_tree(folder, name, cleared->flt);
 	else
-		sweep(folder, name, NULL);
+		store_sweep_file(folder, name);
 }
 
 int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *files, struct fault *flt)
@@ -312,9 +321,9 @@ int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *fil
 		r = fault_system(flt, EBUSY, "another program works with the contents");
 	if (r)
 		return r;
-	r = walk(&store, STORE_HASH_FOLDER, remove_content, &cleared, &first);
+	r = store_walk(content_dir, STORE_HASH_FOLDER, remove_content, &cleared, &first);
 	if (!r)
-		r = walk(&store, STORE_TEMP_FOLDER, remove_temp, &cleared, &first);
+		r = store_walk(content_dir, STORE_TEMP_FOLDER, remove_temp, &cleared, &first);
 	close(folder);
 	close(lock);
 	*bytes = cleared.sum.bytes;

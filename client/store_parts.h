@@ -42,6 +42,7 @@ struct store {
 #define STORE_TEMP_FOLDER "temp"
 #define STORE_LOCK_FILE ".lock"
 #define STORE_STATE_MODE 0666 /* less the umask, as the reference */
+#define STORE_CLAIM_FOLDER "downloads" /* in our own folder */
 
 /** Open the registry's folder. @param fd  -1 if there is none and `make` is false */
 int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt);
@@ -75,6 +76,19 @@ bool store_same_package(const struct package_log *a, const struct package_log *b
 
 /** Remove temp files of ours whose writers are gone. */
 int store_sweep_temps(const struct store *store, struct fault *flt);
+/** Remove claims whose holders are gone. */
+int store_sweep_claims(const struct store *store, struct fault *flt);
+
+/**
+ * Call `visit` with the name of each entry of `top`/`inner` that starts with no dot. No folder is fine, and is not
+ * made.
+ */
+int store_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
+	       void *context, struct fault *flt);
+/** Remove a file if its lock can be had: whoever is at work with it holds that as long as he lives. */
+void store_sweep_file(int folder, const char *name);
+/** Open `top`/`inner`. @param fd  -1 if there is none and `make` is false */
+int store_open_inner(const char *top, const char *inner, bool make, int *fd, struct fault *flt);
 
 /** Nothing is read before the first question. */
 int store_sizes_init(struct store_sizes *sizes, struct fault *flt);

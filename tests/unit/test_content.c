@@ -664,6 +664,146 @@ static void test_deadline(void **state)
 	expect_fetched(place);
 }
 
+/* ---- Beside other processes ---- */
+
+static const char *claim_path(const struct place *place)
+{
+	char name[200] = "own/downloads/";
+
+	hex_encode(digest_span(&place->digest), name + strlen(name));
+	return scratch_path(place->path, name);
+}
+
+/* Claim the content as another process does. */
+static struct store_claim claim_as_another(struct place *place)
+{
+	struct store_claim claim = {-1};
+	uint64_t received;
+
+	assert_int_equal(store_claim_content(place->store, &place->digest, &claim, &received), STORE_CLAIM_OURS);
+	return claim;
+}
+
+static void expect_deadline(struct place *place)
+{
+	struct blocking_waiter blocking = {0};
+	struct fault flt = {0};
+
+	blocking_waiter_init(&blocking, clock_now() + 50);
+	content_fetch(place->content, &place->digest, &blocking.waiter);
+	assert_int_equal(blocking_waiter_wait(&blocking, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_TIMEOUT);
+}
+
+/* What another downloads is waited for, and taken from the cache. */
+static void test_claimed(void **state)
+{
+	struct place *place = *state;
+	struct store_claim claim = claim_as_another(place);
+
+	expect_deadline(place);
+	assert_int_equal(place->asked, 0);
+	scratch_write(cached_path(place), part(place, 0, SIZE));
+	store_end_claim(place->store, &place->digest, &claim);
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 0);
+	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 0);
+}
+
+/* Another that gives up, or leaves something else than the content, is followed by who waited. */
+static void test_claimed_for_nothing(void **state)
+{
+	struct place *place = *state;
+	struct store_claim claim = claim_as_another(place);
+
+	expect_deadline(place);
+	scratch_write(cached_path(place), part(place, 0, SIZE / 2));
+	store_end_claim(place->store, &place->digest, &claim);
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 1);
+}
+
+/* Another that died has lost its claim. */
+static void test_claimed_by_the_dead(void **state)
+{
+	struct place *place = *state;
+	struct stat status;
+
+	scratch_write(claim_path(place), part(place, 0, SIZE));
+	place->manners[0] = HANGING;
+	expect_deadline(place);
+	server_wait_for(place->server, 2);
+	assert_int_equal(stat(claim_path(place), &status), 0);
+	assert_in_range(status.st_size, 0, SIZE / 2);
+	server_release(place->server);
+	expect_fetched(place);
+	assert_int_equal(access(claim_path(place), F_OK), -1);
+}
+
+/* A claim that is held for ever, while nothing comes, delays nobody for longer than a source that hangs. */
+static void test_claimed_for_ever(void **state)
+{
+	struct place *place = *state;
+	struct store_claim claim = claim_as_another(place);
+
+	close_content(place);
+	open_content(place, 300);
+	expect_fetched(place);
+	assert_int_equal(downloads(place), 1);
+	store_end_claim(place->store, &place->digest, &claim);
+}
+
+/* Closing waits for no claim. */
+static void test_free_while_claimed(void **state)
+{
+	struct simple_waiter simple = {.waiter = {.done = tell_simply, .deadline = CLOCK_NEVER}};
+	struct place *place = *state;
+	struct store_claim claim = claim_as_another(place);
+
+	content_fetch(place->content, &place->digest, &simple.waiter);
+	expect_deadline(place);
+	content_free(place->content);
+	place->content = NULL;
+	assert_int_equal(atomic_load(&simple.told), 1);
+	assert_int_equal(atomic_load(&simple.verdict), WARG_UNDECIDED);
+	store_end_claim(place->store, &place->digest, &claim);
+}
+
+/* What somebody put where a claim has to be is not touched, and keeps nobody from a content. */
+static void test_claim_planted(void **state)
+{
+	struct place *place = *state;
+	const char *victim = scratch_path(place->path, "victim");
+
+	scratch_write_text(scratch_path(place->path, "own/downloads/stray"), "of another");
+	scratch_write_text(victim, "precious");
+	assert_int_equal(symlink(victim, claim_path(place)), 0);
+	expect_fetched(place);
+	assert_true(scratch_holds(victim, "precious"));
+	assert_int_equal(unlink(claim_path(place)), 0);
+
+	assert_int_equal(unlink(cached_path(place)), 0);
+	assert_int_equal(mkfifo(claim_path(place), 0600), 0);
+	expect_fetched(place);
+	assert_int_equal(unlink(claim_path(place)), 0);
+
+	assert_int_equal(unlink(cached_path(place)), 0);
+	assert_int_equal(mkdir(claim_path(place), 0700), 0);
+	expect_fetched(place);
+
+	assert_int_equal(unlink(cached_path(place)), 0);
+	scratch_free(strdup(scratch_path(place->path, "own/downloads")));
+	assert_int_equal(symlink(place->path, scratch_path(place->path, "own/downloads")), 0);
+	expect_fetched(place);
+
+	assert_int_equal(unlink(cached_path(place)), 0);
+	scratch_free(strdup(scratch_path(place->path, "own")));
+	scratch_write_text(scratch_path(place->path, "own"), "a file where a folder has to be");
+	expect_fetched(place);
+	assert_int_equal(unlink(scratch_path(place->path, "own")), 0);
+	assert_int_equal(downloads(place), 5);
+}
+
 /* ---- Sizes ---- */
 
 static void test_size(void **state)
@@ -801,6 +941,8 @@ int main(void)
 		CASE(test_resume), CASE(test_stall), CASE(test_nobody_there), CASE(test_cached),
 		CASE(test_cached_badly), CASE(test_changed),
 		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
+		CASE(test_claimed), CASE(test_claimed_for_nothing), CASE(test_claimed_by_the_dead),
+		CASE(test_claimed_for_ever), CASE(test_free_while_claimed), CASE(test_claim_planted),
 		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
 		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),
 		CASE(test_torture),

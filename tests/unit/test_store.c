@@ -476,6 +476,7 @@ static void test_reset_while_waiting(void **state)
 
 /* ---- Contents ---- */
 
+#define DIGITS "0102030000000000000000000000000000000000000000000000000000000000"
 static const struct digest digest = {{1, 2, 3}};
 #define CONTENT "sha256/0102030000000000000000000000000000000000000000000000000000000000"
 
@@ -614,11 +615,59 @@ static void test_clear_nothing(void **state)
 	assert_int_equal(files, 0);
 }
 
+/* ---- Claims ---- */
+
+/* One has a claim, others are told how far he is; who dies has it no more. */
+static void test_claims(void **state)
+{
+	struct store_claim ours = {-1}, other = {-1};
+	struct place *place = *state;
+	uint64_t received = 7;
+	pid_t child;
+	int end;
+
+	assert_int_equal(store_claim_content(place->store, &digest, &ours, &received), STORE_CLAIM_OURS);
+	assert_int_equal(received, 7);
+	store_mark_claim(&ours, 5000000000);
+	assert_int_equal(store_claim_content(place->store, &digest, &other, &received), STORE_CLAIM_OTHERS);
+	assert_int_equal(received, 5000000000);
+	assert_int_equal(other.fd, -1);
+	store_end_claim(place->store, &digest, &ours);
+	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 0);
+
+	child = hold(scratch_path(place->path, "own/downloads/" DIGITS), &end);
+	assert_int_equal(store_claim_content(place->store, &digest, &ours, &received), STORE_CLAIM_OTHERS);
+	let_go(child, end);
+	assert_int_equal(store_claim_content(place->store, &digest, &ours, &received), STORE_CLAIM_OURS);
+	/* Its folder may go away under us. */
+	scratch_free(strdup(scratch_path(place->path, "own")));
+	store_mark_claim(&ours, 1);
+	store_end_claim(place->store, &digest, &ours);
+}
+
+/* Claims of the dead go away; a registry may be called as their folder is, and keeps what it has. */
+static void test_sweep_claims(void **state)
+{
+	struct place *place = *state;
+	struct store_claim claim;
+	uint64_t received;
+
+	assert_int_equal(store_claim_content(place->store, &digest, &claim, &received), STORE_CLAIM_OURS);
+	scratch_write_text(scratch_path(place->path, "own/downloads/sizes"), "x");
+	scratch_write_text(scratch_path(place->path, "own/downloads/0" DIGITS), "x");
+	store_close(place->store);
+	open_store(place);
+	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 3);
+	close(claim.fd);
+	store_close(place->store);
+	open_store(place);
+	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 2);
+}
+
 /* ---- Sizes ---- */
 
 #define SIZES "own/" LABEL "/sizes"
 #define HEADER "wargfs sizes 1\n"
-#define DIGITS "0102030000000000000000000000000000000000000000000000000000000000"
 
 static bool knows(struct place *place, uint64_t expected)
 {
@@ -789,6 +838,7 @@ int main(void)
 		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
 		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep),
 		CASE(test_clear), CASE(test_clear_nothing),
+		CASE(test_claims), CASE(test_sweep_claims),
 		CASE(test_sizes), CASE(test_sizes_rubbish),
 		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
