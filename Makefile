@@ -19,6 +19,8 @@ BINDIR = $(PREFIX)/bin
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include/warg
 MANDIR = $(PREFIX)/share/man
+# Where mount(8) looks for helpers, and nowhere else.
+HELPERDIR = /sbin
 
 VERSION = 0.1.0
 SAN ?=
@@ -197,6 +199,7 @@ reference:
 # ---- Installation ----
 
 PAGES = $(wildcard man/*.1)
+HELPER_PAGES = $(wildcard man/*.8)
 # Without what the files of one piece share among themselves. The library is an archive: it brings nothing along that it
 # needs, so what it requires is required of everybody.
 PRIVATE = %_parts.h %/digest_hash.h %/merkle_map_tree.h %/merkle_node.h %/record_form.h %/semver_text.h \
@@ -219,11 +222,14 @@ export PC
 
 .PHONY: install uninstall
 install: all
-	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(MANDIR)/man1 \
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(MANDIR)/man1 $(MANDIR)/man8 \
 		$(INCLUDEDIR)/verify $(INCLUDEDIR)/client)
 	install -m 755 $(BUILD)/wargfs $(DESTDIR)$(BINDIR)/wargfs
 	install -m 644 $(BUILD)/libwarg.a $(DESTDIR)$(LIBDIR)/libwarg.a
+	@install -d $(DESTDIR)$(HELPERDIR) && ln -sfn $(BINDIR)/wargfs $(DESTDIR)$(HELPERDIR)/mount.wargfs || \
+		echo "install: without $(HELPERDIR)/mount.wargfs, which needs root, 'mount -t wargfs' does not work" >&2
 	install -m 644 $(PAGES) $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(HELPER_PAGES) $(DESTDIR)$(MANDIR)/man8
 	install -m 644 $(filter verify/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/verify
 	install -m 644 $(filter client/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/client
 	@printf '%s\n' "$$PC" > $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
@@ -231,6 +237,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/wargfs $(DESTDIR)$(LIBDIR)/libwarg.a $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man1/,$(notdir $(PAGES)))
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(HELPER_PAGES)))
+	@if [ -L $(DESTDIR)$(HELPERDIR)/mount.wargfs ]; then rm -f $(DESTDIR)$(HELPERDIR)/mount.wargfs; fi
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(HEADERS))
 	-rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/verify /client /) 2>/dev/null
 

@@ -2,6 +2,7 @@
  * wargfs: finds the command and runs it.
  */
 #include "commands.h"
+#include "mount_helper.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	int status = dispatch(argc, argv);
+	int status = argc && mount_helper_is(argv[0]) ? mount_helper_run(argc, argv) : dispatch(argc, argv);
 
 	/* A full disk behind stdout is a failure too. */
 	if (fflush(stdout) || ferror(stdout)) {

@@ -93,11 +93,13 @@ static void take_words(enum fuse_log_level level, const char *format, va_list ar
 static int open_session(struct mount *mount, struct fault *flt)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	const char *given = mount->options.source;
+	const char *source = given ? given : registry_url(mount_registry(mount, NULL))->text;
 	struct buf passed = mount->options.passed;
 	char *words = NULL;
 	int failed = fuse_opt_add_opt(&words, "ro,default_permissions,subtype=warg");
 
-	if (!failed && asprintf(&mount->source, "fsname=%s", registry_url(mount_registry(mount, NULL))->text) < 0) {
+	if (!failed && asprintf(&mount->source, "fsname=%s", source) < 0) {
 		mount->source = NULL;
 		failed = -1;
 	}

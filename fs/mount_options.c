@@ -147,15 +147,27 @@ static int take(struct mount_options *options, const struct mount_options_word *
 	}
 }
 
-static int parse_word(struct mount_options *options, const char *text, struct fault *flt)
+static const struct mount_options_word *find(const char *text)
 {
 	for (const struct mount_options_word *word = mount_options_words; word->word; word++) {
-		size_t length = strlen(word->word);
-
-		if (word->value ? strncmp(text, word->word, length) == 0 : strcmp(text, word->word) == 0)
-			return take(options, word, text + length, flt);
+		if (word->value ? strncmp(text, word->word, strlen(word->word)) == 0 : strcmp(text, word->word) == 0)
+			return word;
 	}
-	return fault_undecided(flt, FAULT_MISUSE, "-o %.60s: there is no such mount option", text);
+	return NULL;
+}
+
+bool mount_options_has(const char *text)
+{
+	return find(text) != NULL;
+}
+
+static int parse_word(struct mount_options *options, const char *text, struct fault *flt)
+{
+	const struct mount_options_word *word = find(text);
+
+	if (!word)
+		return fault_undecided(flt, FAULT_MISUSE, "-o %.60s: there is no such mount option", text);
+	return take(options, word, text + strlen(word->word), flt);
 }
 
 int mount_options_parse(struct mount_options *options, const char *text, struct fault *flt)

@@ -20,6 +20,7 @@ struct mount_options_word {
 extern const struct mount_options_word mount_options_words[];
 
 struct mount_options {
+	const char *source; /* what is shown as mounted, borrowed; NULL: the registry's URL */
 	unsigned timeout;  /* seconds that anybody waits for an answer */
 	unsigned refresh;  /* seconds between looks for a new checkpoint; 0: never by itself */
 	unsigned max_age;  /* seconds that a checkpoint may be old for what may have changed to be told; 0: no bound */
@@ -32,6 +33,9 @@ struct mount_options {
 /** The usual values; the owner is who calls. Release with mount_options_release(). */
 void mount_options_init(struct mount_options *options);
 void mount_options_release(struct mount_options *options);
+
+/** Whether a word may stand behind -o, whatever its value. */
+bool mount_options_has(const char *text);
 
 /** Parse the words of one -o. @return 0; WARG_UNDECIDED with FAULT_MISUSE and a sentence that names the word */
 int mount_options_parse(struct mount_options *options, const char *text, struct fault *flt);

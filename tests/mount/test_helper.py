@@ -1,0 +1,175 @@
+"""mount(8) and /etc/fstab, which call mount.wargfs.
+
+mount(8) looks for its helpers in /sbin alone, and reads /etc/fstab: each call is made in a mount namespace of its own,
+in which that folder is overlaid and the file is another. Nothing of it is seen outside, nor left behind.
+"""
+import os
+import subprocess
+
+import pytest
+
+import programs
+from liar import closed
+from mounts import mounted_at, read, unmount_by_force
+from registry import CONTENTS
+from waiting import until
+
+TINY = CONTENTS["test:tiny", "1.0.0"]
+
+# As a table, since that is where mount(8) and the daemon leave traces: what a line of words becomes.
+SET_UP = r"""
+set -eu
+mount --make-rprivate /
+mount -t tmpfs none "$PLACE/over"
+mkdir "$PLACE/over/up" "$PLACE/over/work"
+sbin=$(realpath /sbin)
+mount -t overlay none -o "lowerdir=$sbin,upperdir=$PLACE/over/up,workdir=$PLACE/over/work" "$sbin"
+ln -s "$WARGFS" "$sbin/mount.wargfs"
+touch "$PLACE/fstab"
+mount --bind "$PLACE/fstab" /etc/fstab
+"""
+
+
+class Namespace:
+    """A mount namespace with the helper in /sbin, held by a shell in it. `run` runs a script there, as root."""
+
+    def __init__(self, home, folder):
+        self.home = home
+        self.folder = folder
+        self.point = os.path.join(folder, "point")
+        for name in "over", "point":
+            os.mkdir(os.path.join(folder, name))
+        home.environment.update(PLACE=folder, POINT=self.point, WARGFS=programs.WARGFS)
+        self.holder = home.start("unshare", "--mount", "sh", "-c", SET_UP + "echo there\nexec cat\n",
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"there\n"
+
+    def run(self, script, **options):
+        return self.home.run("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "sh", "-euc", script, **options)
+
+    def write_fstab(self, line):
+        with open(os.path.join(self.folder, "fstab"), "w") as file:
+            file.write(line + "\n")
+
+    def mounts(self):
+        """The lines of mountinfo that are about the mountpoint: what is before and behind the dash."""
+        with open(f"/proc/{self.holder.pid}/mountinfo") as file:
+            return [line.rstrip("\n").split(" - ") for line in file if line.split(" ")[4] == self.point]
+
+    def end(self):
+        while self.mounts():
+            self.run('umount "$POINT"')
+        # The daemon ends by itself; with the shell the namespace goes.
+        self.holder.stdin.close()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+@pytest.fixture
+def namespace(home, folder):
+    namespace = Namespace(home, folder)
+    try:
+        yield namespace
+    finally:
+        daemons = children_of_nobody(namespace.point)
+        namespace.end()
+        until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in daemons), "the daemons have ended")
+
+
+def children_of_nobody(point):
+    """The daemons that have the mountpoint among their arguments."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if point in words and any("wargfs" in word for word in words[:1]):
+            found.append(pid)
+    return found
+
+
+def test_by_hand(namespace, liar):
+    """Without a word about writing it is read-only, which is said and no failure."""
+    done = namespace.run(f'mount -t wargfs {liar.url} "$POINT"; cat "$POINT/test/tiny/1.0.0.wasm"', text=False)
+    assert done.stdout == TINY
+    assert done.stderr.decode() == f"mount.wargfs: {namespace.point}: mounted read-only\n"
+    (before, behind), = namespace.mounts()
+    assert before.split(" ")[5].split(",")[0] == "ro" and behind.split(" ")[:2] == ["fuse.warg", liar.url]
+    assert not mounted_at(namespace.point)
+    namespace.run('umount "$POINT"')
+    assert not namespace.mounts()
+
+
+@pytest.mark.parametrize("words", (
+    "ro", "ro,_netdev,nofail,noauto,user", "ro,users,noexec,nosuid,nodev", "ro,x-systemd.automount,X-mount.mkdir",
+    "ro,comment=of a person,defaults", "ro,relatime,nodiratime,lazytime", "ro,noatime,async,suid,dev,exec",
+    "ro,uid=12,gid=34,umask=027,timeout=20,refresh=0,allow_other",
+))
+def test_words(namespace, liar, words):
+    done = namespace.run(f'mount -t wargfs {liar.url} "$POINT" -o "{words}"; stat -c "%u %g %a" "$POINT/test"')
+    assert done.stderr == ""
+    assert done.stdout == ("12 34 550\n" if "uid=" in words else f"{os.getuid()} {os.getgid()} 555\n")
+
+
+def test_wrong_words(namespace, liar):
+    """The numbers of mount(8): 1 is misuse, 32 is not mounted."""
+    for words, status in (("frobnicate", 1), ("timeout=never", 1), ("config=/nowhere.json", 32)):
+        done = namespace.run(f'mount -t wargfs {liar.url} "$POINT" -o "{words}"', status=status)
+        assert "wargfs" in done.stderr and not namespace.mounts()
+    liar.lie("checkpoint", closed)
+    done = namespace.run(f'mount -t wargfs {liar.url} "$POINT" -o ro', status=32)
+    assert done.stderr.startswith("wargfs mount: ")
+    liar.be_honest()
+    # -s passes over what is not known, wherever it stands.
+    namespace.run(f'mount -s -t wargfs {liar.url} "$POINT" -o frobnicate,ro,uid=7')
+    assert os.listdir(namespace.point) == [] and len(namespace.mounts()) == 1
+
+
+def test_fstab(namespace, liar):
+    """Mounted by its folder alone, and not again by who mounts all."""
+    namespace.write_fstab(f"{liar.url} {namespace.point} wargfs defaults,ro,nofail 0 0")
+    namespace.run('mount "$POINT"; test -e "$POINT/test/tiny/1.0.0.wasm"; mount -a; mount -a -t wargfs')
+    assert len(namespace.mounts()) == 1
+    namespace.run('umount "$POINT"; mount -a; umount "$POINT"; umount "$POINT" 2>/dev/null && exit 1 || true')
+
+
+def test_fstab_at_the_start(namespace, liar):
+    """As when the system starts: no home, no variables. The home is that of the user database."""
+    config = os.path.join(namespace.folder, "config.json")
+    with open(config, "w") as file:
+        file.write('{"registriesDir": "registries", "contentDir": "content"}')
+    cache = os.path.join(namespace.folder, "cache")
+    namespace.write_fstab(f"{liar.url} {namespace.point} wargfs ro,config={config} 0 0")
+    namespace.run(f'cd /; env -u HOME XDG_CACHE_HOME={cache} XDG_STATE_HOME={cache} mount "$POINT"; '
+                  'cat "$POINT/test/tiny/1.0.0.wasm"')
+    assert os.listdir(os.path.join(namespace.folder, "content/sha256"))
+    assert os.listdir(os.path.join(namespace.folder, "registries"))
+    assert not os.path.exists(namespace.home.cache)
+
+
+def test_helper_alone(home, server, folder):
+    """What mount(8) may say to it, said directly."""
+    helper = os.path.join(folder, "mount.wargfs")
+    point = os.path.join(folder, "point")
+    os.symlink(programs.WARGFS, helper)
+    os.mkdir(point)
+    done = home.run(helper, server.url, point, "-fv", "-o", "rw,uid=1,_netdev")
+    assert "would be mounted" in done.stdout and not mounted_at(point)
+    home.run(helper, server.url, point, "-f", "-o", "frobnicate", status=1)
+    home.run(helper, server.url, point, "-f", "-s", "-o", "frobnicate")
+    home.run(helper, server.url, point, "-f", "-o", "frobnicate", "-s")
+    home.run(helper, server.url, status=1)
+    home.run(helper, server.url, point, "more", status=1)
+    home.run(helper, server.url, point, "-t", "ext4", status=1)
+    home.run(helper, server.url, point, "-z", status=1)
+    home.run(helper, "-h")
+    assert home.run(helper, "-V").stdout.startswith("mount.wargfs ")
+    try:
+        done = home.run(helper, server.url, point, "-n", "-v", "-t", "wargfs", "-o", "rw")
+        assert done.stdout == f"mount.wargfs: {server.url} mounted on {point}\n" and "read-only" in done.stderr
+        assert read(os.path.join(point, "test/tiny/1.0.0.wasm")) == TINY
+        daemons = children_of_nobody(point)
+    finally:
+        unmount_by_force(point)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in daemons), "the daemon has ended")
