@@ -203,14 +203,59 @@ int api_answer_read(const struct http_exchange *exchange, struct api_missing *mi
 
 /* ---- Discovery ---- */
 
+/*
+ * The URL of the registry, in either form. What has the name of one and is none is no answer.
+ * @param out  empty: none is named
+ */
+static int read_discovered(const struct json *body, struct span *out, struct fault *flt)
+{
+	const struct json *warg = json_member(body, "warg");
+	struct span preferred;
+	int r = 0;
+
+	*out = (struct span){ 0 };
+	if (json_member(body, "preferredProtocol"))
+		r = json_read_text(body, "preferredProtocol", &preferred, flt);
+	if (!r && warg && !json_is_an_object(warg))
+		r = fault_invalid(flt, "\"warg\" is no object");
+	if (!r && json_member(warg, "url"))
+		r = json_read_text(warg, "url", out, flt);
+	if (!r && json_member(body, "wargUrl"))
+		r = json_read_text(body, "wargUrl", out, flt);
+	return r;
+}
+
+/*
+ * A bare host is fine here, as where a person types one; what names a scheme is held to where it comes from.
+ */
+static int take_discovered(const struct http_url *url, struct span named, struct http_url *out, struct fault *flt)
+{
+	struct fault inner = { 0 };
+	struct buf text, resolved;
+	int r;
+
+	buf_init(&text, CAP_URL + 1);
+	buf_init(&resolved, 2 * CAP_URL);
+	r = buf_append(&text, named, flt);
+	if (!r)
+		r = buf_append(&text, (struct span){ (const unsigned char *)"", 1 }, flt);
+	if (!r && strstr((const char *)text.data, "://"))
+		r = http_url_resolve(url, named, &resolved, flt);
+	if (!r && http_url_parse((const char *)text.data, out, &inner))
+		r = inner.kind == FAULT_SYSTEM ? fault_no_memory(flt) :
+						 fault_invalid(flt, "it names no URL that we talk to: %.150s",
+							       (const char *)text.data);
+	buf_release(&text);
+	buf_release(&resolved);
+	return r;
+}
+
 int api_decode_discovery(const struct http_url *url, const struct http_exchange *exchange, struct http_url *out,
 			 struct fault *flt)
 {
-	char text[CAP_URL + 1] = "";
-	struct fault inner = { 0 };
 	struct json *body = NULL;
 	struct http_url found;
-	struct buf resolved;
+	struct span named;
 	int r = check_exchange(exchange, flt);
 
 	if (r)
@@ -222,26 +267,12 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 	r = api_answer_read(exchange, NULL, &body, flt);
 	if (r)
 		return r;
-	copy_text(body, "wargUrl", text, sizeof(text));
-	if (!text[0] && json_member(body, "wargUrl"))
-		r = fault_invalid(flt, "wargUrl is no URL");
+	r = read_discovered(body, &named, flt);
+	if (!r && named.data)
+		r = take_discovered(url, named, &found, flt);
+	else
+		found = *url;
 	json_free(body);
-	if (r) {
-		blame_answer(exchange, flt);
-		return r;
-	}
-	if (!text[0]) {
-		*out = *url;
-		return 0;
-	}
-	/* A bare host is fine here, as where a person types one; what names a scheme is held to where it comes from. */
-	buf_init(&resolved, 2 * CAP_URL);
-	if (strstr(text, "://"))
-		r = http_url_resolve(url, span_of_text(text), &resolved, flt);
-	if (!r && http_url_parse(text, &found, &inner))
-		r = inner.kind == FAULT_SYSTEM ? fault_no_memory(flt)
-					       : fault_invalid(flt, "wargUrl is no URL that we talk to: %.150s", text);
-	buf_release(&resolved);
 	if (r) {
 		blame_answer(exchange, flt);
 		return r;
@@ -250,14 +281,21 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 	return 0;
 }
 
+int api_begin_discovery(struct api_call *call, const struct http_url *url, clock_ms deadline, struct fault *flt)
+{
+	const struct api api = { .url = url };
+
+	return api_call_init(call, &api, ".well-known/wasm-pkg/registry.json", NULL, CAP_BODY_SMALL, deadline, flt);
+}
+
 int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
 		 struct fault *flt)
 {
-	const struct api api = { .http = http, .url = url };
+	const struct api api = { .http = http };
 	struct api_call call;
 	int r;
 
-	r = api_call_init(&call, &api, ".well-known/wasm-pkg/registry.json", NULL, CAP_BODY_SMALL, deadline, flt);
+	r = api_begin_discovery(&call, url, deadline, flt);
 	if (!r)
 		r = api_run(&api, &call, 1, flt);
 	if (!r)
@@ -282,12 +320,17 @@ int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_ch
 	return r;
 }
 
+int api_begin_checkpoint(struct api_call *call, const struct api *api, clock_ms deadline, struct fault *flt)
+{
+	return api_call_init(call, api, "v1/fetch/checkpoint", NULL, CAP_BODY_SMALL, deadline, flt);
+}
+
 int api_fetch_checkpoint(const struct api *api, clock_ms deadline, struct signed_checkpoint *out, struct fault *flt)
 {
 	struct api_call call;
 	int r;
 
-	r = api_call_init(&call, api, "v1/fetch/checkpoint", NULL, CAP_BODY_SMALL, deadline, flt);
+	r = api_begin_checkpoint(&call, api, deadline, flt);
 	if (!r)
 		r = api_run(api, &call, 1, flt);
 	if (!r)

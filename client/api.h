@@ -19,6 +19,9 @@
 #include "verify/merkle_map.h"
 #include "verify/name.h"
 
+/** Room for Warg-Registry-Hint, as http_exchange has it. */
+#define API_HINT_SIZE sizeof(((struct http_exchange *)NULL)->hint)
+
 /** Whom to talk to. All borrowed. */
 struct api {
 	struct http *http;
@@ -28,8 +31,10 @@ struct api {
 };
 
 /**
- * Ask the URL which registry it stands for: GET .well-known/wasm-pkg/registry.json.
- * @param out  the URL named by `wargUrl`, or `url` itself on a non-2xx answer or one without `wargUrl`
+ * Ask the URL which registry it stands for: GET .well-known/wasm-pkg/registry.json. Two forms are in use: `wargUrl`, of
+ * the client warg, and `url` in the object `warg`, of wasm-pkg-tools, whatever their `preferredProtocol` is: this is
+ * what we speak. Where both are there, `wargUrl` counts, as it does to those tools.
+ * @param out  the URL that is named, or `url` itself on a non-2xx answer or one that names none
  */
 int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
 		 struct fault *flt);
@@ -66,17 +71,23 @@ struct api_logs {
 	size_t package_count;
 };
 
+/** A log that the registry says it has not. */
+struct api_absent {
+	struct digest log_id;  /* all zero: of none */
+	char hint[API_HINT_SIZE]; /* Warg-Registry-Hint as it came; "": none */
+};
+
 /**
  * Fetch records behind the tokens, for the log at `log_length`.
  *
  * @param operator  NULL: the operator's log is not wanted
- * @param absent    on FAULT_ABSENT of a log: its id. All zero on any other FAULT_ABSENT: a token is not known there
+ * @param absent    on FAULT_ABSENT of a log: which one. All zero on any other FAULT_ABSENT: a token is not known there
  *                  (any more), and the log has to be fetched from the start
  * @return 0; WARG_INVALID if it answered with a log that was not asked for
  */
 int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length, const struct api_wanted *operator,
 		   const struct api_wanted *packages, size_t package_count, struct api_logs *out,
-		   struct digest *absent, struct fault *flt);
+		   struct api_absent *absent, struct fault *flt);
 void api_logs_release(struct api_logs *logs);
 /** Give a log's records back; it has none then. */
 void api_log_release(struct api_log *log);

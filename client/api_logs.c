@@ -236,7 +236,8 @@ static void drop_operator(struct api_logs *logs)
 	logs->more = logs->more && records;
 }
 
-static int decode(const struct http_exchange *exchange, struct part *part, struct digest *absent, struct fault *flt)
+static int decode(const struct http_exchange *exchange, struct part *part, struct api_absent *absent,
+		  struct fault *flt)
 {
 	struct api_missing missing = { 0 };
 	struct digest id;
@@ -251,8 +252,10 @@ static int decode(const struct http_exchange *exchange, struct part *part, struc
 		if (!part->operator)
 			drop_operator(&part->logs);
 	}
-	if (r && strcmp(missing.type, "log") == 0 && digest_parse(span_of_text(missing.id), &id, NULL) == 0)
-		*absent = id;
+	if (r && strcmp(missing.type, "log") == 0 && digest_parse(span_of_text(missing.id), &id, NULL) == 0) {
+		absent->log_id = id;
+		memcpy(absent->hint, exchange->hint, sizeof(absent->hint));
+	}
 	return r;
 }
 
@@ -281,7 +284,7 @@ static int merge(struct part *parts, size_t count, size_t package_count, struct 
 
 int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length, const struct api_wanted *operator,
 		   const struct api_wanted *packages, size_t package_count, struct api_logs *out,
-		   struct digest *absent, struct fault *flt)
+		   struct api_absent *absent, struct fault *flt)
 {
 	size_t count = package_count ? (package_count + PACKAGES_A_CALL - 1) / PACKAGES_A_CALL : 1;
 	struct api_call *calls = calloc(count, sizeof(*calls));
@@ -289,7 +292,7 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 	size_t share = CAP_BODIES_LOGS / count;
 	int r = calls && parts ? 0 : fault_no_memory(flt);
 
-	*absent = (struct digest){ { 0 } };
+	*absent = (struct api_absent){ 0 };
 	for (size_t i = 0; !r && i < count; i++) {
 		size_t left = package_count - i * PACKAGES_A_CALL;
 

@@ -28,6 +28,10 @@ void api_call_release(struct api_call *call);
 /** Make all calls, `count` of them in a row, side by side, and wait until each is over. */
 int api_run(const struct api *api, struct api_call *calls, size_t count, struct fault *flt);
 
+/** The call of api_discover(), and of api_fetch_checkpoint(). */
+int api_begin_discovery(struct api_call *call, const struct http_url *url, clock_ms deadline, struct fault *flt);
+int api_begin_checkpoint(struct api_call *call, const struct api *api, clock_ms deadline, struct fault *flt);
+
 /** What a 404 says is not there. */
 struct api_missing {
 	char type[32];  /* "log", "fetchToken", …; "" if the answer was no such 404 */

@@ -18,7 +18,6 @@
 
 #define CONFIG_LOCAL_FILE "warg-config.json"
 #define CONFIG_MODE 0666     /* less the umask, as the reference */
-#define CONFIG_LOCK_WAIT 2000 /* milliseconds: who writes a configuration is done at once */
 
 /* ---- The environment ---- */
 
@@ -462,31 +461,17 @@ static int render(const struct config *config, struct buf *out, struct fault *fl
 /* Replace a file in its folder, which is locked meanwhile against others who do the same. */
 static int replace(const char *path, struct span text, struct fault *flt)
 {
-	const char *name = strrchr(path, '/') + 1;
-	mode_t mode = CONFIG_MODE;
-	char *folder = NULL;
-	struct stat status;
-	bool had = false;
+	const char *name;
 	int fd = -1;
 	int r;
 
-	r = folder_of(path, &folder, flt);
+	r = file_open_parent(path, &fd, &name, flt);
 	if (!r)
-		r = file_open_top(folder, &fd, flt);
+		r = file_lock_surely(fd, flt);
 	if (!r)
-		r = file_lock(fd, CONFIG_LOCK_WAIT, &had, flt);
-	if (!r && !had)
-		r = fault_system(flt, EAGAIN, "another program holds the lock of %.150s", folder);
-	/* Who narrowed the file's mode meant it. */
-	if (!r && !fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) && S_ISREG(status.st_mode))
-		mode = status.st_mode & 0777;
-	if (!r)
-		r = file_replace(fd, name, mode, text, flt);
-	if (!r)
-		r = file_sync(fd, flt);
+		r = file_replace_locked(fd, name, CONFIG_MODE, text, flt);
 	if (fd >= 0)
 		close(fd);
-	free(folder);
 	return r;
 }
 

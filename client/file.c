@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -17,6 +18,7 @@
 
 #include "clock.h"
 
+#define FILE_LOCK_PATIENCE 2000 /* milliseconds: longer than anybody needs to write a small file */
 #define FILE_LOCK_POLL 5 /* milliseconds between two tries: flock() has no time-out of its own */
 
 static int make_folder(int parent, const char *name, struct fault *flt)
@@ -278,4 +280,36 @@ int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt)
 		return fault_system(flt, errno, "taking random numbers");
 	snprintf(out, size, "%s%016llx", prefix, (unsigned long long)random);
 	return 0;
+}
+
+int file_open_parent(const char *path, int *fd, const char **name, struct fault *flt)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	int r = folder ? file_open_top(folder, fd, flt) : fault_no_memory(flt);
+
+	free(folder);
+	if (!r)
+		*name = slash + 1;
+	return r;
+}
+
+int file_lock_surely(int folder, struct fault *flt)
+{
+	bool had = false;
+	int r = file_lock(folder, FILE_LOCK_PATIENCE, &had, flt);
+
+	return r || had ? r : fault_system(flt, EAGAIN, "another program holds the folder's lock");
+}
+
+int file_replace_locked(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
+{
+	struct stat status;
+	int r;
+
+	/* Who narrowed the file's mode meant it. */
+	if (!fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) && S_ISREG(status.st_mode))
+		mode = status.st_mode & 0777;
+	r = file_replace(folder, name, mode, bytes, flt);
+	return r ? r : file_sync(folder, flt);
 }

@@ -51,6 +51,16 @@ int file_write_all(int fd, struct span bytes, struct fault *flt);
  */
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
 
+/** Open the folder of the file at `path`, an absolute one, making it where it is missing. @param name  in `path` */
+int file_open_parent(const char *path, int *fd, const char **name, struct fault *flt);
+
+/**
+ * For files that a person's programs write now and then, and are done with at once: lock their folder, or fail with
+ * EAGAIN; then file_replace() and file_sync(), with the mode of the file that is there already.
+ */
+int file_lock_surely(int folder, struct fault *flt);
+int file_replace_locked(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
+
 /** Remove a file, or a folder with all that is in it. Links are removed, not followed. None there is fine. */
 int file_remove_tree(int parent, const char *name, struct fault *flt);
 

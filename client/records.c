@@ -55,7 +55,7 @@ static int fetch_page(const struct api *api, clock_ms deadline, uint64_t log_len
 	const struct api_wanted operator = {.token = last_token(&logs->operator)};
 	struct api_wanted package = {{{0}}, NULL};
 	const struct digest nobody = {{0}};
-	struct digest absent;
+	struct api_absent absent;
 	struct api_logs page;
 	int r;
 
@@ -65,7 +65,7 @@ static int fetch_page(const struct api *api, clock_ms deadline, uint64_t log_len
 			   logs->package_count, &page, &absent, flt);
 	if (r) {
 		/* Only a log can be absent: a token that is not known is one that the registry gave us. */
-		if (flt && flt->kind == FAULT_ABSENT && digest_equals(&absent, &nobody))
+		if (flt && flt->kind == FAULT_ABSENT && digest_equals(&absent.log_id, &nobody))
 			flt->kind = FAULT_REFUSED;
 		return r;
 	}

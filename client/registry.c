@@ -40,6 +40,7 @@ static void destroy(struct registry *registry)
 	listing_unref(registry->listing);
 	free(registry->wants.packages);
 	free(registry->token);
+	free(registry->domain);
 	pthread_cond_destroy(&registry->joined);
 	pthread_cond_destroy(&registry->wake);
 	pthread_mutex_destroy(&registry->mutex);
@@ -62,16 +63,18 @@ static int open_content(struct registry *registry, struct fault *flt)
 static int open_parts(struct registry *registry, struct fault *flt)
 {
 	const struct registry_options *options = &registry->options;
+	const char *label = options->url.label, *folder = options->folder ? options->folder : label;
 	int verdict;
 
-	verdict = store_open(options->registries_dir, options->content_dir, options->own_dir, options->url.label,
-			     &registry->store, flt);
+	verdict = store_open(options->registries_dir, options->content_dir, options->own_dir, folder, &registry->store,
+			     flt);
 	if (!verdict)
-		verdict = ledger_open(options->own_dir, options->url.label, &registry->ledger, flt);
+		verdict = ledger_open(options->own_dir, folder, &registry->ledger, flt);
 	if (!verdict)
-		verdict = archive_open(options->own_dir, options->url.label, &registry->archive, flt);
+		verdict = archive_open(options->own_dir, folder, &registry->archive, flt);
 	if (!verdict && options->state_dir)
-		verdict = trust_open(options->state_dir, options->url.label, &registry->trust, flt);
+		verdict = trust_open(options->state_dir, options->trusted_as ? options->trusted_as : label,
+				     &registry->trust, flt);
 	if (!verdict)
 		verdict = registry_load(registry, flt);
 	if (!verdict)
@@ -82,6 +85,12 @@ static int open_parts(struct registry *registry, struct fault *flt)
 		verdict = http_new(&registry->http, flt);
 	registry->api.http = registry->http;
 	return verdict ? verdict : open_content(registry, flt);
+}
+
+static int copy_text(const char *text, char **out, struct fault *flt)
+{
+	*out = text ? strdup(text) : NULL;
+	return text && !*out ? fault_no_memory(flt) : 0;
 }
 
 int registry_open(const struct registry_options *options, struct registry **out, struct fault *flt)
@@ -97,10 +106,14 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	registry->next_save = CLOCK_NEVER;
 	registry->patience = 1;
 	freshness_init(&registry->freshness, freshness_now());
-	registry->token = options->token ? strdup(options->token) : NULL;
+	verdict = copy_text(options->token, &registry->token, flt);
+	if (!verdict)
+		verdict = copy_text(options->domain, &registry->domain, flt);
 	registry->api.url = &registry->options.url;
+	registry->api.registry = registry->domain;
 	registry->api.token = registry->token;
-	verdict = options->token && !registry->token ? fault_no_memory(flt) : view_copy(NULL, &registry->view, flt);
+	if (!verdict)
+		verdict = view_copy(NULL, &registry->view, flt);
 	if (!verdict)
 		verdict = open_parts(registry, flt);
 	if (!verdict) {

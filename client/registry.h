@@ -14,6 +14,10 @@
 
 struct registry_options {
 	struct http_url url;         /* of the registry itself; discovery is done */
+	/* domain for Warg-Registry: of the registry that is meant, which the one at `url` speaks for; or NULL */
+	const char *domain;
+	const char *folder;          /* of what is stored, as store_open(); NULL: the URL's label */
+	const char *trusted_as;      /* of what is remembered, as trust_open(); NULL: the URL's label */
 	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const char *token;           /* bearer token, or NULL */
@@ -24,7 +28,12 @@ struct registry_options {
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	/** Called with each fault that no waiter hears of, e.g. of a refresh in the background. NULL: nobody. */
 	void (*failed)(void *user, const struct fault *flt);
-	void *user;
+	/**
+	 * Called from the updater, before who waits is told FAULT_ABSENT: the registry hints that the package's
+	 * namespace lives in the registry at `domain`. A claim, of the right form. NULL: nobody wants to know.
+	 */
+	void (*hinted)(void *user, const struct name *package, const char *domain);
+	void *user, *hint_user; /* for the first two, and for `hinted` */
 };
 
 struct registry;

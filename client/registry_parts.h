@@ -22,8 +22,8 @@ struct wants {
 };
 
 struct registry {
-	struct registry_options options; /* its texts are not ours, except the token */
-	char *token;
+	struct registry_options options; /* its texts are not ours, except these */
+	char *token, *domain;
 	struct api api;
 	struct http *http;
 	struct store *store;

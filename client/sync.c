@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* ---- The logs of an update ---- */
@@ -312,6 +313,12 @@ static bool is_known(const struct view *base, const struct sync_wanted *wanted)
 	return base && view_find(base, &wanted->name);
 }
 
+static void tell_outcome(const struct sync_log *log, struct sync_wanted *wanted)
+{
+	wanted->fault = log->fault;
+	memcpy(wanted->hint, log->hint, sizeof(wanted->hint));
+}
+
 /* Bring the logs to the checkpoint, and tell how those fared that are wanted and that `base` lacks. */
 static void bring_with(struct sync *sync, const struct view *base, struct sync_wanted *wanted, size_t count)
 {
@@ -324,7 +331,7 @@ static void bring_with(struct sync *sync, const struct view *base, struct sync_w
 		bring(sync);
 	for (size_t i = 0; i < count; i++)
 		if (!is_known(base, &wanted[i]))
-			wanted[i].fault = sync->logs[at++].fault;
+			tell_outcome(&sync->logs[at++], &wanted[i]);
 }
 
 /* Bring `base` to the checkpoint that was offered, which is not verified yet. */
@@ -454,7 +461,7 @@ int sync_add(const struct api *api, struct archive *archive, const struct view *
 		const struct view_package *package = view_find(base, &wanted[i].name);
 
 		if (!package || !is_current(base, package))
-			wanted[i].fault = sync.logs[at++].fault;
+			tell_outcome(&sync.logs[at++], &wanted[i]);
 	}
 	if (find_common_fault(&sync, &common)) {
 		verdict = common.verdict;

@@ -21,6 +21,8 @@ struct sync_wanted {
 	bool is_shared; /* of no interest here: the store shared with the reference has `stored` too */
 	/** After the update: verdict 0 if the new view has the package at its checkpoint, else why not. */
 	struct fault fault;
+	/** Beside FAULT_ABSENT: the domain of the registry that its namespace is said to live in; "": nothing is. */
+	char hint[CAP_DOMAIN + 1];
 };
 
 /** How a checkpoint that was refused contradicts the one of `base`. */

@@ -2,6 +2,7 @@
  * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections
  * 4, 6 and 7).
  */
+#include "namespaces.h"
 #include "sync_parts.h"
 
 #include <inttypes.h>
@@ -255,13 +256,13 @@ static void fail_request(struct sync *sync, struct asked *asked, struct fault *f
 	for_each(asked, try_again, NULL);
 }
 
-/* The registry says that it has no log of this id. @return false if it was not asked for that one */
-static bool fail_absent(struct asked *asked, const struct digest *absent)
+/* The registry says that it has no such log. @return false if it was not asked for that one */
+static bool fail_absent(struct asked *asked, const struct api_absent *absent)
 {
 	struct digest operator_id = name_operator_log_id();
 	struct fault flt = {0};
 
-	if (asked->operator && digest_equals(absent, &operator_id)) {
+	if (asked->operator && digest_equals(&absent->log_id, &operator_id)) {
 		fault_invalid(&flt, "the registry says that there is none");
 		sync_log_fail(asked->operator, &flt);
 		return true;
@@ -269,13 +270,15 @@ static bool fail_absent(struct asked *asked, const struct digest *absent)
 	for (size_t i = 0; i < asked->count; i++) {
 		struct sync_log *log = asked->packages[i];
 
-		if (!digest_equals(absent, &log->log_id))
+		if (!digest_equals(&absent->log_id, &log->log_id))
 			continue;
 		if (log->start == SYNC_PROVEN || log->has_must_hold || log->is_listed)
 			fault_invalid(&flt, "the registry says that there is none, and it was proven to be there");
 		else
 			fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package");
 		sync_log_fail(log, &flt);
+		if (flt.kind == FAULT_ABSENT)
+			namespaces_read_hint(absent->hint, name_namespace(log->name), log->hint);
 		return true;
 	}
 	return false;
@@ -311,7 +314,7 @@ static bool take_page(struct sync *sync, struct asked *asked, const struct api_l
 /* @return whether another page has to be asked for */
 static bool fetch_page(struct sync *sync, struct asked *asked)
 {
-	struct digest absent = {0};
+	struct api_absent absent;
 	const struct digest nobody = {0};
 	struct api_logs page;
 	struct fault flt = {0};
@@ -320,7 +323,7 @@ static bool fetch_page(struct sync *sync, struct asked *asked)
 	if (api_fetch_logs(sync->api, sync->deadline, sync->checkpoint->contents.log_length,
 			   &asked->operator_wanted, asked->wanted, asked->count, &page,
 			   &absent, &flt)) {
-		if (flt.kind == FAULT_ABSENT && !digest_equals(&absent, &nobody) && fail_absent(asked, &absent))
+		if (flt.kind == FAULT_ABSENT && !digest_equals(&absent.log_id, &nobody) && fail_absent(asked, &absent))
 			return true;
 		fail_request(sync, asked, &flt);
 		return false;

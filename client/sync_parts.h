@@ -32,6 +32,7 @@ struct sync_log {
 	bool is_proven;
 	bool again;                     /* the fault may be that of the start, or of another log's: try once more */
 	struct fault fault;
+	char hint[CAP_DOMAIN + 1];      /* as of sync_wanted */
 };
 
 /** An update. */

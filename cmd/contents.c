@@ -18,7 +18,6 @@ static void catch_signal(int number)
 
 /* Everybody who is waited for. */
 struct crowd {
-	struct registry *registry;
 	struct contents_want *wants;
 	struct member *members;
 	size_t count;
@@ -68,7 +67,7 @@ static void give_up(struct crowd *crowd)
 
 	fault_undecided(&flt, FAULT_CANCELLED, "interrupted");
 	for (size_t i = 0; i < crowd->count; i++) {
-		if (registry_leave(crowd->registry, &crowd->members[i].waiter))
+		if (registry_leave(crowd->wants[i].registry, &crowd->members[i].waiter))
 			land(&crowd->members[i].waiter, flt.verdict, &flt);
 	}
 }
@@ -95,9 +94,8 @@ static void measure(void *user, struct progress_state *state)
 {
 	struct content_counters counters;
 	struct crowd *crowd = user;
-	struct content *content = registry_content(crowd->registry);
+	struct content *content;
 
-	content_count(content, &counters);
 	if (crowd->count > 1) {
 		state->unit = "contents";
 		state->whole = crowd->count;
@@ -106,6 +104,8 @@ static void measure(void *user, struct progress_state *state)
 		pthread_mutex_unlock(&crowd->mutex);
 		return;
 	}
+	content = registry_content(crowd->wants->registry);
+	content_count(content, &counters);
 	state->done = counters.bytes_received;
 	if (!content_find_size(content, &crowd->wants->digest, &state->whole) || state->whole < state->done)
 		state->whole = 0;
@@ -116,13 +116,13 @@ static void measure(void *user, struct progress_state *state)
 }
 
 /* What is there now: `done` only says that it was. */
-static void look(struct registry *registry, struct contents_want *want)
+static void look(struct contents_want *want)
 {
 	struct content_file *file;
 
 	if (want->fault.verdict)
 		return;
-	file = content_find(registry_content(registry), &want->digest);
+	file = content_find(registry_content(want->registry), &want->digest);
 	if (file)
 		want->size = file->size;
 	else
@@ -146,13 +146,14 @@ static void join_all(struct crowd *crowd)
 {
 	for (size_t i = 0; i < crowd->count; i++) {
 		crowd->members[i] = (struct member){ { .done = land, .deadline = CLOCK_NEVER }, crowd };
-		content_fetch(registry_content(crowd->registry), &crowd->wants[i].digest, &crowd->members[i].waiter);
+		content_fetch(registry_content(crowd->wants[i].registry), &crowd->wants[i].digest,
+			      &crowd->members[i].waiter);
 	}
 }
 
-int contents_fetch(struct registry *registry, const char *what, struct contents_want *wants, size_t count)
+int contents_fetch(const char *what, struct contents_want *wants, size_t count)
 {
-	struct crowd crowd = { .registry = registry, .wants = wants, .count = count };
+	struct crowd crowd = { .wants = wants, .count = count };
 	struct progress progress;
 	pthread_condattr_t monotonic;
 
@@ -172,7 +173,7 @@ int contents_fetch(struct registry *registry, const char *what, struct contents_
 	wait_for_all(&crowd);
 	progress_end(&progress);
 	for (size_t i = 0; i < count; i++)
-		look(registry, &wants[i]);
+		look(&wants[i]);
 	pthread_cond_destroy(&crowd.all_landed);
 	pthread_mutex_destroy(&crowd.mutex);
 	free(crowd.members);

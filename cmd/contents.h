@@ -8,6 +8,7 @@
 
 /** A content that is wanted, and what became of it. */
 struct contents_want {
+	struct registry *registry;
 	struct digest digest;
 	uint64_t size;      /* 0 until it is there */
 	struct fault fault; /* verdict 0: it is there */
@@ -19,7 +20,7 @@ struct contents_want {
  * @param what  for the bar
  * @return 0; the worst of their verdicts
  */
-int contents_fetch(struct registry *registry, const char *what, struct contents_want *wants, size_t count);
+int contents_fetch(const char *what, struct contents_want *wants, size_t count);
 
 /** If a signal ended contents_fetch(), die of it now, as whoever started us expects. Else do nothing. */
 void contents_die_of_signal(void);

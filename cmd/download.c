@@ -41,8 +41,8 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 static int fetch(struct registry *registry, const struct digest *digest, const char *what,
 		 struct content_file **out, struct fault *flt)
 {
-	struct contents_want want = { .digest = *digest };
-	int verdict = contents_fetch(registry, what, &want, 1);
+	struct contents_want want = { .registry = registry, .digest = *digest };
+	int verdict = contents_fetch(what, &want, 1);
 
 	if (verdict) {
 		*flt = want.fault;
@@ -66,7 +66,8 @@ static char *choose_output(const struct options *options, const char *output, co
 }
 
 static int report(const struct command *command, const struct options *options, const struct session *session,
-		  const struct name *name, const struct package_release *release, uint64_t size, const char *written)
+		  const struct registry *registry, const struct name *name, const struct package_release *release,
+		  uint64_t size, const char *written)
 {
 	FILE *to = written && strcmp(written, "-") == 0 ? stderr : stdout;
 	char digest[DIGEST_TEXT_SIZE], cached[4096], human[32];
@@ -76,6 +77,7 @@ static int report(const struct command *command, const struct options *options, 
 	if (options->json) {
 		struct json *json = json_new_object();
 
+		json_put_text(json, "registry", federation_name_of(session->federation, registry));
 		json_put_text(json, "package", name->text);
 		json_put_text(json, "version", release->version);
 		json_put_text(json, "digest", digest);
@@ -89,6 +91,8 @@ static int report(const struct command *command, const struct options *options, 
 	}
 	output_size(size, human);
 	fprintf(to, "%s %s, %s\n%s\n", name->text, release->version, human, digest);
+	if (registry != session->registry)
+		fprintf(to, "from %s\n", federation_name_of(session->federation, registry));
 	fprintf(to, "%s %s\n", written ? "written to" : "kept in the cache:", written ? written : cached);
 	return STATUS_DONE;
 }
@@ -113,22 +117,17 @@ static int save(const struct options *options, const struct own *own, const stru
 	return verdict;
 }
 
-/* Bring the package to the newest checkpoint. */
-static int update(struct session *session, const struct options *options, const struct name *name, struct fault *flt)
+/* Bring the package to the newest checkpoint. @param out  the registry that it lives in */
+static int update(struct session *session, const struct options *options, const struct name *name,
+		  struct registry **out, struct fault *flt)
 {
-	struct fault own = {0};
-	struct progress progress;
 	int verdict;
 
-	progress_begin(&progress, name->text, NULL, NULL);
+	progress_begin(&session->progress, name->text, NULL, NULL);
 	verdict = session_start(session, options, flt);
 	if (!verdict)
-		verdict = registry_update(session->registry, name, 1, &own, flt);
-	progress_end(&progress);
-	if (!verdict && own.verdict) {
-		*flt = own;
-		verdict = own.verdict;
-	}
+		verdict = session_update_package(session, name, out, flt);
+	progress_end(&session->progress);
 	return verdict;
 }
 
@@ -138,6 +137,7 @@ static int download(const struct command *command, const struct options *options
 	const struct package_release *release = NULL;
 	const struct view_package *package;
 	struct content_file *file = NULL;
+	struct registry *registry = NULL;
 	char *written = NULL;
 	char what[CAP_NAME_PART * 2 + CAP_VERSION + 8];
 	struct view *view;
@@ -146,22 +146,22 @@ static int download(const struct command *command, const struct options *options
 
 	verdict = session_read_name(options->arguments[0], &name, flt);
 	if (!verdict)
-		verdict = update(session, options, &name, flt);
+		verdict = update(session, options, &name, &registry, flt);
 	if (verdict)
 		return verdict;
 
-	view = registry_view(session->registry);
+	view = registry_view(registry);
 	package = view_find(view, &name);
 	verdict = package ? release_choose(package->log, own->requirement, &release, flt) :
 			    fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name.text);
 	if (release) {
 		snprintf(what, sizeof(what), "%s %s", name.text, release->version);
-		verdict = fetch(session->registry, &release->content, what, &file, flt);
+		verdict = fetch(registry, &release->content, what, &file, flt);
 	}
 	if (!verdict)
 		verdict = save(options, own, &name, file, &written, flt);
 	if (!verdict && release &&
-	    report(command, options, session, &name, release, file->size, written) != STATUS_DONE)
+	    report(command, options, session, registry, &name, release, file->size, written) != STATUS_DONE)
 		verdict = fault_undecided(flt, FAULT_SYSTEM, "the result could not be printed");
 	free(written);
 	content_file_unref(file);

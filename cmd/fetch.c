@@ -31,9 +31,11 @@ struct task {
 	const char *requirement; /* NULL: none */
 	bool all_versions;
 	struct session session;
-	struct name *names;      /* as many as arguments */
-	struct fault *faults;    /* of each name */
-	struct view *view;
+	/* As many as arguments. */
+	struct name *names;
+	struct registry **registries; /* that they live in */
+	struct fault *faults;
+	struct view **views;          /* NULL: its package cannot be had */
 
 	/* What is fetched; three lists of one length. */
 	const struct name **whose;
@@ -59,7 +61,10 @@ static void release(struct task *task)
 	free(task->whose);
 	free(task->releases);
 	free(task->wants);
-	view_unref(task->view);
+	for (int i = 0; task->views && i < task->options.argument_count; i++)
+		view_unref(task->views[i]);
+	free(task->views);
+	free(task->registries);
 	free(task->names);
 	free(task->faults);
 	session_release(&task->session);
@@ -71,27 +76,31 @@ static int read_names(struct task *task, struct fault *flt)
 	int verdict = 0;
 
 	task->names = calloc(count, sizeof(*task->names));
+	task->registries = calloc(count, sizeof(struct registry *));
 	task->faults = calloc(count, sizeof(*task->faults));
-	if (!task->names || !task->faults)
+	task->views = calloc(count, sizeof(struct view *));
+	if (!task->names || !task->registries || !task->faults || !task->views)
 		return fault_no_memory(flt);
 	for (size_t i = 0; !verdict && i < count; i++)
 		verdict = session_read_name(task->options.arguments[i], &task->names[i], flt);
 	return verdict;
 }
 
+/* A home registry that is away is the fault of those packages that live there, and of no other. */
 static int update(struct task *task, struct fault *flt)
 {
-	struct progress progress;
+	struct session *session = &task->session;
 	int verdict;
 
-	progress_begin(&progress, "packages", NULL, NULL);
-	verdict = session_start(&task->session, &task->options, flt);
+	progress_begin(&session->progress, "packages", NULL, NULL);
+	verdict = session_start(session, &task->options, flt);
 	if (!verdict)
-		verdict = registry_update(task->session.registry, task->names, (size_t)task->options.argument_count,
-					  task->faults, flt);
-	progress_end(&progress);
-	if (!verdict)
-		task->view = registry_view(task->session.registry);
+		federation_update(session->federation, task->names, (size_t)task->options.argument_count,
+				  task->registries, task->faults, NULL);
+	progress_end(&session->progress);
+	for (int i = 0; !verdict && i < task->options.argument_count; i++)
+		if (!task->faults[i].verdict)
+			task->views[i] = registry_view(task->registries[i]);
 	return verdict;
 }
 
@@ -118,17 +127,19 @@ static int make_room(struct task *task, size_t more, struct fault *flt)
 	return 0;
 }
 
-static void want(struct task *task, const struct name *name, const struct package_release *release)
+static void want(struct task *task, struct registry *registry, const struct name *name,
+		 const struct package_release *release)
 {
 	task->whose[task->count] = name;
 	task->releases[task->count] = release;
-	task->wants[task->count++] = (struct contents_want){ .digest = release->content };
+	task->wants[task->count++] = (struct contents_want){ .registry = registry, .digest = release->content };
 }
 
-/* Choose what is fetched of one package. */
-static int choose(struct task *task, const struct name *name, struct fault *flt)
+/* Choose what is fetched of the package at `index`. */
+static int choose(struct task *task, int index, struct fault *flt)
 {
-	const struct view_package *package = view_find(task->view, name);
+	const struct name *name = &task->names[index];
+	const struct view_package *package = view_find(task->views[index], name);
 	const struct package_release *one, **some = &one;
 	size_t count = 1;
 	int verdict;
@@ -143,7 +154,7 @@ static int choose(struct task *task, const struct name *name, struct fault *flt)
 		return verdict;
 	verdict = make_room(task, count, flt);
 	for (size_t i = 0; !verdict && i < count; i++)
-		want(task, name, some[i]);
+		want(task, task->registries[index], name, some[i]);
 	if (task->all_versions)
 		free(some);
 	return verdict;
@@ -164,6 +175,8 @@ static struct json *content_json(const struct task *task, size_t index)
 	char cached[PATH_MAX];
 
 	json_put_text(json, "package", task->whose[index]->text);
+	if (want->registry != task->session.registry)
+		json_put_text(json, "registry", federation_name_of(task->session.federation, want->registry));
 	json_put_text(json, "version", task->releases[index]->version);
 	json_put_digest(json, "digest", &want->digest);
 	if (want->fault.verdict) {
@@ -179,6 +192,7 @@ static struct json *content_json(const struct task *task, size_t index)
 static int print_json(const struct task *task)
 {
 	struct json *json = json_new_object(), *list = json_new_list(), *one;
+	struct view *view = registry_view(task->session.registry);
 
 	for (size_t i = 0; i < task->count; i++)
 		json_add(list, content_json(task, i));
@@ -191,7 +205,8 @@ static int print_json(const struct task *task)
 		json_add(list, one);
 	}
 	json_put_text(json, "registry", task->session.url.text);
-	json_put_uint(json, "logLength", task->view->checkpoint.contents.log_length);
+	json_put_uint(json, "logLength", view->checkpoint.contents.log_length);
+	view_unref(view);
 	json_put(json, "contents", list);
 	return output_json(task->command, json);
 }
@@ -245,9 +260,9 @@ static int fetch(struct task *task)
 		return options_fail(task->command, &flt);
 	for (int i = 0; i < task->options.argument_count; i++) {
 		if (!task->faults[i].verdict)
-			choose(task, &task->names[i], &task->faults[i]);
+			choose(task, i, &task->faults[i]);
 	}
-	contents_fetch(task->session.registry, "fetching", task->wants, task->count);
+	contents_fetch("fetching", task->wants, task->count);
 	return report(task);
 }
 

@@ -113,9 +113,13 @@ static int open_store(const struct config *config, const char *label, struct sto
 	return store_open(config->registries_dir, config->content_dir, config->cache_dir, label, out, flt);
 }
 
+/* A label, or the domain of one that another registry speaks for, or has namespaces in. */
 static int is_registry(const struct dirent *entry)
 {
-	return entry->d_name[0] != '.' && !strchr(entry->d_name, ':');
+	char domain[CAP_DOMAIN + 1];
+
+	return entry->d_name[0] != '.' &&
+	       (!strchr(entry->d_name, ':') || !namespaces_read_domain(span_of_text(entry->d_name), domain, NULL));
 }
 
 /* Every registry with a folder here. @param registries  a list of objects, with --json */
@@ -153,22 +157,41 @@ static int put_all(struct sink *sink, const struct config *config, const struct 
 	return verdict;
 }
 
-/* The package as it lies in the store of the configured registry. @param found  whether it does */
+/* The domain of the registry that the namespace lives in, as far as is known here; "": the configured one. */
+static int find_domain(const struct session *session, struct span namespace, struct namespaces_place *out,
+		       struct fault *flt)
+{
+	struct session_namespaces known = {0};
+	int verdict = session_read_namespaces(session, &known, flt);
+
+	if (!verdict)
+		verdict = namespaces_find(known.operator, &known.map, namespace, out, flt);
+	session_namespaces_release(&known);
+	return verdict;
+}
+
+/* The package as it lies in the store of its registry. @param found  whether it does */
 static int put_one_stored(struct sink *sink, const struct session *session, const struct name *name, bool *found,
 			  struct fault *flt)
 {
 	struct package_log *log = NULL;
 	struct store_position position;
-	char folder[2 * CAP_URL];
+	struct namespaces_place place;
+	char path[2 * CAP_URL];
 	struct store *store;
+	const char *folder;
 	struct stat seen;
 	int verdict;
 
 	*found = false;
-	snprintf(folder, sizeof(folder), "%s/%s", session->config.registries_dir, session->url.label);
-	if (stat(folder, &seen))
+	verdict = find_domain(session, name_namespace(name), &place, flt);
+	if (verdict)
+		return verdict;
+	folder = place.domain[0] ? place.domain : session->url.label;
+	snprintf(path, sizeof(path), "%s/%s", session->config.registries_dir, folder);
+	if (stat(path, &seen))
 		return 0;
-	verdict = open_store(&session->config, session->url.label, &store, flt);
+	verdict = open_store(&session->config, folder, &store, flt);
 	if (verdict)
 		return verdict;
 	/* One that does not parse is fetched anew. */
@@ -185,23 +208,18 @@ static int put_one_fetched(struct sink *sink, struct session *session, const str
 {
 	const struct session_open how = {0};
 	const struct view_package *package;
-	struct fault own = {0};
-	struct progress progress;
+	struct registry *registry = NULL;
 	struct view *view;
 	int verdict;
 
-	progress_begin(&progress, name->text, NULL, NULL);
+	progress_begin(&session->progress, name->text, NULL, NULL);
 	verdict = session_open(session, &how, flt);
 	if (!verdict)
-		verdict = registry_update(session->registry, name, 1, &own, flt);
-	progress_end(&progress);
+		verdict = session_update_package(session, name, &registry, flt);
+	progress_end(&session->progress);
 	if (verdict)
 		return verdict;
-	if (own.verdict) {
-		*flt = own;
-		return own.verdict;
-	}
-	view = registry_view(session->registry);
+	view = registry_view(registry);
 	package = view_find(view, name);
 	if (package)
 		put_package(sink, name, package->log);
@@ -226,44 +244,56 @@ static int put_one(struct sink *sink, struct session *session, const struct opti
 	return verdict;
 }
 
-/* `{namespace: registry domain}` (protocol.md section 8). */
-static int put_namespaces(struct sink *sink, const struct config *config, struct json *into, struct fault *flt)
+/* Who tells, and whether that counts. */
+static const char *source_of(const struct namespaces_listed *listed)
 {
-	struct json *map = NULL;
-	struct json_walk walk;
-	struct buf text;
-	char piece[4096];
-	size_t got;
-	FILE *file = fopen(config->namespace_map_path, "re");
-	int verdict = 0;
+	if (listed->source == NAMESPACES_IMPORT)
+		return "imported by the registry's operator";
+	return listed->overruled ? "in the namespace map, but the registry's operator says otherwise" :
+				   "in the namespace map";
+}
 
-	if (!file)
-		return errno == ENOENT ? 0 : fault_system(flt, errno, "%.150s", config->namespace_map_path);
-	buf_init(&text, CAP_FILE_CONFIG);
-	while (!verdict && (got = fread(piece, 1, sizeof(piece), file)) > 0)
-		verdict = buf_append(&text, (struct span){ (const unsigned char *)piece, got }, flt);
-	fclose(file);
+static void put_namespace(struct sink *sink, const struct namespaces_listed *listed, struct json *into)
+{
+	const char *domain = listed->entry.domain;
+	struct json *one;
+
+	if (!sink->json) {
+		printf("%s=%s (%s)\n", listed->entry.namespace, domain[0] ? domain : "?", source_of(listed));
+		return;
+	}
+	one = json_new_object();
+	json_put_text(one, "namespace", listed->entry.namespace);
+	if (domain[0])
+		json_put_text(one, "registry", domain);
+	else
+		json_put_null(one, "registry");
+	json_put_text(one, "source", listed->source == NAMESPACES_IMPORT ? "operator" : "map");
+	json_put_bool(one, "counts", domain[0] && !listed->overruled);
+	json_add(into, one);
+}
+
+/* What is known here of namespaces that live elsewhere. Without a home registry that is the map alone. */
+static int put_namespaces(struct sink *sink, struct session *session, const struct options *options, struct json *into,
+			  struct fault *flt)
+{
+	struct session_namespaces known = {0};
+	struct namespaces_listed *listed = NULL;
+	struct fault none = {0};
+	size_t count = 0;
+	int verdict = session_choose(session, NULL, options, &none);
+
+	if (verdict && (options->registry || session->config.home_url)) {
+		*flt = none;
+		return verdict;
+	}
+	verdict = session_read_namespaces(session, &known, flt);
 	if (!verdict)
-		verdict = json_parse(buf_span(&text), &map, flt);
-	for (walk = json_walk(map); !verdict && json_step(&walk);) {
-		struct span domain;
-
-		verdict = walk.value ? json_as_text(walk.value, &domain, flt) : fault_invalid(flt, "no text");
-		if (verdict)
-			break;
-		if (!name_is_part(span_of_text(walk.name)) || memchr(domain.data, '\033', domain.length))
-			verdict = fault_invalid(flt, "an entry that is no namespace");
-		else if (sink->json)
-			json_put_span(into, walk.name, domain);
-		else
-			printf("%s=%.*s\n", walk.name, (int)domain.length, (const char *)domain.data);
-	}
-	if (verdict) {
-		fault_at(flt, "%.150s", config->namespace_map_path);
-		fault_blame(flt, FAULT_BY_CACHE);
-	}
-	json_free(map);
-	buf_release(&text);
+		verdict = namespaces_list(known.operator, &known.map, &listed, &count, flt);
+	for (size_t i = 0; i < count; i++)
+		put_namespace(sink, &listed[i], into);
+	free(listed);
+	session_namespaces_release(&known);
 	return verdict;
 }
 
@@ -276,12 +306,12 @@ static int info(const struct command *command, const struct options *options, bo
 	int verdict;
 
 	if (sink.json)
-		result = namespaces ? json_new_object() : json_new_list();
+		result = json_new_list();
 	verdict = session_load(session, options, &flt);
 	if (verdict) {
 		/* Nothing to show. */
 	} else if (namespaces) {
-		verdict = put_namespaces(&sink, &session->config, result, &flt);
+		verdict = put_namespaces(&sink, session, options, result, &flt);
 	} else if (options->argument_count) {
 		sink.list = result;
 		verdict = put_one(&sink, session, options, &flt);

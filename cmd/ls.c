@@ -27,6 +27,7 @@ struct task {
 	struct options options;
 	bool is_long;
 	struct session session;
+	struct registry *registry; /* that has what is listed */
 	struct path place;   /* what is listed: the root, a namespace or a package */
 	struct name package; /* of a package */
 	struct view *view;
@@ -69,7 +70,7 @@ static int read_place(struct task *task, const char *text, struct fault *flt)
 static void look(struct task *task)
 {
 	view_unref(task->view);
-	task->view = registry_view(task->session.registry);
+	task->view = registry_view(task->registry);
 }
 
 /* The entries of a namespace as names. @param out  free() it */
@@ -104,7 +105,7 @@ static int add_packages(struct task *task, struct fault *flt)
 	task->faults = calloc(found.count + 1, sizeof(*task->faults));
 	if (task->faults) {
 		task->fault_count = found.count;
-		registry_add(task->session.registry, names, found.count, task->faults);
+		registry_add(task->registry, names, found.count, task->faults);
 	} else {
 		verdict = fault_no_memory(flt);
 	}
@@ -118,15 +119,12 @@ release_found:
 
 static int bring_package(struct task *task, struct fault *flt)
 {
-	struct fault own = {0};
-	int verdict = registry_update(task->session.registry, &task->package, 1, &own, flt);
+	int verdict = session_update_package(&task->session, &task->package, &task->registry, flt);
 
-	if (!verdict && own.verdict) {
-		*flt = own;
-		verdict = own.verdict;
-	}
+	if (verdict)
+		return verdict;
 	look(task);
-	if (!verdict && !view_find(task->view, &task->package))
+	if (!view_find(task->view, &task->package))
 		return fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", task->package.text);
 	return verdict;
 }
@@ -135,8 +133,13 @@ static int bring_listing(struct task *task, struct fault *flt)
 {
 	int verdict = registry_refresh(task->session.registry, flt);
 
+	task->registry = task->session.registry;
+	if (!verdict && task->place.kind == PATH_NAMESPACE)
+		verdict = session_registry_of(&task->session, path_namespace(&task->place), &task->registry, flt);
+	if (!verdict && task->registry != task->session.registry)
+		verdict = registry_refresh(task->registry, flt);
 	if (!verdict)
-		verdict = registry_list(task->session.registry, flt);
+		verdict = registry_list(task->registry, flt);
 	look(task);
 	if (!verdict && task->place.kind == PATH_NAMESPACE &&
 	    tree_has_namespace(task->view, path_namespace(&task->place)) == TREE_NO)
@@ -147,16 +150,16 @@ static int bring_listing(struct task *task, struct fault *flt)
 static int bring(struct task *task, struct fault *flt)
 {
 	const char *typed = task->options.arguments[0];
-	struct progress progress;
+	struct progress *progress = &task->session.progress;
 	int verdict;
 
-	progress_begin(&progress, typed ? typed : "namespaces", NULL, NULL);
+	progress_begin(progress, typed ? typed : "namespaces", NULL, NULL);
 	verdict = session_start(&task->session, &task->options, flt);
 	if (!verdict)
 		verdict = task->place.kind == PATH_PACKAGE ? bring_package(task, flt) : bring_listing(task, flt);
 	if (!verdict && task->is_long && task->place.kind == PATH_NAMESPACE)
 		verdict = add_packages(task, flt);
-	progress_end(&progress);
+	progress_end(progress);
 	return verdict;
 }
 
@@ -229,6 +232,35 @@ static void put_package(const struct task *task, const struct name *name, struct
 			json_put_null(json, "latest");
 	}
 	json_add(list, json);
+}
+
+/* Namespaces that live in other registries. What they have is for `ls NAMESPACE` to ask. */
+static int put_others(const struct task *task, struct json *list, struct fault *flt)
+{
+	struct namespaces_listed *others;
+	struct json *json;
+	size_t count;
+	int verdict = federation_list(task->session.federation, &others, &count, flt);
+
+	if (verdict)
+		return verdict;
+	for (size_t i = 0; i < count; i++) {
+		const struct namespaces_entry *entry = &others[i].entry;
+
+		if (others[i].overruled || !entry->domain[0])
+			continue;
+		if (!list) {
+			printf("%s%s%s\n", entry->namespace, task->is_long ? "  in " : "",
+			       task->is_long ? entry->domain : "");
+			continue;
+		}
+		json = json_new_object();
+		json_put_text(json, "namespace", entry->namespace);
+		json_put_text(json, "registry", entry->domain);
+		json_add(list, json);
+	}
+	free(others);
+	return 0;
 }
 
 /* Namespaces, or the packages of one. */
@@ -351,7 +383,12 @@ static int put_releases(const struct task *task, struct json *list, struct fault
 
 static int put_all(const struct task *task, struct json *list, struct fault *flt)
 {
-	return task->place.kind == PATH_PACKAGE ? put_releases(task, list, flt) : put_tree(task, list, flt);
+	int verdict;
+
+	if (task->place.kind == PATH_PACKAGE)
+		return put_releases(task, list, flt);
+	verdict = put_tree(task, list, flt);
+	return !verdict && task->place.kind == PATH_ROOT ? put_others(task, list, flt) : verdict;
 }
 
 static int print_json(const struct task *task, bool complete, struct fault *flt)
@@ -362,7 +399,7 @@ static int print_json(const struct task *task, bool complete, struct fault *flt)
 	struct json *json = json_new_object(), *list = json_new_list();
 	int verdict;
 
-	json_put_text(json, "registry", task->session.url.text);
+	json_put_text(json, "registry", federation_name_of(task->session.federation, task->registry));
 	json_put_uint(json, "logLength", task->view->checkpoint.contents.log_length);
 	json_put_uint(json, "timestamp", task->view->checkpoint.contents.timestamp);
 	if (task->place.kind == PATH_NAMESPACE)

@@ -99,6 +99,7 @@ static int open_registry(struct task *task, struct fault *flt)
 	struct session_open how = {
 		.timeout = task->mount_options.timeout,
 		.refresh = task->mount_options.refresh,
+		.ignores_hints = true, /* a look at a name that is not there asks nobody to follow anything */
 		.changed = mount_changed,
 		.failed = mount_failed,
 	};
@@ -205,8 +206,8 @@ static int run_mount(struct task *task)
 		mount_run(task->mount);
 	if (task->mount)
 		mount_stop(task->mount);
-	registry_close(task->session.registry);
-	task->session.registry = NULL;
+	federation_close(task->session.federation);
+	task->session.federation = NULL;
 	mount_free(task->mount);
 	if (*task->socket_name)
 		sockets_remove(task->sockets, task->socket_name);

@@ -29,32 +29,33 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	return 0;
 }
 
-/* Forget one registry. Evidence of a registry's lies stays. */
-static int forget(const struct config *config, const char *label, struct fault *flt)
-{
-	struct trust *trust = NULL;
-	int verdict;
-
-	verdict = store_reset(config->registries_dir, config->cache_dir, label, flt);
-	if (!verdict)
-		verdict = trust_open(config->state_dir, label, &trust, flt);
-	if (!verdict)
-		verdict = trust_forget(trust, flt);
-	trust_close(trust);
-	return verdict;
-}
-
 /* The labels that are forgotten, for the result. */
 struct forgotten {
 	struct json *labels;
 	size_t count;
 };
 
+/* What is remembered under a label. Evidence of a registry's lies stays. */
+static int forget_trust(const struct config *config, const char *label, struct forgotten *forgotten, struct fault *flt)
+{
+	struct trust *trust;
+	int verdict = trust_open(config->state_dir, label, &trust, flt);
+
+	(void)forgotten;
+	if (verdict)
+		return verdict;
+	verdict = trust_forget(trust, flt);
+	trust_close(trust);
+	return verdict;
+}
+
 static int forget_and_note(const struct config *config, const char *label, struct forgotten *forgotten,
 			   struct fault *flt)
 {
-	int verdict = forget(config, label, flt);
+	int verdict = store_reset(config->registries_dir, config->cache_dir, label, flt);
 
+	if (!verdict)
+		verdict = forget_trust(config, label, forgotten, flt);
 	if (!verdict) {
 		json_add_text(forgotten->labels, label);
 		forgotten->count++;
@@ -67,8 +68,10 @@ static int is_registry(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* Those that have a folder in `path`; one that is forgotten already is not there any more. */
-static int forget_in(const struct config *config, const char *path, struct forgotten *forgotten, struct fault *flt)
+/* Do it to each registry that has a folder in `path`. */
+static int for_each(const struct config *config, const char *path,
+		    int (*each)(const struct config *, const char *, struct forgotten *, struct fault *),
+		    struct forgotten *forgotten, struct fault *flt)
 {
 	struct dirent **folders;
 	int count = scandir(path, &folders, is_registry, alphasort);
@@ -78,7 +81,7 @@ static int forget_in(const struct config *config, const char *path, struct forgo
 		return errno == ENOENT ? 0 : fault_system(flt, errno, "%.150s", path);
 	for (int i = 0; i < count; i++) {
 		if (!verdict)
-			verdict = forget_and_note(config, folders[i]->d_name, forgotten, flt);
+			verdict = each(config, folders[i]->d_name, forgotten, flt);
 		free(folders[i]);
 	}
 	free(folders);
@@ -87,7 +90,11 @@ static int forget_in(const struct config *config, const char *path, struct forgo
 
 static int forget_all(const struct config *config, struct forgotten *forgotten, struct fault *flt)
 {
-	int verdict = forget_in(config, config->registries_dir, forgotten, flt);
+	int verdict = for_each(config, config->registries_dir, forget_and_note, forgotten, flt);
+
+	/* Of another registry it lies under another name than what is stored. */
+	if (!verdict)
+		verdict = for_each(config, config->state_dir, forget_trust, forgotten, flt);
 
 	if (!verdict && remove(config->namespace_map_path) && errno != ENOENT)
 		verdict = fault_system(flt, errno, "%.150s", config->namespace_map_path);
@@ -106,6 +113,22 @@ static int report(const struct command *command, const struct options *options, 
 	json = json_new_object();
 	json_put(json, "forgotten", forgotten->labels);
 	return output_json(command, json);
+}
+
+/* A registry, and what is stored of it under its domain, where another one had namespaces in it. */
+static int forget_one(const struct config *config, const struct http_url *url, struct forgotten *forgotten,
+		      struct fault *flt)
+{
+	const char *host = strstr(url->text, "://") + strlen("://");
+	size_t length = strcspn(host, "/");
+	char domain[CAP_DOMAIN + 1];
+	int verdict = forget_and_note(config, url->label, forgotten, flt);
+
+	/* Not one of those that share a host. */
+	if (verdict || host[length + 1] || length > CAP_DOMAIN)
+		return verdict;
+	snprintf(domain, sizeof(domain), "%.*s", (int)length, host);
+	return strcmp(domain, url->label) ? store_reset(config->registries_dir, config->cache_dir, domain, flt) : 0;
 }
 
 static bool agreed(const struct options *options, const struct session *session, bool all)
@@ -129,7 +152,7 @@ static int reset(const struct command *command, const struct options *options, b
 		return STATUS_FAILED;
 	forgotten.labels = json_new_list();
 	verdict = all ? forget_all(&session->config, &forgotten, &flt) :
-			forget_and_note(&session->config, session->url.label, &forgotten, &flt);
+			forget_one(&session->config, &session->url, &forgotten, &flt);
 	if (verdict) {
 		json_free(forgotten.labels);
 		return options_fail(command, &flt);

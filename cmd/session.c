@@ -1,6 +1,7 @@
 /*
  * Sessions (see session.h; discovery: protocol.md section 6).
  */
+#include "output.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@ int session_load(struct session *session, const struct options *options, struct 
 {
 	int verdict = config_environment_read(&session->environment, flt);
 
+	session->options = options;
 	if (verdict)
 		return verdict;
 	session->has_environment = true;
@@ -49,9 +51,27 @@ static int discover(struct session *session, unsigned timeout, struct fault *flt
 	return verdict;
 }
 
+static enum federation_hints hints_of(const struct config *config, const struct session_open *how)
+{
+	if (config->ignore_federation_hints || how->ignores_hints)
+		return FEDERATION_HINTS_IGNORED;
+	if (config->disable_interactive)
+		return FEDERATION_HINTS_TOLD;
+	return config->disable_auto_accept_federation_hints ? FEDERATION_HINTS_ASKED : FEDERATION_HINTS_TAKEN;
+}
+
+static bool accept_hint(void *user, const char *namespace, const char *domain)
+{
+	struct session *session = user;
+
+	progress_end(&session->progress);
+	return output_ask(session->options, true, "%s hints at the registry %s for namespace %s. Use it, from now on?",
+			  session->url.text, domain, namespace);
+}
+
 int session_open(struct session *session, const struct session_open *how, struct fault *flt)
 {
-	struct registry_options options = {
+	struct registry_options home = {
 		.registries_dir = session->config.registries_dir,
 		.content_dir = session->config.content_dir,
 		.own_dir = session->config.cache_dir,
@@ -62,12 +82,22 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.failed = how->failed,
 		.user = how->user,
 	};
-	int verdict = discover(session, options.timeout, flt);
+	struct federation_options options = {
+		.map = session->config.namespace_map_path,
+		.hints = hints_of(&session->config, how),
+		.accept = accept_hint,
+		.user = session,
+	};
+	int verdict = discover(session, home.timeout, flt);
 
 	if (verdict)
 		return verdict;
-	options.url = session->url;
-	return registry_open(&options, &session->registry, flt);
+	home.url = session->url;
+	options.home = home;
+	verdict = federation_open(&options, &session->federation, flt);
+	if (!verdict)
+		session->registry = federation_home(session->federation);
+	return verdict;
 }
 
 int session_start(struct session *session, const struct options *options, struct fault *flt)
@@ -84,7 +114,7 @@ int session_start(struct session *session, const struct options *options, struct
 
 void session_release(struct session *session)
 {
-	registry_close(session->registry);
+	federation_close(session->federation);
 	if (session->has_config)
 		config_release(&session->config);
 	if (session->has_environment)
@@ -98,6 +128,64 @@ void session_content_path(const struct session *session, const struct digest *di
 
 	digest_format(digest, text);
 	snprintf(out, size, "%s/sha256/%s", session->config.content_dir, text + strlen("sha256:"));
+}
+
+int session_update_package(struct session *session, const struct name *name, struct registry **out,
+			   struct fault *flt)
+{
+	struct registry *registry = NULL;
+	struct fault own = {0};
+
+	/* Where the home registry is away, a package elsewhere may be had no less. */
+	federation_update(session->federation, name, 1, &registry, &own, NULL);
+	if (own.verdict) {
+		*flt = own;
+		return own.verdict;
+	}
+	*out = registry;
+	return 0;
+}
+
+int session_registry_of(struct session *session, struct span namespace, struct registry **out, struct fault *flt)
+{
+	return federation_registry_of(session->federation, namespace, out, flt);
+}
+
+static int read_operator(const struct session *session, struct operator_log **out, struct fault *flt)
+{
+	const struct config *config = &session->config;
+	struct store_position position;
+	struct fault own = {0};
+	struct store *store;
+	int verdict;
+
+	if (!session->url.label[0])
+		return 0;
+	verdict = store_open(config->registries_dir, config->content_dir, config->cache_dir, session->url.label, &store,
+			     flt);
+	if (verdict)
+		return verdict;
+	/* One that does not parse is as good as none. */
+	verdict = store_load_operator(store, out, &position, &own);
+	store_close(store);
+	if (verdict != WARG_UNDECIDED)
+		return 0;
+	*flt = own;
+	return verdict;
+}
+
+int session_read_namespaces(const struct session *session, struct session_namespaces *out, struct fault *flt)
+{
+	int verdict = read_operator(session, &out->operator, flt);
+
+	return verdict ? verdict : namespaces_load(session->config.namespace_map_path, &out->map, flt);
+}
+
+void session_namespaces_release(struct session_namespaces *namespaces)
+{
+	operator_log_unref(namespaces->operator);
+	namespaces_release(&namespaces->map);
+	*namespaces = (struct session_namespaces){0};
 }
 
 int session_read_name(const char *text, struct name *out, struct fault *flt)

@@ -5,8 +5,9 @@
 #define WARGFS_CMD_SESSION_H
 
 #include "client/config.h"
-#include "client/registry.h"
+#include "client/federation.h"
 #include "options.h"
+#include "progress.h"
 
 /** Seconds that a command waits for an answer, unless told otherwise. */
 #define SESSION_TIMEOUT 30
@@ -18,7 +19,10 @@ struct session {
 	struct config config;
 	bool has_config;
 	struct http_url url;       /* as typed or configured, then as discovered */
-	struct registry *registry; /* NULL before session_open() */
+	const struct options *options;
+	struct progress progress;      /* of the work on the registry: questions take it away */
+	struct federation *federation; /* NULL before session_open() */
+	struct registry *registry;     /* the home registry; the federation's */
 };
 
 /** Read the environment and the configuration. */
@@ -33,6 +37,7 @@ int session_choose(struct session *session, const char *typed, const struct opti
 /** How to open: what is zero gets its usual value. */
 struct session_open {
 	unsigned timeout, refresh;
+	bool ignores_hints; /* whatever the configuration says */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
@@ -49,6 +54,24 @@ void session_release(struct session *session);
 
 /** Where a content lies in the cache, or would. */
 void session_content_path(const struct session *session, const struct digest *digest, char *out, size_t size);
+
+/**
+ * Bring a package to the newest checkpoint of the registry that it lives in, which may be another one than the home
+ * registry; hints are dealt with as the configuration says. For many at once: federation_update().
+ */
+int session_update_package(struct session *session, const struct name *name, struct registry **out,
+			   struct fault *flt);
+
+/** The registry that a namespace lives in, as federation_registry_of(). */
+int session_registry_of(struct session *session, struct span namespace, struct registry **out, struct fault *flt);
+
+/** What is known of namespaces without the network. Zero it; release it whatever became of it. */
+struct session_namespaces {
+	struct operator_log *operator; /* the home registry's, as it is stored; NULL: none, or none is chosen */
+	struct namespaces map;
+};
+int session_read_namespaces(const struct session *session, struct session_namespaces *out, struct fault *flt);
+void session_namespaces_release(struct session_namespaces *namespaces);
 
 /** Parse a package name from the command line. @return 0; WARG_UNDECIDED with FAULT_MISUSE */
 int session_read_name(const char *text, struct name *out, struct fault *flt);

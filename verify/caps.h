@@ -11,6 +11,7 @@
 #define CAP_KEY_TEXT 128    /* "ecdsa-p256:" and base64 of 33 bytes is 55; room for a message about a longer one */
 #define CAP_SIGNATURE_TEXT 128 /* "ecdsa-p256:" and base64 of at most 72 bytes of DER is 107 */
 #define CAP_URL 4096        /* longer than any URL that servers take */
+#define CAP_DOMAIN 261      /* a host of 255 bytes, a colon, a port of five digits */
 #define CAP_MESSAGE 512     /* a server's own words: as much as a person will read */
 #define CAP_FETCH_TOKEN 256 /* the reference's are record ids of 71 bytes */
 
@@ -56,9 +57,14 @@
 #define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */
 #define CAP_REQUEST_RECORDS 1000       /* `limit` of fetch/logs: the most that the reference takes */
 
+/* Federation */
+#define CAP_REGISTRIES 32              /* others than the home registry, open at a time: five threads each */
+#define CAP_HINTS 64                   /* hints that one command may get: one for each namespace that it asks about */
+
 /* Files that lie in the cache or configuration */
 #define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
 #define CAP_FILE_CONFIG (1u << 20)
+#define CAP_NAMESPACE_MAP 4096         /* namespaces in the map: each one was asked for once, or typed */
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
 #define CAP_FILE_LEDGER (1u << 30)     /* 16 million records of 64 bytes: four times what one part can bring */
 #define CAP_FILE_RECORDS (1u << 30)    /* one log's records: a million of them, of a kilobyte */

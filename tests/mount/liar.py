@@ -45,6 +45,7 @@ class Call:
     request: bytes
     began: float
     ended: float = None
+    headers: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -79,6 +80,8 @@ class Liar:
         self.calls = []
         self.lies = {}
         self.past = None
+        self.spoken_for = {}  # the servers of other registries, by domain: for them Warg-Registry is heeded
+        self.hint = None      # Warg-Registry-Hint
         self.released = threading.Event()  # from lies that never end
         self.connections = set()
         self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}))
@@ -125,6 +128,11 @@ class Liar:
         with self.lock:
             self.calls = []
 
+    def count_header(self, name):
+        """How many calls had it."""
+        with self.lock:
+            return sum(name in call.headers for call in self.calls)
+
     def round_trips(self):
         """How many of the calls must have waited for the one before: the longest row of which none overlaps."""
         row, end = 0, 0
@@ -136,7 +144,10 @@ class Liar:
 
     def answer(self, call, method, headers):
         """What the real server says, and then what the liar makes of it."""
-        upstream = http.client.HTTPConnection(*self.server.address, timeout=60)
+        other = self.spoken_for.get(headers.get("warg-registry"))
+        if other:
+            headers = {name: value for name, value in headers.items() if name != "warg-registry"}
+        upstream = http.client.HTTPConnection(*(other or self.server).address, timeout=60)
         try:
             upstream.request(method, call.path, call.request or None, headers)
             response = upstream.getresponse()
@@ -147,6 +158,8 @@ class Liar:
             answer.body = answer.body.replace(self.server.url.encode(), self.url.encode())
         if call.name == "checkpoint" and self.past:
             answer.json = self.past
+        if call.name == "logs" and answer.status == 404 and self.hint and not other:
+            answer.headers["warg-registry-hint"] = self.hint
         mutation = self.lies.get(call.name)
         if mutation:
             mutation(answer)
@@ -180,10 +193,10 @@ class Exchange(http.server.BaseHTTPRequestHandler):
 
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        call = Call(call_of(self.command, self.path), self.path, body, time.monotonic())
+        headers = {name.lower(): value for name, value in self.headers.items() if name.lower() in self.passed_on}
+        call = Call(call_of(self.command, self.path), self.path, body, time.monotonic(), headers=headers)
         with self.liar.lock:
             self.liar.calls.append(call)
-        headers = {name: value for name, value in self.headers.items() if name.lower() in self.passed_on}
         answer = self.liar.answer(call, self.command, headers)
         call.ended = time.monotonic()
         with contextlib.suppress(OSError):

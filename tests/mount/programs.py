@@ -94,17 +94,17 @@ class Home:
 
 
 class Server:
-    """The real warg-server, with its operator's key known and one namespace, `test`."""
+    """The real warg-server, with its operator's key known and one namespace."""
 
-    def __init__(self, home):
+    def __init__(self, home, namespace="test", operator=forge.OPERATOR):
         self.home = home
         contents = os.path.join(home.path, "contents")
         os.makedirs(contents)
         self.log = os.path.join(home.path, "server.log")
-        environment = dict(home.environment, WARG_OPERATOR_KEY=forge.OPERATOR.text)
+        environment = dict(home.environment, WARG_OPERATOR_KEY=operator.text)
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [*TIED, WARG_SERVER, "--content-dir", contents, "--listen", "127.0.0.1:0", "--namespace", "test"],
+                [*TIED, WARG_SERVER, "--content-dir", contents, "--listen", "127.0.0.1:0", "--namespace", namespace],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         port = until(self.find_port, "warg-server listens")
         self.address = "127.0.0.1", port

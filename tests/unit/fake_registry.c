@@ -20,8 +20,17 @@
 static const char *const paths[PATHS] = {"v1/fetch/checkpoint", "v1/fetch/logs",        "v1/fetch/names",
 					 "v1/ledger",           "v1/proof/inclusion",   "v1/proof/consistency"};
 
+#define HANDLERS 7
+
+/** Who answers a path. */
+struct route {
+	struct fake_registry *fake;
+	server_handler *handler;
+};
+
 struct fake_registry {
 	struct server *server;
+	struct route routes[HANDLERS];
 	struct http_url url;
 	struct forge forge;
 	struct ecdsa_private_key *weak_key, *foreign_key;
@@ -37,6 +46,10 @@ struct fake_registry {
 	unsigned counts[PATHS];
 	unsigned together;
 	size_t gathered; /* the path whose answers wait */
+	enum fake_speech speech;
+	struct fake_registry *other; /* whom it speaks for */
+	const char *hint;
+	struct buf heads; /* of all requests, one after the other */
 };
 
 static void must(int verdict)
@@ -59,7 +72,6 @@ static void publish_operator(struct fake_registry *fake)
 {
 	const struct record_entry grant = forge_grant(fake->weak_key, PERMISSION_DEFINE_NAMESPACE);
 
-	forge_open(&fake->forge, "test");
 	note_package(fake, "");
 	forge_append(&fake->forge, RECORD_OPERATOR, NULL, &grant, 1, fake->forge.operator_key);
 	note_package(fake, "");
@@ -70,6 +82,16 @@ void fake_registry_release(struct fake_registry *fake, const char *package, cons
 	pthread_mutex_lock(&fake->mutex);
 	forge_publish(&fake->forge, package, version, version);
 	note_package(fake, package);
+	pthread_mutex_unlock(&fake->mutex);
+}
+
+void fake_registry_import(struct fake_registry *fake, const char *namespace, const char *registry)
+{
+	const struct record_entry import = forge_import(namespace, registry);
+
+	pthread_mutex_lock(&fake->mutex);
+	forge_append(&fake->forge, RECORD_OPERATOR, NULL, &import, 1, fake->forge.operator_key);
+	note_package(fake, "");
 	pthread_mutex_unlock(&fake->mutex);
 }
 
@@ -128,6 +150,21 @@ static void answer_error(struct server_connection *connection, int status, const
 		json_put_text(json, "message", "no");
 	}
 	answer(connection, status, json);
+}
+
+/* A log that is not there: with a hint, if there is one to give. */
+static void answer_absent(const struct fake_registry *fake, struct server_connection *connection, const char *id)
+{
+	char text[1024];
+
+	if (!fake->hint) {
+		answer_error(connection, 404, "log", id);
+		return;
+	}
+	snprintf(text, sizeof(text), "HTTP/1.1 404 No\r\nContent-Type: application/json\r\n"
+		 "Warg-Registry-Hint: %s\r\n\r\n"
+		 "{\"status\":404,\"type\":\"log\",\"id\":\"%s\"}", fake->hint, id);
+	server_write_text(connection, text);
 }
 
 static void put_base64(struct json *json, const char *name, struct span bytes)
@@ -319,7 +356,7 @@ static bool render_logs(struct fake_registry *fake, struct server_connection *co
 
 		if (!package || (is_lying(fake, LIE_ABSENT) && !strcmp(package, fake->victim))) {
 			json_free(packages);
-			answer_error(connection, 404, "log", walk.name);
+			answer_absent(fake, connection, walk.name);
 			return false;
 		}
 		if (walk.value && is_lying(fake, LIE_TOKENS_HANG_UP)) {
@@ -579,11 +616,44 @@ static void answer_consistency(struct server_connection *connection, const struc
 
 /* ---- The whole ---- */
 
+/* Every request passes here: whose words answer it? */
+static void dispatch(struct server_connection *connection, const struct server_request *request, void *user)
+{
+	struct route *route = user;
+	struct fake_registry *fake = route->fake, *who = fake;
+	enum fake_speech speech = FAKE_IGNORES;
+
+	pthread_mutex_lock(&fake->mutex);
+	must(buf_append_text(&fake->heads, request->head, NULL));
+	if (strcasestr(request->head, "\r\nwarg-registry:")) {
+		speech = fake->speech;
+		who = speech == FAKE_SPEAKS ? fake->other : fake;
+	}
+	pthread_mutex_unlock(&fake->mutex);
+	if (speech == FAKE_REFUSES)
+		server_write_text(connection, "HTTP/1.1 501 No\r\nContent-Type: text/plain\r\n\r\nunsupported");
+	else if (speech != FAKE_HANGS_UP)
+		route->handler(connection, request, who);
+}
+
+static void answer_by(struct fake_registry *fake, size_t at, const char *path, server_handler *handler)
+{
+	fake->routes[at] = (struct route){fake, handler};
+	server_on(fake->server, path, dispatch, &fake->routes[at]);
+}
+
 struct fake_registry *fake_registry_new(void)
+{
+	return fake_registry_new_by("test", 1);
+}
+
+struct fake_registry *fake_registry_new_by(const char *namespace, unsigned operator)
 {
 	struct fake_registry *fake = calloc(1, sizeof(*fake));
 
 	assert_non_null(fake);
+	buf_init(&fake->heads, CAP_BODY_LOGS);
+	forge_open_by(&fake->forge, namespace, operator);
 	pthread_mutex_init(&fake->mutex, NULL);
 	pthread_cond_init(&fake->came, NULL);
 	fake->page = CAP_REQUEST_RECORDS;
@@ -595,13 +665,13 @@ struct fake_registry *fake_registry_new(void)
 	fake_registry_sign(fake);
 	fake->server = server_new();
 	must(http_url_parse(server_url(fake->server), &fake->url, NULL));
-	server_on(fake->server, "/v1/fetch/checkpoint", answer_checkpoint, fake);
-	server_on(fake->server, "/v1/fetch/logs", answer_logs, fake);
-	server_on(fake->server, "/v1/fetch/names", answer_names, fake);
-	server_on(fake->server, "/v1/ledger", answer_ledger, fake);
-	server_on(fake->server, "/ledger.bin", answer_ledger_bytes, fake);
-	server_on(fake->server, "/v1/proof/inclusion", answer_inclusion, fake);
-	server_on(fake->server, "/v1/proof/consistency", answer_consistency, fake);
+	answer_by(fake, 0, "/v1/fetch/checkpoint", answer_checkpoint);
+	answer_by(fake, 1, "/v1/fetch/logs", answer_logs);
+	answer_by(fake, 2, "/v1/fetch/names", answer_names);
+	answer_by(fake, 3, "/v1/ledger", answer_ledger);
+	answer_by(fake, 4, "/ledger.bin", answer_ledger_bytes);
+	answer_by(fake, 5, "/v1/proof/inclusion", answer_inclusion);
+	answer_by(fake, 6, "/v1/proof/consistency", answer_consistency);
 	return fake;
 }
 
@@ -609,6 +679,7 @@ void fake_registry_free(struct fake_registry *fake)
 {
 	fake_registry_gather(fake, "", 0);
 	server_free(fake->server);
+	buf_release(&fake->heads);
 	forge_close(&fake->forge);
 	free(fake->packages);
 	free(fake->checkpoints);
@@ -635,6 +706,47 @@ void fake_registry_lie(struct fake_registry *fake, enum fake_lie lie, const char
 	fake->lie = lie;
 	snprintf(fake->victim, sizeof(fake->victim), "%s", victim ? victim : "-");
 	pthread_mutex_unlock(&fake->mutex);
+}
+
+void fake_registry_speak(struct fake_registry *fake, enum fake_speech speech, struct fake_registry *other)
+{
+	pthread_mutex_lock(&fake->mutex);
+	fake->speech = speech;
+	fake->other = other;
+	pthread_mutex_unlock(&fake->mutex);
+}
+
+void fake_registry_hint(struct fake_registry *fake, const char *hint)
+{
+	pthread_mutex_lock(&fake->mutex);
+	fake->hint = hint;
+	pthread_mutex_unlock(&fake->mutex);
+}
+
+const char *fake_registry_domain(const struct fake_registry *fake)
+{
+	static char domains[4][64];
+	static unsigned turn;
+	char *domain = domains[turn++ % 4];
+
+	snprintf(domain, sizeof(domains[0]), "%s", fake->url.text + strlen("http://"));
+	domain[strcspn(domain, "/")] = '\0';
+	return domain;
+}
+
+unsigned fake_registry_count_header(struct fake_registry *fake, const char *line)
+{
+	char wanted[256];
+	unsigned count = 0;
+
+	snprintf(wanted, sizeof(wanted), "\r\n%s", line);
+	pthread_mutex_lock(&fake->mutex);
+	must(buf_append(&fake->heads, (struct span){(const unsigned char *)"", 1}, NULL));
+	for (const char *at = (const char *)fake->heads.data; (at = strcasestr(at, wanted)); at++)
+		count++;
+	fake->heads.length--;
+	pthread_mutex_unlock(&fake->mutex);
+	return count;
 }
 
 void fake_registry_page(struct fake_registry *fake, size_t records)

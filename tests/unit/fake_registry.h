@@ -60,6 +60,8 @@ struct fake_registry;
 
 /** A registry with an operator, the namespace `test`, and a first checkpoint of two records. */
 struct fake_registry *fake_registry_new(void);
+/** The same with another namespace, by another operator: the key forge_key(operator). */
+struct fake_registry *fake_registry_new_by(const char *namespace, unsigned operator);
 void fake_registry_free(struct fake_registry *fake);
 /** Its server: for what is to hang, and to be counted. */
 struct server *fake_registry_server(struct fake_registry *fake);
@@ -67,11 +69,29 @@ const struct http_url *fake_registry_url(const struct fake_registry *fake);
 
 /** Publish a version, with the package's init where it is new. It shows at the next checkpoint. */
 void fake_registry_release(struct fake_registry *fake, const char *package, const char *version);
+/** Have the operator import a namespace. It shows at the next checkpoint. */
+void fake_registry_import(struct fake_registry *fake, const char *namespace, const char *registry);
 /** Sign a checkpoint of all that was published. */
 void fake_registry_sign(struct fake_registry *fake);
 
 /** Tell this lie from now on. @param victim  the package that is lied about; NULL where none is */
 void fake_registry_lie(struct fake_registry *fake, enum fake_lie lie, const char *victim);
+/** What a request with Warg-Registry gets. */
+enum fake_speech {
+	FAKE_REFUSES,   /* 501, as the reference has it */
+	FAKE_IGNORES,   /* what it gets without */
+	FAKE_HANGS_UP,
+	FAKE_SPEAKS,    /* the words of the other registry */
+};
+/** @param other  whom it speaks for; its words go through this one's server */
+void fake_registry_speak(struct fake_registry *fake, enum fake_speech speech, struct fake_registry *other);
+/** Send this with each 404 of a log, as Warg-Registry-Hint. NULL: nothing */
+void fake_registry_hint(struct fake_registry *fake, const char *hint);
+/** Its domain: address and port. */
+const char *fake_registry_domain(const struct fake_registry *fake);
+/** How many requests had this header, "authorization: bearer x" say; without regard to case. */
+unsigned fake_registry_count_header(struct fake_registry *fake, const char *line);
+
 /** Give at most this many records of each log in one answer. */
 void fake_registry_page(struct fake_registry *fake, size_t records);
 /** How many requests came for this path, "v1/fetch/logs" say. */

@@ -136,13 +136,24 @@ struct record_entry forge_namespace(const char *namespace)
 	return (struct record_entry){ .type = ENTRY_DEFINE_NAMESPACE, .namespace = span_of_text(namespace) };
 }
 
+struct record_entry forge_import(const char *namespace, const char *registry)
+{
+	return (struct record_entry){ .type = ENTRY_IMPORT_NAMESPACE, .namespace = span_of_text(namespace),
+				      .registry = span_of_text(registry) };
+}
+
 /* ---- Registries ---- */
 
 void forge_open(struct forge *forge, const char *namespace)
 {
+	forge_open_by(forge, namespace, 1);
+}
+
+void forge_open_by(struct forge *forge, const char *namespace, unsigned operator)
+{
 	struct fault flt = { 0 };
 
-	*forge = (struct forge){ .operator_key = forge_key(1), .package_key = forge_key(2) };
+	*forge = (struct forge){ .operator_key = forge_key(operator), .package_key = forge_key(2) };
 	must(merkle_log_new(&forge->log, &flt), &flt);
 
 	const struct record_entry entries[] = { forge_init(forge->operator_key), forge_namespace(namespace) };

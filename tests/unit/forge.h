@@ -46,6 +46,7 @@ struct record_entry forge_revoke(const struct ecdsa_private_key *key, unsigned p
 struct record_entry forge_release(const char *version, const char *content);
 struct record_entry forge_yank(const char *version);
 struct record_entry forge_namespace(const char *namespace);
+struct record_entry forge_import(const char *namespace, const char *registry);
 
 /** A registry. The operator's log is its first; its keys are numbers 1 (operator) and 2 (packages). */
 struct forge {
@@ -57,6 +58,8 @@ struct forge {
 
 /** A registry with one record, which defines `namespace`. Release with forge_close(). */
 void forge_open(struct forge *forge, const char *namespace);
+/** The same, by another operator: the key forge_key(operator). */
+void forge_open_by(struct forge *forge, const char *namespace, unsigned operator);
 void forge_close(struct forge *forge);
 
 /** Append a record signed by `key`, after the log's last one, a second later than the registry's last. */

@@ -380,7 +380,7 @@ static void operator_unasked(struct server_connection *connection, const struct 
 static void test_logs(void **state)
 {
 	struct api_wanted wanted = { .log_id = id_a }, tokened = { .log_id = id_a, .token = ID_0 };
-	struct digest absent;
+	struct api_absent absent;
 	struct api_logs logs;
 	struct fault flt = {0};
 
@@ -399,13 +399,23 @@ static void test_logs(void **state)
 			"\"}"));
 	assert_int_equal(api_fetch_logs(&api, soon(), 1, NULL, &wanted, 1, &logs, &absent, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_ABSENT);
-	assert_true(digest_equals(&absent, &id_a));
+	assert_true(digest_equals(&absent.log_id, &id_a));
+	assert_string_equal(absent.hint, "");
+	flt = (struct fault){0};
+	server_on_bytes(server, "/v1/fetch/logs",
+			span_of_text("HTTP/1.1 404 No\r\nWarg-Registry-Hint: a=b.example\r\n\r\n"
+			"{\"status\":404,\"type\":\"log\",\"id\":\"" ID_A "\"}"));
+	assert_int_equal(api_fetch_logs(&api, soon(), 1, NULL, &wanted, 1, &logs, &absent, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_true(digest_equals(&absent.log_id, &id_a));
+	assert_string_equal(absent.hint, "a=b.example");
 	flt = (struct fault){0};
 	server_on_answer(server, "/v1/fetch/logs", 404,
 			span_of_text("{\"status\":404,\"type\":\"fetchToken\",\"id\":\"x\"}"));
 	assert_int_equal(api_fetch_logs(&api, soon(), 1, NULL, &tokened, 1, &logs, &absent, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_ABSENT);
-	assert_true(digest_equals(&absent, &id_0));
+	assert_true(digest_equals(&absent.log_id, &id_0));
+	assert_string_equal(absent.hint, "");
 	flt = (struct fault){0};
 	server_on_bytes(server, "/v1/fetch/logs", span_of_text(""));
 	assert_int_equal(api_fetch_logs(&api, soon(), 1, NULL, &tokened, 1, &logs, &absent, &flt), WARG_UNDECIDED);

@@ -1,0 +1,210 @@
+/*
+ * Opening another registry: the home registry is asked whether it speaks for it, then the registry itself which URL it
+ * is at (see federation.h). All on the event loop, but for what touches the disk.
+ */
+#include "federation_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct federation_other *other_of_job(struct job *job)
+{
+	return (struct federation_other *)(void *)((char *)job - offsetof(struct federation_other, job));
+}
+
+/* It is open, or why it is not. Whoever comes later has it tried anew. */
+static void land(struct federation_other *other, int verdict, struct fault *flt)
+{
+	struct federation *federation = other->federation;
+
+	if (verdict && other->refused.verdict)
+		fault_add(flt, "the home registry does not speak for it: %.80s", other->refused.what);
+	fault_at(flt, "registry %.100s", other->domain);
+	pthread_mutex_lock(&federation->mutex);
+	while (other->joining)
+		pthread_cond_wait(&federation->joined, &federation->mutex);
+	other->opening = false;
+	pthread_mutex_unlock(&federation->mutex);
+	flight_land(federation->airport, &other->flight, verdict, flt);
+}
+
+/* ---- On a worker ---- */
+
+/* What is remembered of a registry that the home registry speaks for. No URL's label has '@' before '_'. */
+static int name_trust(const struct federation_other *other, struct buf *out, struct fault *flt)
+{
+	const struct http_url *home = registry_url(other->federation->home);
+
+	return buf_append_format(out, flt, "%s@%s%c", other->url.label, home->label, 0);
+}
+
+static int open_there(struct federation_other *other, struct registry **out, struct fault *flt)
+{
+	struct registry_options options = other->federation->options.home;
+	struct buf trust;
+	int r = 0;
+
+	buf_init(&trust, 2 * CAP_URL);
+	options.folder = other->domain;
+	options.hinted = NULL;
+	if (other->is_spoken_for) {
+		r = name_trust(other, &trust, flt);
+		options.domain = other->domain;
+		options.trusted_as = (const char *)trust.data;
+	} else {
+		options.url = other->found;
+		options.token = NULL;
+	}
+	if (!r)
+		r = registry_open(&options, out, flt);
+	buf_release(&trust);
+	return r;
+}
+
+static bool is_closing(struct federation *federation)
+{
+	bool closing;
+
+	pthread_mutex_lock(&federation->mutex);
+	closing = federation->closing;
+	pthread_mutex_unlock(&federation->mutex);
+	return closing;
+}
+
+static void open_folder(struct job *job)
+{
+	struct federation_other *other = other_of_job(job);
+	struct federation *federation = other->federation;
+	struct registry *registry = NULL;
+	struct fault flt = {0};
+	int r = 0;
+
+	if (is_closing(federation))
+		r = fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
+	else if (!other->is_spoken_for && !strcmp(other->found.text, registry_url(federation->home)->text))
+		registry = federation->home;
+	else
+		r = open_there(other, &registry, &flt);
+	if (!r) {
+		pthread_mutex_lock(&federation->mutex);
+		other->registry = registry;
+		pthread_mutex_unlock(&federation->mutex);
+	}
+	land(other, r, &flt);
+}
+
+static void have_folder_opened(struct federation_other *other)
+{
+	other->job.run = open_folder;
+	workers_run(other->federation->workers, &other->job);
+}
+
+/* ---- On the event loop ---- */
+
+static void start(struct federation_other *other, void (*done)(struct http_exchange *exchange))
+{
+	other->call.exchange.done = done;
+	other->call.exchange.user = other;
+	http_start(other->federation->http, &other->call.exchange);
+}
+
+static clock_ms deadline_of(const struct federation_other *other)
+{
+	return registry_deadline(other->federation->home);
+}
+
+static void discovered(struct http_exchange *exchange)
+{
+	struct federation_other *other = exchange->user;
+	struct fault flt = {0};
+	int r = api_decode_discovery(&other->url, exchange, &other->found, &flt);
+
+	api_call_release(&other->call);
+	if (r)
+		land(other, r, &flt);
+	else
+		have_folder_opened(other);
+}
+
+static void discover(struct federation_other *other)
+{
+	struct fault flt = {0};
+
+	if (!api_begin_discovery(&other->call, &other->url, deadline_of(other), &flt)) {
+		start(other, discovered);
+		return;
+	}
+	api_call_release(&other->call);
+	land(other, flt.verdict, &flt);
+}
+
+/* Whether the home registry's operator knows the key: then Warg-Registry was passed over. */
+static bool is_of_home(struct federation *federation, const struct digest *key_id)
+{
+	struct view *view = registry_view(federation->home);
+	bool is = log_keys_find(operator_log_keys(view->operator), key_id);
+
+	view_unref(view);
+	return is;
+}
+
+static void home_answered(struct http_exchange *exchange)
+{
+	struct federation_other *other = exchange->user;
+	struct federation *federation = other->federation;
+	struct signed_checkpoint checkpoint;
+	bool is_silent = exchange->status == 501;
+
+	other->refused = (struct fault){0};
+	if (!api_decode_checkpoint(exchange, &checkpoint, &other->refused) &&
+	    is_of_home(federation, &checkpoint.key_id)) {
+		fault_undecided(&other->refused, FAULT_REFUSED, "it answers for itself");
+		is_silent = true;
+	}
+	api_call_release(&other->call);
+	if (is_silent) {
+		pthread_mutex_lock(&federation->mutex);
+		federation->is_silent = true;
+		pthread_mutex_unlock(&federation->mutex);
+	}
+	other->is_spoken_for = !other->refused.verdict;
+	if (other->is_spoken_for)
+		have_folder_opened(other);
+	else if (other->refused.kind == FAULT_CANCELLED)
+		land(other, other->refused.verdict, &other->refused);
+	else
+		discover(other);
+}
+
+/* Whether to ask: an answer can only be told from the home registry's own by who knows that one's keys. */
+static bool may_speak(struct federation *federation)
+{
+	struct view *view = registry_view(federation->home);
+	bool may;
+
+	pthread_mutex_lock(&federation->mutex);
+	may = !federation->is_silent && view->operator;
+	pthread_mutex_unlock(&federation->mutex);
+	view_unref(view);
+	return may;
+}
+
+void federation_begin(struct federation_other *other)
+{
+	struct federation *federation = other->federation;
+	const struct api api = {
+		.url = registry_url(federation->home),
+		.registry = other->domain,
+		.token = federation->options.home.token,
+	};
+	struct fault flt = {0};
+
+	if (!may_speak(federation)) {
+		discover(other);
+	} else if (!api_begin_checkpoint(&other->call, &api, deadline_of(other), &flt)) {
+		start(other, home_answered);
+	} else {
+		api_call_release(&other->call);
+		land(other, flt.verdict, &flt);
+	}
+}

@@ -1,0 +1,311 @@
+"""Namespaces that live in another registry: two real servers, and a liar before each."""
+import json
+import os
+
+import pytest
+
+import liar as liars
+import programs
+from liar import changed, says
+from mounts import read
+from registry import CONTENTS, wasm
+
+THING = "other:thing"
+THINGS = {"1.0.0": wasm(2000, 21), "1.1.0": wasm(2001, 22)}
+
+
+@pytest.fixture(scope="module")
+def other_server(everything):
+    """A registry of its own, with one package whose releases are each under a checkpoint of its own."""
+    server = programs.Server(programs.Home(os.path.join(everything, "other-server")), "other",
+                             programs.forge.Key("the other operator"))
+    home = programs.Home(os.path.join(everything, "other-publisher"))
+    try:
+        home.configure(server.url)
+        server.wait_for_length(1)
+        home.warg("publish", "init", THING, "--no-wait")
+        for version, content in THINGS.items():
+            path = os.path.join(home.work, "content.wasm")
+            with open(path, "wb") as file:
+                file.write(content)
+            server.wait_for_length(max(server.checkpoints) + 1)
+            home.warg("publish", "release", "-n", THING, "-v", version, path, "--no-wait")
+        server.wait_for_length(max(server.checkpoints) + 1)
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def other(other_server):
+    other = liars.Liar(other_server)
+    other.domain = other.url.removeprefix("http://").rstrip("/")
+    yield other
+    other.close()
+    assert not other.mistakes, "\n".join(other.mistakes)
+
+
+@pytest.fixture
+def configured(home, liar):
+    return home.configure(liar.url)
+
+
+def map_file(home):
+    return os.path.join(home.cache, "namespaces")
+
+
+def read_map(home):
+    """What the namespace map says; None: there is none."""
+    return json.loads(read(map_file(home))) if os.path.exists(map_file(home)) else None
+
+
+def write_map(home, **namespaces):
+    os.makedirs(home.cache, exist_ok=True)
+    with open(map_file(home), "w") as file:
+        json.dump(namespaces, file)
+
+
+def log_file(home, domain):
+    """Where the package's log is stored: under the domain, as the reference has it."""
+    return os.path.join(home.cache, "registries", domain, "package-logs/sha256",
+                        programs.forge.package_log_id(THING).partition(":")[2])
+
+
+def download(home, *words, **options):
+    return home.wargfs("download", THING, "-o", "out.wasm", *words, **options)
+
+
+def expect_downloaded(home, version="1.1.0"):
+    path = os.path.join(home.work, "out.wasm")
+    assert read(path) == THINGS[version]
+    os.unlink(path)
+
+
+# ---- Whom it talks to ----
+
+
+def test_direct(configured, liar, other):
+    """The home registry does not speak for it, which the real server says with 501: then that one itself is asked."""
+    write_map(configured, other=other.domain)
+    told = json.loads(download(configured, "--json").stdout)
+    expect_downloaded(configured)
+    assert told["registry"] == other.domain
+    assert liar.count_header("warg-registry") == 1 and other.count_header("warg-registry") == 0
+    assert os.path.exists(log_file(configured, other.domain))
+    assert not os.path.exists(configured.log_file(liar.url, THING))
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+    assert read(os.path.join(configured.work, "out.wasm")) == CONTENTS["test:tiny", "1.0.0"]
+
+
+def test_spoken_for(configured, liar, other, other_server):
+    write_map(configured, other=other.domain)
+    liar.spoken_for[other.domain] = other_server
+    assert f"from {other.domain}" in download(configured).stdout
+    expect_downloaded(configured)
+    assert not other.calls and liar.count_header("warg-registry") > 3
+
+
+@pytest.mark.parametrize("lie", (
+    liars.closed, says(500), says(404, "text/html", b"<html>"), says(200, "text/html", b"<html>"),
+    says(200, body=b"{}"),
+), ids=("closed", "500", "404", "html", "json"))
+def test_says_nothing_of_use(configured, liar, other, lie):
+    """Whatever the home registry answers for another one: that one is asked itself."""
+    def only_for_others(answer):
+        if "warg-registry" in answer.call.headers:
+            lie(answer)
+
+    write_map(configured, other=other.domain)
+    liar.lie("checkpoint", only_for_others)
+    download(configured)
+    expect_downloaded(configured)
+
+
+def test_header_passed_over(configured, liar, other, server):
+    """It answers for itself: its key must not be taken for the other one's."""
+    write_map(configured, other=other.domain)
+    liar.spoken_for[other.domain] = server
+    download(configured)
+    expect_downloaded(configured)
+
+
+@pytest.mark.parametrize("form", ('{"wargUrl":"@"}', '{"preferredProtocol":"warg","warg":{"url":"@"}}'))
+def test_discovery(configured, other, other_server, form):
+    write_map(configured, other=other.domain)
+    other.lie("well-known", says(body=form.replace("@", other_server.url).encode()))
+    download(configured)
+    expect_downloaded(configured)
+    assert {call.name for call in other.calls} == {"well-known"}
+
+
+# ---- Hints ----
+
+
+def test_hint(configured, liar, other):
+    liar.hint = f"other={other.domain}"
+    download(configured)
+    expect_downloaded(configured)
+    assert read_map(configured) == {"other": other.domain}
+    liar.hint = None
+    liar.forget()
+    download(configured)
+    assert b"other" not in b"".join(call.request for call in liar.calls if call.name == "logs")
+
+
+def test_beside_the_reference(new_home, liar, other, other_server):
+    """Both take the hint, and find each other's map and logs."""
+    liar.hint = f"other={other.domain}"
+    liar.spoken_for[other.domain] = other_server
+    its, ours = (new_home().configure(liar.url) for _ in range(2))
+    its.warg("download", THING, "-o", "out.wasm")
+    download(ours)
+    expect_downloaded(ours)
+    assert read(map_file(its)) == read(map_file(ours))
+    assert json.loads(read(log_file(its, other.domain)))["state"] == \
+        json.loads(read(log_file(ours, other.domain)))["state"]
+    liar.hint = None
+    download(its)
+    expect_downloaded(its)
+    ours.warg("download", THING, "-o", "its.wasm")
+    assert read(os.path.join(ours.work, "its.wasm")) == THINGS["1.1.0"]
+
+
+BAD_HINTS = ("another=@", "test=@", "other=../../x", "other=http://registry.example", "other=http://@", "other=@/x",
+             "other=@ x", "other", "=@", "other=x@@")
+
+
+@pytest.mark.parametrize("hint", BAD_HINTS)
+def test_bad_hint(configured, liar, other, hint):
+    liar.hint = hint.replace("@", other.domain)
+    done = download(configured, status=1)
+    assert "hint" not in done.stderr
+    assert read_map(configured) is None
+    assert not other.calls
+    assert sorted(os.listdir(os.path.join(configured.cache, "registries"))) == [
+        os.path.basename(configured.registry_folder(liar.url))]
+
+
+def test_hint_loop(configured, liar, other):
+    """Each says that the other one has it."""
+    liar.hint = f"nowhere={other.domain}"
+    other.hint = "nowhere=" + liar.url.removeprefix("http://").rstrip("/")
+    configured.wargfs("download", "nowhere:thing", "-o", "out.wasm", status=1)
+    assert liar.count("logs") <= 3 and other.count("logs") <= 3
+
+
+def test_hints_ignored(configured, liar, other):
+    liar.hint = f"other={other.domain}"
+    configured.wargfs("config", "--ignore-federation-hints", "true")
+    assert other.domain not in download(configured, status=1).stderr
+    assert read_map(configured) is None and not other.calls
+    configured.wargfs("config", "--ignore-federation-hints", "false")
+    download(configured)
+
+
+def test_hints_asked(configured, liar, other):
+    """Without a terminal the answer is no."""
+    liar.hint = f"other={other.domain}"
+    configured.wargfs("config", "--disable-auto-accept-federation-hints", "true")
+    assert other.domain in download(configured, status=1).stderr
+    assert read_map(configured) is None and not other.calls
+    download(configured, "--yes")
+    assert read_map(configured) == {"other": other.domain}
+
+
+def test_not_interactive(configured, liar, other):
+    liar.hint = f"other={other.domain}"
+    config = configured.read_config()
+    with open(configured.config, "w") as file:
+        json.dump({**config, "disableInteractive": True}, file)
+    assert other.domain in download(configured, status=1).stderr
+    assert read_map(configured) is None and not other.calls
+
+
+# ---- Each for itself ----
+
+
+def test_other_lies(configured, liar, other):
+    write_map(configured, other=other.domain)
+    other.lie("checkpoint", changed(lambda body: body["contents"].update(logLength=1)))
+    done = download(configured, status=3)
+    assert THING in done.stderr or other.domain in done.stderr
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+    other.be_honest()
+    download(configured)
+
+
+def test_other_away(configured, liar, other):
+    write_map(configured, other=other.domain)
+    other.close()
+    assert other.domain in download(configured, status=1).stderr
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+    other.open()
+    download(configured)
+
+
+def test_other_rolls_back(configured, liar, other, other_server):
+    """It is held to its word, also by one who lost the cache."""
+    write_map(configured, other=other.domain)
+    download(configured)
+    other.stay_at(min(length for length in other_server.checkpoints if length > 2))
+    done = download(configured, status=3)
+    assert "rollback" in done.stderr
+    configured.wargfs("reset", "--all", "--yes")
+    write_map(configured, other=other.domain)
+    download(configured)
+    expect_downloaded(configured, "1.0.0")
+
+
+@pytest.mark.parametrize("text", ("{", '{"other":"../../x"}', '{"other":"http://registry.example"}', '{"other":7}'))
+def test_bad_map(configured, liar, other, text):
+    """What the map says of a namespace that the operator defines does not matter, not even that it cannot be read."""
+    os.makedirs(configured.cache, exist_ok=True)
+    with open(map_file(configured), "w") as file:
+        file.write(text)
+    assert "namespace" in download(configured, status=1).stderr
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+
+
+# ---- The other commands ----
+
+
+def test_update(configured, liar, other, other_server):
+    write_map(configured, other=other.domain)
+    lengths = sorted(other_server.checkpoints)
+    other.stay_at(lengths[-2])
+    download(configured)
+    expect_downloaded(configured, "1.0.0")
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+    other.be_honest()
+    told = configured.wargfs("update").stdout
+    assert f"{THING}: 1 new release, the latest is 1.1.0" in told
+    assert f"1 package up to date with {other.domain} at log length {lengths[-1]}" in told
+    assert f"1 package up to date with {liar.url}" in told
+    told = json.loads(configured.wargfs("update", "--json").stdout)
+    assert {one["package"]: one.get("registry") for one in told["packages"]} == {
+        THING: other.domain, "test:tiny": None}
+    assert [(one["registry"], one["logLength"]) for one in told["otherRegistries"]] == [(other.domain, lengths[-1])]
+    other.close()
+    done = configured.wargfs("update", status=1)
+    assert THING in done.stderr or other.domain in done.stderr
+    assert f"1 package up to date with {liar.url}" in done.stdout
+    other.open()
+
+
+def test_info(configured, liar, other):
+    write_map(configured, other=other.domain, test="registry.example", bad="../x")
+    told = configured.wargfs("info", THING).stdout
+    assert "1.1.0 (sha256:" in told
+    other.close()
+    liar.close()
+    assert configured.wargfs("info", THING).stdout == told
+    assert other.domain in configured.wargfs("info").stdout
+    told = configured.wargfs("info", "-n").stdout.splitlines()
+    assert told == [f"other={other.domain} (in the namespace map)",
+                    "test=registry.example (in the namespace map, but the registry's operator says otherwise)",
+                    "bad=? (in the namespace map)"]
+    told = json.loads(configured.wargfs("info", "-n", "--json").stdout)
+    assert [(one["namespace"], one["registry"], one["source"], one["counts"]) for one in told] == [
+        ("other", other.domain, "map", True), ("test", "registry.example", "map", False), ("bad", None, "map", False)]
+    other.open()
+    liar.open()
