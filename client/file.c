@@ -149,6 +149,27 @@ int file_read_all(int fd, struct buf *out, struct fault *flt)
 	}
 }
 
+int file_hash(int fd, struct digest *out, struct fault *flt)
+{
+	unsigned char chunk[64 << 10];
+	struct digest_stream stream;
+	ssize_t count;
+
+	digest_stream_init(&stream);
+	for (;;) {
+		count = read(fd, chunk, sizeof(chunk));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return fault_system(flt, errno, "reading");
+		if (count == 0)
+			break;
+		digest_stream_update(&stream, (struct span){chunk, (size_t)count});
+	}
+	*out = digest_stream_final(&stream);
+	return 0;
+}
+
 int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt)
 {
 	int fd = -1;

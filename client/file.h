@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "verify/buf.h"
+#include "verify/digest.h"
 
 /**
  * Open the folder `path`, making it and its parents where they are missing (mode 0777 less the umask, as the
@@ -37,6 +37,9 @@ int file_open(int folder, const char *name, int *fd, uint64_t *size, struct faul
  * Read what lies behind the position of `fd` and append it. @return 0; WARG_UNDECIDED past the cap of `out`, or on I/O
  */
 int file_read_all(int fd, struct buf *out, struct fault *flt);
+
+/** Hash what lies behind the position of `fd`. @return 0; WARG_UNDECIDED on I/O */
+int file_hash(int fd, struct digest *out, struct fault *flt);
 
 /** Read a whole regular file, appending. @param found  false if there is none */
 int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt);

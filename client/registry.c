@@ -396,6 +396,11 @@ struct content *registry_content(struct registry *registry)
 	return registry->content;
 }
 
+const struct api *registry_api(const struct registry *registry)
+{
+	return &registry->api;
+}
+
 struct store *registry_store(struct registry *registry)
 {
 	return registry->store;

@@ -73,6 +73,7 @@ int registry_add(struct registry *registry, const struct name *names, size_t cou
 /** The parts, borrowed. */
 struct content *registry_content(struct registry *registry);
 struct store *registry_store(struct registry *registry);
+const struct api *registry_api(const struct registry *registry);
 const struct http_url *registry_url(const struct registry *registry);
 /** The deadline of a wait that begins now. */
 clock_ms registry_deadline(const struct registry *registry);

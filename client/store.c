@@ -317,53 +317,76 @@ int store_load_package(struct store *store, const struct name *name, struct pack
 
 /* ---- Listing ---- */
 
-struct names {
-	struct name *names;
+/* Entries of one size, of which there may be many. */
+struct list {
+	void *entries;
 	size_t count, capacity;
 };
 
-static int add_name(struct names *list, const struct name *name, struct fault *flt)
+static int append(struct list *list, const void *entry, size_t size, struct fault *flt)
 {
 	size_t capacity = list->capacity ? list->capacity * 2 : 64;
-	struct name *names;
+	void *entries;
 
 	if (list->count == list->capacity) {
-		names = reallocarray(list->names, capacity, sizeof(*names));
-		if (!names)
+		entries = reallocarray(list->entries, capacity, size);
+		if (!entries)
 			return fault_no_memory(flt);
-		list->names = names;
+		list->entries = entries;
 		list->capacity = capacity;
 	}
-	list->names[list->count++] = *name;
+	memcpy((char *)list->entries + list->count++ * size, entry, size);
 	return 0;
 }
 
-/* Whose log the state file is; anything wrong with it passes it over. Only lack of memory and the like is a fault. */
-static int add_package(int logs, const char *file, struct names *list, struct fault *flt)
+/* Whose log the state file is, if it says so. Only lack of memory and the like is a fault. */
+static int read_name(int logs, const char *file, struct name *out, bool *named, struct fault *flt)
 {
 	char expected[DIGEST_TEXT_SIZE];
 	struct json *value = NULL;
 	struct span text;
 	struct digest id;
-	struct name name;
 	int r;
 
 	r = read_json(logs, file, &value, flt);
 	if (r)
 		return r;
-	if (value && !json_read_text(value, "name", &text, NULL) && !name_parse(text, &name, NULL)) {
-		id = name_log_id(&name);
+	*named = false;
+	if (value && !json_read_text(value, "name", &text, NULL) && !name_parse(text, out, NULL)) {
+		id = name_log_id(out);
 		store_file_name(&id, expected);
-		if (!strcmp(file, expected))
-			r = add_name(list, &name, flt);
+		*named = !strcmp(file, expected);
 	}
 	json_free(value);
-	return r;
+	return 0;
 }
 
-int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt)
+static int add_package(int logs, const char *file, struct list *list, struct fault *flt)
 {
-	struct names list = {0};
+	struct name name;
+	bool named;
+	int r = read_name(logs, file, &name, &named, flt);
+
+	return r || !named ? r : append(list, &name, sizeof(name), flt);
+}
+
+static int add_unnamed(int logs, const char *file, struct list *list, struct fault *flt)
+{
+	struct digest id;
+	struct name name;
+	bool named;
+	int r = read_name(logs, file, &name, &named, flt);
+
+	if (r || named || hex_decode(span_of_text(file), id.bytes, DIGEST_SIZE, NULL))
+		return r;
+	return append(list, &id, sizeof(id), flt);
+}
+
+/* Call `add` with the name of each state file. @param out  its entries, free() them */
+static int list_logs(struct store *store, int (*add)(int logs, const char *file, struct list *list, struct fault *flt),
+		     struct list *out, struct fault *flt)
+{
+	struct list list = {0};
 	struct dirent *entry;
 	DIR *folder = NULL;
 	int logs;
@@ -382,14 +405,36 @@ int store_list_packages(struct store *store, struct name **out, size_t *count, s
 	}
 	while (!r && folder && (entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
-			r = add_package(dirfd(folder), entry->d_name, &list, flt);
+			r = add(dirfd(folder), entry->d_name, &list, flt);
 	if (folder)
 		closedir(folder);
-	if (r) {
-		free(list.names);
+	if (r)
+		free(list.entries);
+	else
+		*out = list;
+	return r;
+}
+
+int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt)
+{
+	struct list list;
+	int r = list_logs(store, add_package, &list, flt);
+
+	if (r)
 		return r;
-	}
-	*out = list.names;
+	*out = list.entries;
+	*count = list.count;
+	return 0;
+}
+
+int store_list_unnamed(struct store *store, struct digest **out, size_t *count, struct fault *flt)
+{
+	struct list list;
+	int r = list_logs(store, add_unnamed, &list, flt);
+
+	if (r)
+		return r;
+	*out = list.entries;
 	*count = list.count;
 	return 0;
 }

@@ -64,6 +64,12 @@ bool store_holds_package(struct store *store, const struct package_log *log);
 /** The names of all packages with a state file; files that do not parse are passed over. @param out  free() it */
 int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt);
 
+/**
+ * The log ids of all state files that store_list_packages() passes over: they do not say whose they are.
+ * @param out  free() it
+ */
+int store_list_unnamed(struct store *store, struct digest **out, size_t *count, struct fault *flt);
+
 /** What store_save() writes. All borrowed. */
 struct store_package {
 	const struct package_log *log;

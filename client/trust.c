@@ -4,6 +4,7 @@
 #include "trust.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ static int parse(struct span text, struct trust_anchor *out, struct fault *flt)
 	return r;
 }
 
-static int load(int folder, const struct trust *trust, struct trust_anchor *out, struct fault *flt)
+static int load(int folder, const char *path, struct trust_anchor *out, struct fault *flt)
 {
 	bool found = false;
 	struct buf text;
@@ -145,7 +146,7 @@ static int load(int folder, const struct trust *trust, struct trust_anchor *out,
 		r = parse(buf_span(&text), out, flt);
 	buf_release(&text);
 	if (r) {
-		fault_at(flt, "%.200s/" TRUST_FILE, trust->folder);
+		fault_at(flt, "%.200s/" TRUST_FILE, path);
 		fault_blame(flt, FAULT_BY_CACHE);
 	}
 	return r;
@@ -159,8 +160,30 @@ int trust_load(const struct trust *trust, struct trust_anchor *out, struct fault
 	r = open_folder(trust, &folder, flt);
 	if (r)
 		return r;
-	r = load(folder, trust, out, flt);
+	r = load(folder, trust->folder, out, flt);
 	close(folder);
+	return r;
+}
+
+int trust_peek(const char *state_dir, const char *label, struct trust_anchor *out, struct fault *flt)
+{
+	struct buf path;
+	int folder, r;
+
+	buf_init(&path, 2 * CAP_URL);
+	r = buf_append_format(&path, flt, "%s/%s%c", state_dir, label, 0);
+	if (!r) {
+		folder = open((const char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (folder >= 0)
+			r = load(folder, (const char *)path.data, out, flt);
+		else if (errno == ENOENT || errno == ENOTDIR)
+			*out = (struct trust_anchor){ 0 };
+		else
+			r = fault_system(flt, errno, "opening the folder %.200s", (const char *)path.data);
+		if (folder >= 0)
+			close(folder);
+	}
+	buf_release(&path);
 	return r;
 }
 
@@ -220,7 +243,7 @@ static int change(const struct trust *trust, bool (*apply)(struct trust_anchor *
 		return r;
 	r = file_lock(folder, TRUST_LOCK_WAIT, &had, flt);
 	if (!r && had)
-		r = load(folder, trust, &anchor, flt);
+		r = load(folder, trust->folder, &anchor, flt);
 	if (!r && had && apply(&anchor, argument))
 		r = save(folder, &anchor, flt);
 	close(folder);

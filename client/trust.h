@@ -45,6 +45,9 @@ void trust_close(struct trust *trust);
  */
 int trust_load(const struct trust *trust, struct trust_anchor *out, struct fault *flt);
 
+/** trust_load() for who only looks: makes no folder, and takes one that is not there for a registry never met. */
+int trust_peek(const char *state_dir, const char *label, struct trust_anchor *out, struct fault *flt);
+
 /** @return 0; WARG_INVALID if the operator's first key is not the pinned one. Fine with an anchor that is not known */
 int trust_check_operator(const struct trust_anchor *anchor, const struct operator_log *operator, struct fault *flt);
 

@@ -9,7 +9,7 @@
 
 static const struct command *const commands[] = {
 	&mount_command, &status_command, &config_command, &ls_command, &info_command, &update_command,
-	&download_command, &fetch_command, &clear_command, &reset_command,
+	&download_command, &fetch_command, &verify_command, &clear_command, &reset_command,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

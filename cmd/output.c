@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int output_json(const struct command *command, struct json *value)
@@ -53,6 +54,16 @@ bool output_ask(const struct options *options, bool usual, const char *question,
 		yes = line[0] == 'y' || line[0] == 'Y';
 	free(line);
 	return yes;
+}
+
+void output_time(int64_t seconds, char out[static 64])
+{
+	time_t time = (time_t)seconds;
+	struct tm tm;
+
+	out[0] = '\0';
+	if (gmtime_r(&time, &tm))
+		strftime(out, 64, "%Y-%m-%d %H:%M:%S UTC", &tm);
 }
 
 void output_size(uint64_t bytes, char out[static 32])

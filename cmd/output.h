@@ -19,6 +19,9 @@ int output_json(const struct command *command, struct json *value);
 bool output_ask(const struct options *options, bool usual, const char *question, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/** A time as people read it: "2026-11-24 23:45:00 UTC"; "" for one that no calendar has. */
+void output_time(int64_t seconds, char out[static 64]);
+
 /** A size as people read it: "1.4 MiB". */
 void output_size(uint64_t bytes, char out[static 32]);
 

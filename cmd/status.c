@@ -167,12 +167,9 @@ static void print_stale(const struct json *checkpoint)
 
 static void print_checkpoint(const struct json *checkpoint)
 {
-	time_t signed_at = (time_t)number(checkpoint, "timestamp");
-	char text[64] = "";
-	struct tm tm;
+	char text[64];
 
-	if (gmtime_r(&signed_at, &tm))
-		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	output_time((int64_t)number(checkpoint, "timestamp"), text);
 	printf("%-12s length %" PRIu64 ", signed %s", "checkpoint", number(checkpoint, "logLength"), text);
 	print_age(", ", checkpoint, "age", " old");
 	print_age(", verified ", checkpoint, "verifiedAgo", " ago");

@@ -10,7 +10,7 @@ from liar import raw
 from mounts import read
 from registry import CONTENTS
 
-COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "clear", "reset")
+COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "verify", "clear", "reset")
 
 
 @pytest.fixture
@@ -44,6 +44,9 @@ MISUSES = (
     ("update", "--registry", "http://registry.example/"), ("fetch",), ("fetch", "test:hello", "hello"),
     ("ls", "test", "test"), ("ls", "Test"), ("ls", "test:"), ("ls", ""), ("ls", ".warg"), ("clear", "x"),
     ("clear", "--registry", "http://127.0.0.1/"),
+    ("verify", "--content", "x"), ("verify", "--proof", "x", "y"),
+    ("verify", "--operator-key", "sha256:" + "ab" * 32), ("verify", "--proof", "x", "--operator-key", "abc"),
+    ("verify", "test:hello", "x.wasm", "--registry", "http://127.0.0.1/"), ("verify", "Test:Hello"),
 )
 
 

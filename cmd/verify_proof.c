@@ -1,0 +1,248 @@
+/*
+ * wargfs verify --proof: a document that proves itself, up to one thing, which is whose key the operator's is.
+ */
+#include "verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "client/file.h"
+#include "client/proof.h"
+#include "client/trust.h"
+#include "output.h"
+#include "session.h"
+
+/* How the operator's key is known. */
+enum known { KNOWN_NOT, KNOWN_GIVEN, KNOWN_PINNED };
+
+/* What is to be printed. */
+struct result {
+	struct proof proof;
+	struct release_proof_finding finding;
+	enum known known;
+	char label[CAP_URL + 1]; /* under which the key is pinned here */
+};
+
+static int read_proof(const char *path, struct proof *out, struct fault *flt)
+{
+	struct buf text;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int verdict;
+
+	if (fd < 0)
+		return fault_system(flt, errno, "%.150s", path);
+	buf_init(&text, CAP_PROOF);
+	verdict = file_read_all(fd, &text, flt);
+	if (!verdict)
+		verdict = proof_parse(buf_span(&text), out, flt);
+	buf_release(&text);
+	close(fd);
+	return verdict;
+}
+
+/* ---- Whose key it is ---- */
+
+static int check_key(const struct release_proof_finding *finding, const struct digest *expected, const char *how,
+		     struct fault *flt)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	if (digest_equals(&finding->operator_key, expected))
+		return 0;
+	digest_format(&finding->operator_key, text);
+	return fault_invalid(flt, "the operator's first key is %s, and not the one that %.100s", text, how);
+}
+
+/* The registry is known here: what the document says must not contradict it. */
+static int check_anchor(struct result *result, const struct trust_anchor *anchor, struct fault *flt)
+{
+	const struct checkpoint *proven = &result->proof.checkpoint.contents;
+	const struct checkpoint *seen = &anchor->checkpoint.contents;
+	char how[128];
+	int verdict;
+
+	snprintf(how, sizeof(how), "was pinned here for %.80s", result->label);
+	verdict = check_key(&result->finding, &anchor->operator_key, how, flt);
+	if (verdict)
+		return verdict;
+	result->known = KNOWN_PINNED;
+	if (anchor->evidence[0])
+		return fault_invalid(flt, "the registry was seen to fork, and is not believed any more: see %.100s",
+				     anchor->evidence);
+	if (proven->log_length == seen->log_length && !checkpoint_same_state(proven, seen))
+		return fault_invalid(flt, "a fork: at length %" PRIu64 " a checkpoint with other roots was seen here",
+				     proven->log_length);
+	return 0;
+}
+
+static int choose_label(const struct options *options, struct result *result, struct fault *flt)
+{
+	struct http_url url = result->proof.registry;
+	int verdict = options->registry ? http_url_parse(options->registry, &url, flt) : 0;
+
+	if (!verdict)
+		snprintf(result->label, sizeof(result->label), "%s", url.label);
+	return verdict;
+}
+
+/* Compare with what is remembered here, if anything is. Nothing needs to be, and without --config no configuration. */
+static int look_here(const struct options *options, struct result *result, struct fault *flt)
+{
+	struct session session = {0};
+	struct trust_anchor anchor = {0};
+	struct fault own = {0};
+	int verdict = choose_label(options, result, flt);
+
+	if (verdict)
+		return verdict;
+	verdict = session_load(&session, options, &own);
+	if (verdict && options->config)
+		*flt = own;
+	else if (verdict)
+		verdict = 0;
+	else
+		verdict = trust_peek(session.config.state_dir, result->label, &anchor, flt);
+	session_release(&session);
+	if (!verdict && anchor.known)
+		verdict = check_anchor(result, &anchor, flt);
+	return verdict;
+}
+
+static int judge_key(const struct options *options, const struct verify *verify, struct result *result,
+		     struct fault *flt)
+{
+	int verdict = look_here(options, result, flt);
+
+	if (!verdict && verify->has_operator_key) {
+		verdict = check_key(&result->finding, &verify->operator_key, "was given", flt);
+		result->known = KNOWN_GIVEN;
+	}
+	return verdict;
+}
+
+static int check_content(const char *path, const struct proof *proof, struct fault *flt)
+{
+	char text[DIGEST_TEXT_SIZE];
+	struct digest digest;
+	int verdict = verify_hash_file(path, &digest, flt);
+
+	if (verdict || digest_equals(&digest, &proof->content))
+		return verdict;
+	digest_format(&digest, text);
+	return fault_invalid(flt, "%.100s is not the content: its digest is %s", path, text);
+}
+
+/* ---- The result ---- */
+
+static void print_digest(const char *name, const struct digest *digest, const char *more)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	printf("%-12s %s%s\n", name, text, more);
+}
+
+static void print_deed(const char *name, struct record_time time, const struct digest *by)
+{
+	char text[DIGEST_TEXT_SIZE], when[64];
+
+	digest_format(by, text);
+	output_time(time.seconds, when);
+	printf("%-12s %s, by %s\n", name, when, text);
+}
+
+static void print(const struct result *result, const char *content)
+{
+	const struct proof *proof = &result->proof;
+	char when[64];
+
+	printf("%s %s is proven\n", proof->name.text, proof->version);
+	print_digest("digest", &result->finding.content, "");
+	if (content)
+		printf("%-12s %s has this digest\n", "content", content);
+	print_deed("released", result->finding.time, &result->finding.by);
+	if (result->finding.yanked)
+		print_deed("YANKED", result->finding.yanked_at, &result->finding.yanked_by);
+	output_time((int64_t)proof->checkpoint.contents.timestamp, when);
+	printf("%-12s length %" PRIu64 ", signed %s\n", "checkpoint", proof->checkpoint.contents.log_length, when);
+	print_digest("operator", &result->finding.operator_key,
+		     result->known == KNOWN_GIVEN ? ", as given" :
+		     result->known == KNOWN_PINNED ? ", as pinned here" : "");
+	printf("%-12s %s, as the document has it\n", "registry", proof->registry.text);
+}
+
+static void warn(const struct result *result)
+{
+	if (result->finding.yanked)
+		fprintf(stderr, "wargfs verify: warning: the release was yanked\n");
+	if (result->known == KNOWN_NOT)
+		fprintf(stderr, "wargfs verify: warning: whether that is the operator's key has to be known from "
+			"elsewhere: compare it, or give the one that you know with --operator-key\n");
+}
+
+static int print_json(const struct command *command, const struct result *result, const char *content)
+{
+	static const char *const known[] = {[KNOWN_GIVEN] = "given", [KNOWN_PINNED] = "pinned"};
+	const struct release_proof_finding *finding = &result->finding;
+	const struct proof *proof = &result->proof;
+	struct json *json = json_new_object();
+
+	json_put_text(json, "package", proof->name.text);
+	json_put_text(json, "version", proof->version);
+	json_put_digest(json, "digest", &finding->content);
+	json_put_digest(json, "recordId", &finding->record_id);
+	json_put_digest(json, "releasedBy", &finding->by);
+	json_put_uint(json, "releasedAt", (uint64_t)finding->time.seconds);
+	json_put_bool(json, "yanked", finding->yanked);
+	if (finding->yanked) {
+		json_put_digest(json, "yankedBy", &finding->yanked_by);
+		json_put_uint(json, "yankedAt", (uint64_t)finding->yanked_at.seconds);
+	}
+	json_put_text(json, "registry", proof->registry.text);
+	json_put_uint(json, "logLength", proof->checkpoint.contents.log_length);
+	json_put_uint(json, "timestamp", proof->checkpoint.contents.timestamp);
+	json_put_digest(json, "operatorKey", &finding->operator_key);
+	if (result->known == KNOWN_NOT)
+		json_put_null(json, "operatorKeyIs");
+	else
+		json_put_text(json, "operatorKeyIs", known[result->known]);
+	if (content)
+		json_put_text(json, "content", content);
+	else
+		json_put_null(json, "content");
+	return output_json(command, json);
+}
+
+int verify_proof(const struct command *command, const struct options *options, const struct verify *verify)
+{
+	struct result result = {0};
+	struct fault flt = {0};
+	int verdict, status;
+
+	verdict = read_proof(verify->proof, &result.proof, &flt);
+	if (!verdict) {
+		verdict = proof_check(&result.proof, &result.finding, &flt);
+		if (!verdict)
+			verdict = judge_key(options, verify, &result, &flt);
+		if (!verdict && verify->content)
+			verdict = check_content(verify->content, &result.proof, &flt);
+		if (verdict == WARG_INVALID)
+			fault_at(&flt, "%.100s", verify->proof);
+	}
+	if (verdict)
+		status = options_fail(command, &flt);
+	else if (options->json)
+		status = print_json(command, &result, verify->content);
+	else
+		print(&result, verify->content);
+	if (!verdict) {
+		status = options->json ? status : STATUS_DONE;
+		fflush(stdout);
+		warn(&result);
+	}
+	proof_release(&result.proof);
+	return status;
+}

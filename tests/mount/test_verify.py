@@ -1,0 +1,288 @@
+"""wargfs verify: what is stored against the registry, what a file is, and proofs that need nothing else."""
+import json
+import os
+
+import pytest
+
+import forge
+import programs
+from lies import record
+from mounts import read
+from registry import CONTENTS
+
+HELLO = CONTENTS["test:hello", "1.0.0"]
+DOCUMENTS = os.path.join(programs.HERE, "../data/invalid")
+
+
+@pytest.fixture
+def filled(home, liar):
+    """A home whose cache has three packages, and a content of each."""
+    home.configure(liar.url)
+    for name in ("test:hello", "test:regret", "test:steps"):
+        home.wargfs("download", name, "-o", os.path.join(home.work, "out.wasm"))
+    home.wargfs("download", "test:hello", "-v", "1.0.0", "-o", os.path.join(home.work, "hello.wasm"))
+    return home
+
+
+def edit(path, find, put):
+    text = read(path)
+    assert find in text
+    with open(path, "wb") as file:
+        file.write(text.replace(find, put))
+
+
+def verify(home, *words, status=0):
+    """The result as JSON."""
+    return json.loads(home.wargfs("verify", "--json", *words, status=status).stdout)
+
+
+def differences(told):
+    return {log.get("package", "operator"): [(each["what"], each["stored"], each["proven"])
+                                             for each in log["differences"]]
+            for log in told["logs"] if log["differences"]}
+
+
+# ---- What is stored ----
+
+def test_good(filled, liar):
+    told = verify(filled)
+    assert [log.get("package") for log in told["logs"]][0] is None
+    logs = {log.get("package"): log for log in told["logs"]}
+    assert set(logs) == {None, "test:hello", "test:regret", "test:steps"}
+    assert all(log["good"] for log in told["logs"])
+    assert logs["test:hello"]["releases"] == 3 and logs["test:hello"]["contents"] == 2
+    assert told["operatorKey"] == forge.OPERATOR.id
+    words = filled.wargfs("verify").stdout
+    assert "test:regret: good, 2 releases, 1 in the cache\n" in words
+    assert words.endswith(f"4 of 4 logs good, held against {liar.url} at log length {told['logLength']}\n")
+
+
+def test_what_warg_stored(home, liar):
+    home.configure(liar.url)
+    home.warg("download", "test:hello", "-o", "out.wasm")
+    told = verify(home)
+    assert all(log["good"] for log in told["logs"]) and len(told["logs"]) == 2
+
+
+def test_from_the_first_record(filled, liar):
+    """Nothing of what is stored is gone on from."""
+    liar.forget()
+    verify(filled)
+    asked = [json.loads(call.request) for call in liar.calls if call.name == "logs"]
+    assert asked and all(not body.get("operator") and set((body.get("packages") or {}).values()) == {None}
+                         for body in asked)
+
+
+def test_nothing_stored(home, liar):
+    told = verify(home, "--registry", liar.url)
+    assert len(told["logs"]) == 1 and told["logs"][0]["good"]
+    words = home.wargfs("verify", "test:hello", "--registry", liar.url).stdout
+    assert "test:hello: good, 3 releases, 0 in the cache, no state stored\n" in words
+
+
+def test_content_that_is_stored_otherwise(filled, liar):
+    other = b"sha256:" + b"ab" * 32
+    right = forge.digest(HELLO).encode()
+    edit(filled.log_file(liar.url, "test:hello"), right, other)
+    told = verify(filled, status=3)
+    assert differences(told) == {"test:hello": [("version 1.0.0: content", other.decode(), right.decode())]}
+    assert [log["good"] for log in told["logs"] if log.get("package") != "test:hello"] == [True] * 3
+    done = filled.wargfs("verify", status=3)
+    assert (f"test:hello: version 1.0.0: content: stored {other.decode()}, proven {right.decode()}\n"
+            in done.stdout)
+    assert "3 of 4 logs good" in done.stdout
+    verify(filled, "test:steps", "test:regret")
+    verify(filled, "test:steps", "test:hello", status=3)
+
+
+def test_yank_that_is_hidden(filled, liar):
+    """What the operator's client would offer although it was yanked."""
+    path = filled.log_file(liar.url, "test:regret")
+    state = json.loads(read(path))
+    state["state"]["releases"]["1.1.0"]["state"] = {"status": "released", "content": "sha256:" + "ab" * 32}
+    with open(path, "w") as file:
+        json.dump(state, file)
+    assert differences(verify(filled, status=3)) == {
+        "test:regret": [("version 1.1.0: state", "released", "yanked")]}
+
+
+def test_older_than_the_registry(home, liar, server):
+    """A state that is behind is compared with the log as it was then."""
+    home.configure(liar.url)
+    liar.stay_at(server.lengths[1])
+    home.wargfs("download", "test:steps", "-o", os.path.join(home.work, "out.wasm"))
+    liar.be_honest()
+    assert "0.2.0" not in read(home.log_file(liar.url, "test:steps")).decode()
+    assert all(log["good"] for log in verify(home)["logs"])
+    edit(home.log_file(liar.url, "test:steps"), b'"0.1.0"', b'"0.1.1"')
+    assert {each[0] for each in differences(verify(home, status=3))["test:steps"]} == {
+        "version 0.1.0: state", "version 0.1.1: state"}
+
+
+DAMAGES = (lambda text: text[:len(text) // 2], lambda text: b"", lambda text: b"\0" * 100,
+           lambda text: text.replace(b"test:hello", b"test:hella"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=("half", "empty", "zeroes", "another name"))
+def test_damaged_state(filled, liar, damage):
+    path = filled.log_file(liar.url, "test:hello")
+    text = read(path)
+    with open(path, "wb") as file:
+        file.write(damage(text))
+    log_id = forge.package_log_id("test:hello")
+    told = verify(filled, status=3)
+    bad, = (log for log in told["logs"] if not log["good"])
+    assert bad["logId"] == log_id and len(bad["differences"]) == 1
+    done = filled.wargfs("verify", status=3)
+    assert f"{log_id}: file: stored one that cannot be read" in done.stdout
+    named = filled.wargfs("verify", "test:hello", status=3)
+    assert "test:hello: file: stored " in named.stdout
+
+
+@pytest.mark.parametrize("which, what", (("operator.log", "registry index of the head"), ("checkpoint", "checkpoint")))
+def test_operator_and_checkpoint(filled, liar, which, what):
+    path = os.path.join(filled.registry_folder(liar.url), which)
+    changed = json.loads(read(path))
+    if which == "checkpoint":
+        changed["contents"]["timestamp"] += 1
+    else:
+        changed["headRegistryIndex"] += 1
+    with open(path, "w") as file:
+        json.dump(changed, file)
+    told = differences(verify(filled, status=3))
+    assert [each[0] for each in told.pop("operator")] == [what] and not told
+
+
+@pytest.mark.parametrize("damage", (lambda content: content[:-1], lambda content: b"",
+                                    lambda content: b"\1" + content[1:], lambda content: content + b"\0"),
+                         ids=("shorter", "empty", "flipped", "longer"))
+def test_damaged_content(filled, liar, damage):
+    """It is named; reading it brings it back."""
+    path = filled.content_file(HELLO)
+    damaged = damage(HELLO)
+    with open(path, "wb") as file:
+        file.write(damaged)
+    assert differences(verify(filled, status=3)) == {
+        "test:hello": [("version 1.0.0: bytes in the cache", forge.digest(damaged), forge.digest(HELLO))]}
+    filled.wargfs("download", "test:hello", "-v", "1.0.0", "-o", os.path.join(filled.work, "hello.wasm"))
+    verify(filled)
+
+
+def test_a_registry_that_lies(filled, liar):
+    """It is the registry that does not verify, and what is stored is not blamed."""
+    liar.lie("logs", record(0, lambda one: one.update(keyId=forge.STRANGER.id)))
+    done = filled.wargfs("verify", "test:hello", "--json", status=3)
+    assert "the registry: package test:hello" in done.stderr
+    assert [log["differenceCount"] for log in json.loads(done.stdout)["logs"]] == [0, 0]
+
+
+def test_a_registry_that_went_back(filled, liar, server):
+    liar.stay_at(server.lengths[1])
+    assert "a rollback" in filled.wargfs("verify", status=3).stderr
+
+
+def test_unreachable(filled):
+    done = filled.wargfs("verify", "--registry", "http://127.0.0.1:9/", status=1)
+    assert done.stderr and not done.stdout
+
+
+# ---- Files ----
+
+def test_file(filled, liar):
+    path = os.path.join(filled.work, "hello.wasm")
+    told = filled.wargfs("verify", "./hello.wasm").stdout
+    assert told.startswith("./hello.wasm: test:hello 1.0.0, released 20") and f"by the logs of {liar.url}" in told
+    found = verify(filled, path)["files"][0]
+    assert found["digest"] == forge.digest(HELLO)
+    assert [(each["package"], each["version"], each["yanked"]) for each in found["releases"]] == [
+        ("test:hello", "1.0.0", False)]
+
+
+def test_file_of_two_packages(filled):
+    filled.wargfs("info", "test:again")
+    found = verify(filled, "./hello.wasm")["files"][0]
+    assert [each["package"] for each in found["releases"]] == ["test:again", "test:hello"]
+
+
+def test_file_of_a_yanked_release(filled):
+    with open(os.path.join(filled.work, "x.wasm"), "wb") as file:
+        file.write(CONTENTS["test:regret", "1.1.0"])
+    assert "test:regret 1.1.0" in filled.wargfs("verify", "x.wasm").stdout
+    assert verify(filled, "x.wasm")["files"][0]["releases"][0]["yanked"]
+
+
+def test_file_that_is_no_release(filled):
+    for name in ("unknown", "a:b.wasm", "ns:pkg"):
+        with open(os.path.join(filled.work, name), "w") as file:
+            file.write("nothing")
+    for path in ("unknown", "a:b.wasm", "./ns:pkg"):
+        done = filled.wargfs("verify", path, status=1)
+        assert "is no release of a package" in done.stderr
+    # By its text this is a package, and no such file is looked at.
+    assert "no such package" in filled.wargfs("verify", "ns:pkg", status=1).stderr
+    done = filled.wargfs("verify", "hello.wasm", "unknown", status=1)
+    assert "test:hello 1.0.0" in done.stdout
+    assert "No such file" in filled.wargfs("verify", "./absent", status=1).stderr
+
+
+# ---- Proofs, of a registry that was made up (tests/data/make_invalid) ----
+
+def document(name):
+    return os.path.join(DOCUMENTS, f"proof-{name}", "proof")
+
+
+@pytest.fixture
+def elsewhere(new_home):
+    """A home with nothing in it, and that stays so."""
+    home = new_home()
+    yield home
+    assert sorted(os.listdir(home.path)) == ["run", "work"] and not os.listdir(home.runtime)
+
+
+def test_proof(elsewhere):
+    content = os.path.join(elsewhere.work, "content")
+    with open(content, "wb") as file:
+        file.write(b"1.1.0")
+    done = elsewhere.wargfs("verify", "--proof", document("honest"), "--content", content)
+    assert done.stdout.startswith("test:hello 1.1.0 is proven\n")
+    for word in (forge.digest(b"1.1.0"), forge.PUBLISHER.id, forge.OPERATOR.id,
+                 "length 8, signed 1970-01-01 00:33:20", "released     1970-01-01 00:16:44",
+                 "https://registry.example/"):
+        assert word in done.stdout
+    assert "has to be known from elsewhere" in done.stderr
+    done = elsewhere.wargfs("verify", "--proof", document("honest"), "--operator-key", forge.OPERATOR.id)
+    assert f"{forge.OPERATOR.id}, as given" in done.stdout and not done.stderr
+    told = verify(elsewhere, "--proof", document("honest"), "--content", content)
+    assert told == {
+        "package": "test:hello", "version": "1.1.0", "digest": forge.digest(b"1.1.0"), "recordId": told["recordId"],
+        "releasedBy": forge.PUBLISHER.id, "releasedAt": 1004, "yanked": False,
+        "registry": "https://registry.example/",
+        "logLength": 8, "timestamp": 2000, "operatorKey": forge.OPERATOR.id, "operatorKeyIs": None, "content": content}
+
+
+def test_proof_of_a_yanked_release(elsewhere):
+    done = elsewhere.wargfs("verify", "--proof", document("honest-yanked"))
+    assert "YANKED       1970-01-01 00:16:45" in done.stdout and "the release was yanked" in done.stderr
+    assert verify(elsewhere, "--proof", document("honest-yanked"))["yankedAt"] == 1005
+
+
+def test_proof_that_does_not_hold(elsewhere):
+    with open(os.path.join(elsewhere.work, "other"), "wb") as file:
+        file.write(b"1.1.1")
+    for words, why in (
+            (("--proof", document("record-removed")), "prev is not"),
+            (("--proof", document("checkpoint-without-commit")), "permission commit"),
+            (("--proof", document("cut-short")), "no JSON"),
+            (("--proof", document("honest"), "--content", "other"), "is not the content"),
+            (("--proof", document("honest"), "--operator-key", forge.STRANGER.id), "the operator's first key is")):
+        done = elsewhere.wargfs("verify", *words, status=3)
+        assert why in done.stderr and not done.stdout
+    for words in (("--proof", "absent"), ("--proof", document("honest"), "--content", "absent"),
+                  ("--proof", document("format-version-2")),
+                  ("--proof", document("honest"), "--config", "absent.json")):
+        assert elsewhere.wargfs("verify", *words, status=1).stderr
+
+
+def test_proof_without_an_environment(elsewhere):
+    done = elsewhere.run("env", "-i", programs.WARGFS, "verify", "--proof", document("honest"))
+    assert "is proven" in done.stdout
