@@ -108,7 +108,7 @@ static int prove(struct recheck *recheck, const struct trust_anchor *anchor, str
 			wanted[count++].name = recheck->logs[i].name;
 	r = new_base(anchor, &base, flt);
 	if (!r)
-		r = sync_refresh(recheck->api, base, wanted, count, recheck->deadline, &recheck->view, NULL, flt);
+		r = sync_refresh(recheck->api, NULL, base, wanted, count, recheck->deadline, &recheck->view, NULL, flt);
 	if (!r) {
 		r = trust_check_operator(anchor, recheck->view->operator, flt);
 		if (r)

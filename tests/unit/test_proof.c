@@ -44,7 +44,7 @@ static struct scene scene_new(void)
 	fake_registry_release(scene.fake, "test:good", "1.0.0");
 	fake_registry_release(scene.fake, "test:victim", "1.1.0");
 	fake_registry_sign(scene.fake);
-	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, 0, soon(), &scene.view, NULL, NULL), 0);
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, NULL, 0, soon(), &scene.view, NULL, NULL), 0);
 	return scene;
 }
 

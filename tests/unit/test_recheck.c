@@ -45,7 +45,7 @@ static void save(struct scene *scene)
 	struct view *view;
 	bool written;
 
-	assert_int_equal(sync_refresh(&scene->api, NULL, wanted, 2, soon(), &view, NULL, NULL), 0);
+	assert_int_equal(sync_refresh(&scene->api, NULL, NULL, wanted, 2, soon(), &view, NULL, NULL), 0);
 	assert_int_equal(view->package_count, 2);
 	for (int i = 0; i < 2; i++)
 		packages[i] = (struct store_package){view->packages[i]->log, view->packages[i]->position};
