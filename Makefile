@@ -6,7 +6,7 @@
 #   make bench      a table of ratios against peers measured in the same run
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
 #
-# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests, manual, install-test.
+# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests, manual, install-test. For long: make soak.
 # SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
 
 .DELETE_ON_ERROR:
@@ -175,6 +175,12 @@ bench: set-up
 	@$(MAKE) all bench-programs
 	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_BENCH=$(CURDIR)/$(BUILD)/tests/bench \
 		tests/bench/run $(if $(RECORD),--record $(RECORD))
+
+# Everything at once for that long, with what the daemons hold printed.
+MINUTES = 60
+.PHONY: soak
+soak: $(BUILD)/wargfs
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/soak/run --minutes $(MINUTES)
 
 .PHONY: demo
 demo: set-up

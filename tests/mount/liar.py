@@ -67,8 +67,10 @@ class Answer:
 
 
 class Liar:
-    def __init__(self, server):
+    def __init__(self, server, network=None):
+        """network: the namespace to listen in, where it is not that of all."""
         self.server = server
+        self.network = network or contextlib.nullcontext()
         self.lock = threading.Lock()
         self.mistakes = []
         self.address = "127.0.0.1", 0
@@ -84,7 +86,8 @@ class Liar:
         self.hint = None      # Warg-Registry-Hint
         self.released = threading.Event()  # from lies that never end
         self.connections = set()
-        self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}))
+        with self.network:
+            self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}))
         self.address = self.listener.server_address
         self.thread = threading.Thread(target=self.listener.serve_forever, args=(0.05,))
         self.thread.start()
