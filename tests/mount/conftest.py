@@ -134,6 +134,6 @@ def shared(everything, server):
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish():
     """No program that a test started is still there."""
-    done = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True)
-    left = set(done.stdout.split())
+    done = subprocess.run(["pgrep", "-a", "-P", str(os.getpid())], capture_output=True, text=True)
+    left = done.stdout.splitlines()
     assert not left, f"processes were left behind: {left}"
