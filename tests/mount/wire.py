@@ -28,7 +28,7 @@ def checked(result):
 
 
 class Namespace:
-    """A network namespace. `with` puts the thread into it, and with it the sockets and programs that it begins there."""
+    """A network namespace. `with` puts the thread into it, and with it the sockets and programs that it begins."""
 
     def __init__(self):
         self.outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
