@@ -53,7 +53,7 @@ bool path_join(const struct path *folder, enum path_kind kind, struct span stem,
 	struct path path = *folder;
 
 	if (kinds[kind].form == FIXED)
-		stem.length = 0;
+		stem = span_of_text("");
 	if (stem.length > NAME_MAX - suffix)
 		return false;
 	path.kind = kind;
