@@ -1,8 +1,8 @@
 /*
  * What stat() says of a node.
  *
- * A size that was counted from verified bytes holds for ever. One that is only claimed, or not known yet, holds for
- * no time at all: the kernel asks again, and gets the true one once there is one. Documents are read to their end
+ * A size holds for ever, also one that is only claimed: open() tells the kernel when another is the true one. One that
+ * is not known yet is 0 for no time at all, so that the kernel asks again. Documents are read to their end
  * whatever stat() says of their size, which is 0, as in /proc; but for those that never change.
  */
 #include "mount_parts.h"
@@ -24,16 +24,16 @@ static void set_size(struct stat *out, uint64_t size)
 
 static double of_release(struct mount *mount, const struct path *path, struct node *node, struct stat *out)
 {
-	bool verified = atomic_load(&node->verified);
+	bool known = atomic_load(&node->verified);
 	uint64_t size = 0;
 
-	if (verified)
+	if (known)
 		size = atomic_load(&node->size);
 	else
-		content_find_size(registry_content(mount_registry(mount, path)), &node->content, &size);
+		known = content_find_size(registry_content(mount_registry(mount, path)), &node->content, &size);
 	atomic_store(&node->told_size, size);
 	set_size(out, size);
-	return verified ? MOUNT_FOREVER : 0;
+	return known ? MOUNT_FOREVER : 0;
 }
 
 static double of_yanked(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)

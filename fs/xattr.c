@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PREFIX "user.warg."
+#define USER "user."
+#define PREFIX USER "warg."
 
 /* What the values are taken from. */
 struct source {
@@ -223,7 +224,6 @@ static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct node *node = nodes_find(mount->nodes, number);
 
-	metrics_count(&mount->metrics, METRICS_XATTR);
 	if (!node)
 		return false;
 	*out = (struct source){ .mount = mount, .node = node, .path = node_path(node) };
@@ -254,10 +254,17 @@ static void reply(fuse_req_t fuse, size_t size, const char *bytes, size_t length
 
 void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, size_t size)
 {
+	struct mount *mount = fuse_req_userdata(fuse);
 	char value[VALUE_SIZE];
 	struct source source;
 	bool has = false;
 
+	metrics_count(&mount->metrics, METRICS_XATTR);
+	/* `ls -l` asks for what access lists and security labels there are, of every file until it hears this. */
+	if (strncmp(name, USER, sizeof(USER) - 1) != 0) {
+		fuse_reply_err(fuse, EOPNOTSUPP);
+		return;
+	}
 	if (!open_source(fuse, number, &source)) {
 		fuse_reply_err(fuse, EIO);
 		return;
@@ -276,9 +283,11 @@ void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, s
 void operations_listxattr(fuse_req_t fuse, fuse_ino_t number, size_t size)
 {
 	char names[ATTRIBUTES * 32], value[VALUE_SIZE];
+	struct mount *mount = fuse_req_userdata(fuse);
 	struct source source;
 	size_t used = 0;
 
+	metrics_count(&mount->metrics, METRICS_XATTR);
 	if (!open_source(fuse, number, &source)) {
 		fuse_reply_err(fuse, EIO);
 		return;

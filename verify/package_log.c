@@ -21,7 +21,14 @@ struct package_log {
 	struct package_release *releases;
 	size_t count, capacity;
 	struct text_index by_version; /* of `releases` */
+	/*
+	 * The place of what package_log_best() found without a requirement, or one of these. Readers side by side find the
+	 * same; only an append, with nobody beside it, makes it unknown again.
+	 */
+	_Atomic uint32_t best;
 };
+#define BEST_UNKNOWN UINT32_MAX
+#define BEST_NONE (UINT32_MAX - 1)
 
 /* ---- Memory ---- */
 
@@ -32,6 +39,7 @@ static struct package_log *new_log(const struct name *name)
 	if (!log)
 		return NULL;
 	atomic_init(&log->references, 1);
+	atomic_init(&log->best, BEST_UNKNOWN);
 	log->name = *name;
 	return log;
 }
@@ -164,6 +172,7 @@ static int add_release(struct package_log *log, const struct package_release *re
 		return fault_no_memory(flt);
 	log->releases[log->count] = *release;
 	log->releases[log->count++].version = copy;
+	log->best = BEST_UNKNOWN;
 	text_index_add(&log->by_version, versions(log));
 	return 0;
 }
@@ -191,6 +200,7 @@ static int apply_yank(struct package_log *log, const struct append *append, cons
 	if (release->yanked)
 		return fault_invalid(flt, "version %s is yanked a second time", release->version);
 	release->yanked = true;
+	log->best = BEST_UNKNOWN;
 	release->yanked_by = *append->signer;
 	release->yanked_at = append->record->time;
 	return 0;
@@ -230,6 +240,7 @@ static void undo(struct package_log *log, struct append *append)
 		if (release)
 			release->yanked = false;
 	}
+	log->best = BEST_UNKNOWN;
 	text_index_cut(&log->by_version, append->releases_before);
 	while (log->count > append->releases_before)
 		free_version(&log->releases[--log->count]);
@@ -346,12 +357,29 @@ static const struct package_release *greatest(const struct package_log *log,
 	return best;
 }
 
+static uint32_t find_best(const struct package_log *log)
+{
+	const struct package_release *best = greatest(log, NULL, false);
+
+	if (!best)
+		best = greatest(log, NULL, true);
+	return best ? (uint32_t)(best - log->releases) : BEST_NONE;
+}
+
 const struct package_release *package_log_best(const struct package_log *log,
 					       const struct semver_requirement *requirement)
 {
-	const struct package_release *best = greatest(log, requirement, false);
+	_Atomic uint32_t *known = &((struct package_log *)(uintptr_t)log)->best;
+	uint32_t best;
 
-	return best || requirement ? best : greatest(log, NULL, true);
+	if (requirement)
+		return greatest(log, requirement, false);
+	best = atomic_load_explicit(known, memory_order_relaxed);
+	if (best == BEST_UNKNOWN) {
+		best = find_best(log);
+		atomic_store_explicit(known, best, memory_order_relaxed);
+	}
+	return best == BEST_NONE ? NULL : &log->releases[best];
 }
 
 /* ---- Restoring ---- */

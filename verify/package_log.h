@@ -61,7 +61,7 @@ const struct package_release *package_log_find(const struct package_log *log, st
 
 /**
  * The greatest version that satisfies the requirement and is not yanked, or NULL.
- * @param requirement  NULL: any version that is no pre-release, or else any version at all
+ * @param requirement  NULL: any version that is no pre-release, or else any version at all; that is found once only
  */
 const struct package_release *package_log_best(const struct package_log *log,
 					       const struct semver_requirement *requirement);

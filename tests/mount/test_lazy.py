@@ -1,5 +1,6 @@
 """What is fetched, and when: nothing before it is needed, nothing twice, and few calls one after the other."""
 import json
+import re
 import subprocess
 
 from registry import BIG, CONTENTS, PACKAGES
@@ -118,3 +119,25 @@ def test_at_rest(new_mount, liar, server):
     mount.list("test/hello")
     until(lambda: liar.count("checkpoint") > 2, "a refresh")
     assert liar.count("logs") == 2 and liar.count("consistency") == 0
+
+
+def test_messages_of_ls(new_mount, server):
+    """ls -l costs no message a file, whether the kernel knows it or not: names and sizes come with the listing."""
+    mount = new_mount(server.url, "refresh=0")
+
+    def requests():
+        text = mount.read(".warg/metrics").decode()
+        return {name: int(count) for name, count in re.findall(r'requests_total\{operation="(\w+)"\} (\d+)', text)}
+
+    def costs(*command):
+        before = requests()
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        after = requests()
+        return {name: after[name] - before[name] for name in after}
+
+    mount.stat("test/steps/0.1.0.wasm"), mount.stat("test/steps/0.2.0.wasm"), mount.stat("test/steps/0.3.0.wasm")
+    for _ in range(2):
+        cost = costs("ls", "-l", mount.at("test/steps"))
+        assert cost["lookup"] == 0
+        assert cost["getattr"] <= 3 + 1  # of the document that is read for this, and of the folder
+        assert cost["xattr"] <= 3  # until it hears that there are no labels and no access lists
