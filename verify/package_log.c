@@ -22,8 +22,8 @@ struct package_log {
 	size_t count, capacity;
 	struct text_index by_version; /* of `releases` */
 	/*
-	 * The place of what package_log_best() found without a requirement, or one of these. Readers side by side find the
-	 * same; only an append, with nobody beside it, makes it unknown again.
+	 * The place of what package_log_best() found without a requirement, or one of these. Readers side by side find
+	 * the same; only an append, with nobody beside it, makes it unknown again.
 	 */
 	_Atomic uint32_t best;
 };
