@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CONNECTIONS 64     /* open at a time; exchanges beyond that wait for their turn */
@@ -21,6 +22,7 @@ struct http {
 	struct http_exchange *first, *last;
 	bool stopped; /* whatever is live is cancelled */
 	bool closing; /* and the thread ends after the last one */
+	atomic_bool offline;
 };
 
 /* The one behind `exchange`, or the first; and whether nobody wants it any more. */
@@ -108,6 +110,8 @@ static clock_ms attend(struct http *http)
 		next = live_after(http, exchange, &next_cancelled);
 		if (cancelled)
 			give_up(http, exchange, FAULT_CANCELLED, "the request was cancelled");
+		else if (atomic_load(&http->offline))
+			give_up(http, exchange, FAULT_UNREACHABLE, "offline: nothing is fetched");
 		else if (exchange->deadline <= now)
 			give_up(http, exchange, FAULT_TIMEOUT, "no answer before the deadline");
 		else if (due_of(exchange) <= now)
@@ -222,6 +226,11 @@ static void stop(struct http *http, bool closing)
 void http_stop(struct http *http)
 {
 	stop(http, false);
+}
+
+void http_go_offline(struct http *http)
+{
+	atomic_store(&http->offline, true);
 }
 
 void http_free(struct http *http)

@@ -23,6 +23,12 @@ void http_stop(struct http *http);
 /** Cancel what is under way (each `done` is called), end the thread. NULL is fine. */
 void http_free(struct http *http);
 
+/**
+ * Send nothing from now on: each exchange ends at once with FAULT_UNREACHABLE, and says that this is what was asked
+ * for. Before anything is started.
+ */
+void http_go_offline(struct http *http);
+
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 
 /**

@@ -69,6 +69,9 @@ int ledger_read(struct ledger *ledger, uint64_t first, uint64_t end,
 			    struct fault *flt),
 		void *user, struct fault *flt);
 
+/** Read one record once more. As ledger_read(). */
+int ledger_record(struct ledger *ledger, uint64_t index, struct api_ledger_entry *out, struct fault *flt);
+
 /**
  * Names that were kept. Nothing is proven of them: a name is true of the log whose id it hashes to.
  * @param out  in no order, perhaps some twice; free() it

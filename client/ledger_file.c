@@ -62,6 +62,11 @@ int ledger_open_file(int folder, int *fd, bool *is_writable, uint64_t *size, str
 	r = file_open(folder, LEDGER_FILE, &opened, size, flt);
 	if (r || opened < 0)
 		return r;
+	/* Before anything of it is hashed: whoever put it there must not keep us busy. */
+	if (*size > CAP_FILE_LEDGER) {
+		close(opened);
+		return fault_invalid(flt, "it is larger than it can be");
+	}
 	if (ledger_read_at(opened, header, sizeof(header), 0) != sizeof(header) ||
 	    memcmp(header, LEDGER_HEADER, sizeof(header))) {
 		close(opened);

@@ -343,6 +343,30 @@ static int start_names(struct ledger *ledger, const struct listing *base, const 
 	return verdict;
 }
 
+int listing_load(struct ledger *ledger, const struct checkpoint *checkpoint, struct listing **out, struct fault *flt)
+{
+	struct listing *listing = listing_new();
+	struct digest *nameless = NULL;
+	size_t count = 0;
+	int verdict;
+
+	if (!listing)
+		return fault_no_memory(flt);
+	verdict = take_ledger(ledger, NULL, checkpoint, listing, flt);
+	if (!verdict)
+		verdict = start_names(ledger, NULL, NULL, 0, true, listing, flt);
+	if (!verdict)
+		verdict = find_nameless(listing, &nameless, &count, flt);
+	free(nameless);
+	if (verdict) {
+		listing_unref(listing);
+		return verdict;
+	}
+	listing->complete = !count;
+	*out = listing;
+	return 0;
+}
+
 int listing_update(const struct api *api, struct ledger *ledger, const struct listing *base,
 		   const struct signed_checkpoint *checkpoint, const struct name *known, size_t known_count,
 		   clock_ms deadline, struct listing **out, struct fault *flt)

@@ -41,6 +41,12 @@ int listing_update(const struct api *api, struct ledger *ledger, const struct li
 		   const struct signed_checkpoint *checkpoint, const struct name *known, size_t known_count,
 		   clock_ms deadline, struct listing **out, struct fault *flt);
 
+/**
+ * The listing that the ledger alone leads to, with the names that were kept: no network.
+ * @param checkpoint  one that was verified, and that the ledger stands at
+ */
+int listing_load(struct ledger *ledger, const struct checkpoint *checkpoint, struct listing **out, struct fault *flt);
+
 /** One more reference. */
 struct listing *listing_ref(struct listing *listing);
 /** NULL is fine. */

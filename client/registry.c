@@ -84,6 +84,10 @@ static int open_parts(struct registry *registry, struct fault *flt)
 	if (!verdict)
 		verdict = http_new(&registry->http, flt);
 	registry->api.http = registry->http;
+	if (!verdict && options->offline)
+		http_go_offline(registry->http);
+	if (!verdict && options->starts_from_cache)
+		registry_start(registry, &registry->start_fault);
 	return verdict ? verdict : open_content(registry, flt);
 }
 
@@ -102,7 +106,9 @@ int registry_open(const struct registry_options *options, struct registry **out,
 		return fault_no_memory(flt);
 	init_locks(registry);
 	registry->options = *options;
-	registry->next_refresh = options->refresh ? clock_in_seconds(options->refresh) : CLOCK_NEVER;
+	registry->next_refresh = CLOCK_NEVER;
+	if (options->refresh && !options->offline)
+		registry->next_refresh = clock_in_seconds(options->refresh);
 	registry->next_save = CLOCK_NEVER;
 	registry->patience = 1;
 	freshness_init(&registry->freshness, freshness_now());
@@ -375,6 +381,11 @@ struct view *registry_view(struct registry *registry)
 	view = view_ref(registry->view);
 	pthread_mutex_unlock(&registry->mutex);
 	return view;
+}
+
+void registry_start_fault(const struct registry *registry, struct fault *out)
+{
+	*out = registry->start_fault;
 }
 
 void registry_last_fault(struct registry *registry, struct fault *out)

@@ -22,6 +22,9 @@ struct registry_options {
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const char *token;           /* bearer token, or NULL */
 	unsigned timeout;            /* seconds; deadline of every wait */
+	/** Whether to show what is proven without the network, from the start; see registry_start_fault(). */
+	bool starts_from_cache;
+	bool offline;                /* nothing is ever sent */
 	/* seconds between looks for a new checkpoint, fewer after one that failed; 0: only when asked */
 	unsigned refresh;
 	/** Called from the updater after each swap that changed something; must not block. NULL: nobody. */
@@ -43,7 +46,10 @@ int registry_open(const struct registry_options *options, struct registry **out,
 /** Everybody who waits is told FAULT_CANCELLED; threads end. NULL is fine. */
 void registry_close(struct registry *registry);
 
-/** The current view: a new reference, never NULL; with log_length 0 before the first checkpoint was verified. */
+/** Why nothing was proven without the network at the start; verdict 0 if something was, or nobody wanted that. */
+void registry_start_fault(const struct registry *registry, struct fault *out);
+
+/** The current view: a new reference, never NULL; with log_length 0 before the first checkpoint was proven. */
 struct view *registry_view(struct registry *registry);
 
 /** Have a new checkpoint looked for now. */

@@ -44,9 +44,10 @@ struct registry {
 	struct fault last_fault;
 	struct freshness freshness;
 	struct view *view; /* set by the updater alone */
+	struct fault start_fault; /* set before the updater starts */
 
 	/* The updater's own. */
-	struct view *start;      /* what lay in the store, and was remembered, until a checkpoint was verified */
+	struct view *start;      /* what lay on disk, and was remembered, until the registry sent a checkpoint */
 	bool ledger_is_loaded;   /* what lay on disk was looked at */
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct view *saved;      /* what the store has, as far as we know */
@@ -59,6 +60,13 @@ void *registry_run_updater(void *registry);
 
 /** Read what lies in the archive and the store: `start` and `saved`. */
 int registry_load(struct registry *registry, struct fault *flt);
+
+/**
+ * Set the view to what is proven without the network: by the archived operator's log, the ledger, and the checkpoint
+ * that it was proven to lead to. Before the updater runs.
+ * @return 0; else why there is no such thing
+ */
+int registry_start(struct registry *registry, struct fault *flt);
 
 /** The package's log in the archive, for an update to start from; its `stored` stays NULL where there is none. */
 void registry_load_package(struct registry *registry, struct sync_wanted *wanted);

@@ -110,12 +110,54 @@ int registry_load(struct registry *registry, struct fault *flt)
 	return verdict;
 }
 
+static void load_package(struct registry *registry, struct sync_wanted *wanted, const struct digest *head,
+			 struct fault *damage, struct fault *flt)
+{
+	archive_load_package(registry->archive, &wanted->name, head, &wanted->stored, &wanted->stored_position, damage,
+			     flt);
+}
+
+/* The package's last record at the view's checkpoint, by the ledger that was proven to be the one there. */
+static bool find_head(struct registry *registry, const struct name *name, struct api_ledger_entry *out)
+{
+	const struct view *view = registry->view;
+	struct digest log_id = name_log_id(name);
+	const struct listing_log *log = NULL;
+	struct fault own = {0};
+
+	if (view->listing && view->listing->length == view->checkpoint.contents.log_length)
+		log = listing_find_log(view->listing, &log_id);
+	if (!log)
+		return false;
+	if (ledger_record(registry->ledger, log->last, out, &own)) {
+		registry_report(registry, &own);
+		return false;
+	}
+	return digest_equals(&out->log_id, &log_id);
+}
+
+static bool is_past(const struct registry *registry, const struct sync_wanted *wanted)
+{
+	return wanted->stored &&
+	       wanted->stored_position.registry_index >= registry->view->checkpoint.contents.log_length;
+}
+
 void registry_load_package(struct registry *registry, struct sync_wanted *wanted)
 {
 	struct fault own = {0}, damage = {0};
+	struct api_ledger_entry head;
 
-	archive_load_package(registry->archive, &wanted->name, NULL, &wanted->stored, &wanted->stored_position, &damage,
-			     &own);
+	load_package(registry, wanted, NULL, &damage, &own);
+	if (find_head(registry, &wanted->name, &head)) {
+		/* It may have grown past the view's checkpoint, in another mount. */
+		if (is_past(registry, wanted)) {
+			package_log_unref(wanted->stored);
+			wanted->stored = NULL;
+			load_package(registry, wanted, &head.record_id, &damage, &own);
+		}
+		wanted->is_proven = wanted->stored && digest_equals(&package_log_head(wanted->stored)->record_id,
+								    &head.record_id);
+	}
 	registry_report(registry, &own);
 	registry_report(registry, &damage);
 	wanted->is_shared = wanted->stored && store_holds_package(registry->store, wanted->stored);

@@ -11,6 +11,11 @@
 #include <string.h>
 #include <time.h>
 
+static bool is_wanted(const struct wants *wants)
+{
+	return wants->refresh || wants->listing || wants->count;
+}
+
 /* ---- Landing ---- */
 
 static void land(struct registry *registry, struct want *want, const struct fault *flt)
@@ -35,6 +40,11 @@ static void land_all(struct registry *registry, struct wants *wants, const struc
 }
 
 /* ---- The next view ---- */
+
+static bool is_verified(const struct registry *registry)
+{
+	return registry->view->checkpoint.contents.log_length;
+}
 
 /* Whether a reader could tell them apart; a checkpoint that was only signed anew makes no difference. */
 static bool differ(const struct view *before, const struct view *after)
@@ -138,12 +148,18 @@ static void answer_listing(struct registry *registry, struct want *want, clock_m
 
 /* ---- Refresh ---- */
 
-/* A listing that was there stays there: the next view comes with its own, unless that cannot be had. */
-static void renew_listing(struct registry *registry, struct view *next, clock_ms deadline)
+/*
+ * A listing that was there stays there: the next view comes with its own, unless that cannot be had. One that nobody
+ * asked for yet is made when there is time, for a start from the cache.
+ */
+static void renew_listing(struct registry *registry, struct view *next, bool has_time, clock_ms deadline)
 {
 	struct fault flt = {0};
 
-	if (!registry->listing || next->listing)
+	/* What the cache had may lack names that the registry tells. */
+	if (next->listing && (next->listing->complete || !registry->start))
+		return;
+	if (!registry->listing && !has_time)
 		return;
 	if (list(registry, next, deadline, &flt))
 		registry_report(registry, &flt);
@@ -216,17 +232,38 @@ static int admit(struct registry *registry, const struct trust_anchor *anchor, c
 	return 0;
 }
 
+/* What the next view grows from: held to what was remembered, too, before the registry was heard. */
+static int base_view(const struct registry *registry, struct view **out, struct fault *flt)
+{
+	const struct view *start = registry->start;
+	struct view *copy;
+	int verdict;
+
+	if (!start || !is_verified(registry)) {
+		*out = view_ref(start ? registry->start : registry->view);
+		return 0;
+	}
+	verdict = view_copy(registry->view, &copy, flt);
+	if (verdict)
+		return verdict;
+	copy->held = start->checkpoint;
+	*out = copy;
+	return 0;
+}
+
 /* The next view, verified and admitted. */
 static int next_view(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline,
 		     struct view **out, struct fault *flt)
 {
-	struct view *before = registry->start ? registry->start : registry->view;
+	struct view *before = NULL;
 	struct trust_anchor anchor;
 	struct sync_refused refused;
 	struct view *next = NULL;
 	int verdict;
 
 	verdict = load_anchor(registry, &anchor, flt);
+	if (!verdict)
+		verdict = base_view(registry, &before, flt);
 	if (verdict)
 		return verdict;
 	verdict = sync_refresh(&registry->api, registry->archive, before, wanted, count, deadline, &next, &refused,
@@ -236,6 +273,7 @@ static int next_view(struct registry *registry, struct sync_wanted *wanted, size
 	else
 		verdict = admit(registry, &anchor, next, flt);
 	operator_log_unref(refused.operator);
+	view_unref(before);
 	if (verdict) {
 		archive_refuse(registry->archive);
 		view_unref(next);
@@ -327,6 +365,7 @@ static void plan_refresh(struct registry *registry, const struct fault *flt)
 /* Bring the view to the newest checkpoint, with the packages that are wanted in the same round trips. */
 static void refresh(struct registry *registry, struct wants *wants, clock_ms deadline, struct fault *flt)
 {
+	bool has_time = registry->options.starts_from_cache && !is_wanted(wants);
 	size_t count = wants->count;
 	struct sync_wanted *wanted = new_wanted(registry, wants);
 	struct view *next;
@@ -336,7 +375,7 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 		keep_fault(registry, flt);
 	} else {
 		keep_fault(registry, flt);
-		renew_listing(registry, next, deadline);
+		renew_listing(registry, next, has_time, deadline);
 		report_packages(registry, registry->view, next);
 		swap_in(registry, next);
 		note_time(registry, next);
@@ -379,6 +418,32 @@ static void land_absent(struct registry *registry, struct wants *wants)
 	wants->count = kept;
 }
 
+/*
+ * Show those that the archive and the ledger prove already.
+ * @return whether that is all of them
+ */
+static bool show_archived(struct registry *registry, struct sync_wanted *wanted, size_t count)
+{
+	uint64_t log_length = registry->view->checkpoint.contents.log_length;
+	struct view_package *package;
+	size_t shown = 0;
+	struct view *next;
+
+	if (view_copy(registry->view, &next, NULL))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (wanted[i].is_proven &&
+		    !view_package_new(&wanted[i].name, wanted[i].stored, &wanted[i].stored_position, log_length,
+				      &package, NULL) &&
+		    !view_put_take(next, package, NULL))
+			shown++;
+	if (shown)
+		swap_in(registry, next);
+	else
+		view_unref(next);
+	return shown == count;
+}
+
 static void add(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline)
 {
 	struct fault flt = {0};
@@ -406,7 +471,8 @@ static void answer_packages(struct registry *registry, struct wants *wants, cloc
 		return;
 	wanted = new_wanted(registry, wants);
 	if (wanted) {
-		add(registry, wanted, count, deadline);
+		if (!show_archived(registry, wanted, count))
+			add(registry, wanted, count, deadline);
 		land_wanted(registry, wants, wanted);
 	} else {
 		fault_no_memory(&flt);
@@ -419,16 +485,11 @@ static void answer_packages(struct registry *registry, struct wants *wants, cloc
 
 /* ---- Rounds ---- */
 
-static bool is_verified(const struct registry *registry)
-{
-	return registry->view->checkpoint.contents.log_length;
-}
-
 /* @param is_due  it is time for a refresh that nobody asked for */
 static void answer(struct registry *registry, struct wants *wants, bool is_due)
 {
 	clock_ms deadline = registry_deadline(registry);
-	bool is_asked = wants->refresh || wants->listing || wants->count;
+	bool is_asked = is_wanted(wants);
 	struct fault flt = {0};
 
 	if (wants->refresh || is_due || !is_verified(registry)) {
@@ -446,11 +507,6 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 	}
 	/* What could not be begun on without a checkpoint. */
 	land_all(registry, wants, &flt);
-}
-
-static bool is_wanted(const struct wants *wants)
-{
-	return wants->refresh || wants->listing || wants->count;
 }
 
 static void sleep_until(struct registry *registry, clock_ms when)

@@ -207,15 +207,22 @@ static bool has_operator_at(const struct view *base, const struct checkpoint *ch
 	       checkpoint_same_state(&base->checkpoint.contents, checkpoint);
 }
 
+/* The longest checkpoint that the registry is held to; NULL: none. */
+static const struct checkpoint *held_to(const struct view *base)
+{
+	if (base && base->held.contents.log_length > base->checkpoint.contents.log_length)
+		return &base->held.contents;
+	return has_checkpoint(base) ? &base->checkpoint.contents : NULL;
+}
+
 /* Before anything is fetched: what the checkpoint says of itself must not contradict what was said before. */
 static int check_growth(const struct view *base, const struct checkpoint *checkpoint, struct sync_refused *refused,
 			struct fault *flt)
 {
-	const struct checkpoint *before;
+	const struct checkpoint *before = held_to(base);
 
-	if (!has_checkpoint(base))
+	if (!before)
 		return 0;
-	before = &base->checkpoint.contents;
 	if (checkpoint->log_length < before->log_length) {
 		refused->contradiction = SYNC_ROLLBACK;
 		return fault_invalid(flt, "a rollback: the log has %" PRIu64 " records, and had %" PRIu64 " before",
@@ -229,10 +236,9 @@ static int check_growth(const struct view *base, const struct checkpoint *checkp
 	return 0;
 }
 
-static int check_consistency(const struct api *api, const struct view *base, const struct checkpoint *checkpoint,
-			     clock_ms deadline, struct fault *flt)
+static int check_grown(const struct api *api, const struct checkpoint *before, const struct checkpoint *checkpoint,
+		       clock_ms deadline, struct fault *flt)
 {
-	const struct checkpoint *before = has_checkpoint(base) ? &base->checkpoint.contents : NULL;
 	struct merkle_log_bundle proof = {0};
 	int verdict;
 
@@ -246,6 +252,18 @@ static int check_consistency(const struct api *api, const struct view *base, con
 	if (verdict)
 		fault_at(flt, "proof of consistency from %" PRIu64, before->log_length);
 	merkle_log_bundle_release(&proof);
+	return verdict;
+}
+
+static int check_consistency(const struct api *api, const struct view *base, const struct checkpoint *checkpoint,
+			     clock_ms deadline, struct fault *flt)
+{
+	const struct checkpoint *held = held_to(base);
+	int verdict = check_grown(api, held, checkpoint, deadline, flt);
+
+	/* What is shown is of a shorter one, after a start from the cache. */
+	if (!verdict && has_checkpoint(base) && held != &base->checkpoint.contents)
+		verdict = check_grown(api, &base->checkpoint.contents, checkpoint, deadline, flt);
 	return verdict;
 }
 
@@ -277,6 +295,7 @@ static int build_view(const struct view *base, struct sync *sync, struct view **
 	if (verdict)
 		return verdict;
 	view->checkpoint = *sync->checkpoint;
+	view->held = (struct signed_checkpoint){0};
 	view->verified_at = time(NULL);
 	if (operator) {
 		operator_log_unref(view->operator);

@@ -18,7 +18,8 @@ struct sync_wanted {
 	/** The log to go on from, as it lay in the archive; NULL: none. Not believed before its head is proven. */
 	struct package_log *stored;
 	struct store_position stored_position;
-	bool is_shared; /* of no interest here: the store shared with the reference has `stored` too */
+	/* Of no interest here: the shared store has `stored` too; it is proven at the view's checkpoint. */
+	bool is_shared, is_proven;
 	/** After the update: verdict 0 if the new view has the package at its checkpoint, else why not. */
 	struct fault fault;
 	/** Beside FAULT_ABSENT: the domain of the registry that its namespace is said to live in; "": nothing is. */
@@ -47,6 +48,7 @@ struct sync_refused {
  * @param archive  NULL: records are not kept
  * @param base  NULL, or one without checkpoint: first contact. One with `verified_at` 0 lay in the store: the registry
  *              must not contradict its checkpoint, and its operator's log is not believed before it is proven
+ *              If it is held to a longer checkpoint than its own, the registry must not contradict either
  * @param wanted  packages that `base` may lack; each gets its own fault, as in sync_add()
  * @param out   a new reference
  * @param refused  may be NULL; filled in always

@@ -24,6 +24,7 @@ struct view_package {
 struct view {
 	atomic_uint references;
 	struct signed_checkpoint checkpoint;
+	struct signed_checkpoint held; /* a longer one that the registry is held to as well; length 0: none */
 	struct operator_log *operator;
 	struct store_position operator_position;
 	struct view_package **packages; /* sorted by name */

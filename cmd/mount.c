@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct options_entry entries[] = {
@@ -92,6 +93,55 @@ static struct digest inode_key(const struct session *session)
 	return key;
 }
 
+/*
+ * Nobody answered: the mount stands on what was proven from the cache, if anything was, and catches up later.
+ * @param unreached  why the registry was not reached; verdict 0 if it was not to be asked
+ */
+static int stand_on_cache(struct task *task, const struct fault *unreached, struct fault *flt)
+{
+	struct registry *registry = task->session.registry;
+	struct fault why, told = *unreached;
+	struct view *view;
+	char when[32];
+	time_t said;
+	struct tm utc;
+
+	registry_start_fault(registry, &why);
+	if (why.verdict) {
+		*flt = unreached->verdict ? *unreached : why;
+		if (unreached->verdict)
+			fault_add(flt, "and the cache proves nothing: %s", why.what);
+		else
+			fault_add(flt, "so there is nothing to show offline");
+		return flt->verdict;
+	}
+	if (!told.verdict)
+		return 0;
+	view = registry_view(registry);
+	said = (time_t)view->checkpoint.contents.timestamp;
+	view_unref(view);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&said, &utc) ? &utc : &(struct tm){0});
+	fault_add(&told, "shown is what the cache proves, as of %s", when);
+	mount_failed(task->mount, &told);
+	return 0;
+}
+
+/* The registry's first checkpoint, or what was proven before. */
+static int look_first(struct task *task, struct fault *flt)
+{
+	struct fault unreached = task->session.unreached;
+
+	/* Whoever waited for nothing once is not to wait twice. */
+	if (task->mount_options.offline || unreached.verdict)
+		return stand_on_cache(task, &unreached, flt);
+	if (!registry_refresh(task->session.registry, &unreached))
+		return 0;
+	if (session_is_unreached(&unreached))
+		return stand_on_cache(task, &unreached, flt);
+	*flt = unreached;
+	return flt->verdict;
+}
+
 /* The registry, as far as its first checkpoint. */
 static int open_registry(struct task *task, struct fault *flt)
 {
@@ -100,6 +150,8 @@ static int open_registry(struct task *task, struct fault *flt)
 		.timeout = task->mount_options.timeout,
 		.refresh = task->mount_options.refresh,
 		.ignores_hints = true, /* a look at a name that is not there asks nobody to follow anything */
+		.starts_from_cache = true,
+		.offline = task->mount_options.offline,
 		.changed = mount_changed,
 		.failed = mount_failed,
 	};
@@ -111,7 +163,7 @@ static int open_registry(struct task *task, struct fault *flt)
 	if (!verdict)
 		verdict = session_open(&task->session, &how, flt);
 	if (!verdict)
-		verdict = registry_refresh(task->session.registry, flt);
+		verdict = look_first(task, flt);
 	progress_end(&progress);
 	return verdict;
 }
@@ -298,8 +350,9 @@ const struct command mount_command = {
 	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the\n"
 		"background once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP\n"
 		"has a new checkpoint looked for.\n"
-		"\nMount options: ro, timeout=SEC, refresh=SEC, max_age=SEC, uid=N, gid=N, umask=OCTAL, allow_other,\n"
-		"and those of mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their opposites.\n",
+		"\nMount options: ro, timeout=SEC, refresh=SEC, max_age=SEC, offline, uid=N, gid=N, umask=OCTAL,\n"
+		"allow_other, and those of mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their\n"
+		"opposites.\n",
 	.least = 1,
 	.most = 2,
 	.options = entries,

@@ -5,6 +5,8 @@
 #include "session.h"
 
 #include <stdio.h>
+#include "client/discovery.h"
+
 #include <string.h>
 
 int session_load(struct session *session, const struct options *options, struct fault *flt)
@@ -36,6 +38,11 @@ int session_choose(struct session *session, const char *typed, const struct opti
 	return http_url_parse(text, &session->url, flt);
 }
 
+bool session_is_unreached(const struct fault *flt)
+{
+	return flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
+}
+
 static int discover(struct session *session, unsigned timeout, struct fault *flt)
 {
 	struct http_url found;
@@ -46,9 +53,30 @@ static int discover(struct session *session, unsigned timeout, struct fault *flt
 		return verdict;
 	verdict = api_discover(http, &session->url, clock_in_seconds(timeout), &found, flt);
 	http_free(http);
-	if (!verdict)
-		session->url = found;
-	return verdict;
+	if (verdict)
+		return verdict;
+	discovery_remember(session->config.state_dir, &session->url, &found);
+	session->url = found;
+	return 0;
+}
+
+/* Find out which registry the URL stands for, or remember it where nobody can be asked, or is to be. */
+static int find_registry(struct session *session, const struct session_open *how, unsigned timeout, struct fault *flt)
+{
+	struct fault *unreached = &session->unreached;
+	int verdict;
+
+	if (!how->offline) {
+		verdict = discover(session, timeout, unreached);
+		if (!verdict)
+			return 0;
+		if (!how->starts_from_cache || !session_is_unreached(unreached)) {
+			*flt = *unreached;
+			return verdict;
+		}
+	}
+	session->url = discovery_recall(session->config.state_dir, &session->url);
+	return 0;
 }
 
 static enum federation_hints hints_of(const struct config *config, const struct session_open *how)
@@ -78,6 +106,8 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.state_dir = session->config.state_dir,
 		.timeout = how->timeout ? how->timeout : SESSION_TIMEOUT,
 		.refresh = how->refresh,
+		.starts_from_cache = how->starts_from_cache,
+		.offline = how->offline,
 		.changed = how->changed,
 		.failed = how->failed,
 		.user = how->user,
@@ -88,7 +118,7 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.accept = accept_hint,
 		.user = session,
 	};
-	int verdict = discover(session, home.timeout, flt);
+	int verdict = find_registry(session, how, home.timeout, flt);
 
 	if (verdict)
 		return verdict;

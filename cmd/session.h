@@ -23,6 +23,8 @@ struct session {
 	struct progress progress;      /* of the work on the registry: questions take it away */
 	struct federation *federation; /* NULL before session_open() */
 	struct registry *registry;     /* the home registry; the federation's */
+	/* Why nobody could be asked which registry the URL stands for; verdict 0: somebody was, or nobody was to be. */
+	struct fault unreached;
 };
 
 /** Read the environment and the configuration. */
@@ -38,6 +40,7 @@ int session_choose(struct session *session, const char *typed, const struct opti
 struct session_open {
 	unsigned timeout, refresh;
 	bool ignores_hints; /* whatever the configuration says */
+	bool starts_from_cache, offline; /* as registry_options; the URL then stands for what it did last, if need be */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
@@ -45,6 +48,9 @@ struct session_open {
 
 /** Ask the URL which registry it stands for, and open that. Starts threads: nothing may fork afterwards. */
 int session_open(struct session *session, const struct session_open *how, struct fault *flt);
+
+/** Whether a fault says that nobody answered, and nothing else. */
+bool session_is_unreached(const struct fault *flt);
 
 /** Load, choose and open for a command that works on one registry. */
 int session_start(struct session *session, const struct options *options, struct fault *flt);

@@ -14,7 +14,8 @@
 #define MOST_SECONDS 31536000 /* a year */
 #define MOST_WORDS 4096       /* bytes of words that are passed on: a page, as mount(2) takes */
 
-enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_MAX_AGE, KEY_UID, KEY_GID, KEY_UMASK, KEY_PERMISSIONS };
+enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_MAX_AGE, KEY_OFFLINE, KEY_UID, KEY_GID,
+       KEY_UMASK, KEY_PERMISSIONS };
 
 const struct mount_options_word mount_options_words[] = {
 	{"ro", NULL, "read-only, as it is anyway", KEY_RO},
@@ -22,6 +23,7 @@ const struct mount_options_word mount_options_words[] = {
 	{"timeout=", "SEC", "how long anybody waits for an answer (30)", KEY_TIMEOUT},
 	{"refresh=", "SEC", "how often a new checkpoint is looked for (60); 0 for never", KEY_REFRESH},
 	{"max_age=", "SEC", "how old a checkpoint may be; 0 for no bound, as usual", KEY_MAX_AGE},
+	{"offline", NULL, "shows what the cache proves, and asks nobody", KEY_OFFLINE},
 	{"uid=", "N", "who owns everything", KEY_UID},
 	{"gid=", "N", "the group of everything", KEY_GID},
 	{"umask=", "OCTAL", "the permissions that nobody has", KEY_UMASK},
@@ -137,6 +139,9 @@ static int take(struct mount_options *options, const struct mount_options_word *
 	switch (word->key) {
 	case KEY_RO:
 	case KEY_PERMISSIONS:
+		return 0;
+	case KEY_OFFLINE:
+		options->offline = true;
 		return 0;
 	case KEY_RW:
 		return fault_undecided(flt, FAULT_MISUSE, "-o rw: this version mounts read-only");

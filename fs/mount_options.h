@@ -24,6 +24,7 @@ struct mount_options {
 	unsigned timeout;  /* seconds that anybody waits for an answer */
 	unsigned refresh;  /* seconds between looks for a new checkpoint; 0: never by itself */
 	unsigned max_age;  /* seconds that a checkpoint may be old for what may have changed to be told; 0: no bound */
+	bool offline;      /* nothing is ever sent */
 	uid_t uid;         /* owner of everything */
 	gid_t gid;
 	mode_t umask;      /* taken away from 0555 and 0444 */

@@ -138,6 +138,7 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	json_put_text(json, "version", WARGFS_VERSION);
 	json_put_text(json, "registry", registry_url(registry)->text);
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
+	json_put_bool(json, "offline", mount->options.offline);
 	put_checkpoint(json, mount, view);
 	put_trust(json, mount);
 	json_put_uint(json, "packagesKnown", view->package_count);

@@ -126,8 +126,7 @@ def test_damaged_state(configured, new_mount, liar, which, damage):
 
 def change_state(home, url, name, change):
     """Change the state of a package's log as the shared cache has it; its head stays what it is."""
-    path = os.path.join(home.registry_folder(url), "package-logs", "sha256", hashlib.sha256(
-        b"WARG-PACKAGE-LOG-ID-V0:WARG-PACKAGE-ID-V0" + bytes([len(name)]) + name.encode()).hexdigest())
+    path = home.log_file(url, name)
     with open(path) as file:
         value = json.load(file)
     change(value["state"])

@@ -578,12 +578,33 @@ static void test_unreachable(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Nothing is sent, and whoever asks hears so at once. */
+static void test_offline(void **state)
+{
+	struct http_exchange exchange = {0};
+	struct http *kept = http;
+	unsigned before = server_requests(server);
+
+	(void)state;
+	assert_int_equal(http_new(&http, NULL), 0);
+	http_go_offline(http);
+	server_on_bytes(server, "/x", text(OK "content-length: 1\r\n\r\n1"));
+	run(&exchange);
+	assert_int_equal(exchange.verdict, WARG_UNDECIDED);
+	assert_int_equal(exchange.fault.kind, FAULT_UNREACHABLE);
+	assert_non_null(strstr(exchange.fault.what, "offline"));
+	assert_int_equal(server_requests(server), before);
+	http_exchange_release(&exchange);
+	http_free(http);
+	http = kept;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers), TEST(test_headers), TEST(test_endless), TEST(test_slow), TEST(test_cancel),
 		TEST(test_free_under_way), TEST(test_stop), TEST(test_sinks), TEST(test_request), TEST(test_hosts),
-		TEST(test_proxy), TEST(test_redirects), TEST(test_unreachable),
+		TEST(test_proxy), TEST(test_redirects), TEST(test_unreachable), TEST(test_offline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

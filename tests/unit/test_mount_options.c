@@ -24,6 +24,7 @@ static void test_usual(void **state)
 	assert_int_equal(options.timeout, 30);
 	assert_int_equal(options.refresh, 60);
 	assert_int_equal(options.max_age, 0);
+	assert_false(options.offline);
 	assert_int_equal(options.uid, getuid());
 	assert_int_equal(options.gid, getgid());
 	assert_int_equal(options.umask, 0);
@@ -38,11 +39,13 @@ static void test_taken(void **state)
 	(void)state;
 	mount_options_init(&options);
 	assert_int_equal(mount_options_parse(&options, "timeout=5,nosuid,refresh=0,uid=12,allow_other", NULL), 0);
-	assert_int_equal(mount_options_parse(&options, "max_age=90", NULL), 0);
+	assert_false(options.offline);
+	assert_int_equal(mount_options_parse(&options, "max_age=90,offline", NULL), 0);
 	assert_int_equal(mount_options_parse(&options, "gid=4294967294,umask=027,noatime,timeout=7", NULL), 0);
 	assert_int_equal(options.timeout, 7);
 	assert_int_equal(options.refresh, 0);
 	assert_int_equal(options.max_age, 90);
+	assert_true(options.offline);
 	assert_int_equal(options.uid, 12);
 	assert_int_equal(options.gid, 4294967294);
 	assert_int_equal(options.umask, 027);
@@ -55,7 +58,7 @@ static void test_refused(void **state)
 	static const struct {
 		const char *text, *names;
 	} rows[] = {
-		{ "rw", "read-only" },         { "offline", "offline" },      { "max_age=x", "max_age" },
+		{ "rw", "read-only" },         { "offline=1", "offline=1" },  { "max_age=x", "max_age" },
 		{ "timeout", "timeout" },      { "timeout=", "timeout=" },    { "timeout=0", "timeout=" },
 		{ "timeout=-1", "timeout=" },  { "timeout=1s", "timeout=" },  { "timeout= 1", "timeout=" },
 		{ "timeout=+1", "timeout=" },  { "uid=root", "uid=" },        { "uid=4294967295", "uid=" },

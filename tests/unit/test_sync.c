@@ -281,6 +281,45 @@ static void test_refusals(void **state)
 	}
 }
 
+/*
+ * What is shown is of a shorter checkpoint than one that was believed before: the registry is held to both, and brings
+ * what is shown along.
+ */
+static void test_held_to_more(void **state)
+{
+	struct scene scene = scene_behind(), other = scene_new();
+	struct signed_checkpoint held;
+	struct fault flt = {0};
+
+	(void)state;
+	assert_int_equal(api_fetch_checkpoint(&scene.api, soon(), &held, NULL), 0);
+	scene.view->held = held;
+	fake_registry_lie(scene.fake, LIE_ROLLBACK, NULL);
+	assert_int_equal(refresh(&scene, &flt), WARG_INVALID);
+	assert_non_null(strstr(flt.what, "a rollback"));
+	fake_registry_lie(scene.fake, LIE_LOG_ROOT, NULL);
+	flt = (struct fault){0};
+	assert_int_equal(refresh(&scene, &flt), WARG_INVALID);
+	assert_non_null(strstr(flt.what, "a fork"));
+	/* What is shown must have grown into it, too. */
+	fake_registry_lie(scene.fake, LIE_CONSISTENCY_HASH, NULL);
+	assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(refresh(&scene, NULL), 0);
+	assert_int_equal(scene.view->held.contents.log_length, 0);
+	assert_int_equal(releases(scene.view, "test:victim"), 3);
+	scene_release(&scene);
+
+	/* A held one of another history, which the registry did not grow out of. */
+	scene = scene_behind();
+	fake_registry_release(other.fake, "test:elsewhere", "1.0.0");
+	fake_registry_sign(other.fake);
+	assert_int_equal(api_fetch_checkpoint(&other.api, soon(), &scene.view->held, NULL), 0);
+	assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
+	scene_release(&other);
+	scene_release(&scene);
+}
+
 /* The operator contradicts himself at the length that we have. */
 static void test_fork(void **state)
 {
@@ -677,6 +716,7 @@ int main(void)
 		cmocka_unit_test(test_round_trips),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_held_to_more),
 		cmocka_unit_test(test_first_contact_refused),
 		cmocka_unit_test(test_one_bad_package_hides_no_other),
 		cmocka_unit_test(test_one_bad_package_of_those_added),
