@@ -222,7 +222,12 @@ static int make_openers(struct federation *federation, struct fault *flt)
 {
 	int r = federation->workers ? 0 : workers_new(OPENERS, &federation->workers, flt);
 
-	return r || federation->http ? r : http_new(&federation->http, flt);
+	if (r || federation->http)
+		return r;
+	r = http_new(&federation->http, flt);
+	if (!r && federation->options.home.offline)
+		http_go_offline(federation->http);
+	return r;
 }
 
 static int add_other(struct federation *federation, const char *domain, struct federation_other **out,

@@ -348,7 +348,7 @@ static void plan_refresh(struct registry *registry, const struct fault *flt)
 	unsigned seconds = registry->patience < usual ? registry->patience : usual;
 	bool was_due = registry->next_refresh <= clock_now();
 
-	if (!usual)
+	if (!usual || registry->options.offline)
 		return;
 	if (flt->kind != FAULT_UNREACHABLE && flt->kind != FAULT_TIMEOUT) {
 		registry->patience = 1;

@@ -123,6 +123,7 @@ static int stand_on_cache(struct task *task, const struct fault *unreached, stru
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&said, &utc) ? &utc : &(struct tm){0});
 	fault_add(&told, "shown is what the cache proves, as of %s", when);
 	mount_failed(task->mount, &told);
+	registry_refresh_soon(registry);
 	return 0;
 }
 
