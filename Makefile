@@ -6,7 +6,8 @@
 #   make bench      a table of ratios against peers measured in the same run
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
 #
-# Pieces of these: make deps, reference, lint, unit, fuzz, mount-tests, manual, install-test. For long: make soak.
+# Pieces of these: make deps, reference, users, lint, unit, fuzz, mount-tests, manual, install-test.
+# For long: make soak.
 # SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
 
 .DELETE_ON_ERROR:
@@ -26,6 +27,7 @@ VERSION = 0.1.0
 SAN ?=
 BUILD = build$(if $(SAN),/$(SAN))
 REFERENCE = $(or $(WARGFS_REFERENCE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wargfs-reference/0.10.0)
+USERS = $(or $(WARGFS_USERS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wargfs-users)
 PYTHON = /usr/bin/python3
 
 CC = gcc
@@ -157,10 +159,12 @@ lint:
 manual: $(BUILD)/wargfs
 	@WARGFS=$< tests/run/one tests/lint/options
 
+# What other people's programs do with a mount they do to each variant, and it takes them a minute: once is enough.
 .PHONY: mount-tests
 mount-tests: $(BUILD)/wargfs
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) \
-		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) \
+		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
+		$(if $(SAN),--ignore=tests/mount/test_users.py)
 
 .PHONY: install-test
 install-test: all
@@ -168,6 +172,7 @@ install-test: all
 
 .PHONY: check
 check: set-up
+	@$(MAKE) users
 	@tests/run/check $(MAKE)
 
 .PHONY: bench
@@ -190,7 +195,7 @@ demo: set-up
 
 # ---- Set-up. What comes after it runs in a make of its own, which finds the libraries that were not there before ----
 
-.PHONY: set-up deps reference
+.PHONY: set-up deps reference users
 set-up:
 	@$(MAKE) deps
 	@$(MAKE) reference
@@ -201,6 +206,9 @@ deps:
 reference:
 	@tests/reference/install $(REFERENCE)
 	@if [ -x tests/reference/wycheproof ]; then tests/reference/wycheproof >/dev/null; fi
+
+users:
+	@tests/reference/users $(USERS)
 
 # ---- Installation ----
 

@@ -55,7 +55,7 @@ ROUNDS = (
 )
 
 
-def publish_record(home, name, entries):
+def publish_record(home, name, entries, contents=CONTENTS):
     """One record with these entries, submitted and not waited for."""
     home.warg("publish", "start", name)
     for entry in entries:
@@ -67,7 +67,7 @@ def publish_record(home, name, entries):
         else:
             path = os.path.join(home.work, "content.wasm")
             with open(path, "wb") as file:
-                file.write(CONTENTS[name, entry])
+                file.write(contents[name, entry])
             home.warg("publish", "release", "-n", name, "-v", entry, path)
     home.warg("publish", "submit", "--no-wait")
 
