@@ -2,8 +2,8 @@
  * What stat() says of a node.
  *
  * A size holds for ever, also one that is only claimed: open() tells the kernel when another is the true one. One that
- * is not known yet is 0 for no time at all, so that the kernel asks again. Documents are read to their end
- * whatever stat() says of their size, which is 0, as in /proc; but for those that never change.
+ * is not known yet is 0 for no time at all, so that the kernel asks again. A document has the size that it had when
+ * it was opened last, and 0 before; but for those that never change.
  */
 #include "mount_parts.h"
 
@@ -36,15 +36,18 @@ static double of_release(struct mount *mount, const struct path *path, struct no
 	return known ? MOUNT_FOREVER : 0;
 }
 
-static double of_yanked(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)
+static double of_yanked(struct mount *mount, const struct view *view, const struct path *path, struct node *node,
+			struct stat *out)
 {
 	struct buf text;
 	int verdict;
 
 	buf_init(&text, DOCUMENT_MOST);
 	verdict = document_render(mount, view, path, &text, NULL);
-	if (!verdict)
+	if (!verdict) {
+		atomic_store(&node->told_size, text.length);
 		set_size(out, text.length);
+	}
 	buf_release(&text);
 	return verdict ? 0 : MOUNT_FOREVER;
 }
@@ -96,8 +99,11 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	if (path.kind == PATH_RELEASE)
 		return of_release(mount, &path, node, out);
 	if (path.kind == PATH_YANKED_VERSION)
-		return of_yanked(mount, view, &path, out);
+		return of_yanked(mount, view, &path, node, out);
 	if (path_type(path.kind) == S_IFLNK)
 		return of_link(mount, view, &path, out);
-	return path_type(path.kind) == S_IFDIR ? MOUNT_FOREVER : 0;
+	if (path_type(path.kind) == S_IFDIR)
+		return MOUNT_FOREVER;
+	set_size(out, atomic_load(&node->told_size));
+	return 0;
 }

@@ -4,6 +4,9 @@
  */
 #include "node.h"
 
+#include "client/clock.h"
+
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,9 +43,30 @@ int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
 	return 0;
 }
 
+/* A document's text that is kept for a thread. Those of a node are a list, the newest first. */
+struct node_draft {
+	struct node_draft *next;
+	pid_t thread;
+	clock_ms end; /* from then on nobody comes for it any more */
+	struct buf text;
+};
+#define DRAFT_SECONDS 10
+/* Threads that open one document at once. What an interrupted one left behind goes with the next that many. */
+#define MOST_DRAFTS 32
+
+static void draft_free(struct node_draft *draft)
+{
+	buf_release(&draft->text);
+	free(draft);
+}
+
 static void node_free(struct node *node)
 {
 	free(node->error);
+	for (struct node_draft *draft = node->drafts, *next; draft; draft = next) {
+		next = draft->next;
+		draft_free(draft);
+	}
 	free(node);
 }
 
@@ -294,4 +318,57 @@ bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_S
 		snprintf(out, FAULT_SENTENCE_SIZE, "%s", node->error);
 	pthread_mutex_unlock(&nodes->mutex);
 	return has;
+}
+
+/* Take a thread's draft out of the list, or else the one at the end of a full list. NULL: neither. */
+static struct node_draft *unlink_draft(struct node *node, pid_t thread, unsigned most)
+{
+	struct node_draft **link = &node->drafts, *draft;
+	unsigned count = 0;
+
+	while (*link && (*link)->thread != thread && ++count < most)
+		link = &(*link)->next;
+	draft = *link;
+	if (draft)
+		*link = draft->next;
+	return draft;
+}
+
+bool nodes_keep_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *text)
+{
+	struct node_draft *draft = malloc(sizeof(*draft)), *old;
+
+	if (!draft) {
+		buf_release(text);
+		return false;
+	}
+	*draft = (struct node_draft){ .thread = thread, .end = clock_in_seconds(DRAFT_SECONDS), .text = *text };
+	*text = (struct buf){ .cap = text->cap };
+	pthread_mutex_lock(&nodes->mutex);
+	old = unlink_draft(node, thread, MOST_DRAFTS);
+	draft->next = node->drafts;
+	node->drafts = draft;
+	pthread_mutex_unlock(&nodes->mutex);
+	if (old)
+		draft_free(old);
+	return true;
+}
+
+bool nodes_take_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *out)
+{
+	struct node_draft *draft;
+	bool is_for_now;
+
+	pthread_mutex_lock(&nodes->mutex);
+	draft = unlink_draft(node, thread, UINT_MAX);
+	pthread_mutex_unlock(&nodes->mutex);
+	if (!draft)
+		return false;
+	is_for_now = clock_left(draft->end) > 0;
+	if (is_for_now) {
+		*out = draft->text;
+		draft->text = (struct buf){0};
+	}
+	draft_free(draft);
+	return is_for_now;
 }

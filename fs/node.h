@@ -17,7 +17,7 @@ struct node {
 	/** Of a release: whether `size` is known, counted from verified bytes. Then it never changes. */
 	atomic_bool verified;
 	_Atomic uint64_t size;
-	/** Of a release: the size that the kernel was told last. */
+	/** Of a release or a document: the size that the kernel was told last. */
 	_Atomic uint64_t told_size;
 	/** Of a package: it was listed since sizes were last asked for ahead. */
 	atomic_bool listed;
@@ -27,6 +27,7 @@ struct node {
 	uint64_t lookups;
 	unsigned references;
 	char *error;
+	struct node_draft *drafts;
 
 	enum path_kind kind;
 	char text[]; /* the path's */
@@ -73,5 +74,13 @@ struct path node_path(const struct node *node);
 void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentence);
 /** @return whether there is an error */
 bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE]);
+
+/**
+ * Keep a document's text for a thread that is about to open it. Steals it.
+ * @return false without memory; nothing is kept then
+ */
+bool nodes_keep_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *text);
+/** Take what was kept for a thread just now. @return whether there was anything */
+bool nodes_take_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *out);
 
 #endif

@@ -9,8 +9,9 @@
  * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once,
  * learns the true size, and opens again. Programs notice nothing.
  *
- * open() of a document makes its text, which is read past the kernel's cache: so it ends where it ends, not where
- * stat() said.
+ * open() of a document makes its text, which is read past the kernel's cache: so read() ends where it ends, not where
+ * stat() said. But sendfile() and its like go by the size that the kernel knows: where that is another, the text is
+ * kept, the kernel told ESTALE, and what it opens then is the text whose size it has learned.
  */
 #include "age.h"
 #include "document.h"
@@ -107,24 +108,50 @@ static void attempt_open_release(struct request *request)
 
 /* ---- Documents ---- */
 
-static void open_document(struct request *request, const struct view *view)
+/* Have the kernel learn how long the text is. It looks again once for each open, and then gives up. */
+static void have_looked_up(struct request *request, struct buf *text)
+{
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
+
+	atomic_store(&request->node->told_size, text->length);
+	request_fail(request, nodes_keep_draft(request->mount->nodes, request->node, thread, text) ? ESTALE : ENOMEM);
+}
+
+static void open_text(struct request *request, struct buf *text)
 {
 	struct reading *reading = reading_new();
-	struct fault flt = {0};
 
 	if (!reading) {
+		buf_release(text);
 		request_fail(request, ENOMEM);
 		return;
 	}
-	buf_init(&reading->document, DOCUMENT_MOST);
-	if (document_render(request->mount, view, &request->path, &reading->document, &flt)) {
-		reading_unref(reading);
-		request_fail_with(request, &flt);
-		return;
-	}
+	reading->document = *text;
 	nodes_set_error(request->mount->nodes, request->node, NULL);
 	request->file.direct_io = 1;
 	reply_open(request, reading);
+}
+
+/* A thread of another namespace has no number here: nobody could tell its second try from its first. */
+static void open_document(struct request *request, const struct view *view)
+{
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
+	struct fault flt = {0};
+	struct buf text;
+
+	if (nodes_take_draft(request->mount->nodes, request->node, thread, &text)) {
+		open_text(request, &text);
+		return;
+	}
+	buf_init(&text, DOCUMENT_MOST);
+	if (document_render(request->mount, view, &request->path, &text, &flt)) {
+		buf_release(&text);
+		request_fail_with(request, &flt);
+	} else if (!thread || text.length == atomic_load(&request->node->told_size)) {
+		open_text(request, &text);
+	} else {
+		have_looked_up(request, &text);
+	}
 }
 
 static void attempt_open_document(struct request *request)

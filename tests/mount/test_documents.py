@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 
@@ -124,6 +125,7 @@ READERS = {
     "dd": lambda path, _: subprocess.run(["dd", f"if={path}", "bs=7"], check=True, capture_output=True).stdout,
     "tail": lambda path, _: subprocess.run(["tail", "-c", "+1", path], check=True, capture_output=True).stdout,
     "cp": lambda path, to: subprocess.run(["cp", path, to], check=True) and read(to),
+    "sendfile": lambda path, to: shutil.copyfile(path, to) and read(to),
     "python": lambda path, _: read_in_pieces(path),
 }
 UNCHANGING = [".warg/checkpoint", ".warg/operator.json", ".warg/log/test/hello.json", "test/regret/.yanked/1.1.0"]
@@ -148,6 +150,28 @@ def test_readers(still, folder, document, program):
     told = READERS[program](still.at(document), os.path.join(folder, "copy"))
     assert told == still.read(document)
     assert told.endswith(b"\n")
+
+
+def test_changing(new_mount, server, folder):
+    """Documents that are of another length each time, for those who go by what the kernel takes for their size."""
+    mount, copy = new_mount(server.url, "refresh=0"), os.path.join(folder, "copy")
+    for name in PACKAGES:
+        mount.list(name.replace(":", "/"))
+        for document in ("status", "metrics"):
+            shutil.copyfile(mount.at(".warg", document), copy)
+            told = read(copy).decode()
+            assert told.endswith("}\n" if document == "status" else "\n") and told.count("uptime") >= 1
+            assert mount.stat(".warg", document).st_size == len(told)
+
+
+def test_side_by_side(new_mount, server):
+    """Who opens a document beside others gets one, too."""
+    mount = new_mount(server.url, "refresh=0")
+    command = "for i in $(seq 100); do cat .warg/metrics .warg/status || exit 1; done"
+    readers = [subprocess.Popen(["sh", "-c", command], cwd=mount.path, stdout=subprocess.PIPE) for _ in range(8)]
+    told = [reader.communicate()[0].decode() for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * 8
+    assert {(one.count("\nwargfs_uptime_seconds "), one.count('"uptime":')) for one in told} == {(100, 100)}
 
 
 def test_stat(shared):

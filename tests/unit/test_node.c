@@ -173,6 +173,55 @@ static void test_errors(void **state)
 	nodes_free(nodes);
 }
 
+static void keep_draft(struct nodes *nodes, struct node *node, pid_t thread)
+{
+	struct buf text;
+
+	buf_init(&text, 100);
+	assert_int_equal(buf_append_format(&text, NULL, "for %d", (int)thread), 0);
+	assert_true(nodes_keep_draft(nodes, node, thread, &text));
+	assert_int_equal(text.length, 0);
+}
+
+static bool take_draft(struct nodes *nodes, struct node *node, pid_t thread)
+{
+	char expected[20];
+	struct buf text;
+
+	if (!nodes_take_draft(nodes, node, thread, &text))
+		return false;
+	snprintf(expected, sizeof(expected), "for %d", (int)thread);
+	assert_true(span_is(buf_span(&text), expected));
+	buf_release(&text);
+	return true;
+}
+
+/* Each thread gets its own text, once. */
+static void test_drafts(void **state)
+{
+	struct nodes *nodes = new_nodes();
+	struct node *node = nodes_enter(nodes, &release, &content);
+
+	(void)state;
+	assert_false(take_draft(nodes, node, 1));
+	for (pid_t thread = 1; thread < 4; thread++)
+		keep_draft(nodes, node, thread);
+	keep_draft(nodes, node, 2);
+	assert_true(take_draft(nodes, node, 2));
+	assert_false(take_draft(nodes, node, 2));
+	assert_true(take_draft(nodes, node, 1));
+	assert_true(take_draft(nodes, node, 3));
+
+	/* Those that nobody comes for do not pile up. */
+	for (pid_t thread = 1; thread <= 1000; thread++)
+		keep_draft(nodes, node, thread);
+	assert_true(take_draft(nodes, node, 1000));
+	assert_true(take_draft(nodes, node, 990));
+	assert_false(take_draft(nodes, node, 900));
+	nodes_unref(nodes, node);
+	nodes_free(nodes);
+}
+
 static int try_nodes(void *context, struct fault *flt)
 {
 	struct nodes *nodes = NULL;
@@ -194,7 +243,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect),  cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect), cmocka_unit_test(test_drafts),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
