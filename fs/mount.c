@@ -5,6 +5,7 @@
 
 #include "loop.h"
 #include "mount.h"
+#include "negotiation.h"
 #include "notifier.h"
 #include "operations.h"
 #include "status.h"
@@ -130,6 +131,8 @@ int mount_start(struct mount *mount, struct registry *registry, const char *fold
 	verdict = mount->folder ? open_session(mount, flt) : fault_no_memory(flt);
 	if (!verdict && fuse_session_mount(mount->session, folder))
 		verdict = fault_system(flt, errno ? errno : EIO, "%.150s cannot be mounted on", folder);
+	if (!verdict)
+		verdict = negotiation_complete(mount->session, flt);
 	if (!verdict)
 		verdict = notifier_start(mount->notifier, flt);
 	if (!verdict)

@@ -26,6 +26,8 @@ struct mount {
 	struct log *log;
 	struct metrics metrics;
 	struct fuse_session *session;
+	bool can_be_parallel;   /* the kernel can have several lookups in one folder at once */
+	atomic_bool negotiated; /* the first answer was given */
 	struct loop *loop;
 	struct notifier *notifier;
 	struct status *status;

@@ -1,16 +1,10 @@
 /*
- * The table of operations, and what the mount agrees on with the kernel.
+ * The table of operations.
  */
+#include "negotiation.h"
 #include "operations.h"
 
 #include <limits.h>
-
-/* Splicing hands pages of the cache file to the kernel without copying them here. */
-static void init(void *user, struct fuse_conn_info *connection)
-{
-	(void)user;
-	connection->want |= connection->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-}
 
 static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 {
@@ -29,7 +23,7 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 }
 
 const struct fuse_lowlevel_ops operations = {
-	.init = init,
+	.init = negotiation_choose,
 	.lookup = operations_lookup,
 	.forget = operations_forget,
 	.forget_multi = operations_forget_multi,

@@ -265,6 +265,11 @@ void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, s
 		fuse_reply_err(fuse, EOPNOTSUPP);
 		return;
 	}
+	/* What `ls -l` asks of every file: for the whole mount it need not ask again. */
+	if (strncmp(name, USER, strlen(USER))) {
+		fuse_reply_err(fuse, EOPNOTSUPP);
+		return;
+	}
 	if (!open_source(fuse, number, &source)) {
 		fuse_reply_err(fuse, EIO);
 		return;

@@ -182,3 +182,33 @@ def test_gone(new_mount, liar):
     assert mount.read("test/hello/0.9.0.wasm") == CONTENTS["test:hello", "0.9.0"]
     assert mount.list("test/page") == ["1.0.0.wasm", "latest.wasm"]
     assert mount.last_error("test/page") == ""
+
+
+def wait_in_mount(process):
+    """Until a program waits for an answer of the mount's, as one that can be killed."""
+    def waits():
+        assert process.poll() is None, "it did not wait"
+        with open(f"/proc/{process.pid}/wchan") as file:
+            return file.read().startswith("request_wait_answer")
+    until(waits, "a program waits for the mount")
+
+
+def test_lookups_side_by_side(mount, liar):
+    """Whoever waits for a name waits for nobody else's in the same folder, and can be killed."""
+    liar.lie("logs", silent)
+    paths = [mount.at("test", package) for package in ("hello", "page", "tiny")]
+    programs = [subprocess.Popen(["stat", path], stdout=subprocess.DEVNULL) for path in paths]
+    for program in programs:
+        wait_in_mount(program)
+    for program in programs:
+        program.kill()
+        program.wait()
+    liar.be_honest()
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+
+
+def test_foreign_attributes(mount):
+    """What programs ask of every file is answered so that they do not ask again."""
+    for name in ("security.selinux", "trusted.x", "system.posix_acl_access"):
+        assert errno_of(os.getxattr, mount.at("test/tiny/1.0.0.wasm"), name) == "ENOTSUP"
+    assert errno_of(os.getxattr, mount.at("test/tiny/1.0.0.wasm"), "user.warg.none") == "ENODATA"
