@@ -194,6 +194,16 @@ void flight_join(struct airport *airport, struct flight *flight, struct waiter *
 	pthread_mutex_unlock(&airport->mutex);
 }
 
+bool flight_is_awaited(struct airport *airport, const struct flight *flight)
+{
+	bool is_awaited;
+
+	pthread_mutex_lock(&airport->mutex);
+	is_awaited = flight->waiters;
+	pthread_mutex_unlock(&airport->mutex);
+	return is_awaited;
+}
+
 bool flight_leave(struct airport *airport, struct waiter *waiter)
 {
 	bool was_waiting;

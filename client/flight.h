@@ -55,6 +55,9 @@ void flight_join(struct airport *airport, struct flight *flight, struct waiter *
  */
 bool flight_leave(struct airport *airport, struct waiter *waiter);
 
+/** Whether anybody waits for a flight now: work that has not begun may be left undone if nobody does. */
+bool flight_is_awaited(struct airport *airport, const struct flight *flight);
+
 /** The work is over: call `done` of everybody who waits. Afterwards the flight has no waiters. */
 void flight_land(struct airport *airport, struct flight *flight, int verdict, const struct fault *flt);
 

@@ -391,7 +391,10 @@ int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_ch
 	if (strlen(version) > CAP_VERSION)
 		return fault_undecided(flt, FAULT_MISUSE, "no version is longer than %d bytes", CAP_VERSION);
 	init(&proof);
+	/* One registry may speak for another: the proof is of that one. */
 	proof.registry = *api->url;
+	if (api->registry && http_url_parse(api->registry, &proof.registry, NULL))
+		proof.registry = *api->url;
 	proof.name = *name;
 	strcpy(proof.version, version);
 	proof.checkpoint = *checkpoint;

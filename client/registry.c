@@ -26,6 +26,7 @@ static void init_locks(struct registry *registry)
 /* Everything that was made, in the order in which nobody needs it any more. The updater has ended. */
 static void destroy(struct registry *registry)
 {
+	registry_release_proofs(registry);
 	content_free(registry->content);
 	workers_free(registry->workers);
 	http_free(registry->http);
@@ -219,8 +220,7 @@ static struct want *find_package(struct registry *registry, const struct ask *as
 	return want;
 }
 
-/* A verdict for one waiter, as if there had been a want for it. */
-static void refuse(struct registry *registry, struct waiter *waiter, const struct fault *flt)
+void registry_refuse(struct registry *registry, struct waiter *waiter, const struct fault *flt)
 {
 	struct flight flight = {0};
 
@@ -253,14 +253,14 @@ static void ask_all(struct registry *registry, struct ask *asks, size_t count)
 		if (asks[i].want)
 			flight_join(registry->airport, &asks[i].want->flight, asks[i].waiter);
 		else
-			refuse(registry, asks[i].waiter, &flt);
+			registry_refuse(registry, asks[i].waiter, &flt);
 	}
 
 	pthread_mutex_lock(&registry->mutex);
 	for (size_t i = 0; i < count; i++)
 		if (asks[i].want)
 			asks[i].want->joining--;
-	pthread_cond_signal(&registry->joined);
+	pthread_cond_broadcast(&registry->joined);
 	pthread_mutex_unlock(&registry->mutex);
 }
 

@@ -60,8 +60,33 @@ void registry_refresh_soon(struct registry *registry);
 void registry_want_listing(struct registry *registry, struct waiter *waiter);
 /** Have a package in the view; `done` gets the package's own fault: FAULT_ABSENT if the registry has none. */
 void registry_want_package(struct registry *registry, const struct name *name, struct waiter *waiter);
+/**
+ * Have a proof document of a release made, at the view's checkpoint; registry_find_proof() finds it then. It is made on
+ * threads of its own: neither the updater nor contents wait for it.
+ * @param version  one that the view has, at most CAP_VERSION bytes; another is FAULT_ABSENT
+ */
+void registry_want_proof(struct registry *registry, const struct name *name, const char *version,
+			 struct waiter *waiter);
 /** Wait no more, for any of these or for one of the registry's contents. As flight_leave(). */
 bool registry_leave(struct registry *registry, struct waiter *waiter);
+
+/** A proof document that was made (proof.h). Immutable, counted by references. */
+struct registry_proof {
+	atomic_uint references;
+	struct name name;
+	char version[CAP_VERSION + 1];
+	uint64_t log_length;         /* of its checkpoint */
+	struct buf text;
+	struct registry_proof *next; /* the registry's own */
+};
+/**
+ * The document of a release, if it was made lately; else NULL. A new reference.
+ * @param least  the log length that its checkpoint must have
+ */
+struct registry_proof *registry_find_proof(struct registry *registry, const struct name *name, const char *version,
+					   uint64_t least);
+/** NULL is fine. */
+void registry_proof_unref(struct registry_proof *proof);
 
 /** The same, blocking, for commands. */
 int registry_refresh(struct registry *registry, struct fault *flt);

@@ -1,5 +1,5 @@
 /*
- * What registry.c, registry_update.c and registry_save.c share. Not for others.
+ * What registry.c, registry_update.c, registry_save.c and registry_proof.c share. Not for others.
  */
 #ifndef WARG_CLIENT_REGISTRY_PARTS_H
 #define WARG_CLIENT_REGISTRY_PARTS_H
@@ -19,6 +19,18 @@ struct wants {
 	struct want *refresh, *listing; /* NULL: nobody wants that */
 	struct want **packages;         /* sorted by name */
 	size_t count, capacity;
+};
+
+/** A proof that is wanted. Freed when it lands. */
+struct proof_want {
+	struct job job; /* first, so that one is found from the other */
+	struct registry *registry;
+	struct flight flight;
+	unsigned joining; /* as in a want */
+	struct name name;
+	char version[CAP_VERSION + 1];
+	clock_ms deadline; /* of the work; CLOCK_NEVER: not begun */
+	struct proof_want *next;
 };
 
 struct registry {
@@ -41,6 +53,9 @@ struct registry {
 	struct wants wants;
 	bool closing;
 	bool refresh_soon;     /* somebody wants a refresh, and waits for none */
+	struct proof_want *proof_wants;
+	struct workers *provers;       /* who makes proofs; NULL: none was wanted yet */
+	struct registry_proof *proofs; /* the last ones, the newest first */
 	struct fault last_fault;
 	struct freshness freshness;
 	struct view *view; /* set by the updater alone */
@@ -54,6 +69,12 @@ struct registry {
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
 	unsigned patience;       /* seconds until the next try, once the registry is away */
 };
+
+/** A verdict for one waiter, as if there had been a want for it. */
+void registry_refuse(struct registry *registry, struct waiter *waiter, const struct fault *flt);
+
+/** Let the provers end, and forget the proofs. Nobody asks any more. */
+void registry_release_proofs(struct registry *registry);
 
 /** The updater's thread. */
 void *registry_run_updater(void *registry);

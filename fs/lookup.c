@@ -64,7 +64,7 @@ static void reply_entry(struct request *request, const struct view *view)
 /* Whether a place is there exactly when its package is. */
 static bool stands_for_package(enum path_kind kind)
 {
-	return kind == PATH_PACKAGE || kind == PATH_LOG || kind == PATH_LINK;
+	return kind == PATH_PACKAGE || kind == PATH_LOG || kind == PATH_PROOFS_PACKAGE || kind == PATH_LINK;
 }
 
 /*

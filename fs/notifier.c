@@ -63,23 +63,27 @@ static void forget_name_in(struct mount *mount, const struct path *folder, enum 
 /* The places that stand for a package. */
 struct places {
 	struct path package, yanked, link;
-	struct path namespace, links, logs; /* what holds those that are named like it */
+	struct path namespace, links, logs, proofs; /* what holds those that are named like it */
+	struct path package_proofs;
 	bool has_link;                      /* false: its name would be too long */
 };
 
 static struct places places_of(const struct name *name)
 {
 	struct places places = { .package = path_of_package(name) };
-	struct path root = path_root(), folder;
+	struct path root = path_root(), warg, folder;
 
 	places.namespace = path_parent(&places.package);
 	path_join(&places.package, PATH_YANKED, (struct span){0}, &places.yanked);
 	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
 	path_join(&folder, PATH_LINKS_NAMESPACE, name_namespace(name), &places.links);
 	places.has_link = path_join(&places.links, PATH_LINK, name_package(name), &places.link);
-	path_join(&root, PATH_WARG, (struct span){0}, &folder);
-	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
+	path_join(&root, PATH_WARG, (struct span){0}, &warg);
+	path_join(&warg, PATH_LOGS, (struct span){0}, &folder);
 	path_join(&folder, PATH_LOGS_NAMESPACE, name_namespace(name), &places.logs);
+	path_join(&warg, PATH_PROOFS, (struct span){0}, &folder);
+	path_join(&folder, PATH_PROOFS_NAMESPACE, name_namespace(name), &places.proofs);
+	path_join(&places.proofs, PATH_PROOFS_PACKAGE, name_package(name), &places.package_proofs);
 	return places;
 }
 
@@ -87,6 +91,7 @@ static void forget_version(struct mount *mount, const struct places *places, str
 {
 	forget_name_in(mount, &places->package, PATH_RELEASE, version);
 	forget_name_in(mount, &places->yanked, PATH_YANKED_VERSION, version);
+	forget_name_in(mount, &places->package_proofs, PATH_PROOF, version);
 }
 
 /* Versions that are new, yanked, or gone. */
@@ -145,6 +150,8 @@ static void tell_package(struct mount *mount, const struct view_package *before,
 	forget_attributes(mount, &places.namespace);
 	forget_attributes(mount, &places.links);
 	forget_attributes(mount, &places.logs);
+	forget_attributes(mount, &places.proofs);
+	forget_attributes(mount, &places.package_proofs);
 	if (before && before->log == after->log)
 		return;
 	forget_links(mount, &places, before ? before->log : NULL, after->log);
@@ -174,14 +181,16 @@ static void tell_requirements(struct mount *mount, const struct view *before, co
 
 static void tell_new_namespace(struct mount *mount, struct span namespace)
 {
-	struct path root = path_root(), folder;
+	struct path root = path_root(), warg, folder;
 
 	forget_name_in(mount, &root, PATH_NAMESPACE, namespace);
 	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
 	forget_name_in(mount, &folder, PATH_LINKS_NAMESPACE, namespace);
-	path_join(&root, PATH_WARG, (struct span){0}, &folder);
-	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
+	path_join(&root, PATH_WARG, (struct span){0}, &warg);
+	path_join(&warg, PATH_LOGS, (struct span){0}, &folder);
 	forget_name_in(mount, &folder, PATH_LOGS_NAMESPACE, namespace);
+	path_join(&warg, PATH_PROOFS, (struct span){0}, &folder);
+	forget_name_in(mount, &folder, PATH_PROOFS_NAMESPACE, namespace);
 }
 
 static void tell_new_package(struct mount *mount, const struct view *complete, const struct name *name)
@@ -194,6 +203,7 @@ static void tell_new_package(struct mount *mount, const struct view *complete, c
 	if (places.has_link)
 		forget_name(mount, &places.link);
 	forget_name_in(mount, &places.logs, PATH_LOG, name_package(name));
+	forget_name(mount, &places.package_proofs);
 }
 
 /* Both listings are sorted: one walk over both. */

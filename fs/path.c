@@ -40,6 +40,10 @@ static const struct {
 	[PATH_LOGS] = {PATH_WARG, S_IFDIR, FIXED, "log", 0, 0},
 	[PATH_LOGS_NAMESPACE] = {PATH_LOGS, S_IFDIR, PART, "", 2, 1},
 	[PATH_LOG] = {PATH_LOGS_NAMESPACE, S_IFREG, PART, ".json", 2, 2},
+	[PATH_PROOFS] = {PATH_WARG, S_IFDIR, FIXED, "proof", 0, 0},
+	[PATH_PROOFS_NAMESPACE] = {PATH_PROOFS, S_IFDIR, PART, "", 2, 1},
+	[PATH_PROOFS_PACKAGE] = {PATH_PROOFS_NAMESPACE, S_IFDIR, PART, "", 2, 2},
+	[PATH_PROOF] = {PATH_PROOFS_PACKAGE, S_IFREG, VERSION, ".json", 2, 2},
 };
 
 struct path path_root(void)
@@ -178,4 +182,11 @@ struct span path_stem(const struct path *path)
 	if (kinds[path->kind].form != FIXED)
 		name.length -= strlen(kinds[path->kind].text);
 	return name;
+}
+
+void path_version(const struct path *path, char out[static CAP_VERSION + 1])
+{
+	struct span stem = path_stem(path);
+
+	snprintf(out, CAP_VERSION + 1, "%.*s", (int)stem.length, (const char *)stem.data);
 }

@@ -9,6 +9,7 @@
  *   /.latest/<namespace>/<package>.wasm         a link to that package's latest.wasm
  *   /.warg/status, checkpoint, operator.json, metrics
  *   /.warg/log/<namespace>/<package>.json       the package's log
+ *   /.warg/proof/<namespace>/<package>/<version>.json   all that proves a release, yanked or not, to somebody else
  *
  * Only about form: whether a thing is there is the registry's business.
  */
@@ -40,6 +41,10 @@ enum path_kind {
 	PATH_LOGS, /* /.warg/log */
 	PATH_LOGS_NAMESPACE,
 	PATH_LOG,
+	PATH_PROOFS, /* /.warg/proof */
+	PATH_PROOFS_NAMESPACE,
+	PATH_PROOFS_PACKAGE,
+	PATH_PROOF,
 	PATH_KINDS /* how many there are */
 };
 
@@ -93,5 +98,8 @@ struct name path_package(const struct path *path);
 
 /** The name without what always follows: a version, a requirement. Borrowed. */
 struct span path_stem(const struct path *path);
+
+/** The version of a place that has one, with a NUL. */
+void path_version(const struct path *path, char out[static CAP_VERSION + 1]);
 
 #endif

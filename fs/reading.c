@@ -9,9 +9,10 @@
  * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once,
  * learns the true size, and opens again. Programs notice nothing.
  *
- * open() of a document makes its text, which is read past the kernel's cache: so read() ends where it ends, not where
- * stat() said. But sendfile() and its like go by the size that the kernel knows: where that is another, the text is
- * kept, the kernel told ESTALE, and what it opens then is the text whose size it has learned.
+ * open() of a document makes its text, or waits for a proof until that is made. It is read past the kernel's cache: so
+ * read() ends where it ends, not where stat() said. But sendfile() and its like go by the size that the kernel knows:
+ * where that is another, the text is kept, the kernel told ESTALE, and what it opens then is the text whose size it has
+ * learned.
  */
 #include "age.h"
 #include "document.h"
@@ -132,36 +133,80 @@ static void open_text(struct request *request, struct buf *text)
 	reply_open(request, reading);
 }
 
-/* A thread of another namespace has no number here: nobody could tell its second try from its first. */
+/*
+ * Takes over a text that was made for this request. A thread of another namespace has no number here: nobody could tell
+ * its second try from its first.
+ */
+static void open_made(struct request *request, struct buf *text)
+{
+	if (!fuse_req_ctx(request->fuse)->pid || text->length == atomic_load(&request->node->told_size))
+		open_text(request, text);
+	else
+		have_looked_up(request, text);
+}
+
 static void open_document(struct request *request, const struct view *view)
 {
-	pid_t thread = fuse_req_ctx(request->fuse)->pid;
 	struct fault flt = {0};
 	struct buf text;
 
-	if (nodes_take_draft(request->mount->nodes, request->node, thread, &text)) {
-		open_text(request, &text);
-		return;
-	}
 	buf_init(&text, DOCUMENT_MOST);
 	if (document_render(request->mount, view, &request->path, &text, &flt)) {
 		buf_release(&text);
 		request_fail_with(request, &flt);
-	} else if (!thread || text.length == atomic_load(&request->node->told_size)) {
-		open_text(request, &text);
 	} else {
-		have_looked_up(request, &text);
+		open_made(request, &text);
 	}
+}
+
+/* Takes over the reference. */
+static void open_proof(struct request *request, struct registry_proof *proof)
+{
+	struct fault flt = {0};
+	struct buf text;
+	int verdict;
+
+	buf_init(&text, DOCUMENT_MOST);
+	verdict = buf_append(&text, buf_span(&proof->text), &flt);
+	registry_proof_unref(proof);
+	if (verdict)
+		request_fail_with(request, &flt);
+	else
+		open_made(request, &text);
+}
+
+/*
+ * A proof of the view's checkpoint. One that was made for this request will do, also where the view has moved on since.
+ */
+static void find_proof(struct request *request, const struct view *view)
+{
+	uint64_t least = request_has_wanted(request, REQUEST_PROOF) ? 0 : view->checkpoint.contents.log_length;
+	struct name name = path_package(&request->path);
+	struct registry_proof *proof = NULL;
+	char version[CAP_VERSION + 1];
+
+	path_version(&request->path, version);
+	if (!request->fault.verdict)
+		proof = registry_find_proof(request->registry, &name, version, least);
+	if (proof)
+		open_proof(request, proof);
+	else
+		request_want_proof(request, &name, version);
 }
 
 static void attempt_open_document(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 	struct name name;
+	struct buf text;
 
-	if (path_has_package(request->path.kind) && !tree_package(view, &request->path)) {
+	if (nodes_take_draft(request->mount->nodes, request->node, fuse_req_ctx(request->fuse)->pid, &text)) {
+		open_text(request, &text);
+	} else if (path_has_package(request->path.kind) && !tree_package(view, &request->path)) {
 		name = path_package(&request->path);
 		request_want_package(request, &name);
+	} else if (request->path.kind == PATH_PROOF) {
+		find_proof(request, view);
 	} else {
 		open_document(request, view);
 	}

@@ -110,6 +110,12 @@ void request_want_refresh(struct request *request)
 		registry_want_refresh(request->registry, &request->waiter);
 }
 
+void request_want_proof(struct request *request, const struct name *name, const char *version)
+{
+	if (begin_to_want(request, REQUEST_PROOF))
+		registry_want_proof(request->registry, name, version, &request->waiter);
+}
+
 bool request_has_wanted(const struct request *request, enum request_want want)
 {
 	return request->wanted & (unsigned)want;

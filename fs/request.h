@@ -22,6 +22,7 @@ enum request_want {
 	REQUEST_SIZE = 1 << 2,
 	REQUEST_CONTENT = 1 << 3,
 	REQUEST_REFRESH = 1 << 4,
+	REQUEST_PROOF = 1 << 5,
 };
 
 struct request {
@@ -57,6 +58,7 @@ void request_want_package(struct request *request, const struct name *name);
 void request_want_size(struct request *request, const struct digest *content);
 void request_want_content(struct request *request, const struct digest *content);
 void request_want_refresh(struct request *request);
+void request_want_proof(struct request *request, const struct name *name, const char *version);
 
 /** Whether this was wanted before. */
 bool request_has_wanted(const struct request *request, enum request_want want);

@@ -93,6 +93,7 @@ static const struct package_release *release_in(const struct package_log *log, c
 	switch (path->kind) {
 	case PATH_RELEASE:
 	case PATH_YANKED_VERSION:
+	case PATH_PROOF:
 		return package_log_find(log, path_stem(path));
 	case PATH_LATEST:
 	case PATH_LINK:
@@ -117,7 +118,7 @@ static enum tree_answer has_in(const struct view_package *package, const struct 
 {
 	const struct package_release *release = release_in(package->log, path);
 
-	if (release && release->yanked == (path->kind == PATH_YANKED_VERSION))
+	if (release && (path->kind == PATH_PROOF || release->yanked == (path->kind == PATH_YANKED_VERSION)))
 		return TREE_YES;
 	return package->fault.verdict ? TREE_DOUBT : TREE_NO;
 }
@@ -132,6 +133,7 @@ static enum tree_answer has_of_package(const struct view *view, const struct pat
 	case PATH_PACKAGE:
 	case PATH_YANKED:
 	case PATH_LOG:
+	case PATH_PROOFS_PACKAGE:
 		return tree_has_package(view, &name);
 	case PATH_LINK:
 		/* A listing says nothing of releases: until the log is known there may be one. */
@@ -237,13 +239,14 @@ static void list_packages(const struct view *view, struct span namespace, enum p
 	sort(out);
 }
 
+/* Those that are yanked, or not yanked; all have a proof. */
 static void list_releases(const struct package_log *log, enum path_kind kind, bool yanked, struct tree_entries *out)
 {
 	size_t count;
 	const struct package_release *releases = package_log_releases(log, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (releases[i].yanked == yanked)
+		if (releases[i].yanked == yanked || kind == PATH_PROOF)
 			out->entries[out->count++] = (struct tree_entry){ kind, span_of_text(releases[i].version),
 									  &releases[i] };
 	}
@@ -290,6 +293,9 @@ static void list(const struct view *view, const struct path *folder, const struc
 	case PATH_LOGS:
 		list_namespaces(view, PATH_LOGS_NAMESPACE, out);
 		break;
+	case PATH_PROOFS:
+		list_namespaces(view, PATH_PROOFS_NAMESPACE, out);
+		break;
 	case PATH_NAMESPACE:
 		list_packages(view, path_namespace(folder), PATH_PACKAGE, out);
 		break;
@@ -299,6 +305,9 @@ static void list(const struct view *view, const struct path *folder, const struc
 	case PATH_LOGS_NAMESPACE:
 		list_packages(view, path_namespace(folder), PATH_LOG, out);
 		break;
+	case PATH_PROOFS_NAMESPACE:
+		list_packages(view, path_namespace(folder), PATH_PROOFS_PACKAGE, out);
+		break;
 	case PATH_PACKAGE:
 		if (package)
 			list_package(package->log, out);
@@ -306,6 +315,10 @@ static void list(const struct view *view, const struct path *folder, const struc
 	case PATH_YANKED:
 		if (package)
 			list_releases(package->log, PATH_YANKED_VERSION, true, out);
+		break;
+	case PATH_PROOFS_PACKAGE:
+		if (package)
+			list_releases(package->log, PATH_PROOF, false, out);
 		break;
 	default:
 		list_fixed(folder->kind, out);

@@ -39,7 +39,7 @@ bool tree_link(const struct view *view, const struct path *path, char out[static
 struct tree_entry {
 	enum path_kind kind;
 	struct span stem; /* as path_join() takes it */
-	const struct package_release *release; /* NULL: not a release */
+	const struct package_release *release; /* that it is about; NULL: none */
 };
 
 /** What is in a folder, sorted but for versions, which come in the order of the log. */

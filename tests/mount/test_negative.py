@@ -72,6 +72,8 @@ BEFORE = {
     "test/regret/1.1.0.wasm": True, "test/regret/latest.wasm": "1.1.0.wasm", "test/regret/^1.wasm": "1.1.0.wasm",
     "test/regret/=1.1.0.wasm": "1.1.0.wasm", "test/regret/.yanked/1.1.0": False, "test/regret/.yanked/1.0.0": False,
     "test/big": False, ".latest/test/big.wasm": False, ".warg/log/test/big.json": False,
+    ".warg/proof/test/big": False, ".warg/proof/test/steps/0.2.0.json": False,
+    ".warg/proof/test/regret/1.1.0.json": True,
     "test/other": False, ".latest/test/other.wasm": False, "test/nobody": False, ".latest/test/nobody.wasm": False,
 }
 AFTER = BEFORE | {
@@ -81,6 +83,7 @@ AFTER = BEFORE | {
     "test/regret/1.1.0.wasm": False, "test/regret/latest.wasm": "1.0.0.wasm", "test/regret/^1.wasm": "1.0.0.wasm",
     "test/regret/=1.1.0.wasm": False, "test/regret/.yanked/1.1.0": True,
     "test/big": True, ".latest/test/big.wasm": "../../test/big/latest.wasm", ".warg/log/test/big.json": True,
+    ".warg/proof/test/big": True, ".warg/proof/test/steps/0.2.0.json": True,
     "test/other": True, ".latest/test/other.wasm": "../../test/other/latest.wasm",
 }
 
@@ -100,7 +103,7 @@ def test_growth(past, liar):
 @pytest.mark.parametrize("path", (
     "test/steps/0.2.0.wasm", "test/steps/latest.wasm", "test/steps/^0.2.wasm", "test/steps/<1.wasm",
     "test/regret/1.1.0.wasm", "test/regret/.yanked/1.1.0", "test/big", ".latest/test/big.wasm",
-    ".warg/log/test/big.json"))
+    ".warg/log/test/big.json", ".warg/proof/test/big", ".warg/proof/test/steps/0.2.0.json"))
 def test_each(past, liar, path):
     """The same, one name at a time: no lookup of another one helps."""
     assert look_at_all(past, [path]) == {path: BEFORE[path]}

@@ -1,14 +1,21 @@
 """wargfs verify: what is stored against the registry, what a file is, and proofs that need nothing else."""
+import glob
 import json
 import os
+import re
+import shutil
+import signal
+import subprocess
 
 import pytest
 
 import forge
 import programs
-from lies import record
-from mounts import read
-from registry import CONTENTS
+from liar import base64_at, changed, silent
+from lies import error, flipped, record
+from mounts import errno_of, read
+from registry import CONTENTS, PACKAGES
+from waiting import until
 
 HELLO = CONTENTS["test:hello", "1.0.0"]
 DOCUMENTS = os.path.join(programs.HERE, "../data/invalid")
@@ -286,3 +293,135 @@ def test_proof_that_does_not_hold(elsewhere):
 def test_proof_without_an_environment(elsewhere):
     done = elsewhere.run("env", "-i", programs.WARGFS, "verify", "--proof", document("honest"))
     assert "is proven" in done.stdout
+
+
+# ---- Proofs from a mount ----
+
+def take(mount, home, name, version):
+    """Copy a proof and its content to another place. Returns what they are called there."""
+    folder = name.replace(":", "/")
+    kept = f"{name.replace(':', '-')}-{version}"
+    shutil.copyfile(mount.at(".warg/proof", folder, version + ".json"), os.path.join(home.work, kept + ".json"))
+    with open(os.path.join(home.work, kept + ".wasm"), "wb") as file:
+        file.write(CONTENTS[name, version])
+    return kept + ".json", kept + ".wasm"
+
+
+def test_proof_from_a_mount(new_mount, liar, elsewhere):
+    """Everything that was released, yanked or not, verified where there is nothing, once the registry is gone."""
+    mount = new_mount(liar.url)
+    taken = {release: take(mount, elsewhere, *release) for release in CONTENTS if release[0] != "test:big"}
+    mount.end()
+    liar.close()
+    try:
+        for (name, version), (proof, content) in taken.items():
+            done = elsewhere.wargfs("verify", "--proof", proof, "--content", content, "--operator-key",
+                                    forge.OPERATOR.id)
+            assert done.stdout.startswith(f"{name} {version} is proven\n")
+            assert f"registry     {liar.url}" in done.stdout
+            assert ("yanked" in done.stderr) == ((name, version) == ("test:regret", "1.1.0"))
+        one, other = taken["test:hello", "1.0.0"], taken["test:hello", "0.9.0"]
+        elsewhere.wargfs("verify", "--proof", one[0], "--content", other[1], status=3)
+        elsewhere.wargfs("verify", "--proof", one[0], "--operator-key", forge.STRANGER.id, status=3)
+        edit(os.path.join(elsewhere.work, one[0]), b'"version": "1.0.0"', b'"version": "0.9.0"')
+        elsewhere.wargfs("verify", "--proof", one[0], status=3)
+    finally:
+        liar.open()
+
+
+def test_proof_and_the_pinned_key(new_mount, liar, home, new_home):
+    """Who has met the registry compares with what was pinned then, and with the highest checkpoint."""
+    mount = new_mount(liar.url, home=home)
+    proof, _ = take(mount, home, "test:hello", "1.0.0")
+    mount.end()
+    done = home.wargfs("verify", "--proof", proof)
+    assert f"{forge.OPERATOR.id}, as pinned here" in done.stdout and not done.stderr
+    assert verify(home, "--proof", proof)["operatorKeyIs"] == "pinned"
+    trust, = glob.glob(os.path.join(home.path, ".local/state/wargfs/*/trust"))
+    kept = read(trust)
+    edit(trust, forge.OPERATOR.id.encode(), forge.STRANGER.id.encode())
+    done = home.wargfs("verify", "--proof", proof, status=3)
+    assert "was pinned here for 127.0.0.1" in done.stderr
+    with open(trust, "wb") as file:
+        file.write(kept)
+    edit(trust, b'"mapRoot": "sha256:', b'"mapRoot": "sha256:0000')
+    assert home.wargfs("verify", "--proof", proof, status=1).stderr  # not even a checkpoint
+    with open(trust, "wb") as file:
+        file.write(re.sub(rb'"mapRoot": "sha256:....', b'"mapRoot": "sha256:0000', kept))
+    assert "a fork" in home.wargfs("verify", "--proof", proof, status=3).stderr
+    # Of another registry nothing is known here.
+    assert "from elsewhere" in home.wargfs("verify", "--proof", proof, "--registry", "https://other.example/").stderr
+
+
+def test_proofs_in_the_tree(shared):
+    assert shared.list(".warg/proof") == shared.list()
+    assert shared.list(".warg/proof/test") == [name.partition(":")[2] for name in PACKAGES]
+    assert shared.list(".warg/proof/test/regret") == ["1.0.0.json", "1.1.0.json"]
+    assert shared.list(".warg/proof/test/bare") == []
+    for path in (".warg/proof/nobody", ".warg/proof/test/nobody", ".warg/proof/test/hello/3.0.0.json",
+                 ".warg/proof/test/hello/1.0.0", ".warg/proof/test/hello/latest.json"):
+        assert errno_of(os.stat, shared.at(path)) == "ENOENT"
+    path = ".warg/proof/test/hello/1.0.0.json"
+    assert len(shared.read(path)) == shared.stat(path).st_size
+    assert json.loads(shared.read(path))["digest"] == forge.digest(HELLO)
+    assert errno_of(open, shared.at(path), "wb") == "EROFS"
+
+
+def test_proofs_are_fetched_once(new_mount, liar):
+    mount = new_mount(liar.url, "refresh=0")
+    mount.list("test/hello")
+    liar.forget()
+    readers = [subprocess.Popen(("cat", mount.at(".warg/proof/test/hello/1.0.0.json")), stdout=subprocess.PIPE)
+               for _ in range(8)]
+    texts = {reader.communicate()[0] for reader in readers}
+    assert len(texts) == 1 and json.loads(texts.pop())["package"] == "test:hello"
+    assert liar.count("inclusion") == 1
+
+
+@pytest.mark.parametrize("call, lie, errno", (
+    ("inclusion", changed(base64_at("log", flipped)), "EBADMSG"),
+    ("inclusion", error(503), "EHOSTUNREACH"),
+    ("logs", record(-1, lambda one: one.update(keyId=forge.STRANGER.id)), "EBADMSG")))
+def test_proof_from_a_liar(new_mount, liar, call, lie, errno):
+    """No document comes of it, the mount is none the worse, and the next try is a good one."""
+    mount = new_mount(liar.url, "refresh=0").expect("^wargfs: ")
+    path = ".warg/proof/test/hello/1.0.0.json"
+    mount.stat(path)
+    liar.lie(call, lie)
+    assert errno_of(mount.read, path) == errno
+    assert mount.read("test/hello/latest.wasm") == CONTENTS["test:hello", "1.1.0+build.7"]
+    liar.be_honest()
+    assert json.loads(mount.read(path))["version"] == "1.0.0"
+
+
+def test_proof_while_the_registry_hangs(new_mount, liar):
+    """A reader can be interrupted, has a deadline, and holds up nobody else."""
+    mount = new_mount(liar.url, "refresh=0,timeout=3").expect("^wargfs: ")
+    path = ".warg/proof/test/hello/1.0.0.json"
+    mount.stat(path)
+    mount.read("test/hello/1.0.0.wasm")
+    liar.lie("inclusion", silent)
+    waits = subprocess.Popen(("cat", mount.at(path)), stderr=subprocess.PIPE)
+    until(lambda: liar.count("inclusion"), "it is asked for")
+    assert mount.read("test/hello/1.0.0.wasm") == HELLO
+    assert mount.list("test/hello")
+    waits.send_signal(signal.SIGINT)
+    assert waits.wait(30) == -signal.SIGINT
+    waits.communicate()
+    assert errno_of(mount.read, path) == "ETIMEDOUT"
+    liar.be_honest()
+    assert json.loads(mount.read(path))["version"] == "1.0.0"
+
+
+def test_proof_of_what_came_later(new_mount, liar, server, elsewhere):
+    """A new release has a proof without a remount, and the proof of an old one is of the newest checkpoint."""
+    liar.stay_at(server.lengths[1])
+    mount = new_mount(liar.url, "refresh=1")
+    old, new = (f".warg/proof/test/steps/{version}.json" for version in ("0.1.0", "0.3.0"))
+    assert json.loads(mount.read(old))["checkpoint"]["contents"]["logLength"] == server.lengths[1]
+    assert errno_of(mount.read, new) == "ENOENT"
+    liar.past = None
+    until(lambda: errno_of(mount.read, new) is None, "the new release")
+    assert json.loads(mount.read(old))["checkpoint"]["contents"]["logLength"] == server.lengths[-1]
+    proof, content = take(mount, elsewhere, "test:steps", "0.3.0")
+    elsewhere.wargfs("verify", "--proof", proof, "--content", content)

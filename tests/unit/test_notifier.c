@@ -85,7 +85,8 @@ static void wait_until_it_waits(void)
 /* ---- The mount ---- */
 
 static const char *const folders[] = { "ns", "ns/a", "ns/a/.yanked", "ns/b", ".latest", ".latest/ns", ".warg",
-				       ".warg/log", ".warg/log/ns" };
+				       ".warg/log", ".warg/log/ns", ".warg/proof", ".warg/proof/ns",
+				       ".warg/proof/ns/a" };
 #define FOLDERS (sizeof(folders) / sizeof(folders[0]))
 
 static struct node *enter(const char *text)
@@ -200,13 +201,13 @@ static void test_versions(void **state)
 {
 	(void)state;
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0 1.1.0"), NULL),
-		    "ns/a/.yanked/1.1.0 ns/a/1.1.0.wasm ns/a/latest.wasm");
+		    ".warg/proof/ns/a/1.1.0.json ns/a/.yanked/1.1.0 ns/a/1.1.0.wasm ns/a/latest.wasm");
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0 0.9.0"), NULL),
-		    "ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
+		    ".warg/proof/ns/a/0.9.0.json ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0 0.9.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0 -0.9.0"), NULL),
-		    "ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
+		    ".warg/proof/ns/a/0.9.0.json ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0 0.9.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL),
-		    "ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
+		    ".warg/proof/ns/a/0.9.0.json ns/a/.yanked/0.9.0 ns/a/0.9.0.wasm");
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL), "");
 }
 
@@ -215,9 +216,11 @@ static void test_link(void **state)
 {
 	(void)state;
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a -1.0.0"), NULL),
-		    ".latest/ns/a.wasm ns/a/.yanked/1.0.0 ns/a/1.0.0.wasm ns/a/latest.wasm");
+		    ".latest/ns/a.wasm .warg/proof/ns/a/1.0.0.json ns/a/.yanked/1.0.0 ns/a/1.0.0.wasm "
+		    "ns/a/latest.wasm");
 	expect_once(make(VIEWS_LIST("ns:a"), NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL),
-		    ".latest/ns/a.wasm ns/a/.yanked/1.0.0 ns/a/1.0.0.wasm ns/a/latest.wasm");
+		    ".latest/ns/a.wasm .warg/proof/ns/a/1.0.0.json ns/a/.yanked/1.0.0 ns/a/1.0.0.wasm "
+		    "ns/a/latest.wasm");
 	expect_once(make(NULL, NULL), make(VIEWS_LIST("ns:a"), NULL), ".latest/ns/a.wasm");
 	expect_once(make(NULL, NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL), "");
 }
@@ -230,7 +233,8 @@ static void test_requirements(void **state)
 	(void)state;
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0", "ns:b 1.0.0 2.0.0"), NULL),
 		    make(VIEWS_LIST("ns:a 1.0.0 2.0.0", "ns:b -1.0.0 2.0.0"), NULL),
-		    "ns/a/*.wasm ns/a/.yanked/2.0.0 ns/a/2.0.0.wasm ns/a/latest.wasm ns/b/1.0.0.wasm ns/b/^1.wasm");
+		    ".warg/proof/ns/a/2.0.0.json ns/a/*.wasm ns/a/.yanked/2.0.0 ns/a/2.0.0.wasm ns/a/latest.wasm "
+		    "ns/b/1.0.0.wasm ns/b/^1.wasm");
 	assert_non_null(strstr(kernel.attributes, "ns/a/*.wasm"));
 	assert_null(strstr(kernel.attributes, "ns/a/^1.wasm"));
 	nodes_unref(kernel.mount.nodes, same);
@@ -238,7 +242,7 @@ static void test_requirements(void **state)
 	nodes_unref(kernel.mount.nodes, ends);
 }
 
-#define NEW_A ".latest/ns/a.wasm .warg/log/ns/a.json ns/a"
+#define NEW_A ".latest/ns/a.wasm .warg/log/ns/a.json .warg/proof/ns/a ns/a"
 
 static void test_packages(void **state)
 {
@@ -252,7 +256,7 @@ static void test_namespaces(void **state)
 {
 	(void)state;
 	expect_once(make(NULL, VIEWS_LIST("ns:b")), make(NULL, VIEWS_LIST("new:a", "new:b", "ns:b")),
-		    ".latest/new .warg/log/new new");
+		    ".latest/new .warg/log/new .warg/proof/new new");
 }
 
 /* Without a complete listing nothing was told to be absent. */

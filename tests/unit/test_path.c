@@ -84,6 +84,10 @@ static void test_kinds(void **state)
 		{".warg/log", PATH_LOGS, S_IFDIR, NULL, NULL, "log"},
 		{".warg/log/ns", PATH_LOGS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
 		{".warg/log/ns/p-q.json", PATH_LOG, S_IFREG, "ns", "ns:p-q", "p-q"},
+		{".warg/proof", PATH_PROOFS, S_IFDIR, NULL, NULL, "proof"},
+		{".warg/proof/ns", PATH_PROOFS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
+		{".warg/proof/ns/p-q", PATH_PROOFS_PACKAGE, S_IFDIR, "ns", "ns:p-q", "p-q"},
+		{".warg/proof/ns/p-q/1.0.0+b.json", PATH_PROOF, S_IFREG, "ns", "ns:p-q", "1.0.0+b"},
 	};
 
 	(void)state;

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "client/file.h"
+#include "client/proof.h"
 #include "client/registry.h"
 #include "fake_registry.h"
 #include "forge.h"
@@ -628,6 +629,153 @@ static void test_leave(void **state)
 	scene_release(&scene);
 }
 
+/* ---- Proofs ---- */
+
+static struct registry_proof *find_proof(const struct scene *scene, const char *version, uint64_t least)
+{
+	struct name name = forge_name("test:victim");
+
+	return registry_find_proof(scene->registry, &name, version, least);
+}
+
+static enum fault_kind want_proof(const struct scene *scene, const char *text, const char *version)
+{
+	struct name name = forge_name(text);
+	struct told told;
+
+	told_init(&told, CLOCK_NEVER);
+	registry_want_proof(scene->registry, &name, version, &told.waiter);
+	told_wait(&told);
+	return told.kind;
+}
+
+/* A document that holds, and that stays for the next one who asks; one of another checkpoint is made anew. */
+static void test_proof(void **state)
+{
+	struct release_proof_finding finding;
+	struct registry_proof *made, *again;
+	struct scene scene;
+	struct proof proof;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_ABSENT); /* the view has it not yet */
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	assert_null(find_proof(&scene, "1.0.0", 0));
+	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_NONE);
+	made = find_proof(&scene, "1.0.0", 4);
+	assert_non_null(made);
+	assert_int_equal(proof_parse(buf_span(&made->text), &proof, NULL), 0);
+	assert_int_equal(proof_check(&proof, &finding, NULL), 0);
+	proof_release(&proof);
+	assert_null(find_proof(&scene, "1.0.0", 5));
+	assert_int_equal(want_proof(&scene, "test:victim", "1.1.0"), FAULT_ABSENT);
+	assert_int_equal(want_proof(&scene, "test:nobody", "1.0.0"), FAULT_ABSENT);
+
+	fake_registry_release(scene.fake, "test:victim", "1.1.0");
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_NONE);
+	again = find_proof(&scene, "1.0.0", 5);
+	assert_non_null(again);
+	assert_ptr_not_equal(again, made);
+	registry_proof_unref(again);
+	registry_proof_unref(made);
+	scene_release(&scene);
+}
+
+static void test_proof_that_lies(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	fake_registry_lie(scene.fake, LIE_RECORD, "test:victim");
+	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_FORGED);
+	assert_null(find_proof(&scene, "1.0.0", 0));
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_NONE);
+	scene_release(&scene);
+}
+
+/* A crowd for one release is one fetch, and those for others stay a few. */
+static void test_proofs_of_many(void **state)
+{
+	struct name name = forge_name("test:victim");
+	unsigned before, fetched, kept = 0;
+	struct told told[40];
+	struct scene scene;
+	char version[16];
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	for (int i = 0; i < 30; i++) {
+		snprintf(version, sizeof(version), "2.0.%d", i);
+		fake_registry_release(scene.fake, "test:victim", version);
+	}
+	fake_registry_sign(scene.fake);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	before = fake_registry_count(scene.fake, "v1/proof/inclusion");
+	fake_registry_gather(scene.fake, "v1/proof/inclusion", 2);
+	for (int i = 0; i < 40; i++) {
+		told_init(&told[i], CLOCK_NEVER);
+		snprintf(version, sizeof(version), "2.0.%d", i == 20 ? 1 : 0);
+		registry_want_proof(scene.registry, &name, version, &told[i].waiter);
+	}
+	for (int i = 0; i < 40; i++) {
+		told_wait(&told[i]);
+		assert_int_equal(told[i].kind, FAULT_NONE);
+	}
+	fetched = fake_registry_count(scene.fake, "v1/proof/inclusion");
+	assert_int_equal(fetched, 2); /* counts were forgotten when the gathering began */
+	assert_true(before > 0);
+	fake_registry_gather(scene.fake, "", 0);
+	for (int i = 0; i < 30; i++) {
+		snprintf(version, sizeof(version), "2.0.%d", i);
+		assert_int_equal(want_proof(&scene, "test:victim", version), FAULT_NONE);
+	}
+	for (int i = 0; i < 30; i++) {
+		struct registry_proof *proof;
+
+		snprintf(version, sizeof(version), "2.0.%d", i);
+		proof = find_proof(&scene, version, 0);
+		kept += proof != NULL;
+		registry_proof_unref(proof);
+	}
+	assert_int_equal(kept, 16);
+	scene_release(&scene);
+}
+
+/* While the network hangs: deadlines are kept, the updater is not held up, and the end comes all the same. */
+static void test_proof_while_the_network_hangs(void **state)
+{
+	struct name name = forge_name("test:victim");
+	struct told late, leaver, waits;
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, 100000);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	fake_registry_gather(scene.fake, "v1/proof/inclusion", 1000);
+	told_init(&late, clock_now());
+	told_init(&leaver, CLOCK_NEVER);
+	told_init(&waits, CLOCK_NEVER);
+	registry_want_proof(scene.registry, &name, "1.0.0", &waits.waiter);
+	registry_want_proof(scene.registry, &name, "1.0.0", &late.waiter);
+	registry_want_proof(scene.registry, &name, "1.0.0", &leaver.waiter);
+	told_wait(&late);
+	assert_int_equal(late.kind, FAULT_TIMEOUT);
+	assert_true(registry_leave(scene.registry, &leaver.waiter));
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	registry_close(scene.registry);
+	scene.registry = NULL;
+	told_wait(&waits);
+	assert_int_equal(waits.kind, FAULT_CANCELLED);
+	fake_registry_gather(scene.fake, "", 0);
+	scene_release(&scene);
+}
+
 /* ---- Many at once ---- */
 
 #define THREADS 4
@@ -638,7 +786,7 @@ static void *crowd(void *argument)
 	struct scene *scene = argument;
 
 	for (size_t i = 0; i < TURNS; i++) {
-		struct told told[3];
+		struct told told[3], proof;
 		struct name name;
 		char text[32];
 		struct view *view;
@@ -655,6 +803,11 @@ static void *crowd(void *argument)
 		registry_want_package(scene->registry, &name, &told[2].waiter);
 		if (registry_leave(scene->registry, &told[2].waiter))
 			told[2].is_done = true;
+		told_init(&proof, registry_deadline(scene->registry));
+		registry_want_proof(scene->registry, &name, "1.0.0", &proof.waiter);
+		if (i % 3 == 0 && registry_leave(scene->registry, &proof.waiter))
+			proof.is_done = true;
+		told_wait(&proof);
 		view = registry_view(scene->registry);
 		view_find(view, &name);
 		view_unref(view);
@@ -712,6 +865,10 @@ int main(void)
 		cmocka_unit_test(test_close_while_the_network_hangs),
 		cmocka_unit_test(test_round_that_hangs_ends),
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_proof),
+		cmocka_unit_test(test_proof_that_lies),
+		cmocka_unit_test(test_proofs_of_many),
+		cmocka_unit_test(test_proof_while_the_network_hangs),
 		cmocka_unit_test(test_many_threads),
 	};
 

@@ -65,6 +65,9 @@ static const struct row known[] = {
 	{"ns/hello/.yanked/3.0.0", TREE_NO},
 	{"ns/bare", TREE_YES}, {"ns/bare/latest.wasm", TREE_NO}, {".latest/ns/bare.wasm", TREE_NO},
 	{".warg/log/ns/bare.json", TREE_YES},
+	{".warg/proof", TREE_YES}, {".warg/proof/ns", TREE_YES}, {".warg/proof/ns/hello", TREE_YES},
+	{".warg/proof/ns/bare", TREE_YES}, {".warg/proof/ns/hello/1.0.0.json", TREE_YES},
+	{".warg/proof/ns/hello/1.1.0.json", TREE_YES}, {".warg/proof/ns/hello/3.0.0.json", TREE_NO},
 };
 
 static struct view *make(const char *const *listed, bool is_complete)
@@ -82,6 +85,8 @@ static void test_no_listing(void **state)
 		{".warg/log/ns/other.json", TREE_ASK_PACKAGE}, {"ns/other/1.0.0.wasm", TREE_ASK_PACKAGE},
 		{"ns/other/latest.wasm", TREE_ASK_PACKAGE}, {"ns/other/^1.wasm", TREE_ASK_PACKAGE},
 		{"ns/other/.yanked", TREE_ASK_PACKAGE}, {"ns/other/.yanked/1.0.0", TREE_ASK_PACKAGE},
+		{".warg/proof/other", TREE_ASK_LISTING}, {".warg/proof/ns/other", TREE_ASK_PACKAGE},
+		{".warg/proof/ns/other/1.0.0.json", TREE_ASK_PACKAGE},
 	};
 	struct view *view = make(NULL, false);
 
@@ -113,6 +118,7 @@ static void test_complete(void **state)
 		{"other", TREE_NO}, {".latest/other", TREE_NO}, {".warg/log/other", TREE_NO}, {"seen", TREE_YES},
 		{"seen/other", TREE_NO}, {".latest/seen/other.wasm", TREE_NO}, {".warg/log/seen/other.json", TREE_NO},
 		{"seen/package", TREE_YES}, {"seen/package/1.0.0.wasm", TREE_ASK_PACKAGE},
+		{".warg/proof/other", TREE_NO}, {".warg/proof/seen/other", TREE_NO},
 	};
 	struct view *view = make(VIEWS_LIST("seen:package", "ns:hello", "ns:bare"), true);
 
@@ -177,7 +183,7 @@ static void list(const struct view *view, const char *folder, char out[static 40
 	for (size_t i = 0; i < entries.count; i++) {
 		assert_true(path_join(&parent, entries.entries[i].kind, entries.entries[i].stem, &path));
 		assert_int_equal(entries.entries[i].release != NULL, path.kind == PATH_RELEASE ||
-				 path.kind == PATH_YANKED_VERSION);
+				 path.kind == PATH_YANKED_VERSION || path.kind == PATH_PROOF);
 		used += (size_t)snprintf(out + used, 400 - used, "%s%s", used ? " " : "", path_name(&path));
 	}
 	tree_entries_release(&entries);
@@ -191,6 +197,8 @@ static void test_list(void **state)
 		{"", "ns seen"}, {".latest", "ns seen"}, {".warg/log", "ns seen"}, {"ns", "bare hello other"},
 		{".latest/ns", "hello.wasm other.wasm"}, {".warg/log/ns", "bare.json hello.json other.json"},
 		{"ns/hello", "0.9.0.wasm 1.0.0.wasm 2.0.0-rc.1.wasm latest.wasm"}, {"ns/hello/.yanked", "1.1.0"},
+		{".warg/proof", "ns seen"}, {".warg/proof/ns", "bare hello other"}, {".warg/proof/ns/bare", ""},
+		{".warg/proof/ns/hello", "0.9.0.json 1.0.0.json 1.1.0.json 2.0.0-rc.1.json"},
 		{"ns/bare", ""}, {"ns/bare/.yanked", ""}, {"seen", "package"}, {"ns/unknown", ""},
 	};
 	struct view *view = make(VIEWS_LIST("seen:package", "ns:hello", "ns:bare", "ns:other"), true);
@@ -237,7 +245,8 @@ static void test_times(void **state)
 		{"ns/hello/0.9.0.wasm", 1}, {"ns/hello/1.0.0.wasm", 2}, {"ns/hello/.yanked/1.1.0", 1003},
 		{"ns/hello/latest.wasm", 2}, {"ns/hello/<1.wasm", 1}, {".latest/ns/hello.wasm", 2}, {"ns/hello", 4},
 		{"ns/hello/.yanked", 4}, {"ns", 4}, {".latest/ns", 4}, {"", 4}, {".warg/log/ns/hello.json", 4},
-		{".warg/status", 9000}, {".warg/checkpoint", 8000}, {"ns/unknown", -1}, {".latest/ns/unknown.wasm", -1},
+		{".warg/proof/ns/hello/1.1.0.json", 3}, {".warg/status", 9000}, {".warg/checkpoint", 8000},
+		{"ns/unknown", -1}, {".latest/ns/unknown.wasm", -1},
 		{".latest/ns/bare.wasm", -1}, {"other", -1}, {".warg/operator.json", -1},
 	};
 	struct view *view = make(NULL, false);
