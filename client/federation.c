@@ -68,6 +68,7 @@ int federation_open(const struct federation_options *options, struct federation 
 	home.hinted = options->hints == FEDERATION_HINTS_IGNORED ? NULL : note_hint;
 	home.hint_user = federation;
 	r = airport_new(&federation->airport, flt);
+	home.airport = federation->airport;
 	if (!r)
 		r = registry_open(&home, &federation->home, flt);
 	if (r)
@@ -104,6 +105,11 @@ void federation_close(struct federation *federation)
 struct registry *federation_home(struct federation *federation)
 {
 	return federation->home;
+}
+
+const char *federation_map(const struct federation *federation)
+{
+	return federation->options.map;
 }
 
 /* ---- What is known ---- */

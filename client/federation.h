@@ -38,6 +38,12 @@ struct federation_options {
 	/** Asks a person; from the thread that called federation_update(). */
 	bool (*accept)(void *user, const char *namespace, const char *domain);
 	void *user; /* for accept */
+	/**
+	 * Called from a worker before another registry is opened: may change its callbacks, which are the home registry's
+	 * otherwise. NULL: nobody wants to. @return 0; else it is not opened
+	 */
+	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
+	void *host; /* for welcome */
 };
 
 /** Open the home registry. No network. */
@@ -47,6 +53,9 @@ void federation_close(struct federation *federation);
 
 /** The home registry. Borrowed, here and below: registries live as long as the federation. */
 struct registry *federation_home(struct federation *federation);
+
+/** Path of the namespace map, or NULL. Borrowed. */
+const char *federation_map(const struct federation *federation);
 
 /** What a registry is called: the home registry's URL, another one's domain. Borrowed. */
 const char *federation_name_of(struct federation *federation, const struct registry *registry);
@@ -63,7 +72,7 @@ struct registry *federation_registry(struct federation *federation, const char *
 
 /** Have the registry at a domain open. `done` is told why it cannot be; it is tried anew for who asks after that. */
 void federation_want_registry(struct federation *federation, const char *domain, struct waiter *waiter);
-/** Wait no more. As flight_leave(). */
+/** Wait no more, for this or for anything of one of the registries. As flight_leave(). */
 bool federation_leave(struct federation *federation, struct waiter *waiter);
 
 /** All registries that are open now, the home registry first. @return how many */

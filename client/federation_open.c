@@ -2,6 +2,7 @@
  * Opening another registry: the home registry is asked whether it speaks for it, then the registry itself which URL it
  * is at (see federation.h). All on the event loop, but for what touches the disk.
  */
+#include "discovery.h"
 #include "federation_parts.h"
 
 #include <stdio.h>
@@ -40,13 +41,15 @@ static int name_trust(const struct federation_other *other, struct buf *out, str
 
 static int open_there(struct federation_other *other, struct registry **out, struct fault *flt)
 {
-	struct registry_options options = other->federation->options.home;
+	const struct federation_options *federation = &other->federation->options;
+	struct registry_options options = federation->home;
 	struct buf trust;
 	int r = 0;
 
 	buf_init(&trust, 2 * CAP_URL);
 	options.folder = other->domain;
 	options.hinted = NULL;
+	options.airport = other->federation->airport;
 	if (other->is_spoken_for) {
 		r = name_trust(other, &trust, flt);
 		options.domain = other->domain;
@@ -55,10 +58,38 @@ static int open_there(struct federation_other *other, struct registry **out, str
 		options.url = other->found;
 		options.token = NULL;
 	}
+	if (!r && federation->welcome)
+		r = federation->welcome(federation->host, other->domain, &options, flt);
 	if (!r)
 		r = registry_open(&options, out, flt);
 	buf_release(&trust);
 	return r;
+}
+
+/* What was found out is remembered; where nobody could be asked, what was found out last is good enough for the cache. */
+static void settle_url(struct federation_other *other)
+{
+	const char *state_dir = other->federation->options.home.state_dir;
+
+	if (!other->unreached.verdict && state_dir)
+		discovery_remember(state_dir, &other->url, &other->found);
+	else if (other->unreached.verdict)
+		other->found = state_dir ? discovery_recall(state_dir, &other->url) : other->url;
+}
+
+/* Without the network it is as good as open only if the cache proves something of it. */
+static int check_cache(const struct federation_other *other, struct registry *registry, struct fault *flt)
+{
+	struct fault start = {0};
+
+	if (!other->unreached.verdict)
+		return 0;
+	registry_start_fault(registry, &start);
+	if (!start.verdict)
+		return 0;
+	registry_close(registry);
+	*flt = other->unreached;
+	return flt->verdict;
 }
 
 static bool is_closing(struct federation *federation)
@@ -79,12 +110,16 @@ static void open_folder(struct job *job)
 	struct fault flt = {0};
 	int r = 0;
 
+	if (!other->is_spoken_for)
+		settle_url(other);
 	if (is_closing(federation))
 		r = fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
 	else if (!other->is_spoken_for && !strcmp(other->found.text, registry_url(federation->home)->text))
 		registry = federation->home;
 	else
 		r = open_there(other, &registry, &flt);
+	if (!r && registry != federation->home)
+		r = check_cache(other, registry, &flt);
 	if (!r) {
 		pthread_mutex_lock(&federation->mutex);
 		other->registry = registry;
@@ -120,7 +155,10 @@ static void discovered(struct http_exchange *exchange)
 	int r = api_decode_discovery(&other->url, exchange, &other->found, &flt);
 
 	api_call_release(&other->call);
-	if (r)
+	if (r && other->federation->options.home.starts_from_cache &&
+	    (flt.kind == FAULT_UNREACHABLE || flt.kind == FAULT_TIMEOUT))
+		other->unreached = flt;
+	if (r && !other->unreached.verdict)
 		land(other, r, &flt);
 	else
 		have_folder_opened(other);
@@ -155,7 +193,6 @@ static void home_answered(struct http_exchange *exchange)
 	struct signed_checkpoint checkpoint;
 	bool is_silent = exchange->status == 501;
 
-	other->refused = (struct fault){0};
 	if (!api_decode_checkpoint(exchange, &checkpoint, &other->refused) &&
 	    is_of_home(federation, &checkpoint.key_id)) {
 		fault_undecided(&other->refused, FAULT_REFUSED, "it answers for itself");
@@ -199,6 +236,8 @@ void federation_begin(struct federation_other *other)
 	};
 	struct fault flt = {0};
 
+	other->unreached = other->refused = (struct fault){0};
+	other->is_spoken_for = false;
 	if (!may_speak(federation)) {
 		discover(other);
 	} else if (!api_begin_checkpoint(&other->call, &api, deadline_of(other), &flt)) {

@@ -23,7 +23,8 @@ struct federation_other {
 	struct api_call call;
 	struct fault refused; /* why the home registry does not speak for it */
 	bool is_spoken_for;
-	struct http_url found; /* by discovery */
+	struct http_url found;   /* by discovery */
+	struct fault unreached; /* why there was none: what the cache proves is all that can be had */
 	struct job job;
 };
 

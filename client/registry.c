@@ -30,7 +30,8 @@ static void destroy(struct registry *registry)
 	content_free(registry->content);
 	workers_free(registry->workers);
 	http_free(registry->http);
-	airport_free(registry->airport);
+	if (!registry->options.airport)
+		airport_free(registry->airport);
 	store_close(registry->store);
 	trust_close(registry->trust);
 	ledger_close(registry->ledger);
@@ -78,7 +79,8 @@ static int open_parts(struct registry *registry, struct fault *flt)
 				     &registry->trust, flt);
 	if (!verdict)
 		verdict = registry_load(registry, flt);
-	if (!verdict)
+	registry->airport = options->airport;
+	if (!verdict && !registry->airport)
 		verdict = airport_new(&registry->airport, flt);
 	if (!verdict)
 		verdict = workers_new(WORKERS, &registry->workers, flt);

@@ -21,6 +21,7 @@ struct registry_options {
 	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const char *token;           /* bearer token, or NULL */
+	struct airport *airport;     /* borrowed: waits are left there as well; NULL: one of its own */
 	unsigned timeout;            /* seconds; deadline of every wait */
 	/** Whether to show what is proven without the network, from the start; see registry_start_fault(). */
 	bool starts_from_cache;

@@ -155,11 +155,12 @@ static int open_registry(struct task *task, struct fault *flt)
 		.offline = task->mount_options.offline,
 		.changed = mount_changed,
 		.failed = mount_failed,
+		.welcome = mount_welcome,
 	};
 	struct progress progress;
 	int verdict = mount_new(&task->mount_options, &key, &task->mount, flt);
 
-	how.user = task->mount;
+	how.user = how.host = task->mount;
 	progress_begin(&progress, task->session.url.text, NULL, NULL);
 	if (!verdict)
 		verdict = session_open(&task->session, &how, flt);
@@ -250,7 +251,7 @@ static int run_mount(struct task *task)
 
 	if (!verdict) {
 		catch_signals(task->mount);
-		verdict = mount_start(task->mount, task->session.registry, task->folder, open_socket(task), &flt);
+		verdict = mount_start(task->mount, task->session.federation, task->folder, open_socket(task), &flt);
 	}
 	status = verdict ? options_fail(task->command, &flt) : say(task);
 	if (status == STATUS_DONE)

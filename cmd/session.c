@@ -117,6 +117,8 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.hints = hints_of(&session->config, how),
 		.accept = accept_hint,
 		.user = session,
+		.welcome = how->welcome,
+		.host = how->host,
 	};
 	int verdict = find_registry(session, how, home.timeout, flt);
 

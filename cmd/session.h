@@ -44,6 +44,8 @@ struct session_open {
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
+	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
+	void *host; /* both as in federation_options */
 };
 
 /** Ask the URL which registry it stands for, and open that. Starts threads: nothing may fork afterwards. */

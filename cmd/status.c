@@ -190,6 +190,20 @@ static void print_trust(const struct json *trust)
 	}
 }
 
+/* Those that the home registry, or the user, has namespaces in, as far as somebody looked into them. */
+static void print_others(const struct json *others)
+{
+	for (size_t i = 0; i < json_count(others); i++) {
+		const struct json *other = json_at(others, i);
+
+		print_text("other", other, "registry");
+		print_checkpoint(json_member(other, "checkpoint"));
+		print_trust(json_member(other, "trust"));
+		printf("%-12s %" PRIu64 " known\n", "packages", number(other, "packagesKnown"));
+		print_text("last error", other, "lastError");
+	}
+}
+
 static void print(const struct json *answer)
 {
 	const struct json *cache = json_member(answer, "cache"), *downloads = json_member(answer, "downloads");
@@ -206,6 +220,7 @@ static void print(const struct json *answer)
 	printf("%-12s %" PRIu64 " running, %" PRIu64 " done, %" PRIu64 " failed, %s received\n", "downloads",
 	       number(downloads, "running"), number(downloads, "done"), number(downloads, "failed"), received);
 	print_text("last error", answer, "lastError");
+	print_others(json_member(answer, "otherRegistries"));
 	printf("%-12s process %" PRIu64 ", up ", "daemon", number(answer, "pid"));
 	print_seconds(number(answer, "uptime"));
 	putchar('\n');

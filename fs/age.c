@@ -44,10 +44,14 @@ bool age_allows(struct request *request)
 
 double age_timeout(const struct mount *mount, const struct path *path)
 {
+	struct registry *registry;
 	struct freshness freshness;
 
 	if (!mount->options.max_age || is_exempt(path))
 		return MOUNT_FOREVER;
-	registry_freshness(mount_registry(mount, path), &freshness);
+	registry = mount_registry(mount, path);
+	if (!registry)
+		return 0;
+	registry_freshness(registry, &freshness);
 	return (double)freshness_left(&freshness, mount->options.max_age, freshness_now()) / 1000;
 }

@@ -24,13 +24,14 @@ static void set_size(struct stat *out, uint64_t size)
 
 static double of_release(struct mount *mount, const struct path *path, struct node *node, struct stat *out)
 {
+	struct registry *registry = mount_registry(mount, path);
 	bool known = atomic_load(&node->verified);
 	uint64_t size = 0;
 
 	if (known)
 		size = atomic_load(&node->size);
-	else
-		known = content_find_size(registry_content(mount_registry(mount, path)), &node->content, &size);
+	else if (registry)
+		known = content_find_size(registry_content(registry), &node->content, &size);
 	atomic_store(&node->told_size, size);
 	set_size(out, size);
 	return known ? MOUNT_FOREVER : 0;

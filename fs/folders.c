@@ -4,6 +4,7 @@
  * An open folder is a snapshot: offsets into it stay good however the registry grows in between.
  */
 #include "age.h"
+#include "elsewhere.h"
 #include "operations.h"
 #include "tree.h"
 
@@ -15,6 +16,7 @@ struct folder {
 	struct view *view; /* one reference; the entries borrow from it */
 	struct node *node; /* one reference */
 	struct tree_entries entries;
+	struct namespaces_listed *others; /* what some entries borrow from, in place of the view; NULL: none do */
 };
 #define DOTS 2
 
@@ -26,21 +28,25 @@ static struct folder *folder_of(const struct fuse_file_info *file)
 static void folder_free(struct mount *mount, struct folder *folder)
 {
 	tree_entries_release(&folder->entries);
+	free(folder->others);
 	view_unref(folder->view);
 	nodes_unref(mount->nodes, folder->node);
 	free(folder);
 }
 
-static void reply_open(struct request *request, struct view *view, struct tree_entries *entries)
+/* Takes over the entries, and what they borrow from. */
+static void reply_open(struct request *request, struct view *view, struct tree_entries *entries,
+		       struct namespaces_listed *others)
 {
 	struct folder *folder = malloc(sizeof(*folder));
 
 	if (!folder) {
 		tree_entries_release(entries);
+		free(others);
 		request_fail(request, ENOMEM);
 		return;
 	}
-	*folder = (struct folder){ view_ref(view), request->node, *entries };
+	*folder = (struct folder){ view_ref(view), request->node, *entries, others };
 	nodes_ref(request->mount->nodes, folder->node);
 	request_settle(request);
 	request->file.fh = (uintptr_t)folder;
@@ -55,21 +61,29 @@ static void reply_open(struct request *request, struct view *view, struct tree_e
  */
 static void open_known(struct request *request, struct view *view)
 {
+	struct namespaces_listed *others = NULL;
 	struct tree_entries entries;
 	struct fault flt = {0};
 
 	if (tree_list(view, &request->path, &entries, &flt)) {
 		request_fail_with(request, &flt);
-	} else if (request->fault.verdict && !entries.count) {
-		tree_entries_release(&entries);
-		request_fail_with(request, &request->fault);
-	} else {
-		if (request->fault.verdict)
-			mount_tell(request->mount, request->node, &request->fault);
-		else
-			nodes_set_error(request->mount->nodes, request->node, NULL);
-		reply_open(request, view, &entries);
+		return;
 	}
+	/* What cannot be told of others hides nothing that is at home. */
+	elsewhere_list(request->mount, &request->path, &entries, &others, &flt);
+	if (request->fault.verdict)
+		flt = request->fault;
+	if (flt.verdict && !entries.count) {
+		tree_entries_release(&entries);
+		free(others);
+		request_fail_with(request, &flt);
+		return;
+	}
+	if (flt.verdict)
+		mount_tell(request->mount, request->node, &flt);
+	else
+		nodes_set_error(request->mount->nodes, request->node, NULL);
+	reply_open(request, view, &entries, others);
 }
 
 static void open_package(struct request *request, struct view *view)
@@ -108,7 +122,7 @@ static void attempt_opendir(struct request *request)
 
 void operations_opendir(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = attempt_opendir, .file = *file };
+	const struct request request = { .attempt = attempt_opendir, .file = *file, .needs_registry = true };
 	struct mount *mount = fuse_req_userdata(fuse);
 
 	metrics_count(&mount->metrics, METRICS_OPENDIR);
@@ -204,7 +218,8 @@ static bool put_entry(struct page *page, size_t index)
 /* What an older view says may have been taken back already, and would not be again: the kernel is not to keep it. */
 static bool is_current(const struct page *page)
 {
-	struct view *view = registry_view(mount_registry(page->mount, &page->path));
+	struct registry *registry = mount_registry(page->mount, &page->path);
+	struct view *view = registry ? registry_view(registry) : NULL;
 	bool current = view == page->folder->view;
 
 	view_unref(view);

@@ -109,7 +109,8 @@ static void answer_lookup(struct request *request, const struct view *view, enum
 static void attempt_lookup(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
-	enum tree_answer answer = tree_has(view, &request->path);
+	bool is_told = request->is_elsewhere && !path_has_package(request->path.kind);
+	enum tree_answer answer = is_told ? TREE_YES : tree_has(view, &request->path);
 
 	if ((answer == TREE_YES && !may_change(&request->path)) || age_allows(request))
 		answer_lookup(request, view, answer);
@@ -163,14 +164,15 @@ void operations_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_d
  */
 static void prefetch_beside(struct mount *mount, const struct view *view, const struct path *path)
 {
-	struct content *content = registry_content(mount_registry(mount, path));
+	struct registry *registry = mount_registry(mount, path);
+	struct content *content = registry ? registry_content(registry) : NULL;
 	struct path folder = path_parent(path);
 	struct node *node = nodes_find_path(mount->nodes, &folder, NULL);
 	struct tree_entries entries = {0};
 	struct digest *digests = NULL;
 	size_t count = 0;
 
-	if (node && atomic_exchange(&node->listed, false) && tree_list(view, &folder, &entries, NULL) == 0)
+	if (content && node && atomic_exchange(&node->listed, false) && tree_list(view, &folder, &entries, NULL) == 0)
 		digests = calloc(entries.count + 1, sizeof(*digests));
 	for (size_t i = 0; digests && i < entries.count; i++) {
 		const struct package_release *release = entries.entries[i].release;

@@ -3,6 +3,7 @@
  */
 #include "mount_parts.h"
 
+#include "elsewhere.h"
 #include "loop.h"
 #include "mount.h"
 #include "negotiation.h"
@@ -29,6 +30,8 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 	if (!mount)
 		return fault_no_memory(flt);
 	mount->options = *options;
+	mount->watch = -1;
+	pthread_mutex_init(&mount->elsewhere_mutex, NULL);
 	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mount->refresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	verdict = mount->end < 0 || mount->refresh < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
@@ -59,6 +62,11 @@ void mount_failed(void *user, const struct fault *flt)
 
 	metrics_add(&mount->metrics.faults[flt->kind], 1);
 	log_fault(mount->log, "", flt);
+}
+
+int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt)
+{
+	return elsewhere_welcome(host, domain, options, flt);
 }
 
 /* Somebody who did not want to wait is no news. */
@@ -119,11 +127,13 @@ static int open_session(struct mount *mount, struct fault *flt)
 	return mount->session ? 0 : fault_no_memory(flt);
 }
 
-int mount_start(struct mount *mount, struct registry *registry, const char *folder, int socket, struct fault *flt)
+int mount_start(struct mount *mount, struct federation *federation, const char *folder, int socket,
+		struct fault *flt)
 {
 	int verdict;
 
-	mount->registry = registry;
+	mount->federation = federation;
+	mount->registry = federation_home(federation);
 	mount->started_at = clock_now();
 	mount->folder = strdup(folder);
 	talks = mount;
@@ -150,20 +160,32 @@ void mount_go_quiet(struct mount *mount)
 	log_to_syslog(mount->log);
 }
 
+void mount_refresh_soon(struct mount *mount)
+{
+	struct registry *registries[CAP_REGISTRIES + 1];
+	size_t count = federation_registries(mount->federation, registries);
+
+	for (size_t i = 0; i < count; i++)
+		registry_refresh_soon(registries[i]);
+}
+
 void mount_run(struct mount *mount)
 {
 	struct pollfd watched[] = { { .fd = mount->end, .events = POLLIN },
-				    { .fd = mount->refresh, .events = POLLIN } };
+				    { .fd = mount->refresh, .events = POLLIN },
+				    { .fd = elsewhere_watch(mount), .events = POLLIN } };
 	eventfd_t count;
 
 	while (!watched[0].revents) {
-		if (poll(watched, 2, -1) < 0) {
+		if (poll(watched, 3, -1) < 0) {
 			if (errno != EINTR)
 				return;
 			continue;
 		}
 		if (watched[1].revents && eventfd_read(mount->refresh, &count) == 0)
-			registry_refresh_soon(mount->registry);
+			mount_refresh_soon(mount);
+		if (watched[2].revents)
+			elsewhere_look(mount);
 	}
 }
 
@@ -190,6 +212,7 @@ void mount_refresh(struct mount *mount)
 void mount_stop(struct mount *mount)
 {
 	notifier_stop(mount->notifier);
+	elsewhere_stop(mount);
 	loop_join(mount->loop);
 	status_stop(mount->status);
 	mount->loop = NULL;
@@ -209,6 +232,8 @@ void mount_free(struct mount *mount)
 	fuse_set_log_func(NULL);
 	talks = NULL;
 	notifier_free(mount->notifier);
+	elsewhere_release(mount);
+	pthread_mutex_destroy(&mount->elsewhere_mutex);
 	nodes_free(mount->nodes);
 	log_free(mount->log);
 	free(mount->folder);

@@ -1,13 +1,14 @@
 /*
  * A mounted registry.
  *
- * Calling sequence: mount_new(); open the registry with mount_changed() and mount_failed() as its callbacks and have
- * it refreshed; mount_start(); mount_run() until it ends; mount_stop(); close the registry; mount_free().
+ * Calling sequence: mount_new(); open the federation with mount_changed(), mount_failed() and mount_welcome() as its
+ * callbacks and have its home registry refreshed; mount_start(); mount_run() until it ends; mount_stop(); close the
+ * federation; mount_free().
  */
 #ifndef WARGFS_FS_MOUNT_H
 #define WARGFS_FS_MOUNT_H
 
-#include "client/registry.h"
+#include "client/federation.h"
 #include "mount_options.h"
 
 struct mount;
@@ -19,15 +20,18 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 /** For registry_options; `user` is the mount. */
 void mount_changed(void *user, const struct view *before, const struct view *after);
 void mount_failed(void *user, const struct fault *flt);
+/** For federation_options; `host` is the mount. */
+int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt);
 
 /** Whether `folder` can be mounted on; a sentence that says why not. Touches nothing that may hang. No network. */
 int mount_check_folder(const char *folder, struct fault *flt);
 
 /**
- * Mount `registry` on `folder`, an absolute path, and answer from now on.
+ * Mount the registries on `folder`, an absolute path, and answer from now on.
  * @param socket  listening socket that status is asked on, or -1; the mount closes it
  */
-int mount_start(struct mount *mount, struct registry *registry, const char *folder, int socket, struct fault *flt);
+int mount_start(struct mount *mount, struct federation *federation, const char *folder, int socket,
+		struct fault *flt);
 
 /** Nobody reads stderr any more: log to syslog. */
 void mount_go_quiet(struct mount *mount);
@@ -44,7 +48,7 @@ void mount_end(struct mount *mount);
 /** End all threads of the mount. It stands still, but nobody answers. */
 void mount_stop(struct mount *mount);
 
-/** Unmount, and give everything back. Nobody may wait for the registry any more. NULL is fine. */
+/** Unmount, and give everything back. Nobody may wait for a registry any more. NULL is fine. */
 void mount_free(struct mount *mount);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <fuse3/fuse_lowlevel.h>
 
-#include "client/registry.h"
+#include "client/federation.h"
 #include "log.h"
 #include "metrics.h"
 #include "mount_options.h"
@@ -21,7 +21,8 @@
 
 struct mount {
 	struct mount_options options; /* a copy; `passed` is not looked at */
-	struct registry *registry;
+	struct federation *federation;
+	struct registry *registry; /* the home registry */
 	struct nodes *nodes;
 	struct log *log;
 	struct metrics metrics;
@@ -36,14 +37,24 @@ struct mount {
 	char *folder;
 	char *source; /* what the kernel shows as the mounted device */
 	clock_ms started_at;
+
+	/* Of other registries (elsewhere.c). */
+	pthread_mutex_t elsewhere_mutex;
+	bool elsewhere_stopped;
+	struct channel *channels;
+	struct namespaces_listed *elsewhere; /* what the kernel may know of the map; the watcher's own */
+	size_t elsewhere_count;
+	int watch; /* inotify; -1: none */
 };
 
-/** The registry that a place belongs to. @param path  NULL: the mount as a whole */
-static inline struct registry *mount_registry(const struct mount *mount, const struct path *path)
-{
-	(void)path;
-	return mount->registry;
-}
+/**
+ * The registry that a place belongs to. @param path  NULL: the mount as a whole
+ * @return NULL: its namespace lives elsewhere, and nobody needed that registry yet; or it cannot be told where it lives
+ */
+struct registry *mount_registry(const struct mount *mount, const struct path *path);
+
+/** Have a new checkpoint looked for now, of every registry that is open. Waits for nothing. */
+void mount_refresh_soon(struct mount *mount);
 
 /** Fill in what stat() says of a node. @return for how many seconds that holds */
 double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out);

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A view that took the place of another. */
+/* A view that took the place of another; or a namespace that lives in another registry now. */
 struct change {
 	struct change *next;
 	struct view *before, *after;
+	char *namespace; /* NULL: it is about the views */
 };
 
 struct notifier {
@@ -231,7 +232,7 @@ static void tell_new_names(struct mount *mount, const struct view *complete, con
 	for (size_t i = 0; after->operator != complete->operator && i < count; i++) {
 		struct span name = span_of_text(namespaces[i].name);
 
-		if (!namespaces[i].registry && tree_has_namespace(complete, name) == TREE_NO)
+		if (tree_has_namespace(complete, name) == TREE_NO)
 			tell_new_namespace(mount, name);
 	}
 	for (size_t i = 0; i < after->package_count; i++) {
@@ -283,12 +284,20 @@ static void tell(struct notifier *notifier, struct view *before, struct view *af
 	tell_root(mount);
 }
 
+/* The kernel drops with a folder's name what it keeps of its inside. */
+static void tell_namespace(struct mount *mount, const char *namespace)
+{
+	tell_new_namespace(mount, span_of_text(namespace));
+	tell_root(mount);
+}
+
 /* ---- The thread ---- */
 
 static void change_free(struct change *change)
 {
 	view_unref(change->before);
 	view_unref(change->after);
+	free(change->namespace);
 	free(change);
 }
 
@@ -315,7 +324,10 @@ static void *run(void *argument)
 	struct change *change;
 
 	while ((change = take(notifier))) {
-		tell(notifier, change->before, change->after);
+		if (change->namespace)
+			tell_namespace(notifier->mount, change->namespace);
+		else
+			tell(notifier, change->before, change->after);
 		change_free(change);
 	}
 	return NULL;
@@ -370,14 +382,9 @@ static bool can_be_one(const struct change *change, const struct view *after)
 	return true;
 }
 
-static void append(struct notifier *notifier, const struct view *before, const struct view *after)
+/* Takes over the change. */
+static void append(struct notifier *notifier, struct change *change)
 {
-	struct change *change = calloc(1, sizeof(*change));
-
-	if (!change)
-		return;
-	change->before = keep(before);
-	change->after = keep(after);
 	if (notifier->last)
 		notifier->last->next = change;
 	else
@@ -385,15 +392,42 @@ static void append(struct notifier *notifier, const struct view *before, const s
 	notifier->last = change;
 }
 
+static void append_views(struct notifier *notifier, const struct view *before, const struct view *after)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return;
+	change->before = keep(before);
+	change->after = keep(after);
+	append(notifier, change);
+}
+
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after)
 {
 	pthread_mutex_lock(&notifier->mutex);
-	if (notifier->running && notifier->last && can_be_one(notifier->last, after)) {
+	if (notifier->running && notifier->last && !notifier->last->namespace && can_be_one(notifier->last, after)) {
 		view_unref(notifier->last->after);
 		notifier->last->after = keep(after);
 	} else if (notifier->running) {
-		append(notifier, before, after);
+		append_views(notifier, before, after);
 	}
+	pthread_cond_signal(&notifier->changed);
+	pthread_mutex_unlock(&notifier->mutex);
+}
+
+void notifier_namespace_changed(struct notifier *notifier, const char *namespace)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return;
+	change->namespace = strdup(namespace);
+	pthread_mutex_lock(&notifier->mutex);
+	if (notifier->running && change->namespace)
+		append(notifier, change);
+	else
+		change_free(change);
 	pthread_cond_signal(&notifier->changed);
 	pthread_mutex_unlock(&notifier->mutex);
 }

@@ -18,6 +18,9 @@ int notifier_start(struct notifier *notifier, struct fault *flt);
 /** A view took the place of another. Changes that pile up are told as one. Does not block, from beginning to end. */
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after);
 
+/** A namespace lives in another registry now, or does not any more. Does not block. */
+void notifier_namespace_changed(struct notifier *notifier, const char *namespace);
+
 /** End the thread; requests must still be taken. What was not told yet is dropped. NULL is fine, here and below. */
 void notifier_stop(struct notifier *notifier);
 void notifier_free(struct notifier *notifier);

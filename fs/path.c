@@ -144,6 +144,23 @@ enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after)
 	return kind;
 }
 
+bool path_holds_namespaces(enum path_kind folder, enum path_kind *kind)
+{
+	switch (folder) {
+	case PATH_ROOT:
+		*kind = PATH_NAMESPACE;
+		return true;
+	case PATH_LINKS:
+		*kind = PATH_LINKS_NAMESPACE;
+		return true;
+	case PATH_LOGS:
+		*kind = PATH_LOGS_NAMESPACE;
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool path_has_namespace(enum path_kind kind)
 {
 	return kinds[kind].parts >= 1;

@@ -86,6 +86,9 @@ mode_t path_type(enum path_kind kind);
 /** The kinds of places that a folder holds under one name each: the next one behind `after`, or PATH_KINDS. */
 enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after);
 
+/** Whether a folder holds namespaces, and as what kind. */
+bool path_holds_namespaces(enum path_kind folder, enum path_kind *kind);
+
 /** Whether a place is of one namespace, or of one package. */
 bool path_has_namespace(enum path_kind kind);
 bool path_has_package(enum path_kind kind);

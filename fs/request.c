@@ -3,10 +3,24 @@
  */
 #include "request.h"
 
+#include "elsewhere.h"
 #include "errmap.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+/* The registry was opened, or not. */
+static void take_registry(struct request *request)
+{
+	if (!request->fault.verdict)
+		request->registry = mount_registry(request->mount, &request->path);
+	if (request->registry)
+		request->attempt(request);
+	else if (request->fault.verdict)
+		request_fail_with(request, &request->fault);
+	else
+		request_fail(request, EIO);
+}
 
 static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
 {
@@ -17,6 +31,8 @@ static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
 		request->fault = *flt;
 	if (verdict && flt->kind == FAULT_CANCELLED)
 		request_fail(request, errmap_errno(flt));
+	else if (!request->registry)
+		take_registry(request);
 	else
 		request->attempt(request);
 }
@@ -32,10 +48,49 @@ static void interrupted(fuse_req_t fuse, void *data)
 {
 	struct request *request = data;
 
-	if (!registry_leave(request->registry, &request->waiter))
+	if (!federation_leave(request->mount->federation, &request->waiter))
 		return;
 	fuse_reply_err(fuse, EINTR);
 	request_free(request);
+}
+
+/* @return whether to go on; otherwise the request has failed */
+static bool begin_to_want(struct request *request, enum request_want want)
+{
+	if (request->wanted & (unsigned)want) {
+		if (request->fault.verdict)
+			request_fail_with(request, &request->fault);
+		else
+			request_fail(request, EIO);
+		return false;
+	}
+	request->wanted |= (unsigned)want;
+	if (!request->can_be_interrupted) {
+		request->can_be_interrupted = true;
+		fuse_req_interrupt_func(request->fuse, interrupted, request);
+	}
+	return true;
+}
+
+/* Attempt it, once the registry is there that it needs. */
+static void attempt_there(struct request *request)
+{
+	struct mount *mount = request->mount;
+	struct namespaces_place place;
+	struct fault flt = {0};
+
+	if (elsewhere_find(mount, &request->path, &place, &flt)) {
+		request_fail_with(request, &flt);
+		return;
+	}
+	request->is_elsewhere = place.domain[0];
+	request->registry = federation_registry(mount->federation, place.domain);
+	if (!request->registry && !request->needs_registry && !path_has_package(request->path.kind))
+		request->registry = mount->registry;
+	if (request->registry)
+		request->attempt(request);
+	else if (begin_to_want(request, REQUEST_REGISTRY))
+		federation_want_registry(mount->federation, place.domain, &request->waiter);
 }
 
 void request_begin(fuse_req_t fuse, uint64_t number, const struct request *request)
@@ -55,28 +110,9 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	own->node = node;
 	if (own->path.kind == PATH_ROOT)
 		own->path = node_path(node);
-	own->registry = mount_registry(mount, &own->path);
 	own->waiter.done = landed;
-	own->waiter.deadline = registry_deadline(own->registry);
-	own->attempt(own);
-}
-
-/* @return whether to go on; otherwise the request has failed */
-static bool begin_to_want(struct request *request, enum request_want want)
-{
-	if (request->wanted & (unsigned)want) {
-		if (request->fault.verdict)
-			request_fail_with(request, &request->fault);
-		else
-			request_fail(request, EIO);
-		return false;
-	}
-	request->wanted |= (unsigned)want;
-	if (!request->can_be_interrupted) {
-		request->can_be_interrupted = true;
-		fuse_req_interrupt_func(request->fuse, interrupted, request);
-	}
-	return true;
+	own->waiter.deadline = registry_deadline(mount->registry);
+	attempt_there(own);
 }
 
 void request_want_listing(struct request *request)

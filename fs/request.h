@@ -23,19 +23,22 @@ enum request_want {
 	REQUEST_CONTENT = 1 << 3,
 	REQUEST_REFRESH = 1 << 4,
 	REQUEST_PROOF = 1 << 5,
+	REQUEST_REGISTRY = 1 << 6,
 };
 
 struct request {
 	struct waiter waiter; /* first, so that one is found from the other */
 	fuse_req_t fuse;
 	struct mount *mount;
-	struct registry *registry;
+	struct registry *registry; /* that the place belongs to; the home registry stands in for one that is not needed */
 	struct node *node; /* one reference */
 	/** Finishes the request or wants something. */
 	void (*attempt)(struct request *request);
 	unsigned wanted;    /* a set of enum request_want */
 	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
 	bool can_be_interrupted;
+	bool needs_registry; /* also of a namespace: that it is there is not enough */
+	bool is_elsewhere;   /* the place's namespace lives in another registry */
 	bool is_fresh; /* it was told that what may have changed may be told (age.h) */
 
 	/* What the operations need. */

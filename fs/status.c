@@ -34,7 +34,7 @@ static void put_seconds(struct json *json, const char *name, bool known, uint64_
 		json_put_null(json, name);
 }
 
-static void put_age(struct json *json, struct mount *mount)
+static void put_age(struct json *json, struct mount *mount, struct registry *registry)
 {
 	const struct freshness_now now = freshness_now();
 	struct freshness freshness;
@@ -42,7 +42,7 @@ static void put_age(struct json *json, struct mount *mount)
 	struct fault flt = {0};
 	bool known;
 
-	registry_freshness(mount->registry, &freshness);
+	registry_freshness(registry, &freshness);
 	known = freshness_age(&freshness, now, &seconds);
 	put_seconds(json, "age", known, seconds);
 	known = freshness_verified(&freshness, now, &seconds);
@@ -53,7 +53,7 @@ static void put_age(struct json *json, struct mount *mount)
 		json_put_text(json, "clock", flt.what);
 }
 
-static void put_checkpoint(struct json *json, struct mount *mount, const struct view *view)
+static void put_checkpoint(struct json *json, struct mount *mount, struct registry *registry, const struct view *view)
 {
 	const struct checkpoint *contents = &view->checkpoint.contents;
 	struct json *checkpoint = json_new_object();
@@ -63,15 +63,15 @@ static void put_checkpoint(struct json *json, struct mount *mount, const struct 
 	json_put_digest(checkpoint, "mapRoot", &contents->map_root);
 	json_put_uint(checkpoint, "timestamp", contents->timestamp);
 	json_put_uint(checkpoint, "verifiedAt", view->verified_at > 0 ? (uint64_t)view->verified_at : 0);
-	put_age(checkpoint, mount);
+	put_age(checkpoint, mount, registry);
 	json_put_digest(checkpoint, "keyId", &view->checkpoint.key_id);
 	json_put(json, "checkpoint", checkpoint);
 }
 
 /* What the registry is held to, and whether it broke its word. */
-static void put_trust(struct json *json, struct mount *mount)
+static void put_trust(struct json *json, const struct registry *registry)
 {
-	const struct trust *kept = registry_trust(mount_registry(mount, NULL));
+	const struct trust *kept = registry_trust(registry);
 	struct trust_anchor anchor;
 	struct json *trust;
 
@@ -126,11 +126,46 @@ static void put_last_error(struct json *json, struct mount *mount)
 	}
 }
 
+/* What is believed of a registry. */
+static void put_registry(struct json *json, struct mount *mount, struct registry *registry)
+{
+	struct view *view = registry_view(registry);
+
+	put_checkpoint(json, mount, registry, view);
+	put_trust(json, registry);
+	json_put_uint(json, "packagesKnown", view->package_count);
+	view_unref(view);
+}
+
+/* The other registries that somebody needed. */
+static void put_others(struct json *json, struct mount *mount)
+{
+	struct registry *registries[CAP_REGISTRIES + 1];
+	size_t count = federation_registries(mount->federation, registries);
+	struct json *list = json_new_list();
+
+	for (size_t i = 1; i < count; i++) {
+		struct json *other = json_new_object();
+		char sentence[FAULT_SENTENCE_SIZE];
+		struct fault flt;
+
+		json_put_text(other, "registry", federation_name_of(mount->federation, registries[i]));
+		put_registry(other, mount, registries[i]);
+		registry_last_fault(registries[i], &flt);
+		fault_sentence(&flt, sentence);
+		if (flt.verdict)
+			json_put_text(other, "lastError", sentence);
+		else
+			json_put_null(other, "lastError");
+		json_add(list, other);
+	}
+	json_put(json, "otherRegistries", list);
+}
+
 int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 {
 	struct json *json = json_new_object();
 	struct registry *registry = mount_registry(mount, NULL);
-	struct view *view = registry_view(registry);
 	int verdict;
 
 	json_put_text(json, "mountpoint", mount->folder);
@@ -139,15 +174,13 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	json_put_text(json, "registry", registry_url(registry)->text);
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
 	json_put_bool(json, "offline", mount->options.offline);
-	put_checkpoint(json, mount, view);
-	put_trust(json, mount);
-	json_put_uint(json, "packagesKnown", view->package_count);
+	put_registry(json, mount, registry);
+	put_others(json, mount);
 	put_cache(json, mount);
 	put_downloads(json, mount);
 	put_last_error(json, mount);
 	verdict = json_render(json, JSON_COMPACT, out, flt);
 	json_free(json);
-	view_unref(view);
 	return verdict;
 }
 
@@ -193,7 +226,7 @@ static bool read_line(int from, char line[static ASKING_LINE_SIZE])
 
 static void answer(struct status *status, int to)
 {
-	struct registry *registry = status->mount->registry;
+	const struct http_url *home = registry_url(status->mount->registry);
 	const size_t refresh = sizeof(ASKING_REFRESH) - 1;
 	char line[ASKING_LINE_SIZE];
 
@@ -202,8 +235,8 @@ static void answer(struct status *status, int to)
 	if (strcmp(line, ASKING_STATUS) == 0)
 		send_status(status, to);
 	else if (strncmp(line, ASKING_REFRESH, refresh) == 0 &&
-		 strcmp(line + refresh, registry_url(registry)->text) == 0)
-		registry_refresh_soon(registry);
+		 strcmp(line + refresh, home->text) == 0)
+		mount_refresh_soon(status->mount);
 }
 
 static void *run(void *argument)

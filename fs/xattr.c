@@ -3,6 +3,7 @@
  *
  * The kernel has none in user.* for symbolic links, so they have none.
  */
+#include "elsewhere.h"
 #include "operations.h"
 #include "timestamp.h"
 #include "tree.h"
@@ -20,7 +21,8 @@ struct source {
 	struct mount *mount;
 	struct node *node;
 	struct path path;
-	struct registry *registry;
+	struct namespaces_place place;
+	struct registry *registry; /* NULL: it is another one, and nothing is proven of it yet */
 	struct view *view;
 	const struct view_package *package;     /* of a package or in one, if it is known */
 	const struct package_release *release;  /* of a version, yanked or not */
@@ -154,7 +156,7 @@ static bool value_of_age(const struct source *from, char out[static VALUE_SIZE])
 	struct freshness freshness;
 	uint64_t age;
 
-	registry_freshness(from->mount->registry, &freshness);
+	registry_freshness(from->registry, &freshness);
 	if (!is_of_newest(from) || !freshness_age(&freshness, freshness_now(), &age))
 		return false;
 	snprintf(out, VALUE_SIZE, "%" PRIu64, age);
@@ -167,7 +169,7 @@ static bool value_of_stale(const struct source *from, char out[static VALUE_SIZE
 
 	if (!is_of_newest(from))
 		return false;
-	registry_freshness(from->mount->registry, &freshness);
+	registry_freshness(from->registry, &freshness);
 	snprintf(out, VALUE_SIZE, "%s",
 		 freshness_left(&freshness, from->mount->options.max_age, freshness_now()) ? "false" : "true");
 	return true;
@@ -181,6 +183,15 @@ static bool value_of_complete(const struct source *from, char out[static VALUE_S
 	return true;
 }
 
+/* The home registry's URL, or the domain of another one. */
+static bool value_of_registry(const struct source *from, char out[static VALUE_SIZE])
+{
+	const char *domain = from->place.domain;
+	int length = snprintf(out, VALUE_SIZE, "%s", *domain ? domain : registry_url(from->mount->registry)->text);
+
+	return length < VALUE_SIZE;
+}
+
 /* A package's own fault comes first: it holds until an update goes well. */
 static bool value_of_last_error(const struct source *from, char out[static VALUE_SIZE])
 {
@@ -188,7 +199,7 @@ static bool value_of_last_error(const struct source *from, char out[static VALUE
 
 	if (from->package && !is_version(from->path.kind))
 		flt = from->package->fault;
-	else if (from->node->kind == PATH_ROOT)
+	else if (from->node->kind == PATH_ROOT && from->registry)
 		registry_last_fault(from->registry, &flt);
 	if (!flt.verdict)
 		return nodes_error(from->mount->nodes, from->node, out);
@@ -200,24 +211,31 @@ static const struct {
 	const char *name;
 	/* @return whether the place has it */
 	bool (*value)(const struct source *from, char out[static VALUE_SIZE]);
+	bool needs_nothing; /* it can be told of a registry of which nothing is proven yet */
 } attributes[] = {
-	{PREFIX "digest", value_of_digest},
-	{PREFIX "record", value_of_record},
-	{PREFIX "registry_index", value_of_registry_index},
-	{PREFIX "released_by", value_of_released_by},
-	{PREFIX "released_at", value_of_released_at},
-	{PREFIX "yanked_by", value_of_yanked_by},
-	{PREFIX "yanked_at", value_of_yanked_at},
-	{PREFIX "state", value_of_state},
-	{PREFIX "checkpoint", value_of_checkpoint},
-	{PREFIX "signed_at", value_of_signed_at},
-	{PREFIX "verified_at", value_of_verified_at},
-	{PREFIX "age", value_of_age},
-	{PREFIX "stale", value_of_stale},
-	{PREFIX "complete", value_of_complete},
-	{PREFIX "last_error", value_of_last_error},
+	{PREFIX "digest", value_of_digest, false},
+	{PREFIX "record", value_of_record, false},
+	{PREFIX "registry_index", value_of_registry_index, false},
+	{PREFIX "released_by", value_of_released_by, false},
+	{PREFIX "released_at", value_of_released_at, false},
+	{PREFIX "yanked_by", value_of_yanked_by, false},
+	{PREFIX "yanked_at", value_of_yanked_at, false},
+	{PREFIX "state", value_of_state, false},
+	{PREFIX "checkpoint", value_of_checkpoint, false},
+	{PREFIX "signed_at", value_of_signed_at, false},
+	{PREFIX "verified_at", value_of_verified_at, false},
+	{PREFIX "age", value_of_age, false},
+	{PREFIX "stale", value_of_stale, false},
+	{PREFIX "complete", value_of_complete, false},
+	{PREFIX "registry", value_of_registry, true},
+	{PREFIX "last_error", value_of_last_error, true},
 };
 #define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
+static bool has_attribute(const struct source *source, size_t index, char out[static VALUE_SIZE])
+{
+	return (source->registry || attributes[index].needs_nothing) && attributes[index].value(source, out);
+}
 
 static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
 {
@@ -227,8 +245,11 @@ static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
 	if (!node)
 		return false;
 	*out = (struct source){ .mount = mount, .node = node, .path = node_path(node) };
-	out->registry = mount_registry(mount, &out->path);
-	out->view = registry_view(out->registry);
+	if (elsewhere_find(mount, &out->path, &out->place, NULL) == 0)
+		out->registry = federation_registry(mount->federation, out->place.domain);
+	out->view = registry_view(out->registry ? out->registry : mount->registry);
+	if (!out->view->checkpoint.contents.log_length)
+		out->registry = NULL;
 	out->package = tree_package(out->view, &out->path);
 	if (is_version(node->kind))
 		out->release = tree_release(out->view, &out->path);
@@ -276,7 +297,7 @@ void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, s
 	}
 	for (size_t i = 0; i < ATTRIBUTES; i++) {
 		if (strcmp(attributes[i].name, name) == 0)
-			has = attributes[i].value(&source, value);
+			has = has_attribute(&source, i, value);
 	}
 	close_source(&source);
 	if (has)
@@ -298,7 +319,7 @@ void operations_listxattr(fuse_req_t fuse, fuse_ino_t number, size_t size)
 		return;
 	}
 	for (size_t i = 0; path_type(source.path.kind) != S_IFLNK && i < ATTRIBUTES; i++) {
-		if (attributes[i].value(&source, value))
+		if (has_attribute(&source, i, value))
 			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", attributes[i].name) + 1;
 	}
 	close_source(&source);

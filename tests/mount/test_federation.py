@@ -1,14 +1,18 @@
 """Namespaces that live in another registry: two real servers, and a liar before each."""
 import json
 import os
+import signal
+import subprocess
 
 import pytest
 
 import liar as liars
+import mounts
 import programs
 from liar import changed, says
-from mounts import read
+from mounts import errno_of, read
 from registry import CONTENTS, wasm
+from waiting import until
 
 THING = "other:thing"
 THINGS = {"1.0.0": wasm(2000, 21), "1.1.0": wasm(2001, 22)}
@@ -309,3 +313,165 @@ def test_info(configured, liar, other):
         ("other", other.domain, "map", True), ("test", "registry.example", "map", False), ("bad", None, "map", False)]
     other.open()
     liar.open()
+
+
+# ---- The mount ----
+
+
+@pytest.fixture
+def mapped(home, other):
+    """A home whose map says where `other` lives."""
+    write_map(home, other=other.domain)
+    return home
+
+
+def test_mount(mapped, new_mount, liar, other):
+    mount = new_mount(liar.url, home=mapped)
+    assert mount.list() == ["other", "test"]
+    assert not other.calls, "nobody looked into it yet"
+    assert os.path.isdir(mount.at("other")) and not other.calls
+    assert mount.list("other") == ["thing"]
+    assert mount.list("other/thing") == ["1.0.0.wasm", "1.1.0.wasm", "latest.wasm"]
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+    assert mount.read("other/thing/latest.wasm") == THINGS["1.1.0"]
+    assert mount.read(".latest/other/thing.wasm") == THINGS["1.1.0"]
+    assert THING in mount.read(".warg/log/other/thing.json").decode()
+    assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
+    assert errno_of(mount.stat, "other/nothing") == "ENOENT"
+    assert errno_of(mount.stat, "nowhere") == "ENOENT"
+    assert errno_of(mount.stat, "other/thing/9.9.9.wasm") == "ENOENT"
+
+
+def test_mount_spoken_for(mapped, new_mount, liar, other, other_server):
+    liar.spoken_for[other.domain] = other_server
+    mount = new_mount(liar.url, home=mapped)
+    assert mount.read("other/thing/1.1.0.wasm") == THINGS["1.1.0"]
+    assert not other.calls
+
+
+def test_mount_attributes(mapped, new_mount, liar, other):
+    def attribute(place, name):
+        try:
+            return os.getxattr(mount.at(place), "user.warg." + name).decode()
+        except OSError:
+            return None
+
+    mount = new_mount(liar.url, home=mapped)
+    assert attribute("test", "registry") == attribute("test/tiny", "registry") == attribute("", "registry") == liar.url
+    assert attribute("other", "registry") == other.domain
+    # Of a registry that nobody looked into nothing is proven.
+    assert attribute("other", "checkpoint") is None and not other.calls
+    mount.list("other")
+    mount.list("other/thing")
+    assert attribute("other/thing", "registry") == attribute("other/thing/1.0.0.wasm", "registry") == other.domain
+    assert attribute("other/thing", "checkpoint") != attribute("test", "checkpoint")
+    assert attribute("other", "complete") == "true"
+
+
+def test_mount_status(mapped, new_mount, liar, other, other_server):
+    mount = new_mount(liar.url, home=mapped)
+    assert json.loads(mount.read(".warg/status"))["otherRegistries"] == []
+    mount.list("other")
+    status = json.loads(mount.read(".warg/status"))
+    assert status["registry"] == liar.url
+    told = status["otherRegistries"]
+    assert [(one["registry"], one["lastError"]) for one in told] == [(other.domain, None)]
+    assert told[0]["checkpoint"]["logLength"] == max(other_server.checkpoints)
+    assert told[0]["trust"]["operatorKey"] != status["trust"]["operatorKey"]
+    assert other.domain in mount.status().stdout
+
+
+def test_mount_other_away(mapped, new_mount, liar, other):
+    """It makes its own namespaces fail, and no other; and comes back without a new mount."""
+    other.close()
+    mount = new_mount(liar.url, home=mapped)
+    mount.expect(other.domain)
+    assert mount.list() == ["other", "test"]
+    assert errno_of(mount.list, "other") == errno_of(mount.read, "other/thing/1.0.0.wasm") == "EHOSTUNREACH"
+    assert other.domain in mount.last_error("other")
+    assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
+    other.open()
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+    assert mount.list("other") == ["thing"]
+
+
+def test_mount_other_lies(mapped, new_mount, liar, other):
+    other.lie("checkpoint", changed(lambda body: body["contents"].update(logLength=1)))
+    mount = new_mount(liar.url, home=mapped)
+    mount.expect("signature")
+    assert errno_of(mount.list, "other") == "EBADMSG"
+    assert errno_of(mount.read, "other/thing/1.0.0.wasm") == "EBADMSG"
+    assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
+    other.be_honest()
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+
+
+def test_mount_other_silent(mapped, new_mount, liar, other):
+    """Who waits for a registry that says nothing can be interrupted, and holds up nobody else."""
+    other.lie("well-known", liars.silent)
+    mount = new_mount(liar.url, "timeout=60", home=mapped)
+    waiting = mapped.start("ls", mount.at("other"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: other.count("well-known"), "the other registry is asked")
+    assert mount.list() == ["other", "test"]
+    assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
+    waiting.terminate()
+    assert waiting.wait(30) == -signal.SIGTERM
+    # Whoever comes before it has hung up shares the fate of the attempt that is under way.
+    mount.expect(other.domain)
+    other.be_honest()
+    until(lambda: errno_of(mount.list, "other") is None, "it is asked again")
+    assert mount.list("other") == ["thing"]
+
+
+def test_mount_ends_while_it_waits(mapped, new_mount, liar, other):
+    other.lie("well-known", liars.silent)
+    mount = new_mount(liar.url, "timeout=60", home=mapped)
+    waiting = mapped.start("ls", mount.at("other"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: other.count("well-known"), "the other registry is asked")
+    mount.process.send_signal(signal.SIGTERM)
+    assert waiting.wait(30)
+    assert mount.wait_for_end() == 0
+    assert not mounts.mounted_at(mount.path) and not mount.surprises()
+    mount.over = True
+
+
+def test_mount_refresh(mapped, new_mount, liar, other, other_server):
+    """What is new in another registry appears, when all are told to look."""
+    lengths = sorted(other_server.checkpoints)
+    other.stay_at(lengths[-2])
+    mount = new_mount(liar.url, "refresh=0", home=mapped)
+    assert mount.list("other/thing") == ["1.0.0.wasm", "latest.wasm"]
+    assert errno_of(mount.stat, "other/thing/1.1.0.wasm") == "ENOENT"
+    other.be_honest()
+    mount.process.send_signal(signal.SIGHUP)
+    until(lambda: "1.1.0.wasm" in mount.list("other/thing"), "the new release is listed")
+    until(lambda: errno_of(mount.stat, "other/thing/1.1.0.wasm") is None, "the new release is found")
+    until(lambda: os.readlink(mount.at("other/thing/latest.wasm")) == "1.1.0.wasm", "the link leads to it")
+
+
+def test_mount_map_changes(home, new_mount, liar, other):
+    """A mount asks for no hints; a command does, and then the namespace is in the mount."""
+    liar.hint = f"other={other.domain}"
+    mount = new_mount(liar.url, home=home)
+    assert mount.list() == ["test"]
+    assert errno_of(mount.stat, "other") == errno_of(mount.stat, "other/thing/1.0.0.wasm") == "ENOENT"
+    assert not other.calls
+    download(home, "--registry", liar.url)
+    until(lambda: mount.list() == ["other", "test"], "the namespace is listed")
+    until(lambda: errno_of(mount.stat, "other") is None, "the namespace is found")
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+    write_map(home)
+    until(lambda: mount.list() == ["test"], "it is listed no more")
+    until(lambda: errno_of(mount.stat, "other") == "ENOENT", "it is found no more")
+
+
+def test_mount_bad_map(home, new_mount, liar):
+    """What the operator defines is there; of anything else it cannot be told whether it is."""
+    os.makedirs(home.cache)
+    with open(map_file(home), "w") as file:
+        file.write("{")
+    mount = new_mount(liar.url, home=home)
+    mount.expect("namespaces")
+    assert mount.list() == ["test"]
+    assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
+    assert errno_of(mount.stat, "other") == "EBADMSG"

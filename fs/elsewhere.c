@@ -1,0 +1,254 @@
+/*
+ * Namespaces that live in other registries (see elsewhere.h).
+ */
+#include "elsewhere.h"
+
+#include "mount.h"
+#include "notifier.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+int elsewhere_find(const struct mount *mount, const struct path *path, struct namespaces_place *out,
+		   struct fault *flt)
+{
+	if (!path_has_namespace(path->kind)) {
+		*out = (struct namespaces_place){ .source = NAMESPACES_NOBODY };
+		return 0;
+	}
+	return federation_find(mount->federation, path_namespace(path), out, flt);
+}
+
+struct registry *mount_registry(const struct mount *mount, const struct path *path)
+{
+	struct namespaces_place place;
+
+	if (!path || !path_has_namespace(path->kind))
+		return mount->registry;
+	return elsewhere_find(mount, path, &place, NULL) ? NULL : federation_registry(mount->federation, place.domain);
+}
+
+/* ---- Listing ---- */
+
+static bool is_listed(const struct tree_entries *entries, const char *namespace)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		if (span_is(entries->entries[i].stem, namespace))
+			return true;
+	return false;
+}
+
+/* What counts, and names a registry. */
+static bool counts(const struct namespaces_listed *listed)
+{
+	return !listed->overruled && listed->entry.domain[0];
+}
+
+static int add_all(struct tree_entries *entries, enum path_kind kind, const struct namespaces_listed *listed,
+		   size_t count, struct fault *flt)
+{
+	struct tree_entry *grown = reallocarray(entries->entries, entries->count + count + 1, sizeof(*grown));
+
+	if (!grown)
+		return fault_no_memory(flt);
+	entries->entries = grown;
+	for (size_t i = 0; i < count; i++)
+		if (counts(&listed[i]) && !is_listed(entries, listed[i].entry.namespace))
+			grown[entries->count++] = (struct tree_entry){
+				.kind = kind, .stem = span_of_text(listed[i].entry.namespace)
+			};
+	return 0;
+}
+
+int elsewhere_list(const struct mount *mount, const struct path *folder, struct tree_entries *entries,
+		   struct namespaces_listed **out, struct fault *flt)
+{
+	struct namespaces_listed *listed;
+	enum path_kind kind;
+	size_t count;
+	int verdict;
+
+	*out = NULL;
+	if (!path_holds_namespaces(folder->kind, &kind))
+		return 0;
+	verdict = federation_list(mount->federation, &listed, &count, flt);
+	if (verdict)
+		return verdict;
+	verdict = add_all(entries, kind, listed, count, flt);
+	if (verdict)
+		free(listed);
+	else
+		*out = listed;
+	return verdict;
+}
+
+/* ---- Other registries ---- */
+
+/* What the callbacks of one get. */
+struct channel {
+	struct channel *next;
+	struct mount *mount;
+	struct notifier *notifier;
+	char domain[CAP_DOMAIN + 1];
+};
+
+static void changed(void *user, const struct view *before, const struct view *after)
+{
+	struct channel *channel = user;
+
+	notifier_changed(channel->notifier, before, after);
+}
+
+static void failed(void *user, const struct fault *flt)
+{
+	struct channel *channel = user;
+	struct fault own = *flt;
+
+	fault_at(&own, "registry %.100s", channel->domain);
+	mount_failed(channel->mount, &own);
+}
+
+static void channel_free(struct channel *channel)
+{
+	notifier_free(channel->notifier);
+	free(channel);
+}
+
+/* @return NULL, and the fault, if there can be none */
+static struct channel *channel_new(struct mount *mount, const char *domain, struct fault *flt)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel) {
+		fault_no_memory(flt);
+		return NULL;
+	}
+	channel->mount = mount;
+	snprintf(channel->domain, sizeof(channel->domain), "%s", domain);
+	if (notifier_new(mount, &channel->notifier, flt) || notifier_start(channel->notifier, flt)) {
+		channel_free(channel);
+		return NULL;
+	}
+	return channel;
+}
+
+/* The mutex is held. */
+static int welcome(struct mount *mount, const char *domain, struct registry_options *options, struct fault *flt)
+{
+	struct channel *channel;
+
+	if (mount->elsewhere_stopped)
+		return fault_undecided(flt, FAULT_CANCELLED, "the mount is at its end");
+	channel = channel_new(mount, domain, flt);
+	if (!channel)
+		return flt->verdict;
+	channel->next = mount->channels;
+	mount->channels = channel;
+	options->changed = changed;
+	options->failed = failed;
+	options->user = channel;
+	return 0;
+}
+
+int elsewhere_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt)
+{
+	struct mount *mount = host;
+	int verdict;
+
+	pthread_mutex_lock(&mount->elsewhere_mutex);
+	verdict = welcome(mount, domain, options, flt);
+	pthread_mutex_unlock(&mount->elsewhere_mutex);
+	return verdict;
+}
+
+void elsewhere_stop(struct mount *mount)
+{
+	pthread_mutex_lock(&mount->elsewhere_mutex);
+	mount->elsewhere_stopped = true;
+	pthread_mutex_unlock(&mount->elsewhere_mutex);
+	for (struct channel *channel = mount->channels; channel; channel = channel->next)
+		notifier_stop(channel->notifier);
+}
+
+void elsewhere_release(struct mount *mount)
+{
+	for (struct channel *channel = mount->channels, *next; channel; channel = next) {
+		next = channel->next;
+		channel_free(channel);
+	}
+	free(mount->elsewhere);
+	if (mount->watch >= 0)
+		close(mount->watch);
+}
+
+/* ---- The map ---- */
+
+static const struct namespaces_listed *find(const struct namespaces_listed *listed, size_t count,
+					    const char *namespace)
+{
+	for (size_t i = 0; i < count; i++)
+		if (counts(&listed[i]) && !strcmp(listed[i].entry.namespace, namespace))
+			return &listed[i];
+	return NULL;
+}
+
+/* Those of one list that the other does not have, or has elsewhere. */
+static void tell_differences(struct mount *mount, const struct namespaces_listed *some, size_t count,
+			     const struct namespaces_listed *others, size_t other_count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct namespaces_entry *entry = &some[i].entry;
+		const struct namespaces_listed *same;
+
+		if (!counts(&some[i]))
+			continue;
+		same = find(others, other_count, entry->namespace);
+		if (!same || strcmp(same->entry.domain, entry->domain))
+			notifier_namespace_changed(mount->notifier, entry->namespace);
+	}
+}
+
+static void look(struct mount *mount)
+{
+	struct namespaces_listed *listed;
+	struct fault flt = {0};
+	size_t count;
+
+	if (federation_list(mount->federation, &listed, &count, &flt)) {
+		mount_failed(mount, &flt);
+		return;
+	}
+	tell_differences(mount, listed, count, mount->elsewhere, mount->elsewhere_count);
+	tell_differences(mount, mount->elsewhere, mount->elsewhere_count, listed, count);
+	free(mount->elsewhere);
+	mount->elsewhere = listed;
+	mount->elsewhere_count = count;
+}
+
+int elsewhere_watch(struct mount *mount)
+{
+	const char *path = federation_map(mount->federation);
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+
+	if (folder)
+		mount->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	/* Without a watch a namespace appears when the kernel asks again. */
+	if (mount->watch >= 0)
+		inotify_add_watch(mount->watch, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+	free(folder);
+	look(mount);
+	return mount->watch;
+}
+
+void elsewhere_look(struct mount *mount)
+{
+	char events[4096];
+
+	while (read(mount->watch, events, sizeof(events)) > 0)
+		continue;
+	look(mount);
+}
