@@ -39,8 +39,8 @@ struct federation_options {
 	bool (*accept)(void *user, const char *namespace, const char *domain);
 	void *user; /* for accept */
 	/**
-	 * Called from a worker before another registry is opened: may change its callbacks, which are the home registry's
-	 * otherwise. NULL: nobody wants to. @return 0; else it is not opened
+	 * Called from a worker before another registry is opened: may change its callbacks, which are the home
+	 * registry's otherwise. NULL: nobody wants to. @return 0; else it is not opened
 	 */
 	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
 	void *host; /* for welcome */

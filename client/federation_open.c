@@ -66,7 +66,7 @@ static int open_there(struct federation_other *other, struct registry **out, str
 	return r;
 }
 
-/* What was found out is remembered; where nobody could be asked, what was found out last is good enough for the cache. */
+/* What was found out is remembered; where nobody could be asked, what was found out last will do for the cache. */
 static void settle_url(struct federation_other *other)
 {
 	const char *state_dir = other->federation->options.home.state_dir;

@@ -117,6 +117,16 @@ static void channel_free(struct channel *channel)
 	free(channel);
 }
 
+/* One that was made for an attempt to open the registry that failed. The mutex is held. */
+static struct channel *find_channel(struct mount *mount, const char *domain)
+{
+	struct channel *channel = mount->channels;
+
+	while (channel && strcmp(channel->domain, domain))
+		channel = channel->next;
+	return channel;
+}
+
 /* @return NULL, and the fault, if there can be none */
 static struct channel *channel_new(struct mount *mount, const char *domain, struct fault *flt)
 {
@@ -142,11 +152,14 @@ static int welcome(struct mount *mount, const char *domain, struct registry_opti
 
 	if (mount->elsewhere_stopped)
 		return fault_undecided(flt, FAULT_CANCELLED, "the mount is at its end");
-	channel = channel_new(mount, domain, flt);
-	if (!channel)
-		return flt->verdict;
-	channel->next = mount->channels;
-	mount->channels = channel;
+	channel = find_channel(mount, domain);
+	if (!channel) {
+		channel = channel_new(mount, domain, flt);
+		if (!channel)
+			return flt->verdict;
+		channel->next = mount->channels;
+		mount->channels = channel;
+	}
 	options->changed = changed;
 	options->failed = failed;
 	options->user = channel;

@@ -30,7 +30,7 @@ struct request {
 	struct waiter waiter; /* first, so that one is found from the other */
 	fuse_req_t fuse;
 	struct mount *mount;
-	struct registry *registry; /* that the place belongs to; the home registry stands in for one that is not needed */
+	struct registry *registry; /* the place's; the home registry stands in for one that is not needed */
 	struct node *node; /* one reference */
 	/** Finishes the request or wants something. */
 	void (*attempt)(struct request *request);

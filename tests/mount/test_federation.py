@@ -475,3 +475,27 @@ def test_mount_bad_map(home, new_mount, liar):
     assert mount.list() == ["test"]
     assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
     assert errno_of(mount.stat, "other") == "EBADMSG"
+
+
+@pytest.mark.parametrize("options", ((), ("offline",)), ids=("away", "offline"))
+def test_mount_from_the_cache(mapped, new_mount, liar, other, options):
+    """What was proven of another registry before is there without it."""
+    mount = new_mount(liar.url, home=mapped)
+    assert mount.list() == ["other", "test"]
+    assert mount.list("other") == ["thing"]
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+    mount.end()
+    other.close()
+    other.forget()
+    mount = new_mount(liar.url, *options, home=mapped)
+    mount.expect(other.domain)
+    assert mount.list("other") == ["thing"]
+    assert mount.list("other/thing") == ["1.0.0.wasm", "1.1.0.wasm", "latest.wasm"]
+    assert mount.read("other/thing/1.0.0.wasm") == THINGS["1.0.0"]
+    assert errno_of(mount.read, "other/thing/1.1.0.wasm") == "EHOSTUNREACH"
+    other.open()
+    if not options:
+        mount.process.send_signal(signal.SIGHUP)
+        until(lambda: errno_of(mount.read, "other/thing/1.1.0.wasm") is None, "it is had again")
+    else:
+        assert not other.calls
