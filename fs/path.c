@@ -146,19 +146,13 @@ enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after)
 
 bool path_holds_namespaces(enum path_kind folder, enum path_kind *kind)
 {
-	switch (folder) {
-	case PATH_ROOT:
-		*kind = PATH_NAMESPACE;
+	for (enum path_kind i = PATH_ROOT; i < PATH_KINDS; i++) {
+		if (kinds[i].parent != folder || kinds[i].form != PART || kinds[i].parts != 1)
+			continue;
+		*kind = i;
 		return true;
-	case PATH_LINKS:
-		*kind = PATH_LINKS_NAMESPACE;
-		return true;
-	case PATH_LOGS:
-		*kind = PATH_LOGS_NAMESPACE;
-		return true;
-	default:
-		return false;
 	}
+	return false;
 }
 
 bool path_has_namespace(enum path_kind kind)

@@ -336,6 +336,12 @@ def test_mount(mapped, new_mount, liar, other):
     assert mount.read("other/thing/latest.wasm") == THINGS["1.1.0"]
     assert mount.read(".latest/other/thing.wasm") == THINGS["1.1.0"]
     assert THING in mount.read(".warg/log/other/thing.json").decode()
+    for folder in ".latest", ".warg/log", ".warg/proof":
+        assert mount.list(folder) == ["other", "test"]
+    proof = mount.read(".warg/proof/other/thing/1.0.0.json")
+    with open(os.path.join(mapped.work, "proof.json"), "wb") as file:
+        file.write(proof)
+    mapped.wargfs("verify", "--proof", "proof.json", "--content", mount.at("other/thing/1.0.0.wasm"))
     assert mount.read("test/tiny/1.0.0.wasm") == CONTENTS["test:tiny", "1.0.0"]
     assert errno_of(mount.stat, "other/nothing") == "ENOENT"
     assert errno_of(mount.stat, "nowhere") == "ENOENT"

@@ -228,9 +228,34 @@ static void test_too_long(void **state)
 	assert_true(path_join(&links, PATH_LINK, span_of_text(part + 5), &out));
 }
 
+/* Folders that hold namespaces hold them as what path_child() makes of one's name. */
+static void test_namespaces(void **state)
+{
+	static const char *const folders[] = {"", ".latest", ".warg", "log", ".warg", "proof"};
+	struct path path = path_root();
+	size_t count = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		struct path from = *folders[i] == '.' ? path_root() : path, child;
+		enum path_kind kind;
+
+		if (*folders[i])
+			assert_true(path_child(&from, folders[i], &path));
+		if (!path_holds_namespaces(path.kind, &kind))
+			continue;
+		assert_true(path_child(&path, "test", &child));
+		assert_int_equal(child.kind, kind);
+		assert_false(path_holds_namespaces(child.kind, &kind));
+		count++;
+	}
+	assert_int_equal(count, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_namespaces),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_impossible),
 		cmocka_unit_test(test_longest),
