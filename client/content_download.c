@@ -325,12 +325,16 @@ static void attempt(struct fetch *fetch)
 	content_start_exchange(&fetch->task);
 }
 
-static void have_sources(struct content_task *task)
+static void told_sources(struct content_task *task, int verdict)
 {
 	struct fetch *fetch = fetch_of(task);
 	struct fault flt = {0};
 	int r;
 
+	if (verdict) {
+		land(fetch, verdict);
+		return;
+	}
 	r = store_new_temp(content_store(task->content), &fetch->temp, &flt);
 	fetch->has_temp = !r;
 	if (!r)
@@ -475,7 +479,7 @@ static void claim(struct job *job)
 	} else if (is_claimed(fetch)) {
 		take_pause(fetch);
 	} else if (!take_cached(fetch)) {
-		content_ask_sources(&fetch->task, have_sources);
+		content_ask_sources(&fetch->task, told_sources);
 	}
 }
 

@@ -80,23 +80,20 @@ static void sources_answered(struct http_exchange *exchange)
 		task->fault.kind = FAULT_REFUSED;
 	http_exchange_release(exchange);
 	buf_release(&task->url);
-	if (r)
-		content_land(task, r);
-	else
-		task->have_sources(task);
+	task->told_sources(task, r);
 }
 
-void content_ask_sources(struct content_task *task, void (*have_sources)(struct content_task *task))
+void content_ask_sources(struct content_task *task, void (*told)(struct content_task *task, int verdict))
 {
 	const struct content_options *options = &task->content->options;
 	int r;
 
-	task->have_sources = have_sources;
+	task->told_sources = told;
 	task->exchange = (struct http_exchange){0};
 	r = api_sources_request(&options->api, &task->digest, &task->exchange, &task->url, &task->fault);
 	if (r) {
 		buf_release(&task->url);
-		content_land(task, r);
+		told(task, r);
 		return;
 	}
 	task->exchange.deadline = clock_now() + options->timeout;

@@ -26,7 +26,7 @@ struct content_task {
 	struct buf url;                        /* of the call for the sources */
 	struct api_sources sources;
 	size_t at;                             /* the source that is tried */
-	void (*have_sources)(struct content_task *task);
+	void (*told_sources)(struct content_task *task, int verdict);
 
 	/* Under the content's mutex. */
 	unsigned references;
@@ -42,8 +42,8 @@ void content_begin_size(struct content_task *task);
 /* A task of this kind, zeroed; NULL without memory. */
 struct content_task *content_new_fetch(void);
 
-/** Ask the registry where the content can be had. Then `have_sources` is called, or the task lands. */
-void content_ask_sources(struct content_task *task, void (*have_sources)(struct content_task *task));
+/** Ask the registry where the content can be had. Then `told` is called: with 0, or with the task's fault set. */
+void content_ask_sources(struct content_task *task, void (*told)(struct content_task *task, int verdict));
 
 /** Start the task's exchange, whose request half is filled in, at the current source. */
 void content_start_exchange(struct content_task *task);

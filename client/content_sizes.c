@@ -59,10 +59,14 @@ static void ask_next(struct content_task *task)
 	content_start_exchange(task);
 }
 
-static void have_sources(struct content_task *task)
+static void told_sources(struct content_task *task, int verdict)
 {
 	const struct api_sources *sources = &task->sources;
 
+	if (verdict) {
+		content_land(task, verdict);
+		return;
+	}
 	for (size_t i = 0; i < sources->count; i++) {
 		if (sources->sources[i].has_size && sources->sources[i].size <= CAP_CONTENT) {
 			remember(task, sources->sources[i].size);
@@ -90,5 +94,5 @@ void content_begin_size(struct content_task *task)
 			return;
 		}
 	}
-	content_ask_sources(task, have_sources);
+	content_ask_sources(task, told_sources);
 }

@@ -76,7 +76,7 @@ struct http_exchange {
 	bool has_length;
 	uint64_t length;   /* Content-Length */
 	bool accepts_ranges;
-	bool hung_up;      /* the connection was closed in place of an answer: not a byte of one came */
+	bool hung_up;      /* the connection was closed in place of an answer: not a whole line of one came */
 
 	/* The loop's own. */
 	struct http_exchange *next, *previous;

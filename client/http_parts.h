@@ -36,6 +36,7 @@ struct http_request {
 	uint64_t sent;
 	size_t header_bytes;
 	uint64_t body_bytes;
+	bool head_ended;                  /* the blank line behind the headers came */
 	bool answered;                    /* status and headers are in the exchange */
 	bool enough;                      /* of a body that only explains a refusal */
 	char detail[CURL_ERROR_SIZE];     /* curl's words about what went wrong */

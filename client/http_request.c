@@ -52,7 +52,11 @@ static size_t take_header(char *data, size_t size, size_t count, void *user)
 	struct http_exchange *exchange = request->exchange;
 	size_t length = size * count;
 
-	(void)data;
+	/* Of each answer of a row, 100 Continue and the like; trailers behind a body come here, too. */
+	if (length >= 5 && !strncasecmp(data, "HTTP/", 5))
+		request->head_ended = false;
+	else if (length <= 2)
+		request->head_ended = true;
 	request->heard = clock_now();
 	if (length > CAP_HEADERS - request->header_bytes) {
 		exchange->verdict = fault_undecided(&exchange->fault, FAULT_LIMIT, "more than %u bytes of headers",
@@ -431,6 +435,9 @@ bool http_request_over(struct http_request *request, CURLcode code)
 	exchange->hung_up = !status && (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR);
 	if (request->enough)
 		code = CURLE_OK;
+	/* To curl, a connection that is closed between two header lines is an answer with no body. */
+	if (!code && !request->head_ended)
+		code = CURLE_PARTIAL_FILE;
 	if (!exchange->verdict && code)
 		exchange->verdict = fault_of(request, code);
 	if (!exchange->verdict && !note_answer(request) && wants_redirect(exchange)) {

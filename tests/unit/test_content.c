@@ -55,6 +55,7 @@ struct place {
 	enum manner manners[3]; /* of the sources /source/0, … */
 	size_t sources;
 	long long claimed;      /* `size`; -1: not told */
+	bool untold;            /* the registry does not say where the content is */
 	pthread_mutex_t mutex;
 	unsigned asked, got[3], heads; /* requests that came */
 };
@@ -196,7 +197,10 @@ static void answer(struct server_connection *connection, const struct server_req
 		pthread_mutex_lock(&place->mutex);
 		place->asked++;
 		pthread_mutex_unlock(&place->mutex);
-		answer_sources(connection, place);
+		if (place->untold)
+			server_answer(connection, 200, span_of_text("{}"));
+		else
+			answer_sources(connection, place);
 		return;
 	}
 	assert_int_equal(strncmp(request->target, "/source/", 8), 0);
@@ -753,6 +757,19 @@ static void test_claimed_for_ever(void **state)
 	store_end_claim(place->store, &place->digest, &claim);
 }
 
+/* Where no source can be had, nothing stays claimed: the next who comes need not wait. */
+static void test_claim_without_sources(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	place->untold = true;
+	assert_int_equal(fetch(place, &flt), WARG_INVALID);
+	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 0);
+	place->untold = false;
+	expect_fetched(place);
+}
+
 /* Closing waits for no claim. */
 static void test_free_while_claimed(void **state)
 {
@@ -942,7 +959,8 @@ int main(void)
 		CASE(test_cached_badly), CASE(test_changed),
 		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
 		CASE(test_claimed), CASE(test_claimed_for_nothing), CASE(test_claimed_by_the_dead),
-		CASE(test_claimed_for_ever), CASE(test_free_while_claimed), CASE(test_claim_planted),
+		CASE(test_claimed_for_ever), CASE(test_claim_without_sources), CASE(test_free_while_claimed),
+		CASE(test_claim_planted),
 		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
 		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),
 		CASE(test_torture),
