@@ -116,6 +116,22 @@ unit-programs: $(UNIT)
 unit: $(UNIT)
 	@tests/run/each 2 $(UNIT)
 
+# ---- Random mutation of every answer: one program, in which a client is lied to by chance ----
+
+MUTATIONS = $(BUILD)/tests/mutation/mutations
+# How often a client is lied to, which takes rather more mutations.
+COUNT = $(if $(SAN),4000,16000)
+SEED = 1
+
+$(MUTATIONS): $(call objects,tests/mutation) $(UNIT_COMMON) $(BUILD)/libwarg.a
+	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
+
+-include $(wildcard $(BUILD)/tests/mutation/*.d)
+
+.PHONY: mutations
+mutations: $(MUTATIONS)
+	@tests/run/one mutations$(if $(SAN),-$(SAN)) $< --count $(COUNT) --seed $(SEED)
+
 # ---- Fuzz targets: one program a file, under SAN=fuzz; seeds in tests/fuzz/corpus/<target>/ ----
 
 FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))

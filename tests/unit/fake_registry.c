@@ -95,6 +95,16 @@ void fake_registry_import(struct fake_registry *fake, const char *namespace, con
 	pthread_mutex_unlock(&fake->mutex);
 }
 
+void fake_registry_yank(struct fake_registry *fake, const char *package, const char *version)
+{
+	const struct record_entry entry = forge_yank(version);
+
+	pthread_mutex_lock(&fake->mutex);
+	forge_append(&fake->forge, RECORD_PACKAGE, package, &entry, 1, fake->forge.package_key);
+	note_package(fake, package);
+	pthread_mutex_unlock(&fake->mutex);
+}
+
 void fake_registry_sign(struct fake_registry *fake)
 {
 	pthread_mutex_lock(&fake->mutex);
@@ -348,6 +358,11 @@ static bool render_logs(struct fake_registry *fake, struct server_connection *co
 	size_t start;
 
 	must(json_read_uint(body, "logLength", &length, NULL));
+	if (length > fake->forge.count) {
+		json_free(packages);
+		answer_error(connection, 404, "logLength", "more");
+		return false;
+	}
 	if (!find_token(fake, json_member(body, "operator"), &start))
 		goto unknown_token;
 	json_put(out, "operator", render_log(fake, "", start, length, &more));
@@ -549,6 +564,15 @@ static void prove(struct fake_registry *fake, uint64_t length, uint64_t *indices
 	put_map_bundle(out, "map", &map);
 }
 
+/* Whether all of them are records of the log at a length that it has. */
+static bool can_prove(const struct fake_registry *fake, uint64_t length, const uint64_t *indices, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (indices[i] >= length)
+			return false;
+	return length <= fake->forge.count;
+}
+
 static void answer_inclusion(struct server_connection *connection, const struct server_request *request, void *user)
 {
 	struct fake_registry *fake = user;
@@ -572,9 +596,8 @@ static void answer_inclusion(struct server_connection *connection, const struct 
 
 	pthread_mutex_lock(&fake->mutex);
 	count_request(fake, "v1/proof/inclusion");
-	for (size_t i = 0; i < count; i++)
-		assert_true(indices[i] < length && length <= fake->forge.count);
-	if (is_lying(fake, LIE_PROOFS_REFUSED) && has_victim(fake, indices, count)) {
+	if ((is_lying(fake, LIE_PROOFS_REFUSED) && has_victim(fake, indices, count)) ||
+	    !can_prove(fake, length, indices, count)) {
 		json_free(out);
 		answer_error(connection, 422, NULL, NULL);
 	} else {

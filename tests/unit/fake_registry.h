@@ -71,6 +71,8 @@ const struct http_url *fake_registry_url(const struct fake_registry *fake);
 void fake_registry_release(struct fake_registry *fake, const char *package, const char *version);
 /** Have the operator import a namespace. It shows at the next checkpoint. */
 void fake_registry_import(struct fake_registry *fake, const char *namespace, const char *registry);
+/** Yank a version. It shows at the next checkpoint. */
+void fake_registry_yank(struct fake_registry *fake, const char *package, const char *version);
 /** Sign a checkpoint of all that was published. */
 void fake_registry_sign(struct fake_registry *fake);
 

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
@@ -37,6 +38,8 @@ struct server_connection {
 	pthread_t thread;
 	int fd;
 	bool keep;
+	atomic_bool over; /* its thread has nothing left to do */
+	const struct server_request *request; /* the one that is being answered */
 	char *bytes; /* what came and is not answered yet */
 	size_t length;
 };
@@ -51,6 +54,8 @@ struct server {
 	unsigned requests, connection_count;
 	struct route routes[ROUTES];
 	size_t route_count;
+	server_tamperer *tamperer;
+	void *tamperer_user;
 };
 
 static void set(int event)
@@ -97,8 +102,13 @@ bool server_write_text(struct server_connection *connection, const char *text)
 
 bool server_answer(struct server_connection *connection, int status, struct span body)
 {
+	struct server *server = connection->server;
 	char head[160];
 
+	if (server->tamperer) {
+		server->tamperer(connection, connection->request, status, body, server->tamperer_user);
+		return true;
+	}
 	snprintf(head, sizeof(head),
 			"HTTP/1.1 %d Whatever\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n",
 		 status, body.length, connection->keep ? "" : "connection: close\r\n");
@@ -191,12 +201,14 @@ static void answer(struct server_connection *connection, size_t head_length, siz
 	pthread_cond_broadcast(&server->came);
 	pthread_mutex_unlock(&server->mutex);
 	route = find_route(server, request.target);
+	connection->request = &request;
 	if (route.handler)
 		route.handler(connection, &request, route.user);
 	else if (route.status)
 		server_answer(connection, route.status, route.bytes);
 	else
 		server_write(connection, route.bytes);
+	connection->request = NULL;
 	free(head);
 }
 
@@ -216,7 +228,33 @@ static void *serve(void *argument)
 	} while (connection->keep);
 	/* Closed in full by server_free(); the other side is to see the end now. */
 	shutdown(connection->fd, SHUT_RDWR);
+	connection->over = true;
 	return NULL;
+}
+
+static void end_connection(struct server_connection *connection)
+{
+	pthread_join(connection->thread, NULL);
+	close(connection->fd);
+	free(connection->bytes);
+	free(connection);
+}
+
+/* So that a server may live through any number of connections. */
+static void end_those_over(struct server *server)
+{
+	struct server_connection **at = &server->connections;
+
+	while (*at) {
+		struct server_connection *connection = *at;
+
+		if (!connection->over) {
+			at = &connection->next;
+			continue;
+		}
+		*at = connection->next;
+		end_connection(connection);
+	}
 }
 
 static void take_connection(struct server *server, int fd)
@@ -229,6 +267,7 @@ static void take_connection(struct server *server, int fd)
 	connection->bytes = malloc(REQUEST_MAX);
 	assert_non_null(connection->bytes);
 	pthread_mutex_lock(&server->mutex);
+	end_those_over(server);
 	connection->next = server->connections;
 	server->connections = connection;
 	server->connection_count++;
@@ -285,10 +324,7 @@ void server_free(struct server *server)
 		struct server_connection *connection = server->connections;
 
 		server->connections = connection->next;
-		pthread_join(connection->thread, NULL);
-		close(connection->fd);
-		free(connection->bytes);
-		free(connection);
+		end_connection(connection);
 	}
 	close(server->listener);
 	close(server->ended);
@@ -330,6 +366,12 @@ void server_on_bytes(struct server *server, const char *path, struct span bytes)
 void server_on_answer(struct server *server, const char *path, int status, struct span body)
 {
 	add_route(server, (struct route){ .path = path, .bytes = body, .status = status });
+}
+
+void server_on_answering(struct server *server, server_tamperer *tamperer, void *user)
+{
+	server->tamperer = tamperer;
+	server->tamperer_user = user;
 }
 
 unsigned server_requests(struct server *server)

@@ -40,6 +40,10 @@ void server_keep(struct server_connection *connection);
 /** Answers a request; on the connection's thread. Paths without a handler get 404 and an empty body. */
 typedef void server_handler(struct server_connection *connection, const struct server_request *request, void *user);
 
+/** Writes an answer in place of the one that was about to be given. */
+typedef void server_tamperer(struct server_connection *connection, const struct server_request *request, int status,
+			     struct span body, void *user);
+
 /** Start one on a port that the kernel chooses. Fails the test if it cannot. */
 struct server *server_new(void);
 /** Ends every connection and thread. NULL is fine. */
@@ -54,6 +58,9 @@ void server_on(struct server *server, const char *path, server_handler *handler,
 void server_on_bytes(struct server *server, const char *path, struct span bytes);
 /** Have requests for `path` answered as by server_answer(). Borrows the body until server_free(). */
 void server_on_answer(struct server *server, const char *path, int status, struct span body);
+
+/** Have all that goes through server_answer() go through `tamperer`; before the first request. */
+void server_on_answering(struct server *server, server_tamperer *tamperer, void *user);
 
 /** How many requests came so far. */
 unsigned server_requests(struct server *server);
