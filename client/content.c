@@ -224,17 +224,18 @@ static void forget(struct content *content, const struct digest *digest, const s
  * after the hashing, is beyond what can be seen.
  * @param fd  -1 if there is none
  */
-static int open_verified(struct content *content, const struct digest *digest, int *fd, uint64_t *size,
+static int open_verified(struct content *content, const struct digest *digest, int *fd, struct content_facts *out,
 			 struct fault *flt)
 {
 	struct content_facts facts, now;
 	int opened = -1;
+	uint64_t size;
 	int r;
 
 	*fd = -1;
 	if (!find_facts(content, digest, &facts))
 		return 0;
-	r = store_open_content(content->options.store, digest, &opened, size, flt);
+	r = store_open_content(content->options.store, digest, &opened, &size, flt);
 	if (!r && opened >= 0)
 		r = content_look(opened, &now, flt);
 	if (r)
@@ -244,6 +245,7 @@ static int open_verified(struct content *content, const struct digest *digest, i
 		goto close;
 	}
 	*fd = opened;
+	*out = facts;
 	return 0;
 
 close:
@@ -254,11 +256,11 @@ close:
 
 struct content_file *content_find(struct content *content, const struct digest *digest)
 {
+	struct content_facts facts = {0};
 	struct content_file *file;
-	uint64_t size = 0;
 	int fd = -1;
 
-	if (open_verified(content, digest, &fd, &size, NULL) || fd < 0)
+	if (open_verified(content, digest, &fd, &facts, NULL) || fd < 0)
 		return NULL;
 	file = malloc(sizeof(*file));
 	if (!file) {
@@ -267,8 +269,20 @@ struct content_file *content_find(struct content *content, const struct digest *
 	}
 	atomic_init(&file->references, 1);
 	file->fd = fd;
-	file->size = size;
+	file->size = facts.size;
+	file->facts = facts;
 	return file;
+}
+
+/* One that lost its name has another time of change, and stays what it is. */
+bool content_file_is_intact(const struct content_file *file)
+{
+	const struct content_facts *facts = &file->facts;
+	struct stat status;
+
+	return !fstat(file->fd, &status) && (uint64_t)status.st_size == facts->size &&
+	       is_same_time(status.st_mtim, facts->modified) &&
+	       (!status.st_nlink || is_same_time(status.st_ctim, facts->changed));
 }
 
 struct content_file *content_file_ref(struct content_file *file)
@@ -289,11 +303,11 @@ void content_file_unref(struct content_file *file)
 
 void content_fetch(struct content *content, const struct digest *digest, struct waiter *waiter)
 {
+	struct content_facts facts;
 	struct fault flt = {0};
-	uint64_t size;
 	int fd;
 
-	if (!open_verified(content, digest, &fd, &size, &flt) && fd < 0) {
+	if (!open_verified(content, digest, &fd, &facts, &flt) && fd < 0) {
 		content_join(content, CONTENT_FETCH, digest, waiter);
 		return;
 	}

@@ -14,6 +14,8 @@
 #include "workers.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
 
 /** What the contents of one registry need. Borrowed. */
 struct content_options {
@@ -30,12 +32,23 @@ int content_new(const struct content_options *options, struct content **out, str
 /** Cancels downloads. Nobody may wait any more. NULL is fine. */
 void content_free(struct content *content);
 
+/** What tells whether a file is still the one that was hashed. */
+struct content_facts {
+	dev_t device;
+	ino_t inode;
+	uint64_t size;
+	struct timespec modified, changed;
+};
+
 /** A verified file, open for reading. Immutable, counted by references. */
 struct content_file {
 	atomic_uint references;
 	int fd;
 	uint64_t size;
+	struct content_facts facts;
 };
+/** Whether nobody touched the file since it verified. One fstat(). */
+bool content_file_is_intact(const struct content_file *file);
 struct content_file *content_file_ref(struct content_file *file);
 /** Closes the descriptor with the last reference. NULL is fine. */
 void content_file_unref(struct content_file *file);

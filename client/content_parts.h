@@ -57,13 +57,6 @@ void content_note(struct content_task *task, const struct fault *flt);
 /** The task is over, well if `verdict` is 0, else with its own fault. The task's memory is gone then. */
 void content_land(struct content_task *task, int verdict);
 
-/** What tells whether a file is still the one that was hashed. */
-struct content_facts {
-	dev_t device;
-	ino_t inode;
-	uint64_t size;
-	struct timespec modified, changed;
-};
 /** What is open at `fd` now. */
 int content_look(int fd, struct content_facts *out, struct fault *flt);
 /** Whether both are of one file that was not touched in between. */

@@ -92,6 +92,10 @@ int file_open_inside(const char *path, const char *name, bool make, int *fd, str
 	int top = -1;
 	int r;
 
+	if (!make && access(path, F_OK) && errno == ENOENT) {
+		*fd = -1;
+		return 0;
+	}
 	r = file_open_top(path, &top, flt);
 	if (r)
 		return r;

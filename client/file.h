@@ -23,7 +23,7 @@ int file_open_top(const char *path, int *fd, struct fault *flt);
  */
 int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt);
 
-/** Open the folder `name` inside the folder `path`, which is made where it is missing. As the two above. */
+/** Open the folder `name` inside the folder `path`, as the two above: `make` goes for both. */
 int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt);
 
 /**

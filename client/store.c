@@ -67,6 +67,13 @@ static int make_folders(const struct store *store, struct fault *flt)
 	return r;
 }
 
+/* Whether nothing can be written now, be it for a time: what lies there can be used no less. */
+static bool is_read_only(const struct fault *flt)
+{
+	return flt->kind == FAULT_SYSTEM && (flt->errnum == EROFS || flt->errnum == ENOSPC || flt->errnum == EDQUOT ||
+					     flt->errnum == EACCES || flt->errnum == EPERM);
+}
+
 /* A label comes from a URL or from a registry's hint: it must not lead out of its folder. */
 static bool is_label(const char *label)
 {
@@ -82,6 +89,7 @@ static int copy_text(const char *text, char **out, struct fault *flt)
 int store_open(const char *registries_dir, const char *content_dir, const char *own_dir, const char *label,
 	       struct store **out, struct fault *flt)
 {
+	struct fault made = {0};
 	struct store *store;
 	int r;
 
@@ -101,13 +109,15 @@ int store_open(const char *registries_dir, const char *content_dir, const char *
 	if (!r)
 		r = copy_text(label, &store->label, flt);
 	if (!r)
-		r = make_folders(store, flt);
-	if (!r)
-		r = store_sweep_temps(store, flt);
-	if (!r)
-		r = store_sweep_claims(store, flt);
+		r = make_folders(store, &made);
+	if (made.verdict && is_read_only(&made))
+		r = 0;
+	else if (made.verdict && flt)
+		*flt = made;
 	if (r)
 		goto close_store;
+	store_sweep_temps(store);
+	store_sweep_claims(store);
 	*out = store;
 	return 0;
 

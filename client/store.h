@@ -19,7 +19,8 @@
 struct store;
 
 /**
- * Open, and make where missing, the folders of the registry `label`.
+ * Open, and make where missing, the folders of the registry `label`; where nothing can be written, what is there is
+ * used. What processes left half done that are gone is removed.
  * @param registries_dir  e.g. ~/.cache/warg/registries
  * @param content_dir     e.g. ~/.cache/warg/content
  * @param own_dir         e.g. ~/.cache/wargfs: ours, rebuilt when lost
@@ -94,7 +95,8 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 
 /**
  * Open a content file for reading, as it lies there: it is not hashed here.
- * @param fd    close() it; -1 if there is none. Symbolic links and anything but regular files count as none
+ * @param fd    close() it; -1 if there is none. Symbolic links, anything but regular files, and what we may not read
+ *              count as none
  * @param size  in bytes
  */
 int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt);

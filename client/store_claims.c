@@ -58,7 +58,7 @@ enum store_claim_state store_claim_content(struct store *store, const struct dig
 	int fd = -1;
 
 	store_file_name(digest, name);
-	if (store_open_inner(store->own_dir, STORE_CLAIM_FOLDER, true, &folder, NULL))
+	if (file_open_inside(store->own_dir, STORE_CLAIM_FOLDER, true, &folder, NULL))
 		return STORE_CLAIM_NONE;
 	for (int tries = 0; gone && tries < CLAIM_TRIES; tries++)
 		state = claim_file(folder, name, &fd, received, &gone);
@@ -84,7 +84,7 @@ void store_end_claim(struct store *store, const struct digest *digest, struct st
 	int folder = -1;
 
 	store_file_name(digest, name);
-	if (!store_open_inner(store->own_dir, STORE_CLAIM_FOLDER, false, &folder, NULL) && folder >= 0) {
+	if (!file_open_inside(store->own_dir, STORE_CLAIM_FOLDER, false, &folder, NULL) && folder >= 0) {
 		unlinkat(folder, name, 0);
 		close(folder);
 	}
@@ -102,7 +102,7 @@ static void sweep(int folder, const char *name, void *context)
 		store_sweep_file(folder, name);
 }
 
-int store_sweep_claims(const struct store *store, struct fault *flt)
+void store_sweep_claims(const struct store *store)
 {
-	return store_walk(store->own_dir, STORE_CLAIM_FOLDER, sweep, NULL, flt);
+	store_walk(store->own_dir, STORE_CLAIM_FOLDER, sweep, NULL, NULL);
 }

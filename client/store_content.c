@@ -23,27 +23,15 @@
 #define TEMP_PREFIX "wargfs-"
 #define CONTENT_MODE 0600 /* as the reference, whose temporary files become the contents */
 
-int store_open_inner(const char *top, const char *inner, bool make, int *fd, struct fault *flt)
-{
-	int outer = -1;
-	int r;
-
-	r = file_open_top(top, &outer, flt);
-	if (r)
-		return r;
-	r = file_open_folder(outer, inner, make, fd, flt);
-	close(outer);
-	return r;
-}
-
 /* content/sha256 or content/temp. */
 static int open_inner(const struct store *store, const char *inner, bool make, int *fd, struct fault *flt)
 {
-	return store_open_inner(store->content_dir, inner, make, fd, flt);
+	return file_open_inside(store->content_dir, inner, make, fd, flt);
 }
 
 int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt)
 {
+	struct fault opened = {0};
 	char name[DIGEST_TEXT_SIZE];
 	int folder = -1;
 	int r;
@@ -56,8 +44,15 @@ int store_open_content(struct store *store, const struct digest *digest, int *fd
 		return 0;
 	}
 	store_file_name(digest, name);
-	r = file_open(folder, name, fd, size, flt);
+	r = file_open(folder, name, fd, size, &opened);
 	close(folder);
+	/* One that we may not read is replaced by one that we may. */
+	if (r && (opened.errnum == EACCES || opened.errnum == EPERM)) {
+		*fd = -1;
+		return 0;
+	}
+	if (r && flt)
+		*flt = opened;
 	return r;
 }
 
@@ -82,7 +77,9 @@ static int make_temp(int folder, struct store_temp *out, bool *made, struct faul
 		return 0;
 	if (temp.fd < 0)
 		return fault_system(flt, errno, "making a temporary file");
-	if (flock(temp.fd, LOCK_EX | LOCK_NB) || fstat(temp.fd, &status) || !status.st_nlink) {
+	/* Where there are no locks nobody sweeps either. */
+	if ((flock(temp.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) || fstat(temp.fd, &status) ||
+	    !status.st_nlink) {
 		close(temp.fd);
 		return 0;
 	}
@@ -201,7 +198,7 @@ int store_walk(const char *top, const char *inner, void (*visit)(int folder, con
 	DIR *listing;
 	int r;
 
-	r = store_open_inner(top, inner, false, &folder, flt);
+	r = file_open_inside(top, inner, false, &folder, flt);
 	if (r || folder < 0)
 		return r;
 	listing = fdopendir(folder);
@@ -235,9 +232,9 @@ static void sweep_temp(int folder, const char *name, void *context)
 		store_sweep_file(folder, name);
 }
 
-int store_sweep_temps(const struct store *store, struct fault *flt)
+void store_sweep_temps(const struct store *store)
 {
-	return store_walk(store->content_dir, STORE_TEMP_FOLDER, sweep_temp, NULL, flt);
+	store_walk(store->content_dir, STORE_TEMP_FOLDER, sweep_temp, NULL, NULL);
 }
 
 struct measure {

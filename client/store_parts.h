@@ -75,9 +75,9 @@ bool store_same_operator(const struct operator_log *a, const struct operator_log
 bool store_same_package(const struct package_log *a, const struct package_log *b);
 
 /** Remove temp files of ours whose writers are gone. */
-int store_sweep_temps(const struct store *store, struct fault *flt);
+void store_sweep_temps(const struct store *store);
 /** Remove claims whose holders are gone. */
-int store_sweep_claims(const struct store *store, struct fault *flt);
+void store_sweep_claims(const struct store *store);
 
 /**
  * Call `visit` with the name of each entry of `top`/`inner` that starts with no dot. No folder is fine, and is not
@@ -87,8 +87,6 @@ int store_walk(const char *top, const char *inner, void (*visit)(int folder, con
 	       void *context, struct fault *flt);
 /** Remove a file if its lock can be had: whoever is at work with it holds that as long as he lives. */
 void store_sweep_file(int folder, const char *name);
-/** Open `top`/`inner`. @param fd  -1 if there is none and `make` is false */
-int store_open_inner(const char *top, const char *inner, bool make, int *fd, struct fault *flt);
 
 /** Nothing is read before the first question. */
 int store_sizes_init(struct store_sizes *sizes, struct fault *flt);

@@ -253,21 +253,45 @@ static void read_content(fuse_req_t fuse, const struct content_file *content, si
 	fuse_reply_data(fuse, &bytes, 0);
 }
 
+static void attempt_read(struct request *request)
+{
+	struct node *node = request->node;
+	struct content_file *content = content_find(registry_content(request->registry), &node->content);
+
+	if (!content) {
+		request_want_content(request, &node->content);
+		return;
+	}
+	request_settle(request);
+	read_content(request->fuse, content, request->size, request->offset);
+	content_file_unref(content);
+	request_free(request);
+}
+
+/* Somebody changed the file under the reader: what is read comes from one that verified since. */
+static void read_elsewhere(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset)
+{
+	const struct request request = { .attempt = attempt_read, .size = size, .offset = offset };
+
+	request_begin(fuse, number, &request);
+}
+
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct reading *reading = reading_ref(reading_of(file));
 
-	(void)number;
 	size = bytes_at(reading->content ? reading->content->size : reading->document.length, offset, size);
 	metrics_count(&mount->metrics, METRICS_READ);
 	metrics_add(&mount->metrics.bytes_read, size);
 	if (!size)
 		fuse_reply_buf(fuse, NULL, 0);
-	else if (reading->content)
+	else if (!reading->content)
+		fuse_reply_buf(fuse, (const char *)reading->document.data + offset, size);
+	else if (content_file_is_intact(reading->content))
 		read_content(fuse, reading->content, size, offset);
 	else
-		fuse_reply_buf(fuse, (const char *)reading->document.data + offset, size);
+		read_elsewhere(fuse, number, size, offset);
 	reading_unref(reading);
 }
 

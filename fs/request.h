@@ -43,6 +43,8 @@ struct request {
 
 	/* What the operations need. */
 	struct fuse_file_info file;
+	size_t size; /* of what is read, */
+	off_t offset;
 	struct path path; /* what is asked about: the node itself, or for a lookup the child */
 };
 

@@ -1,4 +1,4 @@
-"""A proxy that makes a server far away: bytes come half a round trip later, each way, and connecting takes a whole one."""
+"""A proxy that makes a server far away: bytes come half a round trip late, and connecting takes a whole one."""
 import asyncio
 import threading
 

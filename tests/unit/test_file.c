@@ -105,6 +105,21 @@ static void test_open_folder(void **state)
 }
 
 /* Whatever is no regular file of this name counts as none, and holds nobody up. */
+/* Who only looks makes nothing. */
+static void test_open_inside(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	int fd = -7;
+
+	assert_int_equal(file_open_inside(scratch_path(place->path, "no/where"), "in", false, &fd, &flt), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(access(scratch_path(place->path, "no"), F_OK), -1);
+	assert_int_equal(file_open_inside(scratch_path(place->path, "no/where"), "in", true, &fd, &flt), 0);
+	close(fd);
+	assert_int_equal(access(scratch_path(place->path, "no/where/in"), F_OK), 0);
+}
+
 static void test_open_others(void **state)
 {
 	static const char *const names[] = {"none", "folder", "link", "pipe", "socket", "file/below"};
@@ -278,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_open_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_inside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_error, set_up, tear_down),
