@@ -32,8 +32,8 @@ static void add_packages(struct recheck *recheck, const struct name *names, size
 	}
 }
 
-/* A state file that does not say whose it is. @param named  only packages that were named are looked at */
-static void add_damaged(struct recheck *recheck, const struct digest *log_id, bool named)
+/* A state file that does not say whose it is. */
+static void add_damaged(struct recheck *recheck, const struct digest *log_id, bool with_unnamed)
 {
 	for (size_t i = 0; i < recheck->count; i++) {
 		if (!digest_equals(&recheck->logs[i].log_id, log_id))
@@ -41,40 +41,30 @@ static void add_damaged(struct recheck *recheck, const struct digest *log_id, bo
 		recheck->logs[i].is_damaged = true;
 		return;
 	}
-	if (!named)
+	if (with_unnamed)
 		add_log(recheck, log_id)->is_unnamed = true;
 }
 
-static int gather_logs(struct recheck *recheck, const struct name *names, size_t count,
-		       const struct digest *damaged, size_t damaged_count, bool named, struct fault *flt)
+/* The logs to look at, unproven. */
+static int gather(struct recheck *recheck, const struct name *names, size_t count, bool with_unnamed,
+		  struct fault *flt)
 {
 	const struct digest operator_id = name_operator_log_id();
-
-	recheck->logs = calloc(1 + count + damaged_count, sizeof(*recheck->logs));
-	if (!recheck->logs)
-		return fault_no_memory(flt);
-	add_log(recheck, &operator_id)->is_operator = true;
-	add_packages(recheck, names, count);
-	for (size_t i = 0; i < damaged_count; i++)
-		add_damaged(recheck, &damaged[i], named);
-	return 0;
-}
-
-/* The logs to look at, unproven. */
-static int gather(struct recheck *recheck, const struct name *names, size_t count, struct fault *flt)
-{
 	struct digest *damaged = NULL;
-	struct name *stored = NULL;
 	size_t damaged_count = 0;
-	int r = 0;
+	int r = store_list_unnamed(recheck->store, &damaged, &damaged_count, flt);
 
-	if (!names)
-		r = store_list_packages(recheck->store, &stored, &count, flt);
-	if (!r)
-		r = store_list_unnamed(recheck->store, &damaged, &damaged_count, flt);
-	if (!r)
-		r = gather_logs(recheck, names ? names : stored, count, damaged, damaged_count, names, flt);
-	free(stored);
+	if (r)
+		return r;
+	recheck->logs = calloc(1 + count + damaged_count, sizeof(*recheck->logs));
+	if (recheck->logs) {
+		add_log(recheck, &operator_id)->is_operator = true;
+		add_packages(recheck, names, count);
+		for (size_t i = 0; i < damaged_count; i++)
+			add_damaged(recheck, &damaged[i], with_unnamed);
+	} else {
+		r = fault_no_memory(flt);
+	}
 	free(damaged);
 	return r;
 }
@@ -124,10 +114,11 @@ static int prove(struct recheck *recheck, const struct trust_anchor *anchor, str
 }
 
 int recheck_prove(const struct api *api, struct store *store, const struct trust_anchor *anchor,
-		  const struct name *names, size_t count, clock_ms deadline, struct recheck *out, struct fault *flt)
+		  const struct name *names, size_t count, bool with_unnamed, clock_ms deadline, struct recheck *out,
+		  struct fault *flt)
 {
 	struct recheck recheck = {.api = api, .store = store, .deadline = deadline};
-	int r = gather(&recheck, names, count, flt);
+	int r = gather(&recheck, names, count, with_unnamed, flt);
 
 	if (!r)
 		r = prove(&recheck, anchor, flt);

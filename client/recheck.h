@@ -48,12 +48,13 @@ struct recheck {
  *
  * @param api, store  borrowed, as long as `out`
  * @param anchor  what the registry is held to; may be one that is not known
- * @param names   NULL: all packages with a state file, those included that cannot be read
+ * @param with_unnamed  look at those state files as well that do not say whose they are
  * @param out     each package has its own fault; release with recheck_release()
  * @return 0; WARG_INVALID if the registry contradicts itself or the anchor
  */
 int recheck_prove(const struct api *api, struct store *store, const struct trust_anchor *anchor,
-		  const struct name *names, size_t count, clock_ms deadline, struct recheck *out, struct fault *flt);
+		  const struct name *names, size_t count, bool with_unnamed, clock_ms deadline, struct recheck *out,
+		  struct fault *flt);
 
 /** Compare with the state files, and hash the contents. What is not in order stands with its log afterwards. */
 void recheck_compare(struct recheck *recheck);

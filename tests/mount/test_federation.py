@@ -505,3 +505,28 @@ def test_mount_from_the_cache(mapped, new_mount, liar, other, options):
         until(lambda: errno_of(mount.read, "other/thing/1.1.0.wasm") is None, "it is had again")
     else:
         assert not other.calls
+
+
+def test_verify(configured, liar, other):
+    """Each package is held against the registry that it lives in, also where the state of the home registry is bad."""
+    write_map(configured, other=other.domain)
+    download(configured)
+    configured.wargfs("download", "test:tiny", "-o", "out.wasm")
+    told = json.loads(configured.wargfs("verify", "--json").stdout)
+    assert {(log.get("registry"), log.get("package")) for log in told["logs"]} == {
+        (None, None), (None, "test:tiny"), (other.domain, None), (other.domain, THING)}
+    assert all(log["good"] for log in told["logs"])
+    assert [each["registry"] for each in told["otherRegistries"]] == [other.domain]
+    assert told["operatorKey"] == programs.forge.OPERATOR.id != told["otherRegistries"][0]["operatorKey"]
+    words = configured.wargfs("verify", THING).stdout
+    assert f"{THING}: good, 2 releases, 1 in the cache\n2 of 2 logs good, held against {other.domain}" in words
+    found = json.loads(configured.wargfs("verify", "--json", "./out.wasm").stdout)["files"][0]["releases"]
+    assert [each["package"] for each in found] == ["test:tiny"]
+    text = read(log_file(configured, other.domain))
+    with open(log_file(configured, other.domain), "wb") as file:
+        file.write(text.replace(b'"1.0.0"', b'"1.0.1"'))
+    told = json.loads(configured.wargfs("verify", "--json", status=3).stdout)
+    assert [log.get("package") for log in told["logs"] if not log["good"]] == [THING]
+    other.lie("checkpoint", says(503))
+    done = configured.wargfs("verify", status=1)
+    assert "test:tiny: good" in done.stdout and "503" in done.stderr

@@ -135,14 +135,31 @@ static void check_named(const struct scene *scene, const struct name *names, siz
 {
 	struct fault flt = {0};
 
-	if (recheck_prove(&scene->api, scene->store, &scene->anchor, names, count, soon(), out, &flt))
+	if (recheck_prove(&scene->api, scene->store, &scene->anchor, names, count, false, soon(), out, &flt))
 		fail_msg("%s", flt.what);
 	recheck_compare(out);
 }
 
+static int prove_all(const struct scene *scene, struct recheck *out, struct fault *flt)
+{
+	struct name *names = NULL;
+	size_t count;
+	int verdict = store_list_packages(scene->store, &names, &count, flt);
+
+	if (!verdict)
+		verdict = recheck_prove(&scene->api, scene->store, &scene->anchor, names, count, true, soon(), out,
+					flt);
+	free(names);
+	return verdict;
+}
+
 static void check(const struct scene *scene, struct recheck *out)
 {
-	check_named(scene, NULL, 0, out);
+	struct fault flt = {0};
+
+	if (prove_all(scene, out, &flt))
+		fail_msg("%s", flt.what);
+	recheck_compare(out);
 }
 
 static const struct recheck_log *log_of(const struct recheck *recheck, const char *name)
@@ -451,8 +468,7 @@ static void test_rollback(void **state)
 
 	scene.anchor.known = true;
 	assert_int_equal(store_load_checkpoint(scene.store, &scene.anchor.checkpoint, &found, NULL), 0);
-	assert_int_equal(recheck_prove(&scene.api, scene.store, &scene.anchor, NULL, 0, soon(), &recheck, &flt),
-			 WARG_INVALID);
+	assert_int_equal(prove_all(&scene, &recheck, &flt), WARG_INVALID);
 	assert_non_null(strstr(flt.what, "a rollback"));
 	scene_release(&scene);
 }
@@ -467,8 +483,7 @@ static void test_another_operator(void **state)
 	(void)state;
 	scene.anchor.known = true;
 	assert_int_equal(store_load_checkpoint(scene.store, &scene.anchor.checkpoint, &found, NULL), 0);
-	assert_int_equal(recheck_prove(&scene.api, scene.store, &scene.anchor, NULL, 0, soon(), &recheck, &flt),
-			 WARG_INVALID);
+	assert_int_equal(prove_all(&scene, &recheck, &flt), WARG_INVALID);
 	assert_int_equal(flt.party, FAULT_BY_REGISTRY);
 	scene_release(&scene);
 }
@@ -479,7 +494,7 @@ static int try_check(void *context, struct fault *flt)
 {
 	struct scene *scene = context;
 	struct recheck recheck;
-	int verdict = recheck_prove(&scene->api, scene->store, &scene->anchor, NULL, 0, soon(), &recheck, flt);
+	int verdict = prove_all(scene, &recheck, flt);
 
 	if (verdict)
 		return verdict;
