@@ -15,7 +15,7 @@
 int elsewhere_find(const struct mount *mount, const struct path *path, struct namespaces_place *out,
 		   struct fault *flt)
 {
-	if (!path_has_namespace(path->kind)) {
+	if (!path_has_namespace(path->kind) || !atomic_load(&mount->has_elsewhere)) {
 		*out = (struct namespaces_place){ .source = NAMESPACES_NOBODY };
 		return 0;
 	}
@@ -26,7 +26,7 @@ struct registry *mount_registry(const struct mount *mount, const struct path *pa
 {
 	struct namespaces_place place;
 
-	if (!path || !path_has_namespace(path->kind))
+	if (!path)
 		return mount->registry;
 	return elsewhere_find(mount, path, &place, NULL) ? NULL : federation_registry(mount->federation, place.domain);
 }
@@ -224,21 +224,45 @@ static void tell_differences(struct mount *mount, const struct namespaces_listed
 	}
 }
 
+/*
+ * Nothing lives elsewhere, as this operator's log has it: so nobody needs to look until that changes. Without a watch
+ * nobody would tell when the map does.
+ */
+static void rest(struct mount *mount, const struct operator_log *operator)
+{
+	struct view *view;
+
+	if (mount->watch < 0)
+		return;
+	atomic_store(&mount->has_elsewhere, false);
+	/* What changed before this was told before this, and would be forgotten. */
+	view = registry_view(mount->registry);
+	if (view->operator != operator)
+		atomic_store(&mount->has_elsewhere, true);
+	view_unref(view);
+}
+
 static void look(struct mount *mount)
 {
-	struct namespaces_listed *listed;
+	struct view *view = registry_view(mount->registry);
+	struct namespaces_listed *listed = NULL;
 	struct fault flt = {0};
-	size_t count;
+	size_t count = 0;
 
+	atomic_store(&mount->has_elsewhere, true);
 	if (federation_list(mount->federation, &listed, &count, &flt)) {
 		mount_failed(mount, &flt);
+		view_unref(view);
 		return;
 	}
+	if (!count)
+		rest(mount, view->operator);
 	tell_differences(mount, listed, count, mount->elsewhere, mount->elsewhere_count);
 	tell_differences(mount, mount->elsewhere, mount->elsewhere_count, listed, count);
 	free(mount->elsewhere);
 	mount->elsewhere = listed;
 	mount->elsewhere_count = count;
+	view_unref(view);
 }
 
 int elsewhere_watch(struct mount *mount)
@@ -250,11 +274,19 @@ int elsewhere_watch(struct mount *mount)
 	if (folder)
 		mount->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	/* Without a watch a namespace appears when the kernel asks again. */
-	if (mount->watch >= 0)
-		inotify_add_watch(mount->watch, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+	if (mount->watch >= 0 &&
+	    inotify_add_watch(mount->watch, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0) {
+		close(mount->watch);
+		mount->watch = -1;
+	}
 	free(folder);
 	look(mount);
 	return mount->watch;
+}
+
+void elsewhere_operator_changed(struct mount *mount)
+{
+	atomic_store(&mount->has_elsewhere, true);
 }
 
 void elsewhere_look(struct mount *mount)

@@ -33,6 +33,9 @@ int elsewhere_watch(struct mount *mount);
 /** Something may have happened to it: have the kernel told of namespaces that live elsewhere now. */
 void elsewhere_look(struct mount *mount);
 
+/** The home registry's operator may have imported a namespace, or not. */
+void elsewhere_operator_changed(struct mount *mount);
+
 /** No other registry is welcome any more, and none is told of. */
 void elsewhere_stop(struct mount *mount);
 /** All registries are closed. */

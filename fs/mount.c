@@ -31,6 +31,7 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 		return fault_no_memory(flt);
 	mount->options = *options;
 	mount->watch = -1;
+	atomic_init(&mount->has_elsewhere, true);
 	pthread_mutex_init(&mount->elsewhere_mutex, NULL);
 	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mount->refresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -53,6 +54,8 @@ void mount_changed(void *user, const struct view *before, const struct view *aft
 {
 	struct mount *mount = user;
 
+	if (before->operator != after->operator)
+		elsewhere_operator_changed(mount);
 	notifier_changed(mount->notifier, before, after);
 }
 

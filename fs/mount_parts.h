@@ -42,6 +42,7 @@ struct mount {
 	pthread_mutex_t elsewhere_mutex;
 	bool elsewhere_stopped;
 	struct channel *channels;
+	atomic_bool has_elsewhere; /* something may live elsewhere: most registries are alone, and need not look */
 	struct namespaces_listed *elsewhere; /* what the kernel may know of the map; the watcher's own */
 	size_t elsewhere_count;
 	int watch; /* inotify; -1: none */
