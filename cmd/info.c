@@ -92,7 +92,8 @@ static int put_stored(struct sink *sink, struct store *store, const struct comma
 
 	if (verdict)
 		return verdict;
-	qsort(names, count, sizeof(*names), compare_names);
+	if (count)
+		qsort(names, count, sizeof(*names), compare_names);
 	for (size_t i = 0; i < count; i++) {
 		struct package_log *log = NULL;
 		struct store_position position;

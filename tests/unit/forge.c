@@ -142,6 +142,28 @@ struct record_entry forge_import(const char *namespace, const char *registry)
 				      .registry = span_of_text(registry) };
 }
 
+struct operator_log *forge_operator(const struct record_entry *entries, size_t count)
+{
+	struct ecdsa_private_key *key = forge_key(1);
+	struct record_entry all[9] = { forge_init(key) };
+	const struct record record = { .kind = RECORD_OPERATOR, .time = { FIRST_SECOND, 0 }, .entries = all,
+				       .entry_count = count + 1 };
+	struct forge_record made;
+	struct record_envelope envelope;
+	struct operator_log *log;
+	struct fault flt = { 0 };
+
+	assert_true(count < 9);
+	memcpy(all + 1, entries, count * sizeof(*entries));
+	forge_record(RECORD_OPERATOR, &record, key, &made);
+	envelope = forge_envelope(&made);
+	must(operator_log_new(&log, &flt), &flt);
+	must(operator_log_append(log, &envelope, &flt), &flt);
+	forge_record_release(&made);
+	ecdsa_private_key_free(key);
+	return log;
+}
+
 /* ---- Registries ---- */
 
 void forge_open(struct forge *forge, const char *namespace)

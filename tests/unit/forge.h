@@ -48,6 +48,9 @@ struct record_entry forge_yank(const char *version);
 struct record_entry forge_namespace(const char *namespace);
 struct record_entry forge_import(const char *namespace, const char *registry);
 
+/** An operator's log of one record: init, and up to eight entries. One reference. */
+struct operator_log *forge_operator(const struct record_entry *entries, size_t count);
+
 /** A registry. The operator's log is its first; its keys are numbers 1 (operator) and 2 (packages). */
 struct forge {
 	struct ecdsa_private_key *operator_key, *package_key;

@@ -291,23 +291,10 @@ static void test_locked(void **state)
 /* An operator that defines `home` and imports `import` and, nowhere, `lost`. */
 static struct operator_log *new_operator(void)
 {
-	struct ecdsa_private_key *key = forge_key(1);
-	const struct record_entry entries[] = {forge_init(key), forge_namespace("home"),
-					       forge_import("import", "Import.example"), forge_import("lost", "../x")};
-	const struct record record = {.kind = RECORD_OPERATOR, .time = {.seconds = 1},
-				      .entries = (struct record_entry *)(uintptr_t)entries,
-				      .entry_count = 4};
-	struct forge_record forged;
-	struct record_envelope envelope;
-	struct operator_log *log;
+	const struct record_entry entries[] = {forge_namespace("home"), forge_import("import", "Import.example"),
+					       forge_import("lost", "../x")};
 
-	forge_record(RECORD_OPERATOR, &record, key, &forged);
-	envelope = forge_envelope(&forged);
-	assert_int_equal(operator_log_new(&log, NULL), 0);
-	assert_int_equal(operator_log_append(log, &envelope, NULL), 0);
-	forge_record_release(&forged);
-	ecdsa_private_key_free(key);
-	return log;
+	return forge_operator(entries, 3);
 }
 
 #define MAP "{\"home\":\"a.example\",\"import\":\"b.example\",\"mapped\":\"c.example\",\"bad\":\"../x\"}"

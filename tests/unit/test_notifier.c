@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "forge.h"
 #include "fs/notifier.h"
 #include "views.h"
 
@@ -259,6 +260,50 @@ static void test_namespaces(void **state)
 		    ".latest/new .warg/log/new .warg/proof/new new");
 }
 
+#define NEW_NAMESPACE ".latest/new .warg/log/new .warg/proof/new new"
+
+/* Defined by the operator or imported from another registry: it was absent before. */
+static void test_operators_namespaces(void **state)
+{
+	const struct record_entry entries[] = { forge_namespace("new"), forge_import("new", "other.example") };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct view *after = make(NULL, VIEWS_LIST("ns:b"));
+
+		after->operator = forge_operator(&entries[i], 1);
+		expect_once(make(NULL, VIEWS_LIST("ns:b")), after, NEW_NAMESPACE);
+	}
+}
+
+/* The map has it live elsewhere now: that is no change of views, and is told between theirs. */
+static void test_namespace_elsewhere(void **state)
+{
+	struct view *before = make(NULL, VIEWS_LIST("ns:b")), *after = make(NULL, VIEWS_LIST("ns:a", "ns:b"));
+	char sorted[4096];
+
+	(void)state;
+	notifier_namespace_changed(kernel.mount.notifier, "new");
+	wait_for(1);
+	sort_words(kernel.names, sorted);
+	assert_string_equal(sorted, NEW_NAMESPACE);
+	expect(before, after, NEW_A);
+	/* While the kernel has it wait, nothing is lost and nothing mixed up. */
+	hold(true);
+	kernel.names[0] = 0;
+	notifier_namespace_changed(kernel.mount.notifier, "new");
+	wait_until_it_waits();
+	notifier_namespace_changed(kernel.mount.notifier, "old");
+	change(before, after);
+	hold(false);
+	wait_for(5);
+	sort_words(kernel.names, sorted);
+	assert_non_null(strstr(sorted, ".latest/old"));
+	assert_non_null(strstr(sorted, "ns/a"));
+	view_unref(before);
+	view_unref(after);
+}
+
 /* Without a complete listing nothing was told to be absent. */
 static void test_nothing_proven(void **state)
 {
@@ -362,7 +407,8 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_versions),       TEST(test_link),     TEST(test_requirements), TEST(test_packages),
-		TEST(test_namespaces),     TEST(test_merged),   TEST(test_nothing_proven), TEST(test_lost_listing),
+		TEST(test_namespaces),     TEST(test_operators_namespaces), TEST(test_namespace_elsewhere),
+		TEST(test_merged),         TEST(test_nothing_proven), TEST(test_lost_listing),
 		TEST(test_not_merged),     TEST(test_not_merged_listing), TEST(test_dropped),
 	};
 
