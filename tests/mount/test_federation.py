@@ -315,6 +315,42 @@ def test_info(configured, liar, other):
     liar.open()
 
 
+def test_ls(configured, liar, other):
+    """Its namespace is listed with its domain; what is in it comes from there, proven like the home registry's."""
+    write_map(configured, other=other.domain, test="registry.example", bad="../x")
+    assert configured.wargfs("ls").stdout == "test\nother\n"
+    assert f"other  in {other.domain}" in configured.wargfs("ls", "-l").stdout.splitlines()
+    told = json.loads(configured.wargfs("ls", "--json").stdout)
+    assert told["namespaces"] == [{"namespace": "test"}, {"namespace": "other", "registry": other.domain}]
+    assert configured.wargfs("ls", "other").stdout == f"{THING}\n"
+    assert configured.wargfs("ls", "-l", "other").stdout == f"{THING}  1.1.0  2 releases\n"
+    assert configured.wargfs("ls", THING).stdout.split() == sorted(THINGS)
+    other.close()
+    done = configured.wargfs("ls", "other", status=1)
+    assert not done.stdout and other.domain in done.stderr
+    assert configured.wargfs("ls", "test").stdout
+    other.open()
+
+
+def test_fetch(configured, liar, other):
+    """Packages of both come in one go; one registry that is away keeps nothing of the other away."""
+    write_map(configured, other=other.domain)
+    told = json.loads(configured.wargfs("fetch", "--all-versions", "--json", THING, "test:tiny").stdout)
+    assert [(one["package"], one["version"], one.get("registry")) for one in told["contents"]] == [
+        (THING, "1.0.0", other.domain), (THING, "1.1.0", other.domain), ("test:tiny", "1.0.0", None)]
+    for content in (*THINGS.values(), CONTENTS["test:tiny", "1.0.0"]):
+        assert read(configured.content_file(content)) == content
+    configured.wargfs("clear", "--yes")
+    other.close()
+    done = configured.wargfs("fetch", THING, "test:tiny", status=1)
+    assert done.stdout.startswith("test:tiny 1.0.0") and other.domain in done.stderr
+    other.open()
+    liar.close()
+    done = configured.wargfs("fetch", THING, "test:tiny", status=1)
+    assert not done.stdout and liar.url in done.stderr
+    liar.open()
+
+
 # ---- The mount ----
 
 
