@@ -66,13 +66,13 @@ static int add_all(struct tree_entries *entries, enum path_kind kind, const stru
 int elsewhere_list(const struct mount *mount, const struct path *folder, struct tree_entries *entries,
 		   struct namespaces_listed **out, struct fault *flt)
 {
+	enum path_kind kind = path_parts_in(folder->kind);
 	struct namespaces_listed *listed;
-	enum path_kind kind;
 	size_t count;
 	int verdict;
 
 	*out = NULL;
-	if (!path_holds_namespaces(folder->kind, &kind))
+	if (kind == PATH_KINDS || !path_is_called_namespace(kind))
 		return 0;
 	verdict = federation_list(mount->federation, &listed, &count, flt);
 	if (verdict)

@@ -61,12 +61,6 @@ static void reply_entry(struct request *request, const struct view *view)
 	request_free(request);
 }
 
-/* Whether a place is there exactly when its package is. */
-static bool stands_for_package(enum path_kind kind)
-{
-	return kind == PATH_PACKAGE || kind == PATH_LOG || kind == PATH_PROOFS_PACKAGE || kind == PATH_LINK;
-}
-
 /*
  * The package's own log is the shorter way to know whether it is there. Where it is there but does not verify, the
  * listing may still have it: then it is shown, for its folder to say what is wrong.
@@ -74,7 +68,7 @@ static bool stands_for_package(enum path_kind kind)
 static void ask_for_package(struct request *request)
 {
 	struct name name = path_package(&request->path);
-	bool of_package = stands_for_package(request->path.kind);
+	bool of_package = path_is_called_package(request->path.kind);
 
 	if (of_package && request->fault.kind == FAULT_ABSENT)
 		reply_absent(request, 0);

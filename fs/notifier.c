@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A view that took the place of another; or a namespace that lives in another registry now. */
 struct change {
@@ -51,52 +52,44 @@ static void forget_name(struct mount *mount, const struct path *path)
 	nodes_unref(mount->nodes, node);
 }
 
-static void forget_name_in(struct mount *mount, const struct path *folder, enum path_kind kind, struct span stem)
+static void forget_name_of(struct mount *mount, enum path_kind kind, const struct name *name)
 {
 	struct path path;
 
-	if (path_join(folder, kind, stem, &path))
+	if (path_of(kind, name, &path))
 		forget_name(mount, &path);
+}
+
+/*
+ * The attributes of folders that are of nothing, if `name` is NULL, and else of all that are of the package or its
+ * namespace: their times.
+ */
+static void forget_folders(struct mount *mount, const struct name *name)
+{
+	struct path path;
+
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
+		if (path_type(kind) == S_IFDIR && path_has_namespace(kind) == (name != NULL) &&
+		    path_of(kind, name, &path))
+			forget_attributes(mount, &path);
+	}
 }
 
 /* ---- A package ---- */
 
-/* The places that stand for a package. */
-struct places {
-	struct path package, yanked, link;
-	struct path namespace, links, logs, proofs; /* what holds those that are named like it */
-	struct path package_proofs;
-	bool has_link;                      /* false: its name would be too long */
-};
-
-static struct places places_of(const struct name *name)
+static void forget_version(struct mount *mount, const struct name *name, struct span version)
 {
-	struct places places = { .package = path_of_package(name) };
-	struct path root = path_root(), warg, folder;
+	struct path path;
 
-	places.namespace = path_parent(&places.package);
-	path_join(&places.package, PATH_YANKED, (struct span){0}, &places.yanked);
-	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
-	path_join(&folder, PATH_LINKS_NAMESPACE, name_namespace(name), &places.links);
-	places.has_link = path_join(&places.links, PATH_LINK, name_package(name), &places.link);
-	path_join(&root, PATH_WARG, (struct span){0}, &warg);
-	path_join(&warg, PATH_LOGS, (struct span){0}, &folder);
-	path_join(&folder, PATH_LOGS_NAMESPACE, name_namespace(name), &places.logs);
-	path_join(&warg, PATH_PROOFS, (struct span){0}, &folder);
-	path_join(&folder, PATH_PROOFS_NAMESPACE, name_namespace(name), &places.proofs);
-	path_join(&places.proofs, PATH_PROOFS_PACKAGE, name_package(name), &places.package_proofs);
-	return places;
-}
-
-static void forget_version(struct mount *mount, const struct places *places, struct span version)
-{
-	forget_name_in(mount, &places->package, PATH_RELEASE, version);
-	forget_name_in(mount, &places->yanked, PATH_YANKED_VERSION, version);
-	forget_name_in(mount, &places->package_proofs, PATH_PROOF, version);
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
+		if (path_is_called_version(kind) && path_of(path_folder(kind), name, &path) &&
+		    path_join(&path, kind, version, &path))
+			forget_name(mount, &path);
+	}
 }
 
 /* Versions that are new, yanked, or gone. */
-static void forget_versions(struct mount *mount, const struct places *places, const struct package_log *before,
+static void forget_versions(struct mount *mount, const struct name *name, const struct package_log *before,
 			    const struct package_log *after)
 {
 	size_t count;
@@ -107,14 +100,14 @@ static void forget_versions(struct mount *mount, const struct places *places, co
 		const struct package_release *known = package_log_find(before, version);
 
 		if (!known || known->yanked != releases[i].yanked)
-			forget_version(mount, places, version);
+			forget_version(mount, name, version);
 	}
 	releases = package_log_releases(before, &count);
 	for (size_t i = 0; i < count; i++) {
 		struct span version = span_of_text(releases[i].version);
 
 		if (!package_log_find(after, version))
-			forget_version(mount, places, version);
+			forget_version(mount, name, version);
 	}
 }
 
@@ -124,40 +117,34 @@ static bool same_version(const struct package_release *a, const struct package_r
 }
 
 /* Links that lead elsewhere now. Before the log was known, its link in /.latest may have been shown in good faith. */
-static void forget_links(struct mount *mount, const struct places *places, const struct package_log *before,
+static void forget_links(struct mount *mount, const struct name *name, const struct package_log *before,
 			 const struct package_log *after)
 {
 	const struct package_release *best = package_log_best(after, NULL);
 	const struct package_release *known = before ? package_log_best(before, NULL) : NULL;
-	struct path latest;
+	struct path path;
 
-	if (places->has_link && (before ? !known != !best : !best))
-		forget_name(mount, &places->link);
-	if (places->has_link)
-		forget_attributes(mount, &places->link);
+	if (before ? !known != !best : !best)
+		forget_name_of(mount, PATH_LINK, name);
+	if (path_of(PATH_LINK, name, &path))
+		forget_attributes(mount, &path);
 	if (before && !same_version(known, best)) {
-		path_join(&places->package, PATH_LATEST, (struct span){0}, &latest);
-		forget_name(mount, &latest);
-		forget_attributes(mount, &latest);
+		forget_name_of(mount, PATH_LATEST, name);
+		if (path_of(PATH_LATEST, name, &path))
+			forget_attributes(mount, &path);
 	}
 }
 
 static void tell_package(struct mount *mount, const struct view_package *before, const struct view_package *after)
 {
-	struct places places = places_of(&after->name);
+	const struct name *name = &after->name;
 
-	forget_attributes(mount, &places.package);
-	forget_attributes(mount, &places.yanked);
-	forget_attributes(mount, &places.namespace);
-	forget_attributes(mount, &places.links);
-	forget_attributes(mount, &places.logs);
-	forget_attributes(mount, &places.proofs);
-	forget_attributes(mount, &places.package_proofs);
+	forget_folders(mount, name);
 	if (before && before->log == after->log)
 		return;
-	forget_links(mount, &places, before ? before->log : NULL, after->log);
+	forget_links(mount, name, before ? before->log : NULL, after->log);
 	if (before)
-		forget_versions(mount, &places, before->log, after->log);
+		forget_versions(mount, name, before->log, after->log);
 }
 
 /* Requirements are met by names that nobody can count: those that the kernel knows have nodes. */
@@ -182,29 +169,23 @@ static void tell_requirements(struct mount *mount, const struct view *before, co
 
 static void tell_new_namespace(struct mount *mount, struct span namespace)
 {
-	struct path root = path_root(), warg, folder;
+	struct path path;
 
-	forget_name_in(mount, &root, PATH_NAMESPACE, namespace);
-	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
-	forget_name_in(mount, &folder, PATH_LINKS_NAMESPACE, namespace);
-	path_join(&root, PATH_WARG, (struct span){0}, &warg);
-	path_join(&warg, PATH_LOGS, (struct span){0}, &folder);
-	forget_name_in(mount, &folder, PATH_LOGS_NAMESPACE, namespace);
-	path_join(&warg, PATH_PROOFS, (struct span){0}, &folder);
-	forget_name_in(mount, &folder, PATH_PROOFS_NAMESPACE, namespace);
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
+		if (path_is_called_namespace(kind) && path_of(path_folder(kind), NULL, &path) &&
+		    path_join(&path, kind, namespace, &path))
+			forget_name(mount, &path);
+	}
 }
 
 static void tell_new_package(struct mount *mount, const struct view *complete, const struct name *name)
 {
-	struct places places = places_of(name);
-
 	if (tree_has_namespace(complete, name_namespace(name)) == TREE_NO)
 		tell_new_namespace(mount, name_namespace(name));
-	forget_name(mount, &places.package);
-	if (places.has_link)
-		forget_name(mount, &places.link);
-	forget_name_in(mount, &places.logs, PATH_LOG, name_package(name));
-	forget_name(mount, &places.package_proofs);
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
+		if (path_is_called_package(kind))
+			forget_name_of(mount, kind, name);
+	}
 }
 
 /* Both listings are sorted: one walk over both. */
@@ -245,19 +226,6 @@ static void tell_new_names(struct mount *mount, const struct view *complete, con
 
 /* ---- A change ---- */
 
-static void tell_root(struct mount *mount)
-{
-	struct path root = path_root(), folder;
-
-	forget_attributes(mount, &root);
-	path_join(&root, PATH_LINKS, (struct span){0}, &folder);
-	forget_attributes(mount, &folder);
-	path_join(&root, PATH_WARG, (struct span){0}, &folder);
-	forget_attributes(mount, &folder);
-	path_join(&folder, PATH_LOGS, (struct span){0}, &folder);
-	forget_attributes(mount, &folder);
-}
-
 static void remember_complete(struct notifier *notifier, struct view *view)
 {
 	if (!view->listing || !view->listing->complete)
@@ -281,14 +249,14 @@ static void tell(struct notifier *notifier, struct view *before, struct view *af
 	tell_requirements(mount, before, after);
 	if (notifier->complete)
 		tell_new_names(mount, notifier->complete, after);
-	tell_root(mount);
+	forget_folders(mount, NULL);
 }
 
 /* The kernel drops with a folder's name what it keeps of its inside. */
 static void tell_namespace(struct mount *mount, const char *namespace)
 {
 	tell_new_namespace(mount, span_of_text(namespace));
-	tell_root(mount);
+	forget_folders(mount, NULL);
 }
 
 /* ---- The thread ---- */

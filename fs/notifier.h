@@ -1,8 +1,9 @@
 /*
  * Telling the kernel what does not hold any more: it keeps names and attributes until it is told.
  *
- * The kernel may have whoever tells it wait for a folder's lock, so that is done by a thread of its own. It never
- * waits for the network: lookups in the folders whose names vanish do not (see lookup.c).
+ * The kernel may have whoever tells it wait for a folder's lock, so that is done by a thread of its own. A lookup holds
+ * that lock while it waits for the network: but where there is something to tell of a folder's names, what is in it is
+ * known, and no lookup waits (see lookup.c), unless the listing that said so could not be had again since.
  */
 #ifndef WARGFS_FS_NOTIFIER_H
 #define WARGFS_FS_NOTIFIER_H

@@ -116,11 +116,23 @@ struct path path_parent(const struct path *path)
 
 struct path path_of_package(const struct name *name)
 {
-	struct path path = { .kind = PATH_PACKAGE };
+	struct path path = path_root();
 
-	memcpy(path.text, name->text, strlen(name->text));
-	path.text[name->colon] = '/';
+	path_of(PATH_PACKAGE, name, &path);
 	return path;
+}
+
+bool path_of(enum path_kind kind, const struct name *name, struct path *out)
+{
+	struct span stem = {0};
+
+	if (kind == PATH_ROOT) {
+		*out = path_root();
+		return true;
+	}
+	if (kinds[kind].form == PART)
+		stem = kinds[kind].parts == 1 ? name_namespace(name) : name_package(name);
+	return path_of(kinds[kind].parent, name, out) && path_join(out, kind, stem, out);
 }
 
 const char *path_name(const struct path *path)
@@ -144,15 +156,33 @@ enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after)
 	return kind;
 }
 
-bool path_holds_namespaces(enum path_kind folder, enum path_kind *kind)
+enum path_kind path_parts_in(enum path_kind folder)
 {
-	for (enum path_kind i = PATH_ROOT; i < PATH_KINDS; i++) {
-		if (kinds[i].parent != folder || kinds[i].form != PART || kinds[i].parts != 1)
-			continue;
-		*kind = i;
-		return true;
-	}
-	return false;
+	enum path_kind kind = PATH_ROOT + 1;
+
+	while (kind < PATH_KINDS && (kinds[kind].parent != folder || kinds[kind].form != PART))
+		kind++;
+	return kind;
+}
+
+bool path_is_called_namespace(enum path_kind kind)
+{
+	return kinds[kind].form == PART && kinds[kind].parts == 1;
+}
+
+bool path_is_called_package(enum path_kind kind)
+{
+	return kinds[kind].form == PART && kinds[kind].parts == 2;
+}
+
+bool path_is_called_version(enum path_kind kind)
+{
+	return kinds[kind].form == VERSION;
+}
+
+enum path_kind path_folder(enum path_kind kind)
+{
+	return kinds[kind].parent;
 }
 
 bool path_has_namespace(enum path_kind kind)

@@ -74,8 +74,15 @@ bool path_join(const struct path *folder, enum path_kind kind, struct span stem,
 /** The folder that holds a place; the root's is the root. */
 struct path path_parent(const struct path *path);
 
-/** The folder's place for a package, from its name. */
+/** The folder of a package. */
 struct path path_of_package(const struct name *name);
+
+/**
+ * The place of a kind for a package, or its namespace, or as it is where it is of none.
+ * @param name  NULL for a kind that is of no namespace
+ * @return false if its name would be longer than a file's name can be
+ */
+bool path_of(enum path_kind kind, const struct name *name, struct path *out);
 
 /** The last part of a place's path: what it is called in its folder. Borrowed. */
 const char *path_name(const struct path *path);
@@ -86,8 +93,16 @@ mode_t path_type(enum path_kind kind);
 /** The kinds of places that a folder holds under one name each: the next one behind `after`, or PATH_KINDS. */
 enum path_kind path_next_fixed(enum path_kind folder, enum path_kind after);
 
-/** Whether a folder holds namespaces, and as what kind. */
-bool path_holds_namespaces(enum path_kind folder, enum path_kind *kind);
+/** The kind of places in a folder that are called like namespaces or packages, whatever follows; PATH_KINDS: none. */
+enum path_kind path_parts_in(enum path_kind folder);
+
+/** Whether a place is called like a namespace, like a package, or like a version, whatever follows. */
+bool path_is_called_namespace(enum path_kind kind);
+bool path_is_called_package(enum path_kind kind);
+bool path_is_called_version(enum path_kind kind);
+
+/** The kind of the folder that holds places of a kind. */
+enum path_kind path_folder(enum path_kind kind);
 
 /** Whether a place is of one namespace, or of one package. */
 bool path_has_namespace(enum path_kind kind);

@@ -123,24 +123,16 @@ static enum tree_answer has_in(const struct view_package *package, const struct 
 	return package->fault.verdict ? TREE_DOUBT : TREE_NO;
 }
 
-/* Something in a package, or that is there with its package. */
+/* Something in a package, or that is there with its package. A link is: until the log is known it may have releases. */
 static enum tree_answer has_of_package(const struct view *view, const struct path *path)
 {
 	const struct view_package *package = tree_package(view, path);
+	bool stands_for_it = path_is_called_package(path->kind) || path_type(path->kind) == S_IFDIR;
 	struct name name = path_package(path);
 
-	switch (path->kind) {
-	case PATH_PACKAGE:
-	case PATH_YANKED:
-	case PATH_LOG:
-	case PATH_PROOFS_PACKAGE:
+	if (stands_for_it && !(package && path->kind == PATH_LINK))
 		return tree_has_package(view, &name);
-	case PATH_LINK:
-		/* A listing says nothing of releases: until the log is known there may be one. */
-		return package ? has_in(package, path) : tree_has_package(view, &name);
-	default:
-		return package ? has_in(package, path) : TREE_ASK_PACKAGE;
-	}
+	return package ? has_in(package, path) : TREE_ASK_PACKAGE;
 }
 
 enum tree_answer tree_has(const struct view *view, const struct path *path)
@@ -261,6 +253,8 @@ static void list_package(const struct package_log *log, struct tree_entries *out
 
 static void list_fixed(enum path_kind folder, struct tree_entries *out)
 {
+	if (path_has_package(folder))
+		return; /* it is not known */
 	for (enum path_kind kind = path_next_fixed(folder, PATH_ROOT); kind < PATH_KINDS;
 	     kind = path_next_fixed(folder, kind))
 		out->entries[out->count++] = (struct tree_entry){ .kind = kind };
@@ -280,49 +274,29 @@ static size_t most_entries(const struct view *view, const struct view_package *p
 	return count + view->package_count + (view->listing ? view->listing->count : 0) + PATH_KINDS;
 }
 
+static void list_in_package(const struct package_log *log, enum path_kind folder, struct tree_entries *out)
+{
+	if (folder == PATH_PACKAGE)
+		list_package(log, out);
+	else if (folder == PATH_YANKED)
+		list_releases(log, PATH_YANKED_VERSION, true, out);
+	else
+		list_releases(log, PATH_PROOF, false, out);
+}
+
 static void list(const struct view *view, const struct path *folder, const struct view_package *package,
 		 struct tree_entries *out)
 {
-	switch (folder->kind) {
-	case PATH_ROOT:
-		list_namespaces(view, PATH_NAMESPACE, out);
-		break;
-	case PATH_LINKS:
-		list_namespaces(view, PATH_LINKS_NAMESPACE, out);
-		break;
-	case PATH_LOGS:
-		list_namespaces(view, PATH_LOGS_NAMESPACE, out);
-		break;
-	case PATH_PROOFS:
-		list_namespaces(view, PATH_PROOFS_NAMESPACE, out);
-		break;
-	case PATH_NAMESPACE:
-		list_packages(view, path_namespace(folder), PATH_PACKAGE, out);
-		break;
-	case PATH_LINKS_NAMESPACE:
-		list_packages(view, path_namespace(folder), PATH_LINK, out);
-		break;
-	case PATH_LOGS_NAMESPACE:
-		list_packages(view, path_namespace(folder), PATH_LOG, out);
-		break;
-	case PATH_PROOFS_NAMESPACE:
-		list_packages(view, path_namespace(folder), PATH_PROOFS_PACKAGE, out);
-		break;
-	case PATH_PACKAGE:
-		if (package)
-			list_package(package->log, out);
-		break;
-	case PATH_YANKED:
-		if (package)
-			list_releases(package->log, PATH_YANKED_VERSION, true, out);
-		break;
-	case PATH_PROOFS_PACKAGE:
-		if (package)
-			list_releases(package->log, PATH_PROOF, false, out);
-		break;
-	default:
+	enum path_kind parts = path_parts_in(folder->kind);
+
+	if (package)
+		list_in_package(package->log, folder->kind, out);
+	else if (parts == PATH_KINDS)
 		list_fixed(folder->kind, out);
-	}
+	else if (path_is_called_namespace(parts))
+		list_namespaces(view, parts, out);
+	else
+		list_packages(view, path_namespace(folder), parts, out);
 }
 
 int tree_list(const struct view *view, const struct path *folder, struct tree_entries *out, struct fault *flt)

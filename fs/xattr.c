@@ -281,13 +281,8 @@ void operations_getxattr(fuse_req_t fuse, fuse_ino_t number, const char *name, s
 	bool has = false;
 
 	metrics_count(&mount->metrics, METRICS_XATTR);
-	/* `ls -l` asks for what access lists and security labels there are, of every file until it hears this. */
+	/* `ls -l` asks for access lists and labels of every file, until it hears that none here can have any. */
 	if (strncmp(name, USER, sizeof(USER) - 1) != 0) {
-		fuse_reply_err(fuse, EOPNOTSUPP);
-		return;
-	}
-	/* What `ls -l` asks of every file: for the whole mount it need not ask again. */
-	if (strncmp(name, USER, strlen(USER))) {
 		fuse_reply_err(fuse, EOPNOTSUPP);
 		return;
 	}

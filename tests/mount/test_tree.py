@@ -153,9 +153,15 @@ def test_dir_and_stat_agree(shared):
                 assert entry.is_dir(follow_symlinks=False) == stat.S_ISDIR(told.st_mode)
 
 
+NOT_LISTED = ("test/hello/^1.wasm", "test/hello/*.wasm", "test/hello/.yanked", "test/regret/.yanked")
+
+
 def inodes(mount):
-    return {os.path.relpath(os.path.join(folder, name), mount.path): os.lstat(os.path.join(folder, name)).st_ino
-            for folder, folders, files in os.walk(mount.path) for name in folders + files}
+    """The numbers of everything, what is found by name alone included."""
+    walks = [walk for top in ("", ".latest", ".warg", "test/regret/.yanked") for walk in os.walk(mount.at(top))]
+    paths = [os.path.join(folder, name) for folder, folders, files in walks for name in folders + files]
+    return {os.path.relpath(path, mount.path): os.lstat(path).st_ino
+            for path in paths + [mount.at(name) for name in (".latest", ".warg", *NOT_LISTED)]}
 
 
 def test_stable_inodes(new_mount, server, home):

@@ -118,6 +118,15 @@ static void test_kinds(void **state)
 		assert_memory_equal(&joined, &path, sizeof(path));
 		joined = path_parent(&path);
 		assert_memory_equal(&joined, &folder, sizeof(folder));
+		assert_int_equal(path_folder(path.kind), folder.kind);
+		if (path_type(path.kind) == S_IFDIR || path_is_called_package(path.kind)) {
+			struct name whose = { "ns:a", 2 };
+
+			if (path_has_package(path.kind))
+				whose = path_package(&path);
+			assert_true(path_of(path.kind, rows[i].namespace ? &whose : NULL, &joined));
+			assert_memory_equal(&joined, &path, sizeof(path));
+		}
 	}
 }
 
@@ -242,11 +251,13 @@ static void test_namespaces(void **state)
 
 		if (*folders[i])
 			assert_true(path_child(&from, folders[i], &path));
-		if (!path_holds_namespaces(path.kind, &kind))
+		kind = path_parts_in(path.kind);
+		if (kind == PATH_KINDS)
 			continue;
 		assert_true(path_child(&path, "test", &child));
 		assert_int_equal(child.kind, kind);
-		assert_false(path_holds_namespaces(child.kind, &kind));
+		assert_true(path_is_called_namespace(kind));
+		assert_true(path_is_called_package(path_parts_in(kind)));
 		count++;
 	}
 	assert_int_equal(count, 4);
