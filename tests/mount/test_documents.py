@@ -211,7 +211,7 @@ def test_registry_is_gone(new_mount, liar):
     assert load(mount, ".warg/log/test/hello.json")["name"] == "test:hello"
 
 
-PROVEN = "checkpoint", "signed_at", "verified_at", "age", "stale"
+PROVEN = "registry", "checkpoint", "signed_at", "verified_at", "age", "stale"
 ATTRIBUTES = {
     "": {*PROVEN, "complete"},
     ".warg": {*PROVEN, "complete"},
