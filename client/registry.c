@@ -26,6 +26,7 @@ static void init_locks(struct registry *registry)
 /* Everything that was made, in the order in which nobody needs it any more. The updater has ended. */
 static void destroy(struct registry *registry)
 {
+	audit_free(registry->audit);
 	registry_release_proofs(registry);
 	content_free(registry->content);
 	workers_free(registry->workers);
@@ -91,7 +92,11 @@ static int open_parts(struct registry *registry, struct fault *flt)
 		http_go_offline(registry->http);
 	if (!verdict && options->starts_from_cache)
 		registry_start(registry, &registry->start_fault);
-	return verdict ? verdict : open_content(registry, flt);
+	if (!verdict)
+		verdict = open_content(registry, flt);
+	if (!verdict && options->audit)
+		verdict = registry_start_audit(registry, flt);
+	return verdict;
 }
 
 static int copy_text(const char *text, char **out, struct fault *flt)
@@ -402,6 +407,14 @@ void registry_freshness(struct registry *registry, struct freshness *out)
 	pthread_mutex_lock(&registry->mutex);
 	*out = registry->freshness;
 	pthread_mutex_unlock(&registry->mutex);
+}
+
+bool registry_audit(struct registry *registry, struct audit_progress *out)
+{
+	if (!registry->audit)
+		return false;
+	audit_look(registry->audit, out);
+	return true;
 }
 
 struct content *registry_content(struct registry *registry)

@@ -7,6 +7,7 @@
 #ifndef WARG_CLIENT_REGISTRY_H
 #define WARG_CLIENT_REGISTRY_H
 
+#include "audit.h"
 #include "content.h"
 #include "freshness.h"
 #include "trust.h"
@@ -28,9 +29,13 @@ struct registry_options {
 	bool offline;                /* nothing is ever sent */
 	/* seconds between looks for a new checkpoint, fewer after one that failed; 0: only when asked */
 	unsigned refresh;
+	bool audit;                  /* audit the map of every checkpoint whose ledger is listed */
 	/** Called from the updater after each swap that changed something; must not block. NULL: nobody. */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
-	/** Called with each fault that no waiter hears of, e.g. of a refresh in the background. NULL: nobody. */
+	/**
+	 * Called from any thread with each fault that no waiter hears of, e.g. of a refresh in the background. NULL:
+	 * nobody.
+	 */
 	void (*failed)(void *user, const struct fault *flt);
 	/**
 	 * Called from the updater, before who waits is told FAULT_ABSENT: the registry hints that the package's
@@ -115,6 +120,9 @@ const struct trust *registry_trust(const struct registry *registry);
 
 /** How old the newest checkpoint is. */
 void registry_freshness(struct registry *registry, struct freshness *out);
+
+/** How far the audit of the map came. @return false if there is none */
+bool registry_audit(struct registry *registry, struct audit_progress *out);
 
 /** The last fault of a refresh or a listing, verdict 0 after a success. */
 void registry_last_fault(struct registry *registry, struct fault *out);

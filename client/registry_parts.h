@@ -41,6 +41,7 @@ struct registry {
 	struct store *store;
 	struct trust *trust; /* NULL: nothing is remembered */
 	struct ledger *ledger;
+	struct audit *audit; /* NULL: there is none */
 	struct archive *archive;
 	struct airport *airport;
 	struct workers *workers;
@@ -78,6 +79,9 @@ void registry_release_proofs(struct registry *registry);
 
 /** The updater's thread. */
 void *registry_run_updater(void *registry);
+
+/** Start the audit. */
+int registry_start_audit(struct registry *registry, struct fault *flt);
 
 /** Read what lies in the archive and the store: `start` and `saved`. */
 int registry_load(struct registry *registry, struct fault *flt);

@@ -127,6 +127,8 @@ static int list(struct registry *registry, struct view *next, clock_ms deadline,
 	registry->listing = listing;
 	listing_unref(next->listing);
 	next->listing = listing_ref(listing);
+	if (registry->audit && listing->length)
+		audit_want(registry->audit, &next->checkpoint);
 	return 0;
 }
 
@@ -207,7 +209,8 @@ static int load_anchor(struct registry *registry, struct trust_anchor *out, stru
 	verdict = trust_load(registry->trust, out, flt);
 	if (verdict || !out->evidence[0])
 		return verdict;
-	fault_invalid(flt, "it was seen to fork, and is not believed any more: see %.150s", out->evidence);
+	fault_invalid(flt, "it was seen to %s, and is not believed any more: see %.150s",
+		      out->charge == TRUST_MAP ? "contradict its own log" : "fork", out->evidence);
 	fault_blame(flt, FAULT_BY_REGISTRY);
 	return WARG_INVALID;
 }

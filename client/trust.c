@@ -1,7 +1,7 @@
 /*
  * Remembering a registry (see trust.h).
  */
-#include "trust.h"
+#include "trust_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +20,6 @@
 #define EVIDENCE_FOLDER "evidence"
 #define VERSION_LINE "wargfs trust 1\n"
 #define FOLDER_MODE 0700
-#define FILE_MODE 0600
-
-struct trust {
-	char *folder;   /* <state_dir>/<label> */
-	char *evidence; /* in it */
-};
 
 /* ---- Folders ---- */
 
@@ -91,6 +85,22 @@ const char *trust_evidence_folder(const struct trust *trust)
 
 /* ---- The file ---- */
 
+const char *trust_charge_name(enum trust_charge charge)
+{
+	switch (charge) {
+	case TRUST_ROLLBACK:
+		return "rollback";
+	case TRUST_FORK:
+		return "fork";
+	case TRUST_INCONSISTENT:
+		return "inconsistent";
+	case TRUST_MAP:
+		return "map";
+	default:
+		return "operator";
+	}
+}
+
 static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
 {
 	struct span text;
@@ -102,6 +112,22 @@ static int read_text(const struct json *value, const char *name, char *out, size
 		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
 	memcpy(out, text.data, text.length);
 	out[text.length] = '\0';
+	return 0;
+}
+
+/* Under the name of the charge. */
+static int read_latch(const struct json *value, struct trust_anchor *out, struct fault *flt)
+{
+	static const enum trust_charge charges[] = { TRUST_FORK, TRUST_MAP };
+
+	for (size_t i = 0; i < sizeof(charges) / sizeof(charges[0]); i++) {
+		const char *name = trust_charge_name(charges[i]);
+
+		if (!json_member(value, name))
+			continue;
+		out->charge = charges[i];
+		return read_text(value, name, out->evidence, sizeof(out->evidence), flt);
+	}
 	return 0;
 }
 
@@ -124,8 +150,8 @@ static int parse(struct span text, struct trust_anchor *out, struct fault *flt)
 		r = store_state_read_checkpoint(checkpoint, &anchor.checkpoint, flt);
 	if (!r)
 		r = read_text(value, "signer", anchor.signer, sizeof(anchor.signer), flt);
-	if (!r && json_member(value, "fork"))
-		r = read_text(value, "fork", anchor.evidence, sizeof(anchor.evidence), flt);
+	if (!r)
+		r = read_latch(value, &anchor, flt);
 	json_free(value);
 	if (!r)
 		*out = anchor;
@@ -197,13 +223,13 @@ static int save(int folder, const struct trust_anchor *anchor, struct fault *flt
 	json_put(value, "checkpoint", store_state_new_checkpoint(&anchor->checkpoint));
 	json_put_text(value, "signer", anchor->signer);
 	if (anchor->evidence[0])
-		json_put_text(value, "fork", anchor->evidence);
+		json_put_text(value, trust_charge_name(anchor->charge), anchor->evidence);
 	buf_init(&text, CAP_FILE_CONFIG);
 	r = buf_append_text(&text, VERSION_LINE, flt);
 	if (!r)
 		r = json_render(value, JSON_PRETTY, &text, flt);
 	if (!r)
-		r = file_replace(folder, TRUST_FILE, FILE_MODE, buf_span(&text), flt);
+		r = file_replace(folder, TRUST_FILE, TRUST_FILE_MODE, buf_span(&text), flt);
 	if (!r)
 		r = file_sync(folder, flt);
 	buf_release(&text);
@@ -229,9 +255,8 @@ int trust_check_operator(const struct trust_anchor *anchor, const struct operato
 
 /* ---- Remembering ---- */
 
-/** Change the anchor under the lock of the folder. */
-static int change(const struct trust *trust, bool (*apply)(struct trust_anchor *anchor, const void *argument),
-		  const void *argument, struct fault *flt)
+int trust_change(const struct trust *trust, bool (*apply)(struct trust_anchor *anchor, const void *argument),
+		 const void *argument, struct fault *flt)
 {
 	struct trust_anchor anchor;
 	bool had = false;
@@ -280,7 +305,7 @@ int trust_remember(const struct trust *trust, const struct operator_log *operato
 	if (!news.operator_key || !signer)
 		return fault_undecided(flt, FAULT_MISUSE, "an operator without the key cannot be pinned");
 	news.signer = ecdsa_public_key_text(signer->key);
-	return change(trust, raise_anchor, &news, flt);
+	return trust_change(trust, raise_anchor, &news, flt);
 }
 
 int trust_forget(const struct trust *trust, struct fault *flt)
@@ -296,97 +321,5 @@ int trust_forget(const struct trust *trust, struct fault *flt)
 	if (!r)
 		r = file_sync(folder, flt);
 	close(folder);
-	return r;
-}
-
-/* ---- Evidence ---- */
-
-static const char *charge_name(enum trust_charge charge)
-{
-	switch (charge) {
-	case TRUST_ROLLBACK:
-		return "rollback";
-	case TRUST_FORK:
-		return "fork";
-	case TRUST_INCONSISTENT:
-		return "inconsistent";
-	default:
-		return "operator";
-	}
-}
-
-static int write_evidence(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *held,
-			  const struct signed_checkpoint *offered, const char *name, struct fault *flt)
-{
-	struct json *value = json_new_object();
-	int folder = -1;
-	struct buf text;
-	int r;
-
-	json_put_text(value, "charge", charge_name(charge));
-	json_put(value, "held", store_state_new_checkpoint(held));
-	json_put(value, "offered", store_state_new_checkpoint(offered));
-	buf_init(&text, CAP_FILE_CONFIG);
-	r = json_render(value, JSON_PRETTY, &text, flt);
-	if (!r)
-		r = file_open_top(trust->evidence, &folder, flt);
-	if (!r)
-		r = file_replace(folder, name, FILE_MODE, buf_span(&text), flt);
-	if (!r)
-		r = file_sync(folder, flt);
-	if (folder >= 0)
-		close(folder);
-	buf_release(&text);
-	json_free(value);
-	return r;
-}
-
-static bool latch(struct trust_anchor *anchor, const void *argument)
-{
-	if (!anchor->known || anchor->evidence[0])
-		return false;
-	snprintf(anchor->evidence, sizeof(anchor->evidence), "%s", (const char *)argument);
-	return true;
-}
-
-/** Whether the one who signed the anchor's checkpoint signed this one. */
-static bool is_signed_by_anchor(const struct trust_anchor *anchor, const struct signed_checkpoint *checkpoint)
-{
-	struct ecdsa_public_key *key = NULL;
-	struct operator_log *log = NULL;
-	bool is_signed = !ecdsa_public_key_parse(span_of_text(anchor->signer), &key, NULL) &&
-			 !operator_log_new(&log, NULL) &&
-			 !operator_log_restore_key(log, key, PERMISSION_COMMIT, NULL) &&
-			 !checkpoint_verify(checkpoint, log, NULL);
-
-	operator_log_unref(log);
-	ecdsa_public_key_unref(key);
-	return is_signed;
-}
-
-int trust_accuse(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *offered,
-		 const struct operator_log *operator, char kept[static 256], struct fault *flt)
-{
-	const struct signed_checkpoint *held;
-	char root[DIGEST_TEXT_SIZE];
-	struct trust_anchor anchor;
-	int r;
-
-	kept[0] = '\0';
-	r = trust_load(trust, &anchor, flt);
-	if (r || !anchor.known)
-		return r;
-	if (!is_signed_by_anchor(&anchor, offered) && (!operator || checkpoint_verify(offered, operator, NULL)))
-		return 0;
-	held = &anchor.checkpoint;
-	/* A name that the same pair has every time: however often it is offered, it is one file. */
-	digest_format(&offered->contents.log_root, root);
-	snprintf(kept, 256, "%s-%" PRIu64 "-%" PRIu64 "-%.16s.json", charge_name(charge), held->contents.log_length,
-		 offered->contents.log_length, root + strlen("sha256:"));
-	r = write_evidence(trust, charge, held, offered, kept, flt);
-	if (!r && charge == TRUST_FORK)
-		r = change(trust, latch, kept, flt);
-	if (r)
-		kept[0] = '\0';
 	return r;
 }

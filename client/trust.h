@@ -3,7 +3,8 @@
  * checkpoint ever believed, so that a registry is held to its word also by a client whose cache was emptied.
  *
  * It lies in `$XDG_STATE_HOME/wargfs/<label>/`, 0700: the file `trust`, and the folder `evidence`, where checkpoints
- * that contradict each other are kept, each pair a file that a person can publish. All of it is read as a stranger's.
+ * that contradict each other, or themselves, are kept as files that a person can publish. All of it is read as a
+ * stranger's.
  */
 #ifndef WARG_CLIENT_TRUST_H
 #define WARG_CLIENT_TRUST_H
@@ -12,21 +13,24 @@
 
 struct trust;
 
+/** How a checkpoint contradicts one that was believed before, or itself. */
+enum trust_charge {
+	TRUST_ROLLBACK,     /* its log is shorter */
+	TRUST_FORK,         /* same length, another root: the registry signed both, which no honest one does */
+	TRUST_INCONSISTENT, /* its log is longer, and not proven to be the same one, grown */
+	TRUST_OPERATOR,     /* it is signed under another operator's log */
+	TRUST_MAP,          /* its map is not the one that its log makes: it contradicts itself */
+};
+
 /** What is remembered of a registry. A value: may be copied. */
 struct trust_anchor {
 	bool known;                          /* false: the registry was never met */
 	struct digest operator_key;          /* key id of the operator's first key */
 	struct signed_checkpoint checkpoint; /* the highest that was believed */
 	char signer[CAP_KEY_TEXT + 1];       /* public key that signed it */
-	char evidence[256];                  /* file name of the evidence that a fork was seen; "": none was */
-};
-
-/** How a checkpoint contradicts one that was believed before. */
-enum trust_charge {
-	TRUST_ROLLBACK,     /* its log is shorter */
-	TRUST_FORK,         /* same length, another root: the registry signed both, which no honest one does */
-	TRUST_INCONSISTENT, /* its log is longer, and not proven to be the same one, grown */
-	TRUST_OPERATOR,     /* it is signed under another operator's log */
+	/* file name of the evidence that the registry's operator signed a contradiction; "": none was seen */
+	char evidence[256];
+	enum trust_charge charge;            /* with `evidence`: TRUST_FORK or TRUST_MAP */
 };
 
 /**
@@ -70,6 +74,18 @@ int trust_remember(const struct trust *trust, const struct operator_log *operato
  */
 int trust_accuse(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *offered,
 		 const struct operator_log *operator, char kept[static 256], struct fault *flt);
+
+/**
+ * Keep a checkpoint that was verified and whose map is not the one that its log makes, and the ledger, from which
+ * anybody can see that: two files. It latches as a fork does: with one signature the operator said both.
+ *
+ * @param map_root  that the ledger gives
+ * @param give      writes the ledger, packed as protocol.md section 6 has it, to `fd`
+ * @param kept      file name of the checkpoint's; "" if it was not kept. The ledger's has ".ledger" in place of ".json"
+ */
+int trust_accuse_map(const struct trust *trust, const struct signed_checkpoint *offered, const struct digest *map_root,
+		     int (*give)(void *user, int fd, struct fault *flt), void *user, char kept[static 256],
+		     struct fault *flt);
 
 /** Path of the folder with the evidence; lives as long as `trust`. */
 const char *trust_evidence_folder(const struct trust *trust);

@@ -153,6 +153,7 @@ static int open_registry(struct task *task, struct fault *flt)
 		.ignores_hints = true, /* a look at a name that is not there asks nobody to follow anything */
 		.starts_from_cache = true,
 		.offline = task->mount_options.offline,
+		.audit = true,
 		.changed = mount_changed,
 		.failed = mount_failed,
 		.welcome = mount_welcome,

@@ -108,6 +108,7 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.refresh = how->refresh,
 		.starts_from_cache = how->starts_from_cache,
 		.offline = how->offline,
+		.audit = how->audit,
 		.changed = how->changed,
 		.failed = how->failed,
 		.user = how->user,

@@ -41,6 +41,7 @@ struct session_open {
 	unsigned timeout, refresh;
 	bool ignores_hints; /* whatever the configuration says */
 	bool starts_from_cache, offline; /* as registry_options; the URL then stands for what it did last, if need be */
+	bool audit;         /* as registry_options */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;

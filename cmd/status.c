@@ -184,10 +184,22 @@ static void print_trust(const struct json *trust)
 	if (!trust)
 		return;
 	print_text("pinned", trust, "operatorKey");
-	if (json_member(trust, "fork")) {
-		print_text("FORK SEEN", trust, "fork");
-		print_text("evidence in", trust, "evidence");
-	}
+	print_text("FORK SEEN", trust, "fork");
+	print_text("MAP LIES", trust, "map");
+	print_text("evidence in", trust, "evidence");
+}
+
+static void print_audit(const struct json *audit)
+{
+	uint64_t judged = number(audit, "logLength"), wanted = number(audit, "wanted");
+	bool agrees = false;
+
+	json_read_bool(audit, "agrees", &agrees, NULL);
+	if (judged)
+		printf("%-12s at length %" PRIu64 ": it %s\n", "map audited", judged,
+		       agrees ? "agrees with the log" : "CONTRADICTS THE LOG");
+	if (wanted)
+		printf("%-12s %" PRIu64 " records of %" PRIu64 "\n", "map audit", number(audit, "rebuilt"), wanted);
 }
 
 /* Those that the home registry, or the user, has namespaces in, as far as somebody looked into them. */
@@ -213,6 +225,7 @@ static void print(const struct json *answer)
 	print_text("registry", answer, "registry");
 	print_checkpoint(json_member(answer, "checkpoint"));
 	print_trust(json_member(answer, "trust"));
+	print_audit(json_member(answer, "audit"));
 	printf("%-12s %" PRIu64 " known\n", "packages", number(answer, "packagesKnown"));
 	output_size(number(cache, "bytes"), size);
 	printf("%-12s %s in %" PRIu64 " contents\n", "cache", size, number(cache, "files"));

@@ -26,7 +26,7 @@ struct status {
 	int socket, stop;
 };
 
-static void put_seconds(struct json *json, const char *name, bool known, uint64_t seconds)
+static void put_known(struct json *json, const char *name, bool known, uint64_t seconds)
 {
 	if (known)
 		json_put_uint(json, name, seconds);
@@ -44,10 +44,10 @@ static void put_age(struct json *json, struct mount *mount, struct registry *reg
 
 	registry_freshness(registry, &freshness);
 	known = freshness_age(&freshness, now, &seconds);
-	put_seconds(json, "age", known, seconds);
+	put_known(json, "age", known, seconds);
 	known = freshness_verified(&freshness, now, &seconds);
-	put_seconds(json, "verifiedAgo", known, seconds);
-	put_seconds(json, "maxAge", mount->options.max_age, mount->options.max_age);
+	put_known(json, "verifiedAgo", known, seconds);
+	put_known(json, "maxAge", mount->options.max_age, mount->options.max_age);
 	json_put_bool(json, "stale", !freshness_left(&freshness, mount->options.max_age, now));
 	if (freshness_check_clock(&freshness, &flt))
 		json_put_text(json, "clock", flt.what);
@@ -81,10 +81,27 @@ static void put_trust(struct json *json, const struct registry *registry)
 	json_put_digest(trust, "operatorKey", &anchor.operator_key);
 	json_put_uint(trust, "logLength", anchor.checkpoint.contents.log_length);
 	if (anchor.evidence[0]) {
-		json_put_text(trust, "fork", anchor.evidence);
+		json_put_text(trust, anchor.charge == TRUST_MAP ? "map" : "fork", anchor.evidence);
 		json_put_text(trust, "evidence", trust_evidence_folder(kept));
 	}
 	json_put(json, "trust", trust);
+}
+
+/* How far the map was rebuilt from the ledger, which nobody waits for. */
+static void put_audit(struct json *json, struct registry *registry)
+{
+	struct audit_progress progress;
+	struct json *audit;
+
+	if (!registry_audit(registry, &progress))
+		return;
+	audit = json_new_object();
+	put_known(audit, "logLength", progress.judged, progress.judged);
+	if (progress.judged)
+		json_put_bool(audit, "agrees", progress.agrees);
+	put_known(audit, "wanted", progress.wanted, progress.wanted);
+	json_put_uint(audit, "rebuilt", progress.rebuilt);
+	json_put(json, "audit", audit);
 }
 
 static void put_cache(struct json *json, struct mount *mount)
@@ -133,6 +150,7 @@ static void put_registry(struct json *json, struct mount *mount, struct registry
 
 	put_checkpoint(json, mount, registry, view);
 	put_trust(json, registry);
+	put_audit(json, registry);
 	json_put_uint(json, "packagesKnown", view->package_count);
 	view_unref(view);
 }

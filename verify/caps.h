@@ -28,6 +28,7 @@
 #define CAP_LOG_LENGTH 0x7fffffffu     /* node numbers are 2 × index and travel as uint32 */
 #define CAP_LOG_HEIGHT 32              /* so no path is longer than this */
 #define CAP_MAP_HEIGHT 256             /* bits of a SHA-256 */
+#define CAP_AUDIT_LOGS (1u << 19)      /* logs of a map that is audited: 190 bytes of memory each */
 #define CAP_PROOF_LEAVES 65536         /* leaves that one bundle may speak of; more are asked for in several */
 #define CAP_PROOF_HASHES (1u << 20)    /* hashes in one log bundle: 32 bytes each, so 36 MB on the wire */
 #define CAP_MAP_PROOF_HASHES (1u << 21) /* hashes in one map bundle, 64 MB: CAP_PROOF_LEAVES paths of 32 */

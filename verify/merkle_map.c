@@ -13,10 +13,18 @@
 #include "merkle_map_tree.h"
 #include "merkle_node.h"
 
+/*
+ * Most of the way from a leaf to its slot stays when the slot moves down, as it does whenever another leaf comes
+ * nearer: the hash at this depth is kept. Deeper than here, leaves meet by ill will alone.
+ */
+#define LOW_DEPTH 40
+
 struct leaf {
 	struct digest path;
 	struct digest hash; /* at depth 256 */
+	struct digest low;  /* at LOW_DEPTH, once it is known */
 	struct digest slot;
+	bool has_low;
 	bool stale; /* `slot` is not up to date */
 };
 
@@ -93,6 +101,11 @@ void merkle_map_free(struct merkle_map *map)
 	free(map->leaves);
 	free(map->forks);
 	free(map);
+}
+
+size_t merkle_map_count(const struct merkle_map *map)
+{
+	return map->leaf_count;
 }
 
 /** Room for one leaf more, and for the fork that it may need. */
@@ -203,6 +216,7 @@ int merkle_map_set(struct merkle_map *map, const struct merkle_map_entry *entry,
 				return 0;
 			descend_stale(map, &path, depth);
 			leaf->hash = hash;
+			leaf->has_low = false;
 			leaf->stale = true;
 			return 0;
 		}
@@ -216,7 +230,16 @@ int merkle_map_set(struct merkle_map *map, const struct merkle_map_entry *entry,
 
 static void hash_leaf(struct merkle_map *map, struct leaf *leaf, size_t slot_depth)
 {
-	leaf->slot = merkle_map_tree_lift(&map->empties, &leaf->path, CAP_MAP_HEIGHT, slot_depth, leaf->hash);
+	const struct merkle_map_empties *empties = &map->empties;
+
+	if (slot_depth > LOW_DEPTH) {
+		leaf->slot = merkle_map_tree_lift(empties, &leaf->path, CAP_MAP_HEIGHT, slot_depth, leaf->hash);
+	} else {
+		if (!leaf->has_low)
+			leaf->low = merkle_map_tree_lift(empties, &leaf->path, CAP_MAP_HEIGHT, LOW_DEPTH, leaf->hash);
+		leaf->has_low = true;
+		leaf->slot = merkle_map_tree_lift(empties, &leaf->path, LOW_DEPTH, slot_depth, leaf->low);
+	}
 	leaf->stale = false;
 }
 

@@ -48,6 +48,8 @@ struct merkle_map;
 /** An empty map. */
 int merkle_map_new(struct merkle_map **out, struct fault *flt);
 void merkle_map_free(struct merkle_map *map);
+/** How many entries it has. */
+size_t merkle_map_count(const struct merkle_map *map);
 /** Set or replace an entry. */
 int merkle_map_set(struct merkle_map *map, const struct merkle_map_entry *entry, struct fault *flt);
 /** The root as the map is now; hashes only what changed since it was last asked for. */

@@ -162,3 +162,42 @@ def sign_record(kind, fields, key):
 
 def package_log_id(name):
     return digest(b"WARG-PACKAGE-LOG-ID-V0:WARG-PACKAGE-ID-V0" + string(name))
+
+
+# ---- The map, and what it proves (protocol.md section 5) ----
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+class Map:
+    """Of log ids to record ids, both as texts, true or not."""
+
+    empties = [sha256(b"\0")]
+    for _ in range(256):
+        empties.append(sha256(b"\1", empties[-1], empties[-1]))
+
+    def __init__(self, entries):
+        self.leaves = {self.path(log): sha256(b"\0WARG-MAP-LEAF-V0", string(record)) for log, record in entries.items()}
+
+    @staticmethod
+    def path(log):
+        return int.from_bytes(sha256(bytes.fromhex(log.partition(":")[2])), "big")
+
+    def node(self, height, prefix):
+        """The hash of all that lies below the first bits of a path."""
+        below = [path for path in self.leaves if path >> height == prefix]
+        if not below:
+            return self.empties[height]
+        if not height:
+            return self.leaves[below[0]]
+        return sha256(b"\1", self.node(height - 1, prefix * 2), self.node(height - 1, prefix * 2 + 1))
+
+    def root(self):
+        return "sha256:" + self.node(256, 0).hex()
+
+    def prove(self, logs):
+        """A MapProofBundle."""
+        paths = [[self.node(height, self.path(log) >> height ^ 1) for height in range(256)] for log in logs]
+        return render([[1, render([[1, render([[1, sibling]])] for sibling in path])] for path in paths])

@@ -125,6 +125,50 @@ static void test_roots(void **state)
 	merkle_map_free(other);
 }
 
+static struct merkle_map_entry entry_named(unsigned number)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", number);
+	return (struct merkle_map_entry){ digest_of(span_of_text(text)), digest_at("record", number) };
+}
+
+/*
+ * Two that part far down, on either side of the depth up to which a leaf's way is kept. They were found among six
+ * million.
+ */
+static void test_near_each_other(void **state)
+{
+	static const struct {
+		unsigned a, b;
+		size_t depth;
+	} rows[] = { { 2494737, 3287258, 40 }, { 1812295, 3398176, 41 }, { 4389127, 595548, 44 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct merkle_map_entry entries[] = { entry_named(rows[i].a), entry_at(1, 1), entry_named(rows[i].b) };
+		struct digest a = merkle_map_tree_path(&entries[0].log_id);
+		struct digest b = merkle_map_tree_path(&entries[2].log_id);
+		struct merkle_map *map = new_map();
+		struct merkle_map_empties empties;
+
+		merkle_map_empties_init(&empties);
+		for (size_t depth = 0; depth <= rows[i].depth; depth++)
+			assert_int_equal(merkle_map_tree_turns_right(&a, depth) !=
+					 merkle_map_tree_turns_right(&b, depth), depth == rows[i].depth);
+		for (size_t count = 1; count <= 3; count++) {
+			struct merkle_map_entry sorted[3];
+			struct digest expected;
+
+			memcpy(sorted, entries, sizeof(entries));
+			expected = plain_root(&empties, sorted, count, 0);
+			set(map, entries[count - 1]);
+			assert_true(root_is(map, &expected));
+		}
+		merkle_map_free(map);
+	}
+}
+
 static void test_replaced(void **state)
 {
 	struct merkle_map *map = new_map(), *fresh = new_map();
@@ -654,6 +698,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empties),
 		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_near_each_other),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_other_questions),

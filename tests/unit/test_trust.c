@@ -189,6 +189,61 @@ static void test_no_evidence_without_signature(void **state)
 }
 
 /* A file that does not hold up is never taken for a first meeting. */
+static int give_text(void *user, int fd, struct fault *flt)
+{
+	struct span text = span_of_text(user);
+
+	if (write(fd, text.data, text.length) != (ssize_t)text.length)
+		return fault_undecided(flt, FAULT_MISUSE, "it cannot be written");
+	return 0;
+}
+
+static int give_nothing(void *user, int fd, struct fault *flt)
+{
+	(void)user;
+	(void)fd;
+	return fault_undecided(flt, FAULT_LIMIT, "there is none");
+}
+
+static const char *evidence_path(const struct fixture *fixture, const char *name)
+{
+	static char path[600];
+
+	snprintf(path, sizeof(path), "%s/%s", trust_evidence_folder(fixture->trust), name);
+	return path;
+}
+
+/* Both files are there, and it latches; without room for the ledger, too. */
+static void test_map(void **state)
+{
+	struct fixture *fixture = *state;
+	struct digest truth = digest_of(span_of_text("what the ledger gives"));
+	struct trust_anchor anchor;
+	struct fault flt = {0};
+	char kept[256], ledger[256], text[32] = "";
+	FILE *file;
+
+	assert_int_equal(trust_remember(fixture->trust, fixture->operator, &fixture->early, NULL), 0);
+	assert_int_equal(trust_accuse_map(fixture->trust, &fixture->early, &truth, give_nothing, NULL, kept, &flt),
+			 WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_LIMIT);
+	assert_memory_equal(kept, "map-3-", 6);
+	snprintf(ledger, sizeof(ledger), "%.*s.ledger", (int)(strlen(kept) - strlen(".json")), kept);
+	assert_int_equal(access(evidence_path(fixture, kept), R_OK), 0);
+	assert_int_not_equal(access(evidence_path(fixture, ledger), R_OK), 0);
+	assert_int_equal(trust_load(fixture->trust, &anchor, NULL), 0);
+	assert_string_equal(anchor.evidence, kept);
+	assert_int_equal(anchor.charge, TRUST_MAP);
+
+	assert_int_equal(trust_accuse_map(fixture->trust, &fixture->early, &truth, give_text, (char[]){"all of it"},
+					  kept, NULL), 0);
+	file = fopen(evidence_path(fixture, ledger), "r");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	fclose(file);
+	assert_string_equal(text, "all of it");
+}
+
 static void test_malformed(void **state)
 {
 	static const char *const texts[] = {
@@ -251,6 +306,7 @@ int main(void)
 		TEST(test_rollback_does_not_latch),
 		TEST(test_other_operator),
 		TEST(test_no_evidence_without_signature),
+		TEST(test_map),
 		TEST(test_malformed),
 		TEST(test_torture),
 	};
