@@ -68,7 +68,8 @@ struct registry {
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct view *saved;      /* what the store has, as far as we know */
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
-	unsigned patience;       /* seconds until the next try, once the registry is away */
+	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
+	unsigned patience;       /* seconds until the next try, once it is away */
 };
 
 /** A verdict for one waiter, as if there had been a want for it. */

@@ -351,9 +351,10 @@ static void plan_refresh(struct registry *registry, const struct fault *flt)
 	unsigned seconds = registry->patience < usual ? registry->patience : usual;
 	bool was_due = registry->next_refresh <= clock_now();
 
+	registry->is_away = flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
 	if (!usual || registry->options.offline)
 		return;
-	if (flt->kind != FAULT_UNREACHABLE && flt->kind != FAULT_TIMEOUT) {
+	if (!registry->is_away) {
 		registry->patience = 1;
 		registry->next_refresh = clock_in_seconds(usual);
 	} else if (flt->wait) {
@@ -447,6 +448,26 @@ static bool show_archived(struct registry *registry, struct sync_wanted *wanted,
 	return shown == count;
 }
 
+/* What the archive proves does not wait for the network. Land such wants, and keep the others. */
+static void land_archived(struct registry *registry, struct wants *wants)
+{
+	size_t count = wants->count, kept = 0;
+	struct sync_wanted *wanted = count ? new_wanted(registry, wants) : NULL;
+	const struct fault none = {0};
+
+	if (!wanted)
+		return;
+	show_archived(registry, wanted, count);
+	for (size_t i = 0; i < count; i++) {
+		if (view_find(registry->view, &wanted[i].name))
+			land(registry, wants->packages[i], &none);
+		else
+			wants->packages[kept++] = wants->packages[i];
+	}
+	wants->count = kept;
+	free_wanted(wanted, count);
+}
+
 static void add(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline)
 {
 	struct fault flt = {0};
@@ -495,6 +516,14 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 	bool is_asked = is_wanted(wants);
 	struct fault flt = {0};
 
+	/*
+	 * Whoever comes while an absent registry is looked for waits for that. So a look that nobody asked for is given
+	 * up long before their own time is over.
+	 */
+	if (registry->is_away && !is_asked)
+		deadline = clock_now() + (clock_ms)registry->options.timeout * 1000 / 2;
+	if (registry->is_away && is_verified(registry))
+		land_archived(registry, wants);
 	if (wants->refresh || is_due || !is_verified(registry)) {
 		refresh(registry, wants, deadline, &flt);
 		if (!is_asked)
