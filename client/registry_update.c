@@ -392,12 +392,6 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 	plan_refresh(registry, flt);
 }
 
-/* Whether the registry, asked for a package that it has not, might say where there is one. */
-static bool may_hint(const struct registry *registry, const struct name *name)
-{
-	return registry->options.hinted && !operator_log_find(registry->view->operator, name_namespace(name));
-}
-
 /* A complete listing knows what there is not. Land such wants, and keep the others. */
 static void land_absent(struct registry *registry, struct wants *wants)
 {
@@ -410,7 +404,7 @@ static void land_absent(struct registry *registry, struct wants *wants)
 		struct want *want = wants->packages[i];
 		struct fault flt = {0};
 
-		if (listing_has(listing, &want->name) || may_hint(registry, &want->name)) {
+		if (listing_has(listing, &want->name)) {
 			wants->packages[kept++] = want;
 			continue;
 		}

@@ -474,6 +474,25 @@ static void test_bad_map(void **state)
 	scene_release(&scene);
 }
 
+/* Other programs write the map while we look. */
+static void test_map_changes(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene);
+	map_to(&scene, "other", fake_registry_domain(scene.other));
+	open_it(&scene);
+	expect_from_other(&scene);
+	map_to(&scene, "other", fake_registry_domain(scene.third));
+	assert_int_equal(update(&scene, "other:thing", NULL), 0);
+	assert_int_equal(releases(scene.where, "other:thing"), 2);
+	assert_int_equal(unlink(scene.map), 0);
+	assert_int_equal(update(&scene, "other:thing", NULL), WARG_UNDECIDED);
+	assert_ptr_equal(scene.where, federation_home(scene.federation));
+	scene_release(&scene);
+}
+
 /* Each says that the other one has it. */
 static void test_loop(void **state)
 {
@@ -853,7 +872,8 @@ int main(void)
 		cmocka_unit_test(test_mapped_to_home), cmocka_unit_test(test_import),
 		cmocka_unit_test(test_import_against_map), cmocka_unit_test(test_definition_against_map),
 		cmocka_unit_test(test_import_against_hint), cmocka_unit_test(test_bad_import),
-		cmocka_unit_test(test_bad_map), cmocka_unit_test(test_loop), cmocka_unit_test(test_hint_taken),
+		cmocka_unit_test(test_bad_map), cmocka_unit_test(test_map_changes),
+		cmocka_unit_test(test_loop), cmocka_unit_test(test_hint_taken),
 		cmocka_unit_test(test_hint_asked), cmocka_unit_test(test_hint_told),
 		cmocka_unit_test(test_hint_ignored),
 		cmocka_unit_test(test_hint_beside_listing), cmocka_unit_test(test_bad_hints),
