@@ -1,9 +1,11 @@
 """mount(8) and /etc/fstab, which call mount.wargfs.
 
-mount(8) looks for its helpers in /sbin alone, and reads /etc/fstab: each call is made in a mount namespace of its own,
-in which that folder is overlaid and the file is another. Nothing of it is seen outside, nor left behind.
+mount(8) looks for its helpers in /sbin alone, reads /etc/fstab, and takes HOME out of the environment, so that they
+find the home of the user database: each call is made in a mount namespace of its own, in which the first is overlaid
+and the others are empty. Nothing of it is seen outside, nor left behind.
 """
 import os
+import pwd
 import subprocess
 
 import pytest
@@ -16,17 +18,18 @@ from waiting import until
 
 TINY = CONTENTS["test:tiny", "1.0.0"]
 
-# As a table, since that is where mount(8) and the daemon leave traces: what a line of words becomes.
 SET_UP = r"""
 set -eu
 mount --make-rprivate /
 mount -t tmpfs none "$PLACE/over"
 mkdir "$PLACE/over/up" "$PLACE/over/work"
+cp "$WARGFS" "$PLACE/over/wargfs"
 sbin=$(realpath /sbin)
 mount -t overlay none -o "lowerdir=$sbin,upperdir=$PLACE/over/up,workdir=$PLACE/over/work" "$sbin"
-ln -s "$WARGFS" "$sbin/mount.wargfs"
+ln -s "$PLACE/over/wargfs" "$sbin/mount.wargfs"
 touch "$PLACE/fstab"
 mount --bind "$PLACE/fstab" /etc/fstab
+mount -t tmpfs none "$USERS_HOME"
 """
 
 
@@ -39,7 +42,8 @@ class Namespace:
         self.point = os.path.join(folder, "point")
         for name in "over", "point":
             os.mkdir(os.path.join(folder, name))
-        home.environment.update(PLACE=folder, POINT=self.point, WARGFS=programs.WARGFS)
+        self.users_home = pwd.getpwuid(os.getuid()).pw_dir
+        home.environment.update(PLACE=folder, POINT=self.point, USERS_HOME=self.users_home, WARGFS=programs.WARGFS)
         self.holder = home.start("unshare", "--mount", "sh", "-c", SET_UP + "echo there\nexec cat\n",
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"there\n"
@@ -134,18 +138,62 @@ def test_fstab(namespace, liar):
     namespace.run('umount "$POINT"; mount -a; umount "$POINT"; umount "$POINT" 2>/dev/null && exit 1 || true')
 
 
-def test_fstab_at_the_start(namespace, liar):
-    """As when the system starts: no home, no variables. The home is that of the user database."""
+def test_home(namespace, liar):
+    """mount(8) takes HOME away: what is kept lies in the home that the user database names."""
+    namespace.run(f'HOME=/nowhere mount -t wargfs {liar.url} "$POINT" -o ro; cat "$POINT/test/tiny/1.0.0.wasm"')
+    found = namespace.run('cd "$USERS_HOME/.cache/warg"; ls content/sha256; ls registries; ls ../../.local/state/wargfs')
+    content, *labels = found.stdout.split()
+    assert content == os.path.basename(namespace.home.content_file(TINY))
+    assert labels == [os.path.basename(namespace.home.registry_folder(liar.url))] * 2
+    assert not os.path.exists(namespace.home.cache)
+
+
+def test_places(namespace, liar):
+    """It can lie elsewhere: the configuration says so, or the variables that mount(8) leaves alone."""
     config = os.path.join(namespace.folder, "config.json")
     with open(config, "w") as file:
         file.write('{"registriesDir": "registries", "contentDir": "content"}')
-    cache = os.path.join(namespace.folder, "cache")
+    other = os.path.join(namespace.folder, "other")
     namespace.write_fstab(f"{liar.url} {namespace.point} wargfs ro,config={config} 0 0")
-    namespace.run(f'cd /; env -u HOME XDG_CACHE_HOME={cache} XDG_STATE_HOME={cache} mount "$POINT"; '
-                  'cat "$POINT/test/tiny/1.0.0.wasm"')
-    assert os.listdir(os.path.join(namespace.folder, "content/sha256"))
-    assert os.listdir(os.path.join(namespace.folder, "registries"))
-    assert not os.path.exists(namespace.home.cache)
+    namespace.run(f'XDG_CACHE_HOME={other} XDG_STATE_HOME={other} mount "$POINT"; cat "$POINT/test/tiny/1.0.0.wasm"')
+    for place in "content/sha256", "registries", "other/wargfs":
+        assert os.listdir(os.path.join(namespace.folder, place))
+    assert namespace.run('ls -A "$USERS_HOME"').stdout == ""
+
+
+NOBODY = 65534
+
+# Where nobody can go, with the program, a mountpoint and a home; and the device, which not every machine lets everybody
+# open.
+FOR_NOBODY = r"""
+mount -t tmpfs none /mnt
+cp "$PLACE/over/wargfs" /mnt/wargfs
+ln -sfn /mnt/wargfs "$(realpath /sbin)/mount.wargfs"
+mkdir /mnt/home /mnt/point
+chown {0}:{0} /mnt/home /mnt/point
+mknod --mode=666 /mnt/fuse c 10 229
+mount --bind /mnt/fuse /dev/fuse
+cd /mnt
+unset XDG_RUNTIME_DIR
+as() {{ setpriv --reuid={0} --regid={0} --clear-groups env XDG_CACHE_HOME=/mnt/home XDG_STATE_HOME=/mnt/home "$@"; }}
+"""
+
+
+def test_fstab_of_a_user(namespace, liar):
+    """With `user` in fstab anybody may mount it: the mount is theirs, and so is the cache."""
+    namespace.write_fstab(f"{liar.url} /mnt/point wargfs ro,user,noauto 0 0")
+    done = namespace.run(FOR_NOBODY.format(NOBODY) + """
+        as mount /mnt/point
+        as stat -c %u /mnt/point/test
+        as cat /mnt/point/test/tiny/1.0.0.wasm | wc -c
+        as find /mnt/home/warg/content/sha256 -type f | wc -l
+        ls /mnt/point 2>/dev/null || echo not for root
+        as umount /mnt/point
+        ls /mnt/point
+    """)
+    assert done.stdout.split("\n")[:-1] == [str(NOBODY), str(len(TINY)), "1", "not for root"]
+    assert not done.stderr
+    until(lambda: not children_of_nobody("/mnt/point"), "the daemon has ended")
 
 
 def test_helper_alone(home, server, folder):

@@ -53,6 +53,18 @@ static void test_taken(void **state)
 	mount_options_release(&options);
 }
 
+static void test_has(void **state)
+{
+	static const char *const known[] = { "ro", "rw", "timeout=5", "timeout=never", "uid=", "allow_other" };
+	static const char *const unknown[] = { "", "timeout", "ro=1", "r", "allow_others", "_netdev", "Ro" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		assert_true(mount_options_has(known[i]));
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		assert_false(mount_options_has(unknown[i]));
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -119,8 +131,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_usual),    cmocka_unit_test(test_taken),     cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_too_long), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_usual),   cmocka_unit_test(test_taken),    cmocka_unit_test(test_has),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_too_long), cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("mount_options", tests, NULL, NULL);
