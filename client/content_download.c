@@ -16,6 +16,7 @@
 #include "file.h"
 
 #define PIECE (64u << 10)
+#define SYNC_PIECE (8u << 20) /* the disk writes so many bytes while the next ones come */
 #define ATTEMPTS 16          /* at one source: the first, and resumes after a broken connection */
 #define LEAST_PROGRESS 4096u /* bytes in each `timeout`: who sends less holds a place that others need */
 #define MARK_EVERY 250       /* milliseconds between two notes in the claim */
@@ -37,6 +38,7 @@ struct fetch {
 	bool has_temp;
 	struct digest_stream stream;
 	uint64_t received;        /* bytes in temp and stream */
+	uint64_t synced;          /* of which the disk was told to begin with */
 	uint64_t from;            /* where the current exchange began */
 	bool accepts_ranges;      /* the current source does */
 	unsigned attempts;        /* at the current source */
@@ -138,7 +140,7 @@ static struct api_source *current(struct fetch *fetch)
 /* Forget the bytes that came. */
 static int start_over(struct fetch *fetch, struct fault *flt)
 {
-	fetch->received = fetch->from = fetch->mark = 0;
+	fetch->received = fetch->synced = fetch->from = fetch->mark = 0;
 	digest_stream_init(&fetch->stream);
 	if (ftruncate(fetch->temp.fd, 0) || lseek(fetch->temp.fd, 0, SEEK_SET))
 		return fault_system(flt, errno, "emptying a temporary file");
@@ -202,6 +204,10 @@ static int take_piece(struct http_exchange *exchange, struct span piece, struct 
 	}
 	digest_stream_update(&fetch->stream, piece);
 	fetch->received += piece.length;
+	if (fetch->received - fetch->synced >= SYNC_PIECE) {
+		file_begin_sync(fetch->temp.fd, fetch->synced, fetch->received - fetch->synced);
+		fetch->synced = fetch->received;
+	}
 	atomic_fetch_add(&fetch->task.content->counters.received, piece.length);
 	return check_progress(fetch, flt);
 }

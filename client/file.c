@@ -208,6 +208,11 @@ int file_write_all(int fd, struct span bytes, struct fault *flt)
 	return 0;
 }
 
+void file_begin_sync(int fd, uint64_t offset, uint64_t length)
+{
+	sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+}
+
 int file_sync(int fd, struct fault *flt)
 {
 	/* EINVAL: a file system that has nothing to sync there. */
