@@ -141,8 +141,8 @@ def test_fstab(namespace, liar):
 def test_home(namespace, liar):
     """mount(8) takes HOME away: what is kept lies in the home that the user database names."""
     namespace.run(f'HOME=/nowhere mount -t wargfs {liar.url} "$POINT" -o ro; cat "$POINT/test/tiny/1.0.0.wasm"')
-    found = namespace.run('cd "$USERS_HOME/.cache/warg"; ls content/sha256; ls registries; ls ../../.local/state/wargfs')
-    content, *labels = found.stdout.split()
+    look = 'cd "$USERS_HOME/.cache/warg"; ls content/sha256; ls registries; ls ../../.local/state/wargfs'
+    content, *labels = namespace.run(look).stdout.split()
     assert content == os.path.basename(namespace.home.content_file(TINY))
     assert labels == [os.path.basename(namespace.home.registry_folder(liar.url))] * 2
     assert not os.path.exists(namespace.home.cache)
