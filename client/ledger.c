@@ -135,6 +135,15 @@ int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries,
 	return 0;
 }
 
+void ledger_keep_time(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+{
+	struct digest root = merkle_log_roots_fold(&ledger->records.roots);
+
+	if (ledger->records.roots.length == checkpoint->contents.log_length &&
+	    digest_equals(&root, &checkpoint->contents.log_root))
+		ledger_keep_checkpoint(ledger, checkpoint);
+}
+
 /* ---- Loading ---- */
 
 /* Read the first `length` records of a file. */

@@ -54,6 +54,12 @@ bool ledger_is_in_doubt(struct ledger *ledger);
 int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count,
 		  const struct signed_checkpoint *checkpoint, struct fault *flt);
 
+/**
+ * Keep a checkpoint that was signed later than the one on disk, of the same state: what is proven is not older than
+ * that. Nothing else is kept, and failure to write is no fault.
+ */
+void ledger_keep_time(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
+
 /** Forget all records; what lies on disk is written over by the next append. */
 void ledger_forget(struct ledger *ledger);
 

@@ -313,14 +313,17 @@ int ledger_read_checkpoint(int folder, struct signed_checkpoint *out, bool *foun
 	return r;
 }
 
-/* Whether the one that lies there speaks of more, of the same file. */
+/* Whether the one that lies there speaks of more, of the same file, or is no older. */
 static bool is_ahead(const struct ledger *ledger, int folder, const struct checkpoint *checkpoint)
 {
 	struct signed_checkpoint there;
 	bool found = false;
 
-	return !ledger->is_beside_nothing && !ledger_read_checkpoint(folder, &there, &found, NULL) && found &&
-	       there.contents.log_length > checkpoint->log_length;
+	if (ledger->is_beside_nothing || ledger_read_checkpoint(folder, &there, &found, NULL) || !found)
+		return false;
+	return there.contents.log_length > checkpoint->log_length ||
+	       (checkpoint_same_state(&there.contents, checkpoint) &&
+		there.contents.timestamp >= checkpoint->timestamp);
 }
 
 static int write_checkpoint(int folder, const struct signed_checkpoint *checkpoint, struct fault *flt)

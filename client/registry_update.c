@@ -589,5 +589,7 @@ void *registry_run_updater(void *argument)
 	land_all(registry, &wants, &closed);
 	if (registry->next_save != CLOCK_NEVER)
 		registry_save(registry);
+	if (registry->view->listing && is_verified(registry))
+		ledger_keep_time(registry->ledger, &registry->view->checkpoint);
 	return NULL;
 }

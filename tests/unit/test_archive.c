@@ -425,6 +425,24 @@ static void test_damaged(void **state)
 	}
 }
 
+/* Whatever byte is changed, what is loaded is the true log, or its beginning: loaded() sees to that. */
+static void test_every_byte(void **state)
+{
+	struct scene scene = scene_new();
+	struct file file;
+
+	(void)state;
+	save_package(&scene, 0, 1, 1 + RECORDS);
+	file = read_file(file_of(&scene));
+	for (size_t i = 0; i < file.length; i++) {
+		file.bytes[i] ^= 0x10;
+		write_file(file_of(&scene), &file);
+		assert_true(loaded(&scene, NULL, NULL) <= RECORDS);
+		file.bytes[i] ^= 0x10;
+	}
+	scene_release(&scene);
+}
+
 /* Records of another log, whole and signed, under this one's name. */
 static void test_other_log(void **state)
 {
@@ -609,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_other_log),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_shorter_never_replaces_longer),

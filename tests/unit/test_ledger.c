@@ -277,6 +277,32 @@ static void test_damaged(void **state)
 
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
+/* Whatever byte is changed, nothing is loaded. */
+static void test_every_byte(void **state)
+{
+	const off_t size = 16 + 64 * 20;
+	struct scene scene = scene_new();
+
+	(void)state;
+	assert_int_equal(append_to(&scene, 20, NULL), 0);
+	for (off_t i = 0; i < size; i++) {
+		int fd = open(file_of(&scene), O_RDWR);
+		unsigned char byte;
+
+		assert_int_equal(pread(fd, &byte, 1, i), 1);
+		byte ^= 0x10;
+		assert_int_equal(pwrite(fd, &byte, 1, i), 1);
+		reopen(&scene);
+		assert_int_equal(load(&scene, 0, NULL), WARG_INVALID);
+		byte ^= 0x10;
+		assert_int_equal(pwrite(fd, &byte, 1, i), 1);
+		close(fd);
+	}
+	reopen(&scene);
+	assert_int_equal(load(&scene, 20, NULL), 0);
+	scene_release(&scene);
+}
+
 static void test_false_checkpoint(void **state)
 {
 	static const char *const texts[] = {
@@ -299,6 +325,28 @@ static void test_false_checkpoint(void **state)
 		assert_int_equal(load(&scene, 300, NULL), 0);
 		scene_release(&scene);
 	}
+}
+
+/* A checkpoint that was signed anew takes the place of the one before; nothing else does. */
+static void test_keeps_the_time(void **state)
+{
+	struct scene scene = scene_new();
+	struct signed_checkpoint checkpoint = forge_checkpoint(&scene.forge, 300, 2000), there;
+	struct signed_checkpoint others[] = {forge_checkpoint(&scene.forge, 300, 1500),
+					     forge_checkpoint(&scene.forge, 299, 3000),
+					     forge_checkpoint(&scene.forge, 301, 3000)};
+	bool found;
+
+	(void)state;
+	assert_int_equal(append_to(&scene, 300, NULL), 0);
+	ledger_keep_time(scene.ledger, &checkpoint);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		ledger_keep_time(scene.ledger, &others[i]);
+	reopen(&scene);
+	assert_int_equal(ledger_load(scene.ledger, &there, &found, NULL), 0);
+	assert_int_equal(there.contents.log_length, 300);
+	assert_int_equal(there.contents.timestamp, 2000);
+	scene_release(&scene);
 }
 
 /* What is behind the records that the checkpoint speaks of, after a crash say, is written over. */
@@ -498,7 +546,9 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_false_growth),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_false_checkpoint),
+		cmocka_unit_test(test_keeps_the_time),
 		cmocka_unit_test(test_torn_tail),
 		cmocka_unit_test(test_damaged_meanwhile),
 		cmocka_unit_test(test_two_on_one_folder),
