@@ -70,6 +70,7 @@ struct registry {
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
 	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
 	unsigned patience;       /* seconds until the next try, once it is away */
+	bool is_littered;        /* memory lies about that is to be given back */
 };
 
 /** A verdict for one waiter, as if there had been a want for it. */
@@ -105,6 +106,9 @@ void registry_plan_save(struct registry *registry);
 
 /** Write what the store has not; without its lock, or without success, later. */
 void registry_save(struct registry *registry);
+
+/** The package's log was read or written: one of many versions leaves much free memory behind, to be given back. */
+void registry_note_litter(struct registry *registry, const struct view_package *package);
 
 /** Tell `failed` of a fault that no waiter hears of. */
 void registry_report(const struct registry *registry, const struct fault *flt);

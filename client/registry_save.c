@@ -193,7 +193,7 @@ void registry_plan_save(struct registry *registry)
 }
 
 /* @param out  free() it */
-static int gather(const struct registry *registry, struct store_package **out, size_t *count, struct fault *flt)
+static int gather(struct registry *registry, struct store_package **out, size_t *count, struct fault *flt)
 {
 	const struct view *view = registry->view;
 	struct store_package *packages = calloc(view->package_count + 1, sizeof(*packages));
@@ -204,6 +204,7 @@ static int gather(const struct registry *registry, struct store_package **out, s
 	for (size_t i = 0; i < view->package_count; i++) {
 		if (is_saved(registry, view->packages[i]))
 			continue;
+		registry_note_litter(registry, view->packages[i]);
 		packages[*count].log = view->packages[i]->log;
 		packages[(*count)++].position = view->packages[i]->position;
 	}

@@ -7,6 +7,7 @@
  */
 #include "registry_parts.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -308,6 +309,8 @@ static void land_wanted(struct registry *registry, struct wants *wants, const st
 	for (size_t i = 0; i < wants->count; i++) {
 		const struct view_package *package = view_find(registry->view, &wanted[i].name);
 
+		if (package)
+			registry_note_litter(registry, package);
 		if (package && package->log == wanted[i].stored && wanted[i].is_shared)
 			registry_note_saved(registry, package);
 		if (wanted[i].hint[0] && registry->options.hinted)
@@ -453,10 +456,14 @@ static void land_archived(struct registry *registry, struct wants *wants)
 		return;
 	show_archived(registry, wanted, count);
 	for (size_t i = 0; i < count; i++) {
-		if (view_find(registry->view, &wanted[i].name))
+		const struct view_package *package = view_find(registry->view, &wanted[i].name);
+
+		if (package) {
+			registry_note_litter(registry, package);
 			land(registry, wants->packages[i], &none);
-		else
+		} else {
 			wants->packages[kept++] = wants->packages[i];
+		}
 	}
 	wants->count = kept;
 	free_wanted(wanted, count);
@@ -572,6 +579,25 @@ static bool take(struct registry *registry, struct wants *wants, bool *refresh_i
 	return !closing;
 }
 
+/* Versions of a package whose log, as text or as JSON, is worth the while to give memory back for. */
+#define MANY_VERSIONS 1000
+
+void registry_note_litter(struct registry *registry, const struct view_package *package)
+{
+	size_t count;
+
+	package_log_releases(package->log, &count);
+	if (count >= MANY_VERSIONS)
+		registry->is_littered = true;
+}
+
+static void clear_litter(struct registry *registry)
+{
+	if (registry->is_littered)
+		malloc_trim(0);
+	registry->is_littered = false;
+}
+
 void *registry_run_updater(void *argument)
 {
 	struct registry *registry = argument;
@@ -584,6 +610,7 @@ void *registry_run_updater(void *argument)
 			answer(registry, &wants, refresh_is_due);
 		else if (save_is_due)
 			registry_save(registry);
+		clear_litter(registry);
 	}
 	fault_undecided(&closed, FAULT_CANCELLED, "the registry is being closed");
 	land_all(registry, &wants, &closed);

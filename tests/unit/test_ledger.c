@@ -275,8 +275,6 @@ static void test_damaged(void **state)
 	}
 }
 
-#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
-
 /* Whatever byte is changed, nothing is loaded. */
 static void test_every_byte(void **state)
 {
@@ -302,6 +300,8 @@ static void test_every_byte(void **state)
 	assert_int_equal(load(&scene, 20, NULL), 0);
 	scene_release(&scene);
 }
+
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
 static void test_false_checkpoint(void **state)
 {
