@@ -231,19 +231,27 @@ static int append(struct loading *loading, const struct kept_record *record, uin
 	return 0;
 }
 
-static int take_records(struct reader *reader, struct loading *loading, struct fault *flt)
+/** What is done with the records of a file, one by one. */
+struct walk {
+	/** @param end  where the record ends in the file */
+	int (*take)(void *user, const struct kept_record *record, uint64_t end, struct fault *flt);
+	bool (*is_over)(const void *user);
+	void *user;
+};
+
+static int take_records(struct reader *reader, const struct walk *walk, struct fault *flt)
 {
 	struct kept_record record;
 	bool is_end = false;
 	uint64_t count = 0;
 	int r = 0;
 
-	while (!r && !(loading->head && loading->has_head)) {
+	while (!r && !walk->is_over(walk->user)) {
 		r = read_record(reader, &record, &is_end, flt);
 		if (is_end && !r)
 			break;
 		if (!r)
-			r = append(loading, &record, reader->offset, flt);
+			r = walk->take(walk->user, &record, reader->offset, flt);
 		if (r)
 			fault_at(flt, "record %" PRIu64, count);
 		count++;
@@ -252,8 +260,8 @@ static int take_records(struct reader *reader, struct loading *loading, struct f
 }
 
 /* Whatever is wrong with the file, it ends the log there; only faults of our own are faults. */
-static int load(struct archive *archive, const struct digest *log_id, struct loading *loading, struct fault *damage,
-		struct fault *flt)
+static int read_file(struct archive *archive, const struct digest *log_id, const struct walk *walk,
+		     struct fault *damage, struct fault *flt)
 {
 	struct reader reader = {.fd = -1, .offset = ARCHIVE_HEADER_SIZE};
 	struct fault own = {0};
@@ -267,7 +275,7 @@ static int load(struct archive *archive, const struct digest *log_id, struct loa
 	if (folder >= 0)
 		close(folder);
 	if (!r && reader.fd >= 0)
-		r = take_records(&reader, loading, &own);
+		r = take_records(&reader, walk, &own);
 	if (reader.fd >= 0)
 		close(reader.fd);
 	buf_release(&reader.bytes);
@@ -283,6 +291,26 @@ static int load(struct archive *archive, const struct digest *log_id, struct loa
 	if (damage)
 		*damage = own;
 	return 0;
+}
+
+static int append_next(void *user, const struct kept_record *record, uint64_t end, struct fault *flt)
+{
+	return append(user, record, end, flt);
+}
+
+static bool is_loaded(const void *user)
+{
+	const struct loading *loading = user;
+
+	return loading->head && loading->has_head;
+}
+
+static int load(struct archive *archive, const struct digest *log_id, struct loading *loading, struct fault *damage,
+		struct fault *flt)
+{
+	const struct walk walk = {append_next, is_loaded, loading};
+
+	return read_file(archive, log_id, &walk, damage, flt);
 }
 
 int archive_load_package(struct archive *archive, const struct name *name, const struct digest *head,
@@ -328,4 +356,80 @@ int archive_load_operator(struct archive *archive, const struct digest *head, st
 	*out = loading.operator;
 	*position = loading.position;
 	return 0;
+}
+
+/* ---- Taking them as they are ---- */
+
+/** Records that are copied. */
+struct copying {
+	enum record_kind kind;
+	const struct digest *head;
+	bool has_head;
+	size_t capacity, size;
+	struct api_log log;
+};
+
+static int make_room(struct copying *copying, struct fault *flt)
+{
+	size_t capacity = copying->capacity ? copying->capacity * 2 : 16;
+	struct api_record *records;
+
+	if (copying->log.count < copying->capacity)
+		return 0;
+	records = reallocarray(copying->log.records, capacity, sizeof(*records));
+	if (!records)
+		return fault_no_memory(flt);
+	copying->log.records = records;
+	copying->capacity = capacity;
+	return 0;
+}
+
+static int copy_record(void *user, const struct kept_record *record, uint64_t end, struct fault *flt)
+{
+	struct copying *copying = user;
+	struct api_record *copy;
+	struct digest id;
+	int r = make_room(copying, flt);
+
+	(void)end;
+	if (r)
+		return r;
+	copying->size += record->envelope.content.length + ARCHIVE_FRAME;
+	if (copying->size > CAP_PROOF)
+		return fault_undecided(flt, FAULT_LIMIT, "there is more than %u bytes", CAP_PROOF);
+	copy = &copying->log.records[copying->log.count++];
+	*copy = (struct api_record){.key_id = record->envelope.key_id, .registry_index = record->registry_index};
+	memcpy(copy->signature, record->envelope.signature.data, record->envelope.signature.length);
+	memcpy(copy->token, record->token.data, record->token.length);
+	buf_init(&copy->content, CAP_RECORD);
+	r = buf_append(&copy->content, record->envelope.content, flt);
+	if (r)
+		return r;
+	id = record_id(copying->kind, record->envelope.content);
+	copying->has_head = digest_equals(&id, copying->head);
+	return 0;
+}
+
+static bool is_copied(const void *user)
+{
+	return ((const struct copying *)user)->has_head;
+}
+
+int archive_copy_records(struct archive *archive, const struct digest *log_id, const struct digest *head,
+			 struct api_log *out, struct fault *flt)
+{
+	const struct digest operator_id = name_operator_log_id();
+	struct copying copying = {
+		.kind = digest_equals(log_id, &operator_id) ? RECORD_OPERATOR : RECORD_PACKAGE,
+		.head = head,
+		.log = {.log_id = *log_id},
+	};
+	const struct walk walk = {copy_record, is_copied, &copying};
+	int r = read_file(archive, log_id, &walk, NULL, flt);
+
+	if (r || !copying.has_head)
+		api_log_release(&copying.log);
+	if (!r)
+		*out = copying.log;
+	return r;
 }

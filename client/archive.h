@@ -42,6 +42,14 @@ int archive_load_package(struct archive *archive, const struct name *name, const
 int archive_load_operator(struct archive *archive, const struct digest *head, struct operator_log **out,
 			  struct store_position *position, struct fault *damage, struct fault *flt);
 
+/**
+ * Copy a log's records as they lie there, from the first one up to the one with this id. Nothing is validated, and no
+ * other function must be called on the same archive at the same time.
+ * @param out  api_log_release() it; without records if that one is not there, or there is more than CAP_PROOF
+ */
+int archive_copy_records(struct archive *archive, const struct digest *log_id, const struct digest *head,
+			 struct api_log *out, struct fault *flt);
+
 /** Records of one log on their way into the archive. */
 struct archive_growth;
 

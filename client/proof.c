@@ -32,12 +32,18 @@ static void init(struct proof *proof)
 	buf_init(&proof->map_bundle, CAP_PROOF);
 }
 
-void proof_release(struct proof *proof)
+/* Everything but what the proof is of. */
+static void forget_records(struct proof *proof)
 {
 	api_log_release(&proof->operator);
 	api_log_release(&proof->package);
 	buf_release(&proof->log_bundle);
 	buf_release(&proof->map_bundle);
+}
+
+void proof_release(struct proof *proof)
+{
+	forget_records(proof);
 	init(proof);
 }
 
@@ -328,6 +334,28 @@ int proof_check(const struct proof *proof, struct release_proof_finding *out, st
 
 /* ---- Fetching ---- */
 
+/*
+ * Take both logs from the archive, up to the heads that were proven at the checkpoint.
+ * @return whether it has them
+ */
+static bool copy_logs(struct archive *archive, const struct view *view, struct proof *proof)
+{
+	const struct view_package *package = view_find(view, &proof->name);
+	const struct digest log_id = name_log_id(&proof->name), operator_id = name_operator_log_id();
+
+	if (!archive || !package || package->log_length != proof->checkpoint.contents.log_length)
+		return false;
+	if (!archive_copy_records(archive, &operator_id, &operator_log_head(view->operator)->record_id,
+				  &proof->operator, NULL) && proof->operator.count)
+		archive_copy_records(archive, &log_id, &package_log_head(package->log)->record_id, &proof->package,
+				     NULL);
+	if (proof->operator.count && proof->package.count)
+		return true;
+	api_log_release(&proof->operator);
+	api_log_release(&proof->package);
+	return false;
+}
+
 static int fetch_logs(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
 {
 	struct api_logs logs;
@@ -367,13 +395,12 @@ static int fetch_inclusion(const struct api *api, clock_ms deadline, struct proo
 	return r;
 }
 
-static int fetch(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+/* The logs are there. */
+static int complete(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
 {
 	struct release_proof_finding finding;
-	int r = fetch_logs(api, deadline, proof, flt);
+	int r = fetch_inclusion(api, deadline, proof, flt);
 
-	if (!r)
-		r = fetch_inclusion(api, deadline, proof, flt);
 	if (!r)
 		r = check(proof, NULL, &finding, flt);
 	if (!r)
@@ -381,7 +408,28 @@ static int fetch(const struct api *api, clock_ms deadline, struct proof *proof, 
 	return r;
 }
 
-int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_checkpoint *checkpoint,
+/* What lies in the archive may have been damaged: only what was fetched is held against the registry. */
+static int fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
+		 struct proof *proof, struct fault *flt)
+{
+	struct fault own = {0};
+	int r;
+
+	if (copy_logs(archive, view, proof)) {
+		r = complete(api, deadline, proof, &own);
+		if (!r)
+			return 0;
+		if (own.kind != FAULT_FORGED && own.kind != FAULT_REFUSED && own.kind != FAULT_LIMIT) {
+			*flt = own;
+			return r;
+		}
+		forget_records(proof);
+	}
+	r = fetch_logs(api, deadline, proof, flt);
+	return r ? r : complete(api, deadline, proof, flt);
+}
+
+int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
 		const struct name *name, const char *version, struct proof *out, struct fault *flt)
 {
 	struct fault own = {0};
@@ -397,8 +445,8 @@ int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_ch
 		proof.registry = *api->url;
 	proof.name = *name;
 	strcpy(proof.version, version);
-	proof.checkpoint = *checkpoint;
-	r = fetch(api, deadline, &proof, &own);
+	proof.checkpoint = view->checkpoint;
+	r = fetch(api, archive, deadline, view, &proof, &own);
 	if (!r) {
 		*out = proof;
 		return 0;

@@ -17,8 +17,9 @@
 #ifndef WARG_CLIENT_PROOF_H
 #define WARG_CLIENT_PROOF_H
 
-#include "api.h"
+#include "archive.h"
 #include "verify/release_proof.h"
+#include "view.h"
 
 /** A document. Release with proof_release(). */
 struct proof {
@@ -48,14 +49,14 @@ int proof_render(const struct proof *proof, struct buf *out, struct fault *flt);
 int proof_check(const struct proof *proof, struct release_proof_finding *out, struct fault *flt);
 
 /**
- * Fetch what proves a release at a checkpoint, and check it: two round trips, and one for each further page of the
- * logs.
+ * Put together what proves a release at the view's checkpoint, and check it. The proof of inclusion is fetched, and so
+ * are the logs where the archive does not have them: two round trips, and one for each further page.
  *
- * @param checkpoint  one that was verified before
- * @param version     one that the package was proven to have
+ * @param archive  NULL: there is none
+ * @param view     has the package, with this version
  * @return 0; WARG_INVALID, blamed on the registry, if what it sends does not prove that
  */
-int proof_fetch(const struct api *api, clock_ms deadline, const struct signed_checkpoint *checkpoint,
+int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
 		const struct name *name, const char *version, struct proof *out, struct fault *flt);
 
 #endif

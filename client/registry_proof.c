@@ -111,16 +111,28 @@ static int find_release(const struct view *view, const struct proof_want *want, 
 	return fault_undecided(flt, FAULT_ABSENT, "%s has no release %s", want->name.text, want->version);
 }
 
+/* The updater's archive is the updater's alone: this one only reads. Without it everything is fetched. */
+static struct archive *open_archive(const struct registry *registry)
+{
+	const struct registry_options *options = &registry->options;
+	struct archive *archive = NULL;
+
+	archive_open(options->own_dir, options->folder ? options->folder : options->url.label, &archive, NULL);
+	return archive;
+}
+
 static void make(struct registry *registry, const struct proof_want *want, struct fault *flt)
 {
 	struct view *view = registry_view(registry);
+	struct archive *archive = open_archive(registry);
 	struct registry_proof *made;
 	struct proof proof;
 	int verdict = find_release(view, want, flt);
 
 	if (!verdict)
-		verdict = proof_fetch(&registry->api, want->deadline, &view->checkpoint, &want->name, want->version,
+		verdict = proof_fetch(&registry->api, archive, want->deadline, view, &want->name, want->version,
 				      &proof, flt);
+	archive_close(archive);
 	view_unref(view);
 	if (verdict)
 		return;

@@ -211,6 +211,40 @@ static void test_up_to_a_head(void **state)
 	scene_release(&scene);
 }
 
+/* As they lie there, up to a record that is there: else none. */
+static void test_copy(void **state)
+{
+	struct scene scene = scene_new();
+	struct api_log log;
+
+	(void)state;
+	assert_int_equal(archive_copy_records(scene.archive, &scene.log_id, &scene.forge.records[1].id, &log, NULL),
+			 0);
+	assert_int_equal(log.count, 0);
+	save_package(&scene, 0, 1, 1 + RECORDS);
+	for (uint64_t end = 1; end <= RECORDS; end++) {
+		assert_int_equal(archive_copy_records(scene.archive, &scene.log_id, &scene.forge.records[end].id,
+						      &log, NULL), 0);
+		assert_int_equal(log.count, end);
+		assert_true(digest_equals(&log.log_id, &scene.log_id));
+		for (size_t i = 0; i < log.count; i++) {
+			struct api_record record = received(&scene, 1 + i);
+
+			assert_true(span_equals(buf_span(&log.records[i].content), buf_span(&record.content)));
+			assert_true(digest_equals(&log.records[i].key_id, &record.key_id));
+			assert_string_equal(log.records[i].signature, record.signature);
+			assert_string_equal(log.records[i].token, record.token);
+			assert_int_equal(log.records[i].registry_index, record.registry_index);
+			buf_release(&record.content);
+		}
+		api_log_release(&log);
+	}
+	assert_int_equal(archive_copy_records(scene.archive, &scene.log_id, &scene.forge.records[RECORDS + 1].id, &log,
+					      NULL), 0);
+	assert_int_equal(log.count, 0);
+	scene_release(&scene);
+}
+
 static void test_refused(void **state)
 {
 	struct scene scene = scene_new();
@@ -580,6 +614,19 @@ static int load_once(void *context, struct fault *flt)
 	return verdict;
 }
 
+static int copy_once(void *context, struct fault *flt)
+{
+	struct scene *scene = context;
+	struct api_log log;
+	int verdict = archive_copy_records(scene->archive, &scene->log_id, &scene->forge.records[1].id, &log, flt);
+
+	if (!verdict) {
+		assert_int_equal(log.count, 1);
+		api_log_release(&log);
+	}
+	return verdict;
+}
+
 struct saving {
 	struct scene *scene;
 	struct api_record record;
@@ -614,6 +661,7 @@ static void test_torture(void **state)
 	torture(save_once, &saving);
 	assert_int_equal(loaded(&scene, NULL, NULL), 1);
 	torture(load_once, &scene);
+	torture(copy_once, &scene);
 	buf_release(&saving.record.content);
 	scene_release(&scene);
 }
@@ -634,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -3,6 +3,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,9 @@
 #include "data.h"
 #include "fake_registry.h"
 #include "forge.h"
+#include "scratch.h"
 #include "torture.h"
+#include "verify/hex.h"
 
 #define DOCUMENT "tests/data/invalid/proof-honest/proof"
 
@@ -33,7 +36,25 @@ struct scene {
 	struct api api;
 	struct view *view;
 	struct name name;
+	struct archive *archive; /* NULL: none */
+	char *folder;
 };
+
+/* What the view has lies in an archive. */
+static void make_archive(struct scene *scene)
+{
+	struct sync_wanted wanted = {.name = scene->name};
+	bool saved;
+
+	scene->folder = scratch_new();
+	assert_int_equal(archive_open(scene->folder, "label", &scene->archive, NULL), 0);
+	view_unref(scene->view);
+	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, &wanted, 1, soon(), &scene->view, NULL, NULL),
+			 0);
+	archive_accept(scene->archive);
+	assert_int_equal(archive_save(scene->archive, &saved, NULL), 0);
+	assert_true(saved);
+}
 
 static struct scene scene_new(void)
 {
@@ -51,12 +72,15 @@ static struct scene scene_new(void)
 static void scene_release(struct scene *scene)
 {
 	view_unref(scene->view);
+	archive_close(scene->archive);
+	if (scene->folder)
+		scratch_free(scene->folder);
 	fake_registry_free(scene->fake);
 }
 
 static int fetch(const struct scene *scene, const char *version, struct proof *out, struct fault *flt)
 {
-	return proof_fetch(&scene->api, soon(), &scene->view->checkpoint, &scene->name, version, out, flt);
+	return proof_fetch(&scene->api, scene->archive, soon(), scene->view, &scene->name, version, out, flt);
 }
 
 /* By way of its text, as a third party gets it. */
@@ -121,6 +145,75 @@ static void test_fetched_in_pages(void **state)
 	assert_int_equal(fetch(&scene, "1.1.0", &proof, NULL), 0);
 	check_elsewhere(&proof, "1.1.0");
 	proof_release(&proof);
+	scene_release(&scene);
+}
+
+/* Where the records lie in the archive, only the proof of inclusion is fetched. */
+static void test_from_the_archive(void **state)
+{
+	struct scene scene = scene_new();
+	unsigned before;
+	struct proof proof;
+
+	(void)state;
+	make_archive(&scene);
+	before = fake_registry_count(scene.fake, "v1/fetch/logs");
+	assert_int_equal(fetch(&scene, "1.0.0", &proof, NULL), 0);
+	assert_int_equal(proof.operator.count, 2);
+	assert_int_equal(proof.package.count, 2);
+	check_elsewhere(&proof, "1.0.0");
+	proof_release(&proof);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), before);
+	scene_release(&scene);
+}
+
+/* Every byte of it flipped in turn, and the file cut at every place: the proof is the same, and nobody is blamed. */
+static void test_damaged_archive(void **state)
+{
+	struct scene scene = scene_new();
+	struct buf good, bad;
+	char file[256], hex[DIGEST_TEXT_SIZE];
+	struct digest log_id = name_log_id(&scene.name);
+	const char *path;
+
+	(void)state;
+	make_archive(&scene);
+	hex_encode(digest_span(&log_id), hex);
+	snprintf(file, sizeof(file), "%s/label/records/%s", scene.folder, hex);
+	path = file;
+	good = data_read(path);
+	for (size_t i = 0; i < good.length; i += 7) {
+		struct fault flt = {0};
+		struct proof proof;
+
+		buf_init(&bad, 1 << 20);
+		assert_int_equal(buf_append(&bad, buf_span(&good), NULL), 0);
+		bad.data[i] ^= 4;
+		if (i % 2)
+			bad.length = i;
+		scratch_write(path, buf_span(&bad));
+		if (fetch(&scene, "1.1.0", &proof, &flt))
+			fail_msg("byte %zu: %s", i, flt.what);
+		check_elsewhere(&proof, "1.1.0");
+		proof_release(&proof);
+		buf_release(&bad);
+	}
+	buf_release(&good);
+	scene_release(&scene);
+}
+
+/* A registry whose proof does not hold is blamed as without an archive, and one that is away is not asked twice. */
+static void test_lies_beside_the_archive(void **state)
+{
+	struct scene scene = scene_new();
+	struct fault flt = {0};
+	struct proof proof;
+
+	(void)state;
+	make_archive(&scene);
+	fake_registry_lie(scene.fake, LIE_PROOFS_FEWER, "test:victim");
+	assert_int_equal(fetch(&scene, "1.0.0", &proof, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_REGISTRY);
 	scene_release(&scene);
 }
 
@@ -340,6 +433,8 @@ static void test_torture_fetch(void **state)
 
 	(void)state;
 	torture(try_fetch, &scene);
+	make_archive(&scene);
+	torture(try_fetch, &scene);
 	scene_release(&scene);
 }
 
@@ -349,6 +444,9 @@ int main(void)
 		cmocka_unit_test(test_fetched),
 		cmocka_unit_test(test_fetched_behind),
 		cmocka_unit_test(test_fetched_in_pages),
+		cmocka_unit_test(test_from_the_archive),
+		cmocka_unit_test(test_damaged_archive),
+		cmocka_unit_test(test_lies_beside_the_archive),
 		cmocka_unit_test(test_no_such_release),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_tokens),
