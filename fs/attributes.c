@@ -106,5 +106,5 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	if (path_type(path.kind) == S_IFDIR)
 		return MOUNT_FOREVER;
 	set_size(out, atomic_load(&node->told_size));
-	return 0;
+	return path_has_package(path.kind) ? MOUNT_FOREVER : 0;
 }

@@ -61,16 +61,16 @@ static void forget_name_of(struct mount *mount, enum path_kind kind, const struc
 }
 
 /*
- * The attributes of folders that are of nothing, if `name` is NULL, and else of all that are of the package or its
- * namespace: their times.
+ * The times of folders that are of no namespace, if `name` is NULL; else of all that are of the package's, and of
+ * whatever stands for the package.
  */
-static void forget_folders(struct mount *mount, const struct name *name)
+static void forget_times(struct mount *mount, const struct name *name)
 {
 	struct path path;
 
 	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
-		if (path_type(kind) == S_IFDIR && path_has_namespace(kind) == (name != NULL) &&
-		    path_of(kind, name, &path))
+		if ((path_type(kind) == S_IFDIR || path_is_called_package(kind)) &&
+		    path_has_namespace(kind) == (name != NULL) && path_of(kind, name, &path))
 			forget_attributes(mount, &path);
 	}
 }
@@ -126,8 +126,6 @@ static void forget_links(struct mount *mount, const struct name *name, const str
 
 	if (before ? !known != !best : !best)
 		forget_name_of(mount, PATH_LINK, name);
-	if (path_of(PATH_LINK, name, &path))
-		forget_attributes(mount, &path);
 	if (before && !same_version(known, best)) {
 		forget_name_of(mount, PATH_LATEST, name);
 		if (path_of(PATH_LATEST, name, &path))
@@ -139,7 +137,7 @@ static void tell_package(struct mount *mount, const struct view_package *before,
 {
 	const struct name *name = &after->name;
 
-	forget_folders(mount, name);
+	forget_times(mount, name);
 	if (before && before->log == after->log)
 		return;
 	forget_links(mount, name, before ? before->log : NULL, after->log);
@@ -249,14 +247,14 @@ static void tell(struct notifier *notifier, struct view *before, struct view *af
 	tell_requirements(mount, before, after);
 	if (notifier->complete)
 		tell_new_names(mount, notifier->complete, after);
-	forget_folders(mount, NULL);
+	forget_times(mount, NULL);
 }
 
 /* The kernel drops with a folder's name what it keeps of its inside. */
 static void tell_namespace(struct mount *mount, const char *namespace)
 {
 	tell_new_namespace(mount, span_of_text(namespace));
-	forget_folders(mount, NULL);
+	forget_times(mount, NULL);
 }
 
 /* ---- The thread ---- */

@@ -243,6 +243,22 @@ static void test_requirements(void **state)
 	nodes_unref(kernel.mount.nodes, ends);
 }
 
+/* Whatever stands for a package has its times. */
+static void test_times(void **state)
+{
+	struct node *link = enter(".latest/ns/a.wasm"), *log = enter(".warg/log/ns/a.json");
+	char sorted[4096];
+
+	(void)state;
+	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL), "");
+	notifier_stop(kernel.mount.notifier);
+	sort_words(kernel.attributes, sorted);
+	assert_string_equal(sorted, ".latest .latest/ns .latest/ns/a.wasm .warg .warg/log .warg/log/ns .warg/log/ns/a.json "
+				    "ns ns/a ns/a/.yanked");
+	nodes_unref(kernel.mount.nodes, link);
+	nodes_unref(kernel.mount.nodes, log);
+}
+
 #define NEW_A ".latest/ns/a.wasm .warg/log/ns/a.json .warg/proof/ns/a ns/a"
 
 static void test_packages(void **state)
@@ -407,6 +423,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_versions),       TEST(test_link),     TEST(test_requirements), TEST(test_packages),
+		TEST(test_times),
 		TEST(test_namespaces),     TEST(test_operators_namespaces), TEST(test_namespace_elsewhere),
 		TEST(test_merged),         TEST(test_nothing_proven), TEST(test_lost_listing),
 		TEST(test_not_merged),     TEST(test_not_merged_listing), TEST(test_dropped),
