@@ -253,7 +253,8 @@ static void test_times(void **state)
 	expect_once(make(VIEWS_LIST("ns:a 1.0.0"), NULL), make(VIEWS_LIST("ns:a 1.0.0"), NULL), "");
 	notifier_stop(kernel.mount.notifier);
 	sort_words(kernel.attributes, sorted);
-	assert_string_equal(sorted, ".latest .latest/ns .latest/ns/a.wasm .warg .warg/log .warg/log/ns .warg/log/ns/a.json "
+	assert_string_equal(sorted, ".latest .latest/ns .latest/ns/a.wasm .warg .warg/log .warg/log/ns "
+				    ".warg/log/ns/a.json .warg/proof .warg/proof/ns .warg/proof/ns/a "
 				    "ns ns/a ns/a/.yanked");
 	nodes_unref(kernel.mount.nodes, link);
 	nodes_unref(kernel.mount.nodes, log);
