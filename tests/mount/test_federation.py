@@ -260,6 +260,16 @@ def test_other_rolls_back(configured, liar, other, other_server):
     expect_downloaded(configured, "1.0.0")
 
 
+def test_reset(configured, liar, other):
+    """A registry is forgotten under its URL, also where it was met under its domain."""
+    write_map(configured, other=other.domain)
+    download(configured)
+    assert os.path.exists(log_file(configured, other.domain))
+    configured.wargfs("reset", "--registry", other.url, "--yes")
+    assert not os.path.exists(log_file(configured, other.domain))
+    assert os.path.exists(os.path.join(configured.registry_folder(liar.url), "checkpoint"))
+
+
 @pytest.mark.parametrize("text", ("{", '{"other":"../../x"}', '{"other":"http://registry.example"}', '{"other":7}'))
 def test_bad_map(configured, liar, other, text):
     """What the map says of a namespace that the operator defines does not matter, not even that it cannot be read."""
