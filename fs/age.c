@@ -3,6 +3,7 @@
  */
 #include "age.h"
 
+/* All kinds from there on are of places in there. */
 static bool is_exempt(const struct path *path)
 {
 	return path->kind >= PATH_WARG;
@@ -29,10 +30,12 @@ bool age_allows(struct request *request)
 		return true;
 	registry_freshness(request->registry, &freshness);
 	if (freshness_check(&freshness, request->mount->options.max_age, freshness_now(), &flt) == 0) {
-		/* For all that it does from now on, and whatever came of the look for a new one. */
+		/* For all that it does from now on. What it wanted of the old checkpoint it may want of the new one. */
 		request->is_fresh = true;
-		if (request_has_wanted(request, REQUEST_REFRESH))
+		if (request_has_wanted(request, REQUEST_REFRESH)) {
 			request->fault = (struct fault){0};
+			request->wanted = REQUEST_REFRESH;
+		}
 		return true;
 	}
 	if (request_has_wanted(request, REQUEST_REFRESH))

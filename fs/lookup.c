@@ -100,13 +100,21 @@ static void answer_lookup(struct request *request, const struct view *view, enum
 	}
 }
 
+/* Whether the answer is a question as yet. To ask it tells nothing, and what the cache proves may answer it. */
+static bool is_question(const struct request *request, enum tree_answer answer)
+{
+	return (answer == TREE_ASK_PACKAGE && !request_has_wanted(request, REQUEST_PACKAGE)) ||
+	       (answer == TREE_ASK_LISTING && !request_has_wanted(request, REQUEST_LISTING));
+}
+
 static void attempt_lookup(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 	bool is_told = request->is_elsewhere && !path_has_package(request->path.kind);
 	enum tree_answer answer = is_told ? TREE_YES : tree_has(view, &request->path);
 
-	if ((answer == TREE_YES && !may_change(&request->path)) || age_allows(request))
+	if ((answer == TREE_YES && !may_change(&request->path)) || is_question(request, answer) ||
+	    age_allows(request))
 		answer_lookup(request, view, answer);
 	view_unref(view);
 }

@@ -163,6 +163,28 @@ def test_future_of_another_process(liar, new_mount, home, server):
     assert "checkpoint_age" not in mount.read(".warg/metrics").decode()
 
 
+@pytest.mark.parametrize("how", ("offline", "refresh=0"))
+def test_old_cache(liar, new_mount, home, how):
+    """A mount that stands on what was kept shows of it what cannot have changed, as its first word to anybody."""
+    liar.lie("checkpoint", aged(1000))
+    mount = new_mount(liar.url, home=home)
+    assert mount.list() and mount.list("test") and mount.read(HELLO) == CONTENTS["test:hello", "1.0.0"]
+    mount.end()
+    liar.close()
+    try:
+        mount = new_mount(liar.url, how, "max_age=600", home=home).expect("s old, and max_age is 600 s", "127.0.0.1")
+        assert mount.read(HELLO) == CONTENTS["test:hello", "1.0.0"]
+        assert mount.stat("test/steps")
+        for action in (mount.list, lambda: mount.list("test"), lambda: mount.stat("test/hello/latest.wasm"),
+                       lambda: mount.stat("test/hello/7.0.0.wasm"), lambda: mount.stat("test/nothing")):
+            assert errno_of(action) == "ETIMEDOUT"
+        assert ("offline" if how == "offline" else "127.0.0.1") in mount.last_error("test")
+        assert int(attribute(mount, "age")) >= 1000 and attribute(mount, "stale") == "true"
+        mount.end()
+    finally:
+        liar.open()
+
+
 def test_without_bound(liar, new_mount):
     """The age is told always, and forbids nothing."""
     liar.lie("checkpoint", aged(YEAR))
