@@ -67,7 +67,7 @@ int file_replace_locked(int folder, const char *name, mode_t mode, struct span b
 /** Remove a file, or a folder with all that is in it. Links are removed, not followed. None there is fine. */
 int file_remove_tree(int parent, const char *name, struct fault *flt);
 
-/** Have the disk begin with bytes that were written, so that a later fsync has less to wait for. Nothing is promised. */
+/** Have the disk begin with bytes that were written: a later fsync has less to wait for. Nothing is promised. */
 void file_begin_sync(int fd, uint64_t offset, uint64_t length);
 
 /** fsync a file or folder. */
