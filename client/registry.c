@@ -90,8 +90,10 @@ static int open_parts(struct registry *registry, struct fault *flt)
 	registry->api.http = registry->http;
 	if (!verdict && options->offline)
 		http_go_offline(registry->http);
-	if (!verdict && options->starts_from_cache)
-		registry_start(registry, &registry->start_fault);
+	/* A cache that was tampered with is told of; that there is none yet is no news. */
+	if (!verdict && options->starts_from_cache &&
+	    registry_start(registry, &registry->start_fault) == WARG_INVALID && !options->offline)
+		registry_report(registry, &registry->start_fault);
 	if (!verdict)
 		verdict = open_content(registry, flt);
 	if (!verdict && options->audit)

@@ -239,6 +239,8 @@ def test_damaged_files(used, new_mount, liar, file, damage):
         assert status == 1 and "offline" in log
 
     mount = new_mount(liar.url, home=used).expect("cache")
+    if file in ("ledger", "checkpoint") and damage.startswith("flip"):
+        mount.wait_for_log("the files on this machine: what lies in the cache")
     assert mount.list("test") == sorted(name.partition(":")[2] for name in PACKAGES)
     assert mount.read(HELLO_PATH) == HELLO
     mount.end()
