@@ -16,7 +16,7 @@
 
 #include "client/file.h"
 #include "client/proof.h"
-#include "client/registry.h"
+#include "client/registry_parts.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"
@@ -27,6 +27,7 @@ struct scene {
 	struct fake_registry *fake;
 	char *folder;
 	char registries[512], contents[512], own[512], state[512];
+	unsigned refresh; /* seconds between looks */
 	bool remembers; /* whether what outlives the cache is kept */
 	struct registry *registry;
 	atomic_uint changes, failures;
@@ -57,6 +58,7 @@ static void open_it(struct scene *scene, unsigned timeout)
 		.own_dir = scene->own,
 		.state_dir = scene->remembers ? scene->state : NULL,
 		.timeout = timeout,
+		.refresh = scene->refresh,
 		.changed = changed,
 		.failed = failed,
 		.user = scene,
@@ -299,6 +301,32 @@ static void test_refresh(void **state)
 }
 
 /* One that failed is tried again when it is wanted again, at the same checkpoint too. */
+/* Milliseconds until the updater looks by itself. Nobody writes that until then, once a refresh has landed. */
+static int until_next_look(const struct scene *scene)
+{
+	return clock_left(scene->registry->next_refresh);
+}
+
+/* A registry that says when it wants to be asked again is not asked before. */
+static void test_next_look(void **state)
+{
+	static const char busy[] = "HTTP/1.1 503 Busy\r\nretry-after: 1800\r\ncontent-length: 0\r\n\r\n";
+	struct fault flt = {0};
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	scene.refresh = 600;
+	reopen(&scene);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_in_range(until_next_look(&scene), 500000, 600000);
+	server_on_bytes(fake_registry_server(scene.fake), "/v1/fetch/checkpoint", span_of_text(busy));
+	assert_int_equal(registry_refresh(scene.registry, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_UNREACHABLE);
+	assert_in_range(until_next_look(&scene), 1700000, 1800000);
+	scene_release(&scene);
+}
+
 static void test_bad_package(void **state)
 {
 	struct scene scene;
@@ -855,6 +883,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_before_the_first_checkpoint),
 		cmocka_unit_test(test_want),
 		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_next_look),
 		cmocka_unit_test(test_bad_package),
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_listing),
