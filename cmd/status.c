@@ -211,6 +211,7 @@ static void print_others(const struct json *others)
 		print_text("other", other, "registry");
 		print_checkpoint(json_member(other, "checkpoint"));
 		print_trust(json_member(other, "trust"));
+		print_audit(json_member(other, "audit"));
 		printf("%-12s %" PRIu64 " known\n", "packages", number(other, "packagesKnown"));
 		print_text("last error", other, "lastError");
 	}
