@@ -148,6 +148,12 @@ static clock_ms deadline_of(const struct federation_other *other)
 	return registry_deadline(other->federation->home);
 }
 
+/* A home registry that says nothing to it leaves as much time for the other one. */
+static clock_ms deadline_of_home(const struct federation_other *other)
+{
+	return clock_now() + clock_left(deadline_of(other)) / 2;
+}
+
 static void discovered(struct http_exchange *exchange)
 {
 	struct federation_other *other = exchange->user;
@@ -191,7 +197,7 @@ static void home_answered(struct http_exchange *exchange)
 	struct federation_other *other = exchange->user;
 	struct federation *federation = other->federation;
 	struct signed_checkpoint checkpoint;
-	bool is_silent = exchange->status == 501;
+	bool is_silent = exchange->status == 501 || exchange->fault.kind == FAULT_TIMEOUT;
 
 	if (!api_decode_checkpoint(exchange, &checkpoint, &other->refused) &&
 	    is_of_home(federation, &checkpoint.key_id)) {
@@ -240,7 +246,7 @@ void federation_begin(struct federation_other *other)
 	other->is_spoken_for = false;
 	if (!may_speak(federation)) {
 		discover(other);
-	} else if (!api_begin_checkpoint(&other->call, &api, deadline_of(other), &flt)) {
+	} else if (!api_begin_checkpoint(&other->call, &api, deadline_of_home(other), &flt)) {
 		start(other, home_answered);
 	} else {
 		api_call_release(&other->call);

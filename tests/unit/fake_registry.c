@@ -655,6 +655,8 @@ static void dispatch(struct server_connection *connection, const struct server_r
 	pthread_mutex_unlock(&fake->mutex);
 	if (speech == FAKE_REFUSES)
 		server_write_text(connection, "HTTP/1.1 501 No\r\nContent-Type: text/plain\r\n\r\nunsupported");
+	else if (speech == FAKE_HANGS)
+		server_hang(connection);
 	else if (speech != FAKE_HANGS_UP)
 		route->handler(connection, request, who);
 }

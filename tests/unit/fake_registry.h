@@ -83,6 +83,7 @@ enum fake_speech {
 	FAKE_REFUSES,   /* 501, as the reference has it */
 	FAKE_IGNORES,   /* what it gets without */
 	FAKE_HANGS_UP,
+	FAKE_HANGS,     /* nothing, until its server is released */
 	FAKE_SPEAKS,    /* the words of the other registry */
 };
 /** @param other  whom it speaks for; its words go through this one's server */

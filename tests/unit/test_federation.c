@@ -26,6 +26,7 @@ struct scene {
 	char registries[512], contents[512], own[512], state[512], map[512];
 	enum federation_hints hints;
 	bool accepts;
+	unsigned timeout; /* 0: TIMEOUT */
 	unsigned asked;
 	struct federation *federation;
 	struct registry *where;
@@ -51,7 +52,7 @@ static int try_open(struct scene *scene, struct fault *flt)
 			.own_dir = scene->own,
 			.state_dir = scene->state,
 			.token = "secret",
-			.timeout = TIMEOUT,
+			.timeout = scene->timeout ? scene->timeout : TIMEOUT,
 		},
 		.map = scene->map,
 		.hints = scene->hints,
@@ -262,6 +263,24 @@ static void test_hangs_up(void **state)
 	fake_registry_speak(scene.home, FAKE_HANGS_UP, NULL);
 	open_it(&scene);
 	expect_from_other(&scene);
+	scene_release(&scene);
+}
+
+/* It says nothing at all: that takes a part of the time, and is not tried again. */
+static void test_home_says_nothing(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene);
+	scene.timeout = 4;
+	map_to(&scene, "other", fake_registry_domain(scene.other));
+	map_to(&scene, "more", fake_registry_domain(scene.third));
+	fake_registry_speak(scene.home, FAKE_HANGS, NULL);
+	open_it(&scene);
+	expect_from_other(&scene);
+	assert_int_equal(update(&scene, "more:thing", NULL), WARG_UNDECIDED);
+	assert_int_equal(fake_registry_count_header(scene.home, "warg-registry:"), 1);
 	scene_release(&scene);
 }
 
@@ -867,6 +886,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct), cmocka_unit_test(test_asked_once), cmocka_unit_test(test_spoken_for),
 		cmocka_unit_test(test_header_ignored), cmocka_unit_test(test_hangs_up),
+		cmocka_unit_test(test_home_says_nothing),
 		cmocka_unit_test(test_speaker_lies), cmocka_unit_test(test_discovery),
 		cmocka_unit_test(test_bad_discovery), cmocka_unit_test(test_discovery_leads_home),
 		cmocka_unit_test(test_mapped_to_home), cmocka_unit_test(test_import),
