@@ -113,11 +113,11 @@ static int prove(struct recheck *recheck, const struct trust_anchor *anchor, str
 	return r;
 }
 
-int recheck_prove(const struct api *api, struct store *store, const struct trust_anchor *anchor,
-		  const struct name *names, size_t count, bool with_unnamed, clock_ms deadline, struct recheck *out,
-		  struct fault *flt)
+int recheck_prove(const struct api *api, struct store *store, struct archive *archive,
+		  const struct trust_anchor *anchor, const struct name *names, size_t count, bool with_unnamed,
+		  clock_ms deadline, struct recheck *out, struct fault *flt)
 {
-	struct recheck recheck = {.api = api, .store = store, .deadline = deadline};
+	struct recheck recheck = {.api = api, .store = store, .archive = archive, .deadline = deadline};
 	int r = gather(&recheck, names, count, with_unnamed, flt);
 
 	if (!r)
@@ -395,6 +395,31 @@ static void compare_checkpoint(struct recheck *recheck, struct recheck_log *log)
 	}
 }
 
+/* ---- The archive ---- */
+
+/* The records that are kept, by the rules of logs: what breaks one is named. Nothing of them is ever believed. */
+static void check_archive(struct recheck *recheck, struct recheck_log *log)
+{
+	struct store_position position;
+	struct operator_log *operator = NULL;
+	struct package_log *package = NULL;
+	struct fault damage = {0}, flt = {0};
+	int r;
+
+	if (!recheck->archive)
+		return;
+	if (log->is_operator)
+		r = archive_load_operator(recheck->archive, NULL, &operator, &position, &damage, &flt);
+	else
+		r = archive_load_package(recheck->archive, &log->name, NULL, &package, &position, &damage, &flt);
+	if (r && !log->fault.verdict)
+		log->fault = flt;
+	if (damage.verdict)
+		recheck_differ(log, damage.what, "the log's own", "records");
+	operator_log_unref(operator);
+	package_log_unref(package);
+}
+
 /* ---- Contents ---- */
 
 static int compare_content(struct recheck *recheck, struct recheck_log *log, const struct package_release *release,
@@ -441,10 +466,12 @@ void recheck_compare(struct recheck *recheck)
 		if (log->is_operator) {
 			compare_operator(recheck, log);
 			compare_checkpoint(recheck, log);
+			check_archive(recheck, log);
 		} else if (log->is_unnamed) {
 			note_damaged(log);
 		} else if (!log->fault.verdict) {
 			compare_package(recheck, log);
+			check_archive(recheck, log);
 			compare_contents(recheck, log);
 		}
 	}

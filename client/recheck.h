@@ -6,7 +6,7 @@
 #ifndef WARG_CLIENT_RECHECK_H
 #define WARG_CLIENT_RECHECK_H
 
-#include "api.h"
+#include "archive.h"
 #include "trust.h"
 #include "view.h"
 
@@ -37,6 +37,7 @@ struct recheck_log {
 struct recheck {
 	const struct api *api;
 	struct store *store;
+	struct archive *archive;
 	clock_ms deadline;
 	struct view *view; /* proven from the first records */
 	struct recheck_log *logs; /* the operator's first */
@@ -46,17 +47,20 @@ struct recheck {
 /**
  * Prove anew the operator's log and those of packages, at the registry's newest checkpoint.
  *
- * @param api, store  borrowed, as long as `out`
+ * @param api, store, archive  borrowed, as long as `out`; without an archive (NULL) it is not looked at
  * @param anchor  what the registry is held to; may be one that is not known
  * @param with_unnamed  look at those state files as well that do not say whose they are
  * @param out     each package has its own fault; release with recheck_release()
  * @return 0; WARG_INVALID if the registry contradicts itself or the anchor
  */
-int recheck_prove(const struct api *api, struct store *store, const struct trust_anchor *anchor,
-		  const struct name *names, size_t count, bool with_unnamed, clock_ms deadline, struct recheck *out,
-		  struct fault *flt);
+int recheck_prove(const struct api *api, struct store *store, struct archive *archive,
+		  const struct trust_anchor *anchor, const struct name *names, size_t count, bool with_unnamed,
+		  clock_ms deadline, struct recheck *out, struct fault *flt);
 
-/** Compare with the state files, and hash the contents. What is not in order stands with its log afterwards. */
+/**
+ * Compare with the state files, validate the archive, and hash the contents. What is not in order stands with its log
+ * afterwards.
+ */
 void recheck_compare(struct recheck *recheck);
 
 /** Give everything back; empty afterwards. */

@@ -36,6 +36,7 @@ struct verify_part {
 	char domain[CAP_DOMAIN + 1];       /* "": the home registry */
 	char namespace[CAP_NAME_PART + 1]; /* one that lives there */
 	struct registry *registry;
+	struct archive *archive;           /* of our own: the registry's is the registry's */
 	struct name *names;
 	size_t count;
 	struct fault fault;                /* why nothing could be proven */

@@ -160,10 +160,14 @@ static int prove(struct verify_task *task, struct verify_part *part, struct faul
 		verdict = session_registry_of(&task->session, span_of_text(part->namespace), &part->registry, flt);
 	if (!verdict && registry_trust(part->registry))
 		verdict = trust_load(registry_trust(part->registry), &anchor, flt);
+	if (!verdict)
+		verdict = archive_open(task->session.config.cache_dir,
+				       part->domain[0] ? part->domain : task->session.url.label, &part->archive, flt);
 	if (verdict)
 		return verdict;
-	return recheck_prove(registry_api(part->registry), registry_store(part->registry), &anchor, part->names,
-			     part->count, task->all, registry_deadline(part->registry), &part->recheck, flt);
+	return recheck_prove(registry_api(part->registry), registry_store(part->registry), part->archive, &anchor,
+			     part->names, part->count, task->all, registry_deadline(part->registry), &part->recheck,
+			     flt);
 }
 
 /* The home registry comes first: asking it for others refreshes what is stored of it. */
@@ -190,6 +194,7 @@ void verify_task_release(struct verify_task *task)
 {
 	for (size_t i = 0; i < task->count; i++) {
 		recheck_release(&task->parts[i].recheck);
+		archive_close(task->parts[i].archive);
 		free(task->parts[i].names);
 	}
 	free(task->parts);

@@ -175,6 +175,19 @@ def test_damaged_content(filled, liar, damage):
     verify(filled)
 
 
+def test_damaged_records(filled, liar):
+    """They are never believed; what is damaged is named, and fetched again."""
+    path, = glob.glob(os.path.join(filled.path, ".cache/wargfs/*/records",
+                                   forge.package_log_id("test:hello").partition(":")[2]))
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.truncate()
+    (what, stored, _), = differences(verify(filled, status=3))["test:hello"]
+    assert what == "records" and "cut short" in stored
+    filled.wargfs("update")
+    verify(filled)
+
+
 def test_a_registry_that_lies(filled, liar):
     """It is the registry that does not verify, and what is stored is not blamed."""
     liar.lie("logs", record(0, lambda one: one.update(keyId=forge.STRANGER.id)))

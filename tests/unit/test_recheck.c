@@ -28,6 +28,7 @@ struct scene {
 	struct api api;
 	char *folder;
 	struct store *store;
+	struct archive *archive;
 	struct trust_anchor anchor;
 };
 
@@ -45,7 +46,7 @@ static void save(struct scene *scene)
 	struct view *view;
 	bool written;
 
-	assert_int_equal(sync_refresh(&scene->api, NULL, NULL, wanted, 2, soon(), &view, NULL, NULL), 0);
+	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, wanted, 2, soon(), &view, NULL, NULL), 0);
 	assert_int_equal(view->package_count, 2);
 	for (int i = 0; i < 2; i++)
 		packages[i] = (struct store_package){view->packages[i]->log, view->packages[i]->position};
@@ -60,6 +61,9 @@ static void save(struct scene *scene)
 
 	assert_int_equal(store_save(scene->store, &update, &written, NULL), 0);
 	assert_true(written);
+	archive_accept(scene->archive);
+	assert_int_equal(archive_save(scene->archive, &written, NULL), 0);
+	assert_true(written);
 	view_unref(view);
 }
 
@@ -70,6 +74,7 @@ static struct scene scene_new(void)
 	scene.api = (struct api){.http = http, .url = fake_registry_url(scene.fake)};
 	assert_int_equal(store_open(scratch_path(scene.folder, "registries"), scratch_path(scene.folder, "content"),
 				    scratch_path(scene.folder, "own"), LABEL, &scene.store, NULL), 0);
+	assert_int_equal(archive_open(scratch_path(scene.folder, "own"), LABEL, &scene.archive, NULL), 0);
 	fake_registry_release(scene.fake, "test:good", "1.0.0");
 	fake_registry_release(scene.fake, "test:victim", "1.0.0");
 	fake_registry_release(scene.fake, "test:victim", "1.1.0");
@@ -81,6 +86,7 @@ static struct scene scene_new(void)
 static void scene_release(struct scene *scene)
 {
 	store_close(scene->store);
+	archive_close(scene->archive);
 	scratch_free(scene->folder);
 	fake_registry_free(scene->fake);
 }
@@ -135,7 +141,8 @@ static void check_named(const struct scene *scene, const struct name *names, siz
 {
 	struct fault flt = {0};
 
-	if (recheck_prove(&scene->api, scene->store, &scene->anchor, names, count, false, soon(), out, &flt))
+	if (recheck_prove(&scene->api, scene->store, scene->archive, &scene->anchor, names, count, false, soon(), out,
+			  &flt))
 		fail_msg("%s", flt.what);
 	recheck_compare(out);
 }
@@ -147,8 +154,8 @@ static int prove_all(const struct scene *scene, struct recheck *out, struct faul
 	int verdict = store_list_packages(scene->store, &names, &count, flt);
 
 	if (!verdict)
-		verdict = recheck_prove(&scene->api, scene->store, &scene->anchor, names, count, true, soon(), out,
-					flt);
+		verdict = recheck_prove(&scene->api, scene->store, scene->archive, &scene->anchor, names, count, true,
+					soon(), out, flt);
 	free(names);
 	return verdict;
 }
@@ -405,6 +412,35 @@ static void test_contents(void **state)
 	scene_release(&scene);
 }
 
+/* The records that are kept: a byte of the last one's signature, in each of the logs. */
+static void test_records(void **state)
+{
+	struct name victim = forge_name("test:victim");
+	struct digest log_ids[] = {name_log_id(&victim), name_operator_log_id()};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const char *package = i ? NULL : "test:victim";
+		struct scene scene = scene_new();
+		char name[160], hex[DIGEST_TEXT_SIZE];
+		struct recheck recheck;
+		struct buf text;
+
+		hex_encode(digest_span(&log_ids[i]), hex);
+		snprintf(name, sizeof(name), "own/" LABEL "/records/%s", hex);
+		text = data_read(scratch_path(scene.folder, name));
+		text.data[text.length - 90] ^= 1; /* behind it is the fetch token */
+		scratch_write(scratch_path(scene.folder, name), buf_span(&text));
+		check(&scene, &recheck);
+		check_others(&recheck, package);
+		assert_int_equal(log_of(&recheck, package)->difference_count, 1);
+		assert_true(has(log_of(&recheck, package), "records", "signature", "the log's own"));
+		recheck_release(&recheck);
+		buf_release(&text);
+		scene_release(&scene);
+	}
+}
+
 /* More than is kept is counted. */
 static void test_many_differences(void **state)
 {
@@ -529,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_invented_head),
 		cmocka_unit_test(test_damaged_files),
 		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_many_differences),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_rollback),
