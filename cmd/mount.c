@@ -61,7 +61,7 @@ static int prepare(struct task *task, struct fault *flt)
 	const char *folder = arguments[has_url];
 	int verdict = session_load(&task->session, &task->options, flt);
 
-	/* As typed: so mount(8) knows a line of fstab again. */
+	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
 	task->mount_options.source = has_url ? arguments[0] : NULL;
 	if (!verdict)
 		verdict = session_choose(&task->session, has_url ? arguments[0] : NULL, &task->options, flt);

@@ -95,13 +95,15 @@ def children_of_nobody(point):
 
 def test_by_hand(namespace, liar):
     """Without a word about writing it is read-only, which is said and no failure."""
-    done = namespace.run(f'mount -t wargfs {liar.url} "$POINT"; cat "$POINT/test/tiny/1.0.0.wasm"', text=False)
+    typed = liar.url.rstrip("/")
+    done = namespace.run(f'mount -t wargfs {typed} "$POINT"; cat "$POINT/test/tiny/1.0.0.wasm"', text=False)
     assert done.stdout == TINY
     assert done.stderr.decode() == f"mount.wargfs: {namespace.point}: mounted read-only\n"
     (before, behind), = namespace.mounts()
-    assert before.split(" ")[5].split(",")[0] == "ro" and behind.split(" ")[:2] == ["fuse.warg", liar.url]
+    assert before.split(" ")[5].split(",")[0] == "ro" and behind.split(" ")[:2] == ["fuse.warg", typed]
     assert not mounted_at(namespace.point)
-    namespace.run('umount "$POINT"')
+    assert namespace.run(f"findmnt -no target --source {typed}").stdout == namespace.point + "\n"
+    namespace.run(f"umount {typed}")
     assert not namespace.mounts()
 
 
@@ -131,8 +133,8 @@ def test_wrong_words(namespace, liar):
 
 
 def test_fstab(namespace, liar):
-    """Mounted by its folder alone, and not again by who mounts all."""
-    namespace.write_fstab(f"{liar.url} {namespace.point} wargfs defaults,ro,nofail 0 0")
+    """Mounted by its folder alone, and not again by who mounts all, however the URL was written."""
+    namespace.write_fstab(f"{liar.url.rstrip('/')} {namespace.point} wargfs defaults,ro,nofail 0 0")
     namespace.run('mount "$POINT"; test -e "$POINT/test/tiny/1.0.0.wasm"; mount -a; mount -a -t wargfs')
     assert len(namespace.mounts()) == 1
     namespace.run('umount "$POINT"; mount -a; umount "$POINT"; umount "$POINT" 2>/dev/null && exit 1 || true')
