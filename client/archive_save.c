@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -139,19 +140,18 @@ static int append_record(struct buf *out, const struct api_record *record, struc
 	return r;
 }
 
+/* A file without a name: in the folder, or where that cannot be had in memory that is not ours. */
 static int open_spill(struct archive_growth *growth, struct fault *flt)
 {
 	int folder = -1;
-	int r;
 
-	r = archive_open_folder(growth->archive, true, &folder, flt);
-	if (r)
-		return r;
-	growth->fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (!archive_open_folder(growth->archive, true, &folder, NULL)) {
+		growth->fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		close(folder);
+	}
 	if (growth->fd < 0)
-		r = fault_system(flt, errno, "a file without a name cannot be had");
-	close(folder);
-	return r;
+		growth->fd = memfd_create(ARCHIVE_FOLDER, MFD_CLOEXEC);
+	return growth->fd < 0 ? fault_system(flt, errno, "a file without a name cannot be had") : 0;
 }
 
 /* Put what is in memory on disk: a package of many versions is not to lie in memory twice. */

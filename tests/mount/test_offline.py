@@ -248,6 +248,23 @@ def test_damaged_files(used, new_mount, liar, file, damage):
     check_shown(mount)
 
 
+def test_a_record_is_kept_back(home, new_mount, liar):
+    """A log that is true as far as it goes, and does not go to its end, is none: the ledger knows where it ends."""
+    versions = ["0.1.0.wasm", "0.2.0.wasm", "0.3.0.wasm", "latest.wasm"]
+    mount = new_mount(liar.url, home=home)
+    assert "steps" in mount.list("test")
+    assert mount.list("test/steps") == versions
+    mount.end()
+    cut(records_of(home, liar.url, "test:steps"))
+    mount = new_mount(liar.url, "offline", home=home).expect("offline: nothing is fetched", "cut short")
+    assert errno_of(mount.list, "test/steps") == "EHOSTUNREACH"
+    mount.end()
+    mount = new_mount(liar.url, home=home).expect("cut short")
+    assert mount.list("test/steps") == versions
+    mount.end()
+    assert new_mount(liar.url, "offline", home=home).list("test/steps") == versions
+
+
 def test_false_contents(used, new_mount, liar):
     """Contents are hashed again; what does not match is gone, and cannot be had."""
     with open(used.content_file(HELLO), "rb+") as file:

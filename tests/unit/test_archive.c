@@ -595,6 +595,23 @@ static void test_no_folder(void **state)
 	scene_release(&scene);
 }
 
+/* Many records are held until they can be saved, wherever they lie. */
+static void test_large_without_a_folder(void **state)
+{
+	const size_t records = 1000;
+	struct scene scene = scene_of(records);
+	bool saved;
+
+	(void)state;
+	scratch_write_text(scratch_path(scene.folder, "label"), "a file is in the way");
+	archive_keep_take(scene.archive, grown(&scene, &scene.log_id, 0, 1, 1 + records));
+	archive_accept(scene.archive);
+	assert_int_equal(unlink(scratch_path(scene.folder, "label")), 0);
+	assert_int_equal(archive_save(scene.archive, &saved, NULL), 0);
+	assert_int_equal(loaded(&scene, NULL, NULL), records);
+	scene_release(&scene);
+}
+
 /* ---- Torture ---- */
 
 static int load_once(void *context, struct fault *flt)
@@ -682,6 +699,7 @@ int main(void)
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_large_without_a_folder),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_torture),
 	};
