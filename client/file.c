@@ -52,16 +52,21 @@ static int make_path(const char *path, struct fault *flt)
 	return 0;
 }
 
+static int open_folder(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 int file_open_top(const char *path, int *fd, struct fault *flt)
 {
-	int opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int opened = open_folder(path);
 	int r;
 
 	if (opened < 0 && errno == ENOENT) {
 		r = make_path(path, flt);
 		if (r)
 			return r;
-		opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		opened = open_folder(path);
 	}
 	if (opened < 0)
 		return fault_system(flt, errno, "opening the folder %s", path);
@@ -89,14 +94,14 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
 
 int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt)
 {
-	int top = -1;
+	int top = open_folder(path);
 	int r;
 
-	if (!make && access(path, F_OK) && errno == ENOENT) {
+	if (top < 0 && errno == ENOENT && !make) {
 		*fd = -1;
 		return 0;
 	}
-	r = file_open_top(path, &top, flt);
+	r = top < 0 ? file_open_top(path, &top, flt) : 0;
 	if (r)
 		return r;
 	r = file_open_folder(top, name, make, fd, flt);
