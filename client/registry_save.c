@@ -10,6 +10,7 @@
  */
 #include "registry_parts.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Milliseconds until the store is tried again. */
@@ -252,4 +253,6 @@ void registry_save(struct registry *registry)
 	if (write_changes(registry, &written, &shared))
 		registry_report(registry, &shared);
 	registry->next_save = written && archived ? CLOCK_NEVER : clock_now() + SAVE_AGAIN;
+	/* State files are read and made as a whole: many times the memory that they are known by. */
+	malloc_trim(0);
 }
