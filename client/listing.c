@@ -15,6 +15,31 @@ static struct listing *listing_new(void)
 	return listing;
 }
 
+int listing_outdate(const struct listing *listing, struct listing **out, struct fault *flt)
+{
+	struct listing *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return fault_no_memory(flt);
+	atomic_init(&copy->references, 1);
+	copy->names = calloc(listing->count + 1, sizeof(*copy->names));
+	copy->logs = calloc(listing->log_count + 1, sizeof(*copy->logs));
+	if (!copy->names || !copy->logs) {
+		listing_unref(copy);
+		return fault_no_memory(flt);
+	}
+	copy->length = listing->length;
+	copy->count = listing->count;
+	copy->log_count = listing->log_count;
+	copy->operator_last = listing->operator_last;
+	if (listing->count)
+		memcpy(copy->names, listing->names, listing->count * sizeof(*copy->names));
+	if (listing->log_count)
+		memcpy(copy->logs, listing->logs, listing->log_count * sizeof(*copy->logs));
+	*out = copy;
+	return 0;
+}
+
 struct listing *listing_ref(struct listing *listing)
 {
 	atomic_fetch_add_explicit(&listing->references, 1, memory_order_relaxed);

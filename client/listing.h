@@ -19,7 +19,7 @@ struct listing_log {
 
 struct listing {
 	atomic_uint references;
-	bool complete;        /* false: the registry has no ledger, or withholds names */
+	bool complete;        /* false: the registry has no ledger, or withholds names, or it is of the past */
 	uint64_t length;      /* records of the ledger that it was made from: the checkpoint's; 0 without a ledger */
 	struct name *names;   /* sorted by their text */
 	size_t count;
@@ -46,6 +46,13 @@ int listing_update(const struct api *api, struct ledger *ledger, const struct li
  * @param checkpoint  one that was verified, and that the ledger stands at
  */
 int listing_load(struct ledger *ledger, const struct checkpoint *checkpoint, struct listing **out, struct fault *flt);
+
+/**
+ * The names of a listing, when it could not be brought to a later checkpoint: they are there still, as no log ends, but
+ * may not be all.
+ * @param out  not complete; a new reference
+ */
+int listing_outdate(const struct listing *listing, struct listing **out, struct fault *flt);
 
 /** One more reference. */
 struct listing *listing_ref(struct listing *listing);

@@ -151,21 +151,30 @@ static void answer_listing(struct registry *registry, struct want *want, clock_m
 
 /* ---- Refresh ---- */
 
+/* Whether the next view's listing may become better than it is. */
+static bool is_listing_due(const struct registry *registry, const struct view *next, bool has_time)
+{
+	if (!next->listing)
+		return registry->listing || has_time;
+	/* It may lack names that the registry withheld, or that the cache had not. */
+	return !next->listing->complete && (next->listing->length || registry->start);
+}
+
 /*
- * A listing that was there stays there: the next view comes with its own, unless that cannot be had. One that nobody
- * asked for yet is made when there is time, for a start from the cache.
+ * A listing that was there stays there: the next view comes with its own, or with the names of the one before where
+ * that cannot be had. One that nobody asked for yet is made when there is time, for a start from the cache.
  */
 static void renew_listing(struct registry *registry, struct view *next, bool has_time, clock_ms deadline)
 {
 	struct fault flt = {0};
 
-	/* What the cache had may lack names that the registry tells. */
-	if (next->listing && (next->listing->complete || !registry->start))
+	if (!is_listing_due(registry, next, has_time))
 		return;
-	if (!registry->listing && !has_time)
-		return;
-	if (list(registry, next, deadline, &flt))
+	if (list(registry, next, deadline, &flt)) {
+		if (!next->listing && registry->listing)
+			listing_outdate(registry->listing, &next->listing, &flt);
 		registry_report(registry, &flt);
+	}
 	keep_fault(registry, &flt);
 }
 

@@ -91,12 +91,22 @@ static void open_package(struct request *request, struct view *view)
 	const struct view_package *package = tree_package(view, &request->path);
 	struct name name = path_package(&request->path);
 
-	if (!package)
+	if (!package) {
 		request_want_package(request, &name);
-	else if (package->fault.verdict)
-		request_fail_with(request, &package->fault);
-	else
-		open_known(request, view);
+		return;
+	}
+	/* What went wrong since takes nothing away from what was proven before. */
+	if (package->fault.verdict)
+		request->fault = package->fault;
+	open_known(request, view);
+}
+
+/* Whether there is no listing, or only one of the past. */
+static bool lacks_listing(const struct view *view)
+{
+	const struct listing *listing = view->listing;
+
+	return !listing || (listing->length && listing->length != view->checkpoint.contents.log_length);
 }
 
 static void open_folder(struct request *request, struct view *view)
@@ -105,7 +115,7 @@ static void open_folder(struct request *request, struct view *view)
 
 	if (path_has_package(request->path.kind))
 		open_package(request, view);
-	else if (of_listing && !view->listing && !request_has_wanted(request, REQUEST_LISTING))
+	else if (of_listing && lacks_listing(view) && !request_has_wanted(request, REQUEST_LISTING))
 		request_want_listing(request);
 	else
 		open_known(request, view);

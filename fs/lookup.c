@@ -62,18 +62,20 @@ static void reply_entry(struct request *request, const struct view *view)
 }
 
 /*
- * The package's own log is the shorter way to know whether it is there. Where it is there but does not verify, the
- * listing may still have it: then it is shown, for its folder to say what is wrong.
+ * The package's own log is the shorter way to know whether it is there. Where it is said not to be, or does not verify,
+ * the listing may still have it: then it is shown, for its folder to say what is wrong. Where no listing can tell, the
+ * registry's word is all that can be had.
  */
 static void ask_for_package(struct request *request)
 {
 	struct name name = path_package(&request->path);
 	bool of_package = path_is_called_package(request->path.kind);
+	bool is_for_listing = request->fault.kind == FAULT_ABSENT || request->fault.kind == FAULT_FORGED;
 
-	if (of_package && request->fault.kind == FAULT_ABSENT)
-		reply_absent(request, 0);
-	else if (of_package && request->fault.kind == FAULT_FORGED && !request_has_wanted(request, REQUEST_LISTING))
+	if (of_package && is_for_listing && !request_has_wanted(request, REQUEST_LISTING))
 		request_want_listing(request);
+	else if (of_package && request_has_wanted(request, REQUEST_PACKAGE) && !request->fault.verdict)
+		reply_absent(request, 0);
 	else
 		request_want_package(request, &name);
 }

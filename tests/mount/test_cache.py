@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 
 import pytest
 
@@ -153,3 +154,24 @@ def test_a_false_state_is_not_believed(configured, new_mount, liar, client):
     mount.end()
     with open(path) as file:
         assert other not in file.read()
+
+
+def test_cleared_while_read(new_mount, liar, home):
+    """Somebody clears the cache all the time: what just came may be gone before it is opened, and is had again."""
+    mount = new_mount(liar.url, home=home)
+    mount.list("test/hello")
+    path = home.content_file(HELLO)
+    over = threading.Event()
+
+    def clear():
+        while not over.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    clearing = threading.Thread(target=clear)
+    clearing.start()
+    try:
+        for _ in range(30):
+            assert mount.read("test/hello/1.0.0.wasm") == HELLO
+    finally:
+        over.set()
+        clearing.join()

@@ -412,7 +412,7 @@ static void test_listing(void **state)
 	scene_release(&scene);
 }
 
-/* A ledger that lies costs the listing, and not the checkpoint or the packages. */
+/* A ledger that lies costs what it lies about: not the checkpoint, the packages, or what was listed before. */
 static void test_listing_that_fails(void **state)
 {
 	struct scene scene;
@@ -426,11 +426,17 @@ static void test_listing_that_fails(void **state)
 	fake_registry_lie(scene.fake, LIE_LEDGER_CHANGED, NULL);
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	assert_int_equal(registry_list(scene.registry, NULL), WARG_INVALID);
+	view = registry_view(scene.registry);
+	assert_int_equal(view->listing->count, 2);
+	assert_false(view->listing->complete);
+	view_unref(view);
 	assert_int_equal(add(&scene, "test:new", NULL), 0);
 	fake_registry_lie(scene.fake, LIE_NONE, NULL);
-	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	/* Without being asked for, and without another checkpoint. */
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	view = registry_view(scene.registry);
 	assert_int_equal(view->listing->count, 3);
+	assert_true(view->listing->complete);
 	view_unref(view);
 	scene_release(&scene);
 }
