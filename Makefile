@@ -177,8 +177,9 @@ manual: $(BUILD)/wargfs
 
 # What other people's programs do with a mount they do to each variant, and it takes them a minute: once is enough.
 .PHONY: mount-tests
-mount-tests: $(BUILD)/wargfs
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) \
+mount-tests: $(BUILD)/wargfs $(MUTATIONS)
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_MUTATIONS=$(CURDIR)/$(MUTATIONS) \
+		WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) \
 		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
 		$(if $(SAN),--ignore=tests/mount/test_users.py)
 

@@ -2,11 +2,13 @@
  * Random mutation of every answer of a registry: none may be believed, none crashes or hangs, and honesty works again.
  *
  *   mutations [--count N] [--seed S] [--jobs J] [--kind KIND] [--verbose]
+ *   mutations --pipe [--seed S]       turns the body of an answer, on stdin, into the whole of another, on stdout
  *
  * What fails is told with its seed; `--count 1 --seed S` does the same again. It all happens in a network of its own,
  * as some answers name other places.
  */
 #include <errno.h>
+#include <execinfo.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -42,7 +44,7 @@ struct options {
 	unsigned long long count, seed;
 	unsigned jobs;
 	enum scene_kind kind;
-	bool verbose;
+	bool verbose, pipe;
 };
 
 static void fail(const char *what)
@@ -93,12 +95,24 @@ static void tell(const struct scene *scene, uint64_t seed, const struct scene_re
 	funlockfile(stdout);
 }
 
+static bool is_through; /* whether the job may end */
+
+/* What the tests' helpers assert ends a job without a word. */
+static void tell_where(void)
+{
+	void *frames[32];
+
+	if (!is_through)
+		backtrace_symbols_fd(frames, backtrace(frames, 32), STDERR_FILENO);
+}
+
 static void work(const struct options *options, struct shared *shared, unsigned job, const char *folder)
 {
 	char own[300];
 	struct scene *scene;
 	unsigned long long turn;
 
+	atexit(tell_where);
 	snprintf(own, sizeof(own), "%s/%u", folder, job);
 	if (mkdir(own, 0700))
 		fail(own);
@@ -123,6 +137,7 @@ static void work(const struct options *options, struct shared *shared, unsigned 
 	scene_free(scene);
 	if (rmdir(own))
 		fail(own);
+	is_through = true;
 }
 
 /* @return whether all jobs ended well */
@@ -146,6 +161,31 @@ static bool wait_for(pid_t *pids, unsigned jobs, struct shared *shared)
 			       atomic_load(&shared->running[job]));
 	}
 	return good;
+}
+
+static int change_one(const struct options *options)
+{
+	struct chance chance = { options->seed };
+	struct mutation mutation;
+	struct pool pool = { .count = 1 };
+	struct buf *body = &pool.bodies[0], out;
+	unsigned char piece[65536];
+	struct answer answer = { .status = 200 };
+	size_t length;
+
+	buf_init(body, MUTATION_MOST);
+	buf_init(&out, 2 * MUTATION_MOST);
+	while ((length = fread(piece, 1, sizeof(piece), stdin)))
+		if (buf_append(body, (struct span){ piece, length }, NULL))
+			fail("a body too long");
+	answer.body = buf_span(body);
+	mutate_answer(&chance, &answer, &pool, false, &out, &mutation);
+	fprintf(stderr, "%s\n", mutation.what);
+	if (fwrite(out.data ? out.data : piece, 1, out.length, stdout) != out.length || fflush(stdout))
+		fail("stdout");
+	buf_release(body);
+	buf_release(&out);
+	return 0;
 }
 
 static int run(const struct options *options, const char *folder)
@@ -204,6 +244,7 @@ static void parse(int count, char **words, struct options *options)
 					       { "jobs", required_argument, NULL, 'j' },
 					       { "kind", required_argument, NULL, 'k' },
 					       { "verbose", no_argument, NULL, 'v' },
+					       { "pipe", no_argument, NULL, 'p' },
 					       { NULL, 0, NULL, 0 } };
 	int option;
 
@@ -224,6 +265,9 @@ static void parse(int count, char **words, struct options *options)
 		case 'v':
 			options->verbose = true;
 			break;
+		case 'p':
+			options->pipe = true;
+			break;
 		default:
 			exit(2);
 		}
@@ -243,6 +287,8 @@ int main(int count, char **words)
 	int status;
 
 	parse(count, words, &options);
+	if (options.pipe)
+		return change_one(&options);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* In memory, where that can be had: what has to be on disk before it goes on is not what is tried here. */
 	snprintf(folder, sizeof(folder), "%s/wargfs-mutations-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
