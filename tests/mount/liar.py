@@ -56,6 +56,7 @@ class Answer:
     headers: dict
     body: bytes
     send: object = field(default=None)
+    ask: object = field(default=None)  # ask(path, request): what the real server says to something else, as JSON
 
     @property
     def json(self):
@@ -145,18 +146,26 @@ class Liar:
                     row, end = row + 1, call.ended
         return row
 
+    def pass_on(self, server, method, path, body, headers):
+        upstream = http.client.HTTPConnection(*server.address, timeout=60)
+        try:
+            upstream.request(method, path, body or None, headers)
+            response = upstream.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+        finally:
+            upstream.close()
+
+    def ask(self, path, request):
+        body = json.dumps(request).encode()
+        return json.loads(self.pass_on(self.server, "POST", path, body, {"content-type": "application/json"})[2])
+
     def answer(self, call, method, headers):
         """What the real server says, and then what the liar makes of it."""
         other = self.spoken_for.get(headers.get("warg-registry"))
         if other:
             headers = {name: value for name, value in headers.items() if name != "warg-registry"}
-        upstream = http.client.HTTPConnection(*(other or self.server).address, timeout=60)
-        try:
-            upstream.request(method, call.path, call.request or None, headers)
-            response = upstream.getresponse()
-            answer = Answer(call, response.status, dict(response.getheaders()), response.read())
-        finally:
-            upstream.close()
+        server = other or self.server
+        answer = Answer(call, *self.pass_on(server, method, call.path, call.request, headers), ask=self.ask)
         if call.name == "sources":
             answer.body = answer.body.replace(self.server.url.encode(), self.url.encode())
         if call.name == "checkpoint" and self.past:

@@ -4,6 +4,7 @@ A row is (name, mutation, kind, words), with the call before it in the tables at
 and `words` a pattern that the daemon's sentence has to match. SHAPES are told about every call.
 """
 import base64
+import json
 from dataclasses import dataclass
 
 import forge
@@ -118,6 +119,17 @@ def records(change):
     return changed(edit)
 
 
+def other_log(name, put=lambda log, other: other):
+    """The log, or what `put` makes of it, is another package's, from the first record on."""
+    log_id = forge.package_log_id(name)
+
+    def mutation(answer):
+        length = json.loads(answer.call.request)["logLength"]
+        other = answer.ask("/v1/fetch/logs", {"logLength": length, "packages": {log_id: None}})["packages"][log_id]
+        records(lambda log: put(log, other))(answer)
+    return mutation
+
+
 def record(at, change):
     """Change one record."""
     return records(lambda log: change(log[at]))
@@ -208,6 +220,35 @@ LOGS = (
     ("of a log not asked for", changed(lambda value: value.update(
         packages={WRONG_ROOT: log for log in value["packages"].values()})), FORGED, ""),
     ("404 of a log", error(404, type="log", id=forge.package_log_id("test:steps")), FORGED, "there is none"),
+    ("more without end", changed(lambda value: value.update(more=True)), FORGED, ""),
+    ("another package's log", other_log("test:regret"), FORGED, "proof"),
+    ("another package's log behind it", other_log("test:regret", lambda log, other: log + other), FORGED, "record"),
+    ("the index of another package's record", records(lambda log: log[-1].update(registryIndex=2)), FORGED, ""),
+    ("all at one index", records(lambda log: [{**one, "registryIndex": log[-1]["registryIndex"]} for one in log]),
+     FORGED, ""),
+    ("indices swapped", records(lambda log: [{**one, "registryIndex": other["registryIndex"]}
+                                             for one, other in zip(log, log[::-1])]), FORGED, ""),
+)
+
+# The same of a log that is known, when it grows: by 0.2.0 and by 0.3.0.
+GROWN_LOGS = (
+    ("the first record dropped", records(lambda log: log[1:]), FORGED, "record"),
+    ("the last record dropped", records(lambda log: log[:-1]), REFUSED, ""),
+    ("no records", records(lambda log: []), REFUSED, ""),  # the real server proves no head of the past
+    ("reordered", records(swap), FORGED, "record"),
+    ("repeated", records(lambda log: log + log[-1:]), FORGED, "record"),
+    ("each twice", records(lambda log: [one for one in log for _ in range(2)]), FORGED, "record"),
+    ("another package's log", other_log("test:regret"), FORGED, "record"),
+    ("signed by a stranger", rewritten(0, lambda fields: None, forge.STRANGER), FORGED, "key"),
+    ("one bit flipped", record(0, base64_at("contentBytes", flipped)), FORGED, ""),
+    ("signed, without prev", rewritten(0, without(1)), FORGED, "prev"),
+    ("signed, before the one before", rewritten(0, lambda fields: [
+        [number, forge.render([[1, 1]]) if number == 3 else value] for number, value in fields]), FORGED, "time"),
+    ("signed, 0.1.0 again", rewritten(0, entry(*release("0.1.0"))), FORGED, "0\\.1\\.0"),
+    ("signed, another release", rewritten(1, entry(*release("6.6.6"))), FORGED, ""),
+    ("another index", record(1, lambda one: one.update(registryIndex=one["registryIndex"] - 1)), FORGED, ""),
+    ("an index of the past", record(0, lambda one: one.update(registryIndex=1)), FORGED, ""),
+    ("404 of a log", error(404, type="log", id=forge.package_log_id("test:steps")), FORGED, ""),
     ("more without end", changed(lambda value: value.update(more=True)), FORGED, ""),
 )
 
@@ -364,6 +405,91 @@ BYTES = (
     ("503", says(503, "text/plain", b"later"), DOWN, ""),
 )
 
+# ---- The ledger and the names ----
+
+
+def part(**changes):
+    """The first part of the ledger, told otherwise. A change that is a function gets what was told."""
+    def edit(value):
+        first = value["sources"][0]
+        first.update({key: change(first[key]) if callable(change) else change for key, change in changes.items()})
+    return changed(edit)
+
+
+LEDGER = (
+    ("no parts", changed(lambda value: value.update(sources=[])), FORGED, "ledger"),
+    ("a gap", part(firstRegistryIndex=lambda index: index + 1), FORGED, "ledger"),
+    ("backwards", part(firstRegistryIndex=lambda index: index + 100), FORGED, "ledger"),
+    ("a negative index", part(firstRegistryIndex=-1), FORGED, "firstRegistryIndex"),
+    ("an index of 2**64", part(lastRegistryIndex=2**64), FORGED, ""),
+    ("plain http to elsewhere", part(url="http://registry.example/records"), FORGED, "http"),
+    ("a file", part(url="file:///etc/passwd"), FORGED, ""),
+)
+
+
+def leaves(change):
+    """Change the list of the ledger's leaves, 64 bytes each."""
+    return raw(lambda body: b"".join(change([body[at:at + 64] for at in range(0, len(body), 64)])))
+
+
+def without_package(log):
+    """The last record's package is left out: in the place of its records is another's, so that the length stays."""
+    return [one if one[:32] != log[-1][:32] else log[1] for one in log]
+
+
+RECORDS = (
+    ("one too few", leaves(lambda log: log[:-1]), FORGED, "ledger"),
+    ("half a record", raw(lambda body: body[:-32]), FORGED, "ledger"),
+    ("nothing", raw(lambda body: b""), FORGED, "ledger"),
+    ("reordered", leaves(lambda log: log[:-2] + [log[-1], log[-2]]), FORGED, "ledger"),
+    ("backwards", leaves(lambda log: log[::-1]), FORGED, "ledger"),
+    ("one record changed", leaves(lambda log: log[:-1] + [log[-1][:32] + flipped(log[-1][32:])]), FORGED, "ledger"),
+    ("one log id changed", leaves(lambda log: log[:-1] + [flipped(log[-1][:32]) + log[-1][32:]]), FORGED, "ledger"),
+    ("a package left out", leaves(without_package), FORGED, "ledger"),
+    ("a package invented", leaves(lambda log: log[:-1] + [bytes(range(64))]), FORGED, "ledger"),
+    ("one put in", leaves(lambda log: log[:1] + [bytes(range(64))] + log[1:]), FORGED, "ledger"),
+    ("zeroes", leaves(lambda log: [bytes(64) for _ in log]), FORGED, "ledger"),
+    ("HTML", says(content_type="text/html", body=HTML), FORGED, "ledger"),
+    ("cut short", cut, DOWN, ""),
+    ("closed", closed, DOWN, ""),
+    ("silent", silent, SLOW, ""),
+    ("503", says(503, "text/plain", b"later"), DOWN, ""),
+)
+
+
+def names(change):
+    """Change the object of names by their log ids."""
+    def edit(value):
+        change(value["packages"])
+    return changed(edit)
+
+
+def swap_names(found):
+    first, second = sorted(found)[:2]
+    found[first], found[second] = found[second], found[first]
+
+
+def rename(words):
+    return names(lambda found: found.update({sorted(found)[0]: words}))
+
+
+NAMES = (
+    ("swapped", names(swap_names), FORGED, "name"),
+    ("invented", rename("test:invented"), FORGED, "name"),
+    ("with a slash", rename("test:../../etc"), FORGED, "name"),
+    ("without a namespace", rename("hello"), FORGED, "name"),
+    ("in upper case", rename("test:HELLO"), FORGED, "name"),
+    ("empty name", rename(""), FORGED, ""),
+    ("no text", rename(7), FORGED, ""),
+)
+
+# What says more than was asked for, and is not looked at.
+TOO_MUCH = (
+    ("ledger", "an end too late", part(lastRegistryIndex=lambda index: index + 5)),
+    ("records", "a package invented behind the others", leaves(lambda log: log + [bytes(range(64))])),
+    ("names", "of a log that was not asked for", names(lambda found: found.update({WRONG_ROOT: "test:invented"}))),
+)
+
 # ---- All of them, by what a person does when he meets them ----
 
 # Mounting.
@@ -374,6 +500,18 @@ AT_MOUNT = tuple(("checkpoint", *row) for row in SHAPES + CHECKPOINTS) + tuple(
 AT_PACKAGE = tuple(("logs", *row) for row in SHAPES + LOGS) + tuple(("inclusion", *row) for row in SHAPES + PROOFS)
 # Reading test/page/1.0.0.wasm.
 AT_CONTENT = tuple(("sources", *row) for row in SHAPES + SOURCES) + tuple(("bytes", *row) for row in BYTES)
+# Listing what there is.
+AT_LISTING = tuple((call, *row) for call in ("ledger", "names") for row in SHAPES if row[0] not in ("500",)) + tuple(
+    ("ledger", *row) for row in LEDGER) + tuple(("records", *row) for row in RECORDS) + tuple(
+    ("names", *row) for row in NAMES)
+# The same while it grows, and of what is known while it does; of the shapes some, as each takes its time.
+SOME_SHAPES = tuple(row for row in SHAPES if row[0] in (
+    "HTML", "another JSON", "half the JSON", "cut short", "closed", "silent", "without end", "503"))
+GROWTH_OF_LISTING = tuple((call, *row) for call in ("ledger", "names") for row in SOME_SHAPES) + tuple(
+    ("ledger", *row) for row in LEDGER) + tuple(("records", *row) for row in RECORDS) + tuple(
+    ("names", *row) for row in NAMES if row[0] != "swapped")
+GROWTH += tuple((call, *row) for call in ("checkpoint", "logs", "inclusion", "consistency") for row in SOME_SHAPES)
+GROWTH_OF_PACKAGE = tuple(("logs", *row) for row in GROWN_LOGS) + tuple(("inclusion", *row) for row in PROOFS)
 
 
 def ids(rows):
