@@ -156,8 +156,8 @@ static bool is_listing_due(const struct registry *registry, const struct view *n
 {
 	if (!next->listing)
 		return registry->listing || has_time;
-	/* It may lack names that the registry withheld, or that the cache had not. */
-	return !next->listing->complete && (next->listing->length || registry->start);
+	/* It may lack what the registry withheld, or what the cache had not. */
+	return !next->listing->complete;
 }
 
 /*

@@ -204,11 +204,15 @@ def test_absence_is_not_taken_on_trust(patient, liar):
     assert mount.list("test/steps") == STEPS
 
 
-def test_name_withheld(new_mount, liar):
-    """What the registry does not name is missed, and comes when it is named."""
+WITHHELD = (("names", "one", lies.rename(None), len(ALL_PACKAGES) - 1), ("ledger", "all of it", lies.error(501), 0))
+
+
+@pytest.mark.parametrize("call, name, mutation, left", WITHHELD, ids=lies.ids(WITHHELD))
+def test_withheld(new_mount, liar, call, name, mutation, left):
+    """What the registry does not tell is missed, and comes when it is told."""
     mount = new_mount(liar.url, "refresh=3600")
-    liar.lie("names", lies.rename(None))
-    assert len(mount.list("test")) == len(ALL_PACKAGES) - 1
+    liar.lie(call, mutation)
+    assert len(mount.list("test")) == left
     assert os.getxattr(mount.at("test"), "user.warg.complete") == b"false"
     liar.be_honest()
     mount.process.send_signal(signal.SIGHUP)

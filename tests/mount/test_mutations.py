@@ -5,6 +5,7 @@ here, from the seed $WARGFS_MUTATIONS_SEED on.
 """
 import os
 import random
+import signal
 import subprocess
 
 import pytest
@@ -66,6 +67,9 @@ def test_mutation(new_mount, liar, seed):
     if mount.process.poll() is None:
         check(mount, False)
         liar.be_honest()
+        # What was withheld is asked for again when it looks again.
+        mount.process.send_signal(signal.SIGHUP)
+        until(lambda: set(mount.list("test")) == ALL, lambda: f"all is listed: {mount.log}")
         check(mount, True)
     else:
         assert mount.refused()[0] in (1, 3)
