@@ -434,7 +434,7 @@ static void test_records(void **state)
 		check(&scene, &recheck);
 		check_others(&recheck, package);
 		assert_int_equal(log_of(&recheck, package)->difference_count, 1);
-		assert_true(has(log_of(&recheck, package), "records", "signature", "the log's own"));
+		assert_true(has(log_of(&recheck, package), "records", "", "the log's own"));
 		recheck_release(&recheck);
 		buf_release(&text);
 		scene_release(&scene);
@@ -526,31 +526,32 @@ static void test_another_operator(void **state)
 
 /* ---- No memory is no difference ---- */
 
-static int try_check(void *context, struct fault *flt)
+/* Of what was proven, so that no round trip is made for each allocation. */
+static int try_compare(void *context, struct fault *flt)
 {
-	struct scene *scene = context;
-	struct recheck recheck;
-	int verdict = prove_all(scene, &recheck, flt);
+	struct recheck *recheck = context;
 
-	if (verdict)
-		return verdict;
-	recheck_compare(&recheck);
-	for (size_t i = 0; i < recheck.count; i++) {
-		assert_int_equal(recheck.logs[i].difference_count, 0);
-		if (recheck.logs[i].fault.verdict && !flt->verdict)
-			*flt = recheck.logs[i].fault;
+	for (size_t i = 0; i < recheck->count; i++)
+		recheck->logs[i].fault = (struct fault){0};
+	recheck_compare(recheck);
+	for (size_t i = 0; i < recheck->count; i++) {
+		assert_int_equal(recheck->logs[i].difference_count, 0);
+		if (recheck->logs[i].fault.verdict && !flt->verdict)
+			*flt = recheck->logs[i].fault;
 	}
-	recheck_release(&recheck);
 	return flt->verdict;
 }
 
 static void test_torture(void **state)
 {
 	struct scene scene = scene_new();
+	struct fault flt = {0};
+	struct recheck recheck;
 
 	(void)state;
-	move_on(&scene);
-	torture(try_check, &scene);
+	assert_int_equal(prove_all(&scene, &recheck, &flt), 0);
+	torture(try_compare, &recheck);
+	recheck_release(&recheck);
 	scene_release(&scene);
 }
 
