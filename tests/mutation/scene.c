@@ -576,6 +576,7 @@ void scene_run(struct scene *scene, uint64_t seed, enum scene_kind kind, struct 
 	unsigned timeout;
 
 	*out = (struct scene_result){ .kind = kind };
+	fake_registry_forget_heads(scene->fake);
 	if (kind == SCENE_KINDS)
 		out->kind = (enum scene_kind)chance_below(&chance, SCENE_KINDS);
 	scene->result = out;

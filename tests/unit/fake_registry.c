@@ -781,6 +781,13 @@ void fake_registry_page(struct fake_registry *fake, size_t records)
 	pthread_mutex_unlock(&fake->mutex);
 }
 
+void fake_registry_forget_heads(struct fake_registry *fake)
+{
+	pthread_mutex_lock(&fake->mutex);
+	fake->heads.length = 0;
+	pthread_mutex_unlock(&fake->mutex);
+}
+
 unsigned fake_registry_count(struct fake_registry *fake, const char *path)
 {
 	unsigned count = 0;

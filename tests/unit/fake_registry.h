@@ -97,6 +97,8 @@ unsigned fake_registry_count_header(struct fake_registry *fake, const char *line
 
 /** Give at most this many records of each log in one answer. */
 void fake_registry_page(struct fake_registry *fake, size_t records);
+/** Forget the heads of requests that came: it remembers only so many. */
+void fake_registry_forget_heads(struct fake_registry *fake);
 /** How many requests came for this path, "v1/fetch/logs" say. */
 unsigned fake_registry_count(struct fake_registry *fake, const char *path);
 /** Forget all counts, and let answers for `path` wait until `together` requests for it came: 0, none do. */
