@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,8 @@ struct scene {
 	enum scene_kind kind;
 	unsigned turn; /* which of the answers of that kind is changed; with `always` all */
 	struct chance chance;
-	unsigned mutations;
-	unsigned spoken, silent; /* of them: that said something else, that did not come */
+	atomic_uint mutations;
+	atomic_uint spoken, silent; /* of them: that said something else, that did not come */
 	struct mutation mutation;
 	struct buf last;
 
@@ -124,8 +125,10 @@ static void answer_other(struct server_connection *connection, const struct serv
 
 static void forget_mutations(struct scene *scene)
 {
+	pthread_mutex_lock(&scene->mutex);
 	scene->mutations = scene->spoken = scene->silent = 0;
 	scene->mutation = (struct mutation){ .travel = TRAVEL_WHOLE };
+	pthread_mutex_unlock(&scene->mutex);
 }
 
 static enum scene_kind kind_of(const struct server_request *request)
@@ -559,7 +562,9 @@ static void prepare(struct scene *scene, enum scene_client client, unsigned time
 		assert_int_equal(mkdir(scene->home, 0700), 0);
 	open_registry(scene, scene->home, timeout);
 	if (client == CLIENT_RUNNING) {
+		pthread_mutex_lock(&scene->mutex);
 		scene->is_past = true;
+		pthread_mutex_unlock(&scene->mutex);
 		if (do_everything(scene, PATIENT))
 			complain(scene, "before any lie: %s", scene->result->account);
 		be_honest(scene);
@@ -583,13 +588,13 @@ void scene_run(struct scene *scene, uint64_t seed, enum scene_kind kind, struct 
 	scene->may_stall = chance_below(&chance, 300) == 0;
 	timeout = scene->may_stall ? 1 : PATIENT;
 	prepare(scene, client, timeout);
+	forget_mutations(scene);
+	pthread_mutex_lock(&scene->mutex);
 	scene->kind = out->kind;
 	scene->always = !scene->may_stall && chance_below(&chance, 2);
 	scene->turn = (unsigned)chance_below(&chance, 3) / 2;
 	scene->chance = chance;
-	forget_mutations(scene);
 	scene->last.length = 0;
-	pthread_mutex_lock(&scene->mutex);
 	scene->is_lying = true;
 	pthread_mutex_unlock(&scene->mutex);
 	do_everything(scene, timeout);
