@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <execinfo.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/file.h"
 #include "scene.h"
 
 #define JOBS 64
@@ -296,7 +298,8 @@ int main(int count, char **words)
 		fail("a folder");
 	leave_network();
 	status = run(&options, folder);
-	if (rmdir(folder) && !status)
+	/* Of jobs that came to a bad end something is left. */
+	if (file_remove_tree(AT_FDCWD, folder, NULL))
 		fail(folder);
 	return status;
 }
