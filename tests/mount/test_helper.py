@@ -172,12 +172,15 @@ mount -t tmpfs none /mnt
 cp "$PLACE/over/wargfs" /mnt/wargfs
 ln -sfn /mnt/wargfs "$(realpath /sbin)/mount.wargfs"
 mkdir /mnt/home /mnt/point
-chown {0}:{0} /mnt/home /mnt/point
+mkdir --mode=700 /mnt/run
+chown {0}:{0} /mnt/home /mnt/point /mnt/run
 mknod --mode=666 /mnt/fuse c 10 229
 mount --bind /mnt/fuse /dev/fuse
 cd /mnt
-unset XDG_RUNTIME_DIR
-as() {{ setpriv --reuid={0} --regid={0} --clear-groups env XDG_CACHE_HOME=/mnt/home XDG_STATE_HOME=/mnt/home "$@"; }}
+as() {{
+	setpriv --reuid={0} --regid={0} --clear-groups \
+		env XDG_CACHE_HOME=/mnt/home XDG_STATE_HOME=/mnt/home XDG_RUNTIME_DIR=/mnt/run "$@"
+}}
 """
 
 
