@@ -23,9 +23,8 @@ def other_server(everything):
     """A registry of its own, with one package whose releases are each under a checkpoint of its own."""
     server = programs.Server(programs.Home(os.path.join(everything, "other-server")), "other",
                              programs.forge.Key("the other operator"))
-    home = programs.Home(os.path.join(everything, "other-publisher"))
     try:
-        home.configure(server.url)
+        home = programs.Home(os.path.join(everything, "other-publisher")).configure(server.url)
         server.wait_for_length(1)
         home.warg("publish", "init", THING, "--no-wait")
         for version, content in THINGS.items():

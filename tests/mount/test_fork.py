@@ -21,7 +21,7 @@ def other(everything, server):
     """Another real server with the same operator's key, the same namespace, as many records, and another history."""
     other = programs.Server(programs.Home(os.path.join(everything, "forked-server")))
     try:
-        home = programs.Home(os.path.join(everything, "other-publisher")).configure(other.url)
+        home = programs.Home(os.path.join(everything, "forked-publisher")).configure(other.url)
         other.wait_for_length(1)
         for number in range(1, server.lengths[-1]):
             home.warg("publish", "init", f"test:other-{chr(96 + number)}", "--no-wait")
