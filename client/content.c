@@ -82,7 +82,7 @@ struct content_entry *content_entry_add(struct content *content, const struct di
 
 static bool is_idle(const struct content_entry *entry)
 {
-	return !entry->tasks[CONTENT_FETCH] && !entry->tasks[CONTENT_SIZE];
+	return !entry->tasks[CONTENT_FETCH] && !entry->tasks[CONTENT_SIZE] && !entry->fresh;
 }
 
 /* Take an entry away if it says nothing any more. */
@@ -126,8 +126,25 @@ static void forget_one(struct content *content)
 	}
 }
 
-void content_accept(struct content_task *task, const struct content_facts *facts)
+/* A file with these facts, open at `fd`, which it takes over; NULL without memory. */
+static struct content_file *new_file(int fd, const struct content_facts *facts)
 {
+	struct content_file *file = malloc(sizeof(*file));
+
+	if (!file) {
+		close(fd);
+		return NULL;
+	}
+	atomic_init(&file->references, 1);
+	file->fd = fd;
+	file->size = facts->size;
+	file->facts = *facts;
+	return file;
+}
+
+void content_accept_take(struct content_task *task, int fd, const struct content_facts *facts)
+{
+	struct content_file *file = new_file(fd, facts), *former;
 	struct content *content = task->content;
 
 	pthread_mutex_lock(&content->mutex);
@@ -135,8 +152,41 @@ void content_accept(struct content_task *task, const struct content_facts *facts
 		forget_one(content);
 	set_verified(content, task->entry, true);
 	task->entry->facts = *facts;
+	former = task->entry->fresh;
+	task->entry->fresh = file;
+	task->entry->teller = pthread_self();
 	pthread_mutex_unlock(&content->mutex);
+	content_file_unref(former);
 	store_remember_size(content->options.store, &task->digest, facts->size);
+}
+
+static struct content_file *find_fresh(struct content *content, const struct digest *digest)
+{
+	struct content_file *file = NULL;
+	const struct content_entry *entry;
+
+	pthread_mutex_lock(&content->mutex);
+	entry = find_entry(content, digest);
+	if (entry && entry->fresh && pthread_equal(entry->teller, pthread_self()))
+		file = content_file_ref(entry->fresh);
+	pthread_mutex_unlock(&content->mutex);
+	return file;
+}
+
+void content_let_go(struct content *content, const struct digest *digest)
+{
+	struct content_file *file = NULL;
+	struct content_entry *entry;
+
+	pthread_mutex_lock(&content->mutex);
+	entry = find_entry(content, digest);
+	if (entry) {
+		file = entry->fresh;
+		entry->fresh = NULL;
+		content_entry_drop(content, entry);
+	}
+	pthread_mutex_unlock(&content->mutex);
+	content_file_unref(file);
 }
 
 static void free_entries(struct content *content)
@@ -256,22 +306,15 @@ close:
 
 struct content_file *content_find(struct content *content, const struct digest *digest)
 {
+	struct content_file *file = find_fresh(content, digest);
 	struct content_facts facts = {0};
-	struct content_file *file;
 	int fd = -1;
 
+	if (file)
+		return file;
 	if (open_verified(content, digest, &fd, &facts, NULL) || fd < 0)
 		return NULL;
-	file = malloc(sizeof(*file));
-	if (!file) {
-		close(fd);
-		return NULL;
-	}
-	atomic_init(&file->references, 1);
-	file->fd = fd;
-	file->size = facts.size;
-	file->facts = facts;
-	return file;
+	return new_file(fd, &facts);
 }
 
 /* One that lost its name has another time of change, and stays what it is. */

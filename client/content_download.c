@@ -354,20 +354,44 @@ static void told_sources(struct content_task *task, int verdict)
 
 /* ---- On a worker ---- */
 
-/* What another process put there while we downloaded, if it is good. Then ours is not needed. */
-static int find_others(struct fetch *fetch, struct content_facts *facts, bool *found, struct fault *flt)
+/*
+ * What another process put there while we downloaded, if it is good. Then ours is not needed.
+ * @param out  -1 if there is none
+ */
+static int find_others(struct fetch *fetch, int *out, struct content_facts *facts, struct fault *flt)
 {
+	bool matches = false;
 	uint64_t size = 0;
 	int fd = -1;
 	int r;
 
-	*found = false;
+	*out = -1;
 	r = store_open_content(content_store(fetch->task.content), &fetch->task.digest, &fd, &size, flt);
 	if (r || fd < 0)
 		return r;
 	if (size == fetch->received)
-		r = check_file(&fetch->task, fd, facts, found, flt);
-	close(fd);
+		r = check_file(&fetch->task, fd, facts, &matches, flt);
+	if (!r && matches)
+		*out = fd;
+	else
+		close(fd);
+	return r;
+}
+
+/* Give our bytes their name. @param out  open for reading */
+static int keep_ours(struct fetch *fetch, int *out, struct content_facts *facts, struct fault *flt)
+{
+	int r;
+
+	fetch->has_temp = false;
+	r = store_keep_temp(content_store(fetch->task.content), &fetch->temp, &fetch->task.digest, flt);
+	if (r)
+		return r;
+	r = content_look(fetch->temp.fd, facts, flt);
+	if (r)
+		close(fetch->temp.fd);
+	else
+		*out = fetch->temp.fd;
 	return r;
 }
 
@@ -375,27 +399,19 @@ static int find_others(struct fetch *fetch, struct content_facts *facts, bool *f
 static void keep(struct job *job)
 {
 	struct fetch *fetch = fetch_of_job(job);
-	struct store *store = content_store(fetch->task.content);
 	struct content_facts facts = {0};
 	struct fault flt = {0};
-	bool found = false;
-	int r;
+	int r, fd;
 
-	r = find_others(fetch, &facts, &found, &flt);
-	if (!r && !found) {
-		fetch->has_temp = false;
-		r = store_keep_temp(store, &fetch->temp, &fetch->task.digest, &flt);
-		if (!r) {
-			r = content_look(fetch->temp.fd, &facts, &flt);
-			close(fetch->temp.fd);
-		}
-	}
+	r = find_others(fetch, &fd, &facts, &flt);
+	if (!r && fd < 0)
+		r = keep_ours(fetch, &fd, &facts, &flt);
 	if (r) {
 		land_local(fetch, &flt);
 		return;
 	}
 	atomic_fetch_add(&fetch->task.content->counters.done, 1);
-	content_accept(&fetch->task, &facts);
+	content_accept_take(&fetch->task, fd, &facts);
 	land(fetch, 0);
 }
 
@@ -418,13 +434,14 @@ static bool take_cached(struct fetch *fetch)
 		return false;
 	if (!r) {
 		r = check_file(&fetch->task, fd, &facts, &matches, &flt);
-		close(fd);
+		if (r || !matches)
+			close(fd);
 	}
 	if (r) {
 		land_local(fetch, &flt);
 	} else if (matches) {
 		atomic_fetch_add(&fetch->task.content->counters.hits, 1);
-		content_accept(&fetch->task, &facts);
+		content_accept_take(&fetch->task, fd, &facts);
 		land(fetch, 0);
 	} else {
 		/* If it cannot be removed, the download will say why when it cannot take its place. */

@@ -62,8 +62,14 @@ int content_look(int fd, struct content_facts *out, struct fault *flt);
 /** Whether both are of one file that was not touched in between. */
 bool content_facts_equal(const struct content_facts *a, const struct content_facts *b);
 
-/** The file with these facts has the digest: content_find() may hand it out. */
-void content_accept(struct content_task *task, const struct content_facts *facts);
+/**
+ * The file with these facts, open at `fd`, has the digest: content_find() may hand it out. Steals `fd`. Until
+ * content_let_go() this thread finds that very file: who is told here that it came gets it, also where somebody has
+ * cleared the cache meanwhile.
+ */
+void content_accept_take(struct content_task *task, int fd, const struct content_facts *facts);
+/** Those who waited for a content were told. */
+void content_let_go(struct content *content, const struct digest *digest);
 
 /** Whether content_free() waits for us. */
 bool content_is_closing(struct content *content);
@@ -93,6 +99,8 @@ struct content_entry {
 	struct digest digest;
 	bool verified;
 	struct content_facts facts;
+	struct content_file *fresh; /* it has just come, and those who wait are being told; else NULL. A reference */
+	pthread_t teller;           /* by whom */
 	struct content_task *tasks[CONTENT_KINDS];
 };
 

@@ -1,6 +1,6 @@
 /*
  * How large a content is, before it is fetched: what the cache or the registry says, else one HEAD to a source. All of
- * these are claims; what has verified corrects them (content_accept()).
+ * these are claims; what has verified corrects them (content_accept_take()).
  */
 #include "content_parts.h"
 

@@ -143,6 +143,8 @@ void content_land(struct content_task *task, int verdict)
 	content->gates[kind].running--;
 	pthread_mutex_unlock(&content->mutex);
 	tell(task);
+	if (kind == CONTENT_FETCH)
+		content_let_go(content, &task->digest);
 	/* The reference that is given up last keeps content_free() waiting. */
 	content_let_in(content, kind);
 	pthread_mutex_lock(&content->mutex);

@@ -54,9 +54,6 @@ static void interrupted(fuse_req_t fuse, void *data)
 	request_free(request);
 }
 
-/* How often a content that came may be gone before it is opened. */
-#define MOST_CLEARED 32
-
 /* @return whether to go on; otherwise the request has failed */
 static bool begin_to_want(struct request *request, enum request_want want)
 {
@@ -138,12 +135,6 @@ void request_want_size(struct request *request, const struct digest *content)
 
 void request_want_content(struct request *request, const struct digest *content)
 {
-	bool came = request_has_wanted(request, REQUEST_CONTENT) && !request->fault.verdict;
-
-	if (came && request->times_cleared < MOST_CLEARED) {
-		request->times_cleared++;
-		request->wanted &= ~(unsigned)REQUEST_CONTENT;
-	}
 	request->waiter.deadline = CLOCK_NEVER;
 	if (begin_to_want(request, REQUEST_CONTENT))
 		content_fetch(registry_content(request->registry), content, &request->waiter);

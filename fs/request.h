@@ -35,7 +35,6 @@ struct request {
 	/** Finishes the request or wants something. */
 	void (*attempt)(struct request *request);
 	unsigned wanted;    /* a set of enum request_want */
-	unsigned times_cleared; /* a content came, and somebody cleared the cache before it was opened */
 	struct fault fault; /* of what was wanted last; verdict 0: it is there now */
 	bool can_be_interrupted;
 	bool needs_registry; /* also of a namespace: that it is there is not enough */
@@ -57,8 +56,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 
 /**
  * Want something, once what was wanted before has landed. The request must not be touched afterwards.
- * If it was wanted already the request fails: with the fault of that, or EIO. But a content that came, and was cleared
- * away before it could be opened, may be wanted again, for a number of times.
+ * If it was wanted already the request fails: with the fault of that, or EIO.
  */
 void request_want_listing(struct request *request);
 void request_want_package(struct request *request, const struct name *name);
