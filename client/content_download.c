@@ -391,7 +391,7 @@ static int keep_ours(struct fetch *fetch, int *out, struct content_facts *facts,
 	if (r)
 		close(fetch->temp.fd);
 	else
-		*out = fetch->temp.fd;
+		*out = file_reopen_take(fetch->temp.fd);
 	return r;
 }
 

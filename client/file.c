@@ -218,6 +218,19 @@ void file_begin_sync(int fd, uint64_t offset, uint64_t length)
 	sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
 }
 
+int file_reopen_take(int fd)
+{
+	char path[64];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_CLOEXEC);
+	if (again < 0)
+		return fd;
+	close(fd);
+	return again;
+}
+
 int file_sync(int fd, struct fault *flt)
 {
 	/* EINVAL: a file system that has nothing to sync there. */

@@ -70,6 +70,12 @@ int file_remove_tree(int parent, const char *name, struct fault *flt);
 /** Have the disk begin with bytes that were written: a later fsync has less to wait for. Nothing is promised. */
 void file_begin_sync(int fd, uint64_t offset, uint64_t length);
 
+/**
+ * The same file for reading only, also where it has lost its name: who holds it keeps no disk writable. Steals `fd`.
+ * @return a descriptor; `fd` itself where that cannot be had
+ */
+int file_reopen_take(int fd);
+
 /** fsync a file or folder. */
 int file_sync(int fd, struct fault *flt);
 

@@ -315,6 +315,17 @@ def test_read_only(new_mount, liar, home, disk):
 
 
 @needs_root
+def test_read_only_while_open(new_mount, liar, home, disk):
+    """Who reads what has just come keeps nobody from making the disk read-only."""
+    disk("size=80m")
+    mount = new_mount(liar.url, home=home)
+    with open(mount.at(PATH), "rb") as file:
+        until(lambda: not subprocess.run(["mount", "-o", "remount,ro", os.path.join(home.path, ".cache")],
+                                         capture_output=True).returncode, "the disk can be made read-only")
+        assert file.read() == PAGE
+
+
+@needs_root
 def test_read_only_and_damaged(new_mount, liar, home, disk):
     """What is damaged and cannot be put right is not shown."""
     disk("size=80m")
