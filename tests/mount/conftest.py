@@ -122,13 +122,8 @@ def mount(new_mount, liar):
 @pytest.fixture(scope="session")
 def shared(everything, server):
     """A mount of the real server for tests that change nothing."""
-    mount = mounts.Mount(programs.Home(os.path.join(everything, "shared")), server.url,
-                         os.path.join(everything, "shared-mount"))
-    try:
-        yield mount.wait()
-        mount.end()
-    finally:
-        mount.abandon()
+    with mounts.standing(everything, "shared", server.url) as mount:
+        yield mount
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -130,3 +130,14 @@ class Mount:
     def status(self):
         """What `wargfs status` says of it."""
         return self.home.wargfs("status", self.path, status=None)
+
+
+@contextlib.contextmanager
+def standing(folder, name, url):
+    """A mount with a home of its own that many tests share."""
+    mount = Mount(programs.Home(os.path.join(folder, f"{name}-home")), url, os.path.join(folder, f"{name}-mount"))
+    try:
+        yield mount.wait()
+        mount.end()
+    finally:
+        mount.abandon()

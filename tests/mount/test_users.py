@@ -56,13 +56,8 @@ def server(everything):
 @pytest.fixture(scope="module")
 def place(everything, server):
     """The mount. Whatever people do to it, its daemon has nothing to complain of."""
-    mount = mounts.Mount(programs.Home(os.path.join(everything, "users-mount")), server.url,
-                         os.path.join(everything, "users-place"))
-    try:
-        yield mount.wait()
-        mount.end()
-    finally:
-        mount.abandon()
+    with mounts.standing(everything, "users", server.url) as mount:
+        yield mount
 
 
 def run_component(home, path, *calls):
