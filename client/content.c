@@ -160,19 +160,6 @@ void content_accept_take(struct content_task *task, int fd, const struct content
 	store_remember_size(content->options.store, &task->digest, facts->size);
 }
 
-static struct content_file *find_fresh(struct content *content, const struct digest *digest)
-{
-	struct content_file *file = NULL;
-	const struct content_entry *entry;
-
-	pthread_mutex_lock(&content->mutex);
-	entry = find_entry(content, digest);
-	if (entry && entry->fresh && pthread_equal(entry->teller, pthread_self()))
-		file = content_file_ref(entry->fresh);
-	pthread_mutex_unlock(&content->mutex);
-	return file;
-}
-
 void content_let_go(struct content *content, const struct digest *digest)
 {
 	struct content_file *file = NULL;
@@ -241,7 +228,12 @@ bool content_facts_equal(const struct content_facts *a, const struct content_fac
 	       is_same_time(a->modified, b->modified) && is_same_time(a->changed, b->changed);
 }
 
-static bool find_facts(struct content *content, const struct digest *digest, struct content_facts *out)
+/*
+ * What is known of a content that verified.
+ * @param fresh  may be NULL; a reference to its file, if it came just now, by this thread; else NULL
+ */
+static bool find_facts(struct content *content, const struct digest *digest, struct content_facts *out,
+		       struct content_file **fresh)
 {
 	const struct content_entry *entry;
 	bool verified;
@@ -251,6 +243,9 @@ static bool find_facts(struct content *content, const struct digest *digest, str
 	verified = entry && entry->verified;
 	if (verified)
 		*out = entry->facts;
+	if (fresh)
+		*fresh = entry && entry->fresh && pthread_equal(entry->teller, pthread_self()) ?
+			 content_file_ref(entry->fresh) : NULL;
 	pthread_mutex_unlock(&content->mutex);
 	return verified;
 }
@@ -272,9 +267,9 @@ static void forget(struct content *content, const struct digest *digest, const s
 /*
  * Open the file if it verified here and was not touched since. A change within one tick of the file system's clock,
  * after the hashing, is beyond what can be seen.
- * @param fd  -1 if there is none
+ * @param out  a reference; NULL if there is none
  */
-static int open_verified(struct content *content, const struct digest *digest, int *fd, struct content_facts *out,
+static int open_verified(struct content *content, const struct digest *digest, struct content_file **out,
 			 struct fault *flt)
 {
 	struct content_facts facts, now;
@@ -282,8 +277,7 @@ static int open_verified(struct content *content, const struct digest *digest, i
 	uint64_t size;
 	int r;
 
-	*fd = -1;
-	if (!find_facts(content, digest, &facts))
+	if (!find_facts(content, digest, &facts, out) || *out)
 		return 0;
 	r = store_open_content(content->options.store, digest, &opened, &size, flt);
 	if (!r && opened >= 0)
@@ -294,9 +288,8 @@ static int open_verified(struct content *content, const struct digest *digest, i
 		forget(content, digest, &facts);
 		goto close;
 	}
-	*fd = opened;
-	*out = facts;
-	return 0;
+	*out = new_file(opened, &facts);
+	return *out ? 0 : fault_no_memory(flt);
 
 close:
 	if (opened >= 0)
@@ -306,15 +299,9 @@ close:
 
 struct content_file *content_find(struct content *content, const struct digest *digest)
 {
-	struct content_file *file = find_fresh(content, digest);
-	struct content_facts facts = {0};
-	int fd = -1;
+	struct content_file *file;
 
-	if (file)
-		return file;
-	if (open_verified(content, digest, &fd, &facts, NULL) || fd < 0)
-		return NULL;
-	return new_file(fd, &facts);
+	return open_verified(content, digest, &file, NULL) ? NULL : file;
 }
 
 /* One that lost its name has another time of change, and stays what it is. */
@@ -346,18 +333,16 @@ void content_file_unref(struct content_file *file)
 
 void content_fetch(struct content *content, const struct digest *digest, struct waiter *waiter)
 {
-	struct content_facts facts;
+	struct content_file *file;
 	struct fault flt = {0};
-	int fd;
 
-	if (!open_verified(content, digest, &fd, &facts, &flt) && fd < 0) {
+	if (!open_verified(content, digest, &file, &flt) && !file) {
 		content_join(content, CONTENT_FETCH, digest, waiter);
 		return;
 	}
-	if (fd >= 0) {
+	if (file)
 		atomic_fetch_add(&content->counters.hits, 1);
-		close(fd);
-	}
+	content_file_unref(file);
 	content_tell(content, waiter, &flt);
 }
 
@@ -365,7 +350,7 @@ bool content_find_size(struct content *content, const struct digest *digest, uin
 {
 	struct content_facts facts;
 
-	if (!find_facts(content, digest, &facts))
+	if (!find_facts(content, digest, &facts, NULL))
 		return store_find_size(content->options.store, digest, size);
 	*size = facts.size;
 	return true;
