@@ -32,8 +32,14 @@ int errmap_errno(const struct fault *flt)
 	case FAULT_REFUSED:
 		/* Not EACCES: logging in would not help. */
 		return EPERM;
+	case FAULT_DENIED:
+		return EACCES;
+	case FAULT_NO_KEY:
+		return ENOKEY;
 	case FAULT_ABSENT:
 		return ENOENT;
+	case FAULT_EXISTS:
+		return EEXIST;
 	case FAULT_LIMIT:
 		return EFBIG;
 	case FAULT_CANCELLED:

@@ -12,7 +12,8 @@ static const char *const operations[METRICS_OPERATIONS] = {
 static const char *const faults[FAULT_SYSTEM + 1] = {
 	[FAULT_NONE] = "none",       [FAULT_FORGED] = "forged",       [FAULT_UNREACHABLE] = "unreachable",
 	[FAULT_TIMEOUT] = "timeout", [FAULT_LOGIN] = "login",         [FAULT_REFUSED] = "refused",
-	[FAULT_ABSENT] = "absent",   [FAULT_LIMIT] = "limit",         [FAULT_CANCELLED] = "cancelled",
+	[FAULT_DENIED] = "denied",   [FAULT_NO_KEY] = "no_key",       [FAULT_ABSENT] = "absent",
+	[FAULT_EXISTS] = "exists",   [FAULT_LIMIT] = "limit",         [FAULT_CANCELLED] = "cancelled",
 	[FAULT_MISUSE] = "misuse",   [FAULT_SYSTEM] = "system",
 };
 

@@ -22,7 +22,10 @@ enum fault_kind {
 	FAULT_TIMEOUT,     /* a deadline passed */
 	FAULT_LOGIN,       /* the registry wants a login */
 	FAULT_REFUSED,     /* the registry understood and refuses */
+	FAULT_DENIED,      /* the key lacks the permission */
+	FAULT_NO_KEY,      /* there is no key to sign with */
 	FAULT_ABSENT,      /* the thing does not exist */
+	FAULT_EXISTS,      /* the thing exists already */
 	FAULT_LIMIT,       /* more than caps.h allows */
 	FAULT_CANCELLED,   /* whoever asked does not want it any more */
 	FAULT_MISUSE,      /* the caller's argument cannot be what it has to be */

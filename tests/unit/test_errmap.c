@@ -17,6 +17,8 @@ static void test_kinds(void **state)
 		enum fault_kind kind;
 		int errnum, expected;
 	} rows[] = {
+		{ FAULT_DENIED, 0, EACCES },        { FAULT_NO_KEY, 0, ENOKEY },
+		{ FAULT_EXISTS, 0, EEXIST },
 		{ FAULT_FORGED, 0, EBADMSG },       { FAULT_UNREACHABLE, 0, EHOSTUNREACH },
 		{ FAULT_TIMEOUT, 0, ETIMEDOUT },    { FAULT_LOGIN, 0, EACCES },
 		{ FAULT_REFUSED, 0, EPERM },        { FAULT_ABSENT, 0, ENOENT },
