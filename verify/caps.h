@@ -65,6 +65,10 @@
 /* Files that lie in the cache or configuration */
 #define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
 #define CAP_FILE_CONFIG (1u << 20)
+#define CAP_FILE_PENDING (16u << 20)   /* CAP_RECORD_ENTRIES entries of at most 450 bytes, twice over */
+#define CAP_FILE_JOURNAL (2u << 20)    /* a record of CAP_RECORD bytes in base64 */
+#define CAP_JOURNAL 65536              /* records under way: each one was signed here */
+#define CAP_STAGED_FILES 65536         /* files that were written to a mount and are not published */
 #define CAP_NAMESPACE_MAP 4096         /* namespaces in the map: each one was asked for once, or typed */
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */
 #define CAP_FILE_LEDGER (1u << 30)     /* 16 million records of 64 bytes: four times what one part can bring */

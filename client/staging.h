@@ -1,0 +1,100 @@
+/*
+ * Staging: what is to be published, kept here until it is (design.md sections 3 and 5).
+ *
+ * `<state_dir>/<label>/staging/`, 0700, holds two folders:
+ *
+ *   contents/<hex>                        contents that the open transaction or a journalled record names, or soon will
+ *   files/<namespace>/<package>/<name>    what users of a mount wrote and did not publish yet, real files in real
+ *                                         folders; fs/ works on them with openat() and friends. Folders and files are
+ *                                         kept over remounts and crashes
+ *
+ * A content that is kept is shared with the content cache as well: the reference can then end what we began, and
+ * reading back what was published downloads nothing. It is shared as a hard link, which costs neither time nor space: the inode
+ * is ours and 0600, so whoever else may write to the cache's folder can take the name away, not change the bytes. The
+ * other way round is a copy: the inode of a file that was found in the cache may be anybody's. Whatever lies here is
+ * hashed again when it is opened.
+ *
+ * Nothing that somebody just works on is swept away: who keeps contents has a hold from before the first is kept until
+ * a transaction or a journal entry names them all.
+ */
+#ifndef WARG_CLIENT_STAGING_H
+#define WARG_CLIENT_STAGING_H
+
+#include "store.h"
+#include "verify/name.h"
+
+struct staging;
+
+/**
+ * Open a registry's staging, making it where it is missing.
+ * @param state_dir  e.g. ~/.local/state/wargfs
+ * @param label      the registry's, as trust_open() takes it
+ * @param store      borrowed: the content cache is reached through it
+ */
+int staging_open(const char *state_dir, const char *label, struct store *store, struct staging **out,
+		 struct fault *flt);
+/** NULL is fine. */
+void staging_close(struct staging *staging);
+
+/** The folder `files`; borrowed, lives as long as `staging`. */
+int staging_files(const struct staging *staging);
+
+/* ---- Holds ---- */
+
+/** Contents are safe from staging_sweep() while anybody has a hold; many may, in many processes. */
+struct staging_hold {
+	int fd;
+};
+/** Take one; a sweep, which is short, is waited for. @return 0; EBUSY if one takes longer than is thinkable */
+int staging_take_hold(struct staging *staging, struct staging_hold *out, struct fault *flt);
+/** Give it up; the kernel does that too when the process dies. One that was given up is fine. */
+void staging_end_hold(struct staging_hold *hold);
+
+/* ---- Contents. The caller has a hold. ---- */
+
+/**
+ * Keep a file as a content: hash it, fsync, rename it to contents/<hex>, fsync the folders, share it with the cache.
+ * The file loses its name, and its mode becomes 0600. Nobody may be writing to it.
+ * @param folder  that has it, on the same file system, as all below staging_files() are
+ * @return 0; WARG_UNDECIDED; the file then still has its name, unless the fault came after the rename
+ */
+int staging_keep(struct staging *staging, int folder, const char *name, struct digest *out, struct fault *flt);
+
+/**
+ * Copy what lies behind the position of `fd` into a content; where the file system can, without moving a byte.
+ * @param size  in bytes; may be NULL
+ * @return 0; WARG_UNDECIDED: with ENOSPC nothing is left behind; FAULT_LIMIT past CAP_CONTENT
+ */
+int staging_add(struct staging *staging, int fd, struct digest *out, uint64_t *size, struct fault *flt);
+
+/**
+ * Open a content for reading, hashed again. One that lies only in the content cache, where the reference stages, is
+ * copied here first; one here whose bytes are not what its name says is removed, and looked for there.
+ * @param fd  close() it; -1 if it is neither here nor there, or is not what it was when it was staged
+ */
+int staging_open_content(struct staging *staging, const struct digest *digest, int *fd, uint64_t *size,
+			 struct fault *flt);
+
+/** Remove a content; who has it open goes on. For one that is published; the cache keeps its own. None is fine. */
+int staging_remove_content(struct staging *staging, const struct digest *digest, struct fault *flt);
+
+/**
+ * Remove the contents that neither the open transaction nor the journal names, and what who crashed left half done.
+ * Does nothing while anybody has a hold, or if one of the two cannot be read.
+ * @param pending  the store with the transaction: the home registry's; NULL: the staging's own
+ */
+int staging_sweep(struct staging *staging, struct store *pending, struct fault *flt);
+
+/* ---- What lies in files/ ---- */
+
+/** A file that was written through a mount and is not published. */
+struct staging_file {
+	struct name name;    /* the package whose folder has it */
+	char file[256];
+	uint64_t size;
+	int64_t modified;    /* seconds since 1970 */
+};
+/** List them, in no order. @param out  free() it. At most CAP_STAGED_FILES: FAULT_LIMIT */
+int staging_list_files(struct staging *staging, struct staging_file **out, size_t *count, struct fault *flt);
+
+#endif
