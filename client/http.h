@@ -31,6 +31,12 @@ void http_go_offline(struct http *http);
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 
+/** What is sent from a file: its first `length` bytes, read as they go out, on the loop's thread. */
+struct http_file {
+	int fd; /* stays open until `done`; its position is not used */
+	uint64_t length;
+};
+
 /**
  * One request and what came back. The caller owns it and everything that its request half points to, and keeps both
  * until `done` was called. Zero the struct, fill in the request half, start it.
@@ -42,16 +48,22 @@ struct http_exchange {
 	/* The request. */
 	enum http_method method;
 	const char *url;
-	struct span body;         /* sent with content-type application/json when not empty */
+	struct span body;         /* sent when not empty */
+	const struct http_file *file; /* sent in place of `body`; NULL: none */
+	const char *body_type;    /* content-type of what is sent; NULL: application/json of `body`, none of `file` */
 	const char *registry;     /* value of Warg-Registry; NULL: none */
 	const char *token;        /* bearer token; NULL: none; never sent along a redirect to another host */
-	bool follow;              /* up to CAP_REDIRECTS redirects */
+	const char *authorization; /* value of Authorization, in place of a token; NULL: none */
+	bool follow;              /* up to CAP_REDIRECTS redirects, of GET and HEAD alone */
+	/* never sent a second time: not even when a connection that was kept open turns out to be closed, which is when
+	   curl does so by itself. It gets a connection of its own */
+	bool once;
 	/* first byte wanted; 0: all. Status 206 says that it was heeded, 200 that all comes */
 	uint64_t range_from;
 	uint64_t cap;             /* most bytes of body that are taken, or FAULT_LIMIT; of other statuses than 2xx the
 	                             first CAP_BODY_SMALL bytes are taken, and the rest is not waited for */
 	clock_ms deadline;        /* for the whole exchange */
-	/* milliseconds without a byte after which it is given up; 0: only the deadline counts */
+	/* milliseconds without a byte, come or gone, after which it is given up; 0: only the deadline counts */
 	clock_ms stall;
 
 	/**

@@ -34,6 +34,7 @@ struct http_request {
 	unsigned redirects;
 	clock_ms heard;                   /* when the last byte came or went */
 	uint64_t sent;
+	uint64_t read;                    /* bytes of the exchange's file that curl has taken */
 	size_t header_bytes;
 	uint64_t body_bytes;
 	bool head_ended;                  /* the blank line behind the headers came */

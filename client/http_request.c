@@ -4,15 +4,21 @@
  *
  * Redirects are followed here, one hop at a time, and not by curl: each hop is checked as the first one was, and gets
  * the headers that are right for it.
+ *
+ * What must not be sent twice is kept from curl's own second tries: those come on a connection that had been used
+ * before, and on an HTTP/2 stream that was refused, so it gets neither. A body from a file cannot be rewound: curl
+ * would give up rather than send it again.
  */
 #include "http_parts.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #ifndef WARGFS_VERSION
 #define WARGFS_VERSION "0"
@@ -192,6 +198,27 @@ static int note_progress(void *user, curl_off_t to_come, curl_off_t came, curl_o
 	return 0;
 }
 
+static size_t give_file(char *out, size_t size, size_t count, void *user)
+{
+	struct http_request *request = user;
+	struct http_exchange *exchange = request->exchange;
+	uint64_t left = exchange->file->length - request->read;
+	size_t wanted = left < size * count ? (size_t)left : size * count;
+	ssize_t n;
+
+	do
+		n = pread(exchange->file->fd, out, wanted, (off_t)request->read);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		exchange->verdict = fault_system(&exchange->fault, errno, "the file that is sent cannot be read");
+	else if (!n && wanted)
+		exchange->verdict = fault_system(&exchange->fault, EIO, "the file that is sent became shorter");
+	if (exchange->verdict)
+		return CURL_READFUNC_ABORT;
+	request->read += (uint64_t)n;
+	return (size_t)n;
+}
+
 /* ---- Asking ---- */
 
 static void free_headers(struct http_request *request)
@@ -226,6 +253,19 @@ static int add_header(struct http_request *request, const char *name, const char
 	return r;
 }
 
+static bool sends_body(const struct http_exchange *exchange)
+{
+	return exchange->method == HTTP_POST || exchange->method == HTTP_PUT;
+}
+
+/* "": none, where curl would make one up. */
+static const char *body_type(const struct http_exchange *exchange)
+{
+	if (exchange->body_type)
+		return exchange->body_type;
+	return exchange->body.length && !exchange->file ? "application/json" : "";
+}
+
 /* The headers for the hop that `origin` is: what was meant for the registry goes to nobody else. */
 static int set_headers(struct http_request *request, struct fault *flt)
 {
@@ -234,12 +274,14 @@ static int set_headers(struct http_request *request, struct fault *flt)
 	int r;
 
 	free_headers(request);
-	r = add_header(request, "Expect:", "", flt); /* no wait for a 100 Continue: the bodies are small */
-	if (!r && (exchange->body.length || exchange->method == HTTP_POST))
-		r = add_header(request, "Content-Type:", exchange->body.length ? "application/json" : "", flt);
+	r = add_header(request, "Expect:", "", flt); /* no wait for a 100 Continue: few servers send one */
+	if (!r && sends_body(exchange))
+		r = add_header(request, "Content-Type:", body_type(exchange), flt);
 	if (!r && at_home && exchange->registry)
 		r = add_header(request, "Warg-Registry:", exchange->registry, flt);
-	if (!r && at_home && exchange->token)
+	if (!r && at_home && exchange->authorization)
+		r = add_header(request, "Authorization:", exchange->authorization, flt);
+	else if (!r && at_home && exchange->token)
 		r = add_header(request, "Authorization: Bearer", exchange->token, flt);
 	if (!r && curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers))
 		r = fault_no_memory(flt);
@@ -252,7 +294,8 @@ static int aim(struct http_request *request, const char *url, struct fault *flt)
 	CURL *easy = request->easy;
 	bool secure = request->origin.secure;
 
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(secure ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)(secure && !request->exchange->once ?
+							   CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
 	/* Proxies are what the environment says, but none stands between this machine and itself. */
 	if (curl_easy_setopt(easy, CURLOPT_URL, url) ||
 	    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, secure ? "https" : "http") ||
@@ -279,6 +322,23 @@ static void set_callbacks(struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
 }
 
+/* With a length that is known before, so never in chunks. */
+static void set_body(struct http_request *request)
+{
+	const struct http_exchange *exchange = request->exchange;
+	CURL *easy = request->easy;
+
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	if (exchange->file) {
+		curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_file);
+		curl_easy_setopt(easy, CURLOPT_READDATA, request);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->file->length);
+		return;
+	}
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.length);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.length ? (const char *)exchange->body.data : "");
+}
+
 /* What is the same on every hop. curl's own defaults do the rest: no cookies, no netrc, no compression. */
 static int set_options(struct http_request *request, struct fault *flt)
 {
@@ -300,11 +360,12 @@ static int set_options(struct http_request *request, struct fault *flt)
 	}
 	if (exchange->method == HTTP_HEAD)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-	if (exchange->method == HTTP_POST || exchange->method == HTTP_PUT) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.length);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body.length ? (const char *)exchange->body.data
-									   : "");
+	if (exchange->once) {
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	}
+	if (sends_body(exchange))
+		set_body(request);
 	if (exchange->method == HTTP_PUT)
 		failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT") != CURLE_OK;
 	return failed ? fault_no_memory(flt) : 0;

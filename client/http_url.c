@@ -456,3 +456,17 @@ int http_url_resolve(const struct http_url *base, struct span reference, struct 
 	buf_release(&text);
 	return r;
 }
+
+int http_url_check_origin(const struct http_url *base, const char *url, struct fault *flt)
+{
+	struct http_origin own, other;
+	int r = http_origin_of(base->text, &own, flt);
+
+	if (!r)
+		r = http_origin_of(url, &other, flt);
+	if (!r && !http_origin_equals(&own, &other))
+		r = fault_invalid(flt, "it leads to another server than the registry's own");
+	if (r)
+		fault_at(flt, "URL \"%.128s\"", url);
+	return r;
+}

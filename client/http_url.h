@@ -29,4 +29,10 @@ int http_url_parse(const char *text, struct http_url *out, struct fault *flt);
  */
 int http_url_resolve(const struct http_url *base, struct span reference, struct buf *out, struct fault *flt);
 
+/**
+ * Check that an absolute URL leads to the registry's own server: the same scheme, host and port.
+ * @return 0; WARG_INVALID if it leads elsewhere, or is none of those that http_url_resolve() gives
+ */
+int http_url_check_origin(const struct http_url *base, const char *url, struct fault *flt);
+
 #endif
