@@ -62,10 +62,10 @@ int api_blame(struct fault *flt)
 	return flt ? flt->verdict : WARG_INVALID;
 }
 
-/** Whose URL it is about, for the sentence. */
-static void blame_answer(const struct http_exchange *exchange, struct fault *flt)
+void api_blame_answer(const struct http_exchange *exchange, struct fault *flt)
 {
-	fault_at(flt, "%s", exchange->url);
+	/* What stands behind '?' may be a secret that opens the address to whoever has it. */
+	fault_at(flt, "%.*s", (int)strcspn(exchange->url, "?"), exchange->url);
 	if (flt && flt->kind != FAULT_SYSTEM)
 		fault_blame(flt, FAULT_BY_REGISTRY);
 }
@@ -156,7 +156,17 @@ int api_answer_refused(const struct http_exchange *exchange, struct api_missing 
 		*missing = words.missing;
 	if (flt && (exchange->status == 429 || exchange->status == 503))
 		flt->wait = exchange->retry_after;
-	blame_answer(exchange, flt);
+	api_blame_answer(exchange, flt);
+	return r;
+}
+
+int api_error_read(const struct http_exchange *exchange, struct api_missing *out, struct fault *flt)
+{
+	struct words words;
+	int r = read_words(exchange, &words, flt);
+
+	if (!r)
+		*out = words.missing;
 	return r;
 }
 
@@ -176,16 +186,21 @@ static int check_exchange(const struct http_exchange *exchange, struct fault *fl
 	return exchange->verdict;
 }
 
+int api_answer_check(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt)
+{
+	int r = check_exchange(exchange, flt);
+
+	return r || is_success(exchange) ? r : api_answer_refused(exchange, missing, flt);
+}
+
 int api_answer_read(const struct http_exchange *exchange, struct api_missing *missing, struct json **out,
 		    struct fault *flt)
 {
 	struct json *body = NULL;
-	int r = check_exchange(exchange, flt);
+	int r = api_answer_check(exchange, missing, flt);
 
 	if (r)
 		return r;
-	if (!is_success(exchange))
-		return api_answer_refused(exchange, missing, flt);
 	if (exchange->received.length == 0)
 		r = fault_invalid(flt, "the answer is empty, not a Warg registry's");
 	else
@@ -194,7 +209,7 @@ int api_answer_read(const struct http_exchange *exchange, struct api_missing *mi
 		r = fault_invalid(flt, "the answer is no JSON object, not a Warg registry's");
 	if (r) {
 		json_free(body);
-		blame_answer(exchange, flt);
+		api_blame_answer(exchange, flt);
 		return r;
 	}
 	*out = body;
@@ -274,7 +289,7 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 		found = *url;
 	json_free(body);
 	if (r) {
-		blame_answer(exchange, flt);
+		api_blame_answer(exchange, flt);
 		return r;
 	}
 	*out = found;
@@ -315,7 +330,7 @@ int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_ch
 		return r;
 	r = store_state_read_checkpoint(body, out, flt);
 	if (r)
-		blame_answer(exchange, flt);
+		api_blame_answer(exchange, flt);
 	json_free(body);
 	return r;
 }
@@ -384,7 +399,7 @@ int api_decode_names(const struct http_exchange *exchange, const struct digest *
 			out[i] = (struct name){ 0 };
 	}
 	if (r)
-		blame_answer(exchange, flt);
+		api_blame_answer(exchange, flt);
 	json_free(body);
 	return r;
 }

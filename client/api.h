@@ -18,6 +18,7 @@
 #include "verify/merkle_log.h"
 #include "verify/merkle_map.h"
 #include "verify/name.h"
+#include "verify/record.h"
 
 /** Room for Warg-Registry-Hint, as http_exchange has it. */
 #define API_HINT_SIZE sizeof(((struct http_exchange *)NULL)->hint)
@@ -150,5 +151,88 @@ int api_sources_request(const struct api *api, const struct digest *content, str
 /** The other half: what an exchange that is over says. @return 0; FAULT_ABSENT if nobody has it */
 int api_sources_decode(const struct api *api, const struct digest *content, const struct http_exchange *exchange,
 		       struct api_sources *out, struct fault *flt);
+
+/* ---- Publishing ---- */
+
+enum api_record_status {
+	API_RECORD_SOURCING,   /* contents are missing; upload them */
+	API_RECORD_PROCESSING, /* wait; some registries say so, too, while contents are missing (interop.md B 3) */
+	API_RECORD_REJECTED,   /* for good; `reason` says why */
+	API_RECORD_PUBLISHED,  /* in the registry's log at `registry_index`, it says */
+};
+
+/** Where and how a content that the registry lacks is to be uploaded. */
+struct api_upload {
+	struct digest content;
+	enum http_method method;  /* HTTP_POST or HTTP_PUT */
+	struct buf url;           /* absolute, NUL-terminated, on the registry's own server */
+	struct buf content_type;  /* NUL-terminated; nothing: none */
+	struct buf authorization; /* the same; may open the upload to whoever has it */
+};
+
+/** What the registry says about a record. Release with api_record_state_release(). */
+struct api_record_state {
+	struct digest record_id;
+	enum api_record_status status;
+	char reason[CAP_MESSAGE + 1]; /* of REJECTED: printable ASCII, cut short; else "" */
+	uint64_t registry_index;      /* of PUBLISHED: a claim, below CAP_LOG_LENGTH */
+	struct api_upload *uploads;   /* of SOURCING: one for each content that lacks */
+	size_t upload_count;
+};
+
+/** Give the memory back; empty afterwards. */
+void api_record_state_release(struct api_record_state *state);
+
+/** Why a record cannot be taken now: what a 409 says. */
+enum api_conflict_type {
+	API_CONFLICT_NONE,             /* it said nothing of the kind */
+	API_CONFLICT_RECORD,           /* `record_id` of the same package is under way: wait for it, then sign anew */
+	API_CONFLICT_NAMESPACE_IMPORT, /* the namespace is another registry's; which one, the operator's log says */
+};
+struct api_conflict {
+	enum api_conflict_type type;
+	struct digest record_id; /* of RECORD; may be the very record that was sent */
+};
+
+/**
+ * Send a record to be published. At most once: it is never repeated, not even on a connection that breaks.
+ *
+ * Uploads are only taken for what the record releases, only to the registry's own server, and only with the headers
+ * that an upload may have (interop.md A 3); whatever else is named is WARG_INVALID.
+ *
+ * @param out       on success, where the record stands now
+ * @param conflict  set in any case; its type is API_CONFLICT_NONE but for a 409, which is FAULT_REFUSED
+ * @return 0; after a failure, api_record_refused() tells whether the record may have arrived in spite of it.
+ *         FAULT_ABSENT if the registry does not have the namespace; flt->wait after 429 and 503
+ */
+int api_publish_record(const struct api *api, clock_ms deadline, const struct name *name,
+		       const struct record_envelope *record, struct api_record_state *out,
+		       struct api_conflict *conflict, struct fault *flt);
+
+/**
+ * Whether a fault of api_publish_record() says that the registry did not take the record: FAULT_REFUSED, FAULT_LOGIN
+ * and FAULT_ABSENT. After any other (a connection lost, a time-out, 5xx but 501, an answer that is a lie or too long, a
+ * cancel, no memory) it may have: ask with api_fetch_record() before it is sent again.
+ */
+bool api_record_refused(const struct fault *flt);
+
+/**
+ * Ask where a record stands.
+ * @param record  the record of this id, which says what may be uploaded; NULL: not known, and no uploads are taken
+ * @return 0; FAULT_ABSENT if the registry says that it has no such record, or no such log: nothing else is FAULT_ABSENT
+ */
+int api_fetch_record(const struct api *api, clock_ms deadline, const struct name *name, const struct digest *record_id,
+		     const struct record *record, struct api_record_state *out, struct fault *flt);
+
+/**
+ * Upload a content: the first `size` bytes of `fd`, once, with the headers that `upload` has and without the token.
+ * Never follows a redirect.
+ *
+ * @param stall  milliseconds without a byte, come or gone, after which it is given up; 0: only the deadline counts
+ * @return 0 for any 2xx; FAULT_REFUSED with the server's words, also where the record is not open for it any more
+ *         (status 405): ask for the record's state; FAULT_SYSTEM if `fd` cannot be read or is shorter
+ */
+int api_upload_content(const struct api *api, clock_ms deadline, clock_ms stall, const struct api_upload *upload,
+		       int fd, uint64_t size, struct fault *flt);
 
 #endif

@@ -32,7 +32,7 @@ int api_run(const struct api *api, struct api_call *calls, size_t count, struct 
 int api_begin_discovery(struct api_call *call, const struct http_url *url, clock_ms deadline, struct fault *flt);
 int api_begin_checkpoint(struct api_call *call, const struct api *api, clock_ms deadline, struct fault *flt);
 
-/** What a 404 says is not there. */
+/** What a 404 says is not there, or a 409 is in the way. */
 struct api_missing {
 	char type[32];  /* "log", "fetchToken", …; "" if the answer was no such 404 */
 	char id[160];
@@ -46,6 +46,15 @@ struct api_missing {
  */
 int api_answer_read(const struct http_exchange *exchange, struct api_missing *missing, struct json **out,
 		    struct fault *flt);
+
+/** Whether it is an answer of success, whose body is not looked at. @param missing  may be NULL */
+int api_answer_check(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt);
+
+/** What an error's body names, whatever its status; nothing if it is not in the words of a Warg registry. */
+int api_error_read(const struct http_exchange *exchange, struct api_missing *out, struct fault *flt);
+
+/** Say in a fault which answer it is about, and blame the registry for it unless it is one of this machine. */
+void api_blame_answer(const struct http_exchange *exchange, struct fault *flt);
 
 /** The fault of an answer with a status other than 2xx. */
 int api_answer_refused(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt);
@@ -76,6 +85,16 @@ int api_decode_inclusion(const struct http_exchange *exchange, struct merkle_log
 			 struct merkle_map_bundle *map, struct fault *flt);
 /** What api_prove_consistency() hands out. */
 int api_decode_consistency(const struct http_exchange *exchange, struct merkle_log_bundle *out, struct fault *flt);
+
+/**
+ * What api_publish_record() and api_fetch_record() hand out.
+ * @param record_id  what was sent or asked for
+ * @param record     NULL: uploads are not looked at
+ */
+int api_decode_record(const struct http_url *url, const struct http_exchange *exchange, const struct digest *record_id,
+		      const struct record *record, struct api_record_state *out, struct fault *flt);
+/** What a publish that was refused says of why. */
+int api_decode_conflict(const struct http_exchange *exchange, struct api_conflict *out, struct fault *flt);
 
 /** A part of the ledger. */
 struct api_ledger_source {

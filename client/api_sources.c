@@ -87,9 +87,7 @@ int api_sources_decode(const struct api *api, const struct digest *content, cons
 		r = read_sources(api, list, &sources, flt);
 	json_free(body);
 	if (r) {
-		fault_at(flt, "%s", exchange->url);
-		if (flt && flt->kind != FAULT_SYSTEM)
-			fault_blame(flt, FAULT_BY_REGISTRY);
+		api_blame_answer(exchange, flt);
 		api_sources_release(&sources);
 		return r;
 	}

@@ -39,6 +39,7 @@
 #define CAP_BODY_NAMES (2u << 20)      /* 1000 names of at most 512 bytes, with their ids */
 #define CAP_BODY_LOGS (64u << 20)      /* one page of logs */
 #define CAP_BODIES_LOGS (1u << 30)     /* all pages that are asked for side by side */
+#define CAP_BODY_RECORD (16u << 20)    /* a record's state: an upload of 1400 bytes for each release that it can hold */
 #define CAP_BODY_PROOF (64u << 20)     /* CAP_PROOF_LEAVES map proofs of 236 hashes would pass it: they are split */
 #define CAP_BODY_LEDGER (256u << 20)   /* 4 million records of 64 bytes */
 #define CAP_CONTENT (4ull << 30)       /* one component; the format itself ends at 4 GiB */
@@ -47,6 +48,7 @@
 #define CAP_PAGES 100000               /* `more` rounds of one update: 1000 records each */
 #define CAP_RETRY_AFTER 3600           /* seconds for which a registry may ask for peace: not to silence us for good */
 #define CAP_SOURCES 16                 /* content sources of one digest */
+#define CAP_UPLOAD_HEADER (8u << 10)   /* a header that an upload is to carry: as much as servers take of one line */
 #define CAP_LEDGER_SOURCES 10000       /* ledger parts: 1000 records each on the reference */
 
 /* Proof documents */
@@ -54,7 +56,7 @@
 #define CAP_PROOF_RECORDS (CAP_PROOF / 200) /* the members of one take more than 200 bytes */
 
 /* Requests */
-#define CAP_REQUEST (1u << 20)         /* half of what the reference takes: split above that */
+#define CAP_REQUEST (3u << 19)         /* a record of CAP_RECORD bytes in base64; the reference takes 2 MB */
 #define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */
 #define CAP_REQUEST_RECORDS 1000       /* `limit` of fetch/logs: the most that the reference takes */
 

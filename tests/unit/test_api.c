@@ -285,7 +285,8 @@ static void test_retry_after(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct http_exchange exchange = { .status = rows[i].status, .retry_after = 7 };
+		struct http_exchange exchange = { .url = "http://127.0.0.1/x", .status = rows[i].status,
+						  .retry_after = 7 };
 		struct fault flt = {0};
 
 		assert_int_not_equal(api_answer_refused(&exchange, NULL, &flt), 0);
