@@ -30,6 +30,7 @@ struct route {
 	void *user;
 	struct span bytes;
 	int status; /* 0: `bytes` are the whole answer */
+	bool at_head; /* not to wait for the body */
 };
 
 struct server_connection {
@@ -38,6 +39,7 @@ struct server_connection {
 	pthread_t thread;
 	int fd;
 	bool keep;
+	bool at_head; /* what came is not a whole request */
 	atomic_bool over; /* its thread has nothing left to do */
 	const struct server_request *request; /* the one that is being answered */
 	char *bytes; /* what came and is not answered yet */
@@ -63,16 +65,14 @@ static void set(int event)
 	assert_int_equal(eventfd_write(event, 1), 0);
 }
 
-/* Whether the socket has something to read (or its end), before the server ends. */
-static bool wait_readable(const struct server_connection *connection, int other, bool *readable)
+/* Whether the socket has something to read, or its end, before the server ends. */
+static bool wait_readable(const struct server_connection *connection)
 {
-	struct pollfd fds[3] = { { connection->fd, POLLIN, 0 }, { connection->server->ended, POLLIN, 0 },
-				 { other, POLLIN, 0 } };
+	struct pollfd fds[2] = { { connection->fd, POLLIN, 0 }, { connection->server->ended, POLLIN, 0 } };
 
-	while (poll(fds, other < 0 ? 2 : 3, -1) < 0 && errno == EINTR)
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
-	*readable = fds[0].revents != 0;
-	return !fds[1].revents;
+	return !fds[1].revents && fds[0].revents;
 }
 
 bool server_write(struct server_connection *connection, struct span bytes)
@@ -115,11 +115,24 @@ bool server_answer(struct server_connection *connection, int status, struct span
 	return server_write_text(connection, head) && server_write(connection, body);
 }
 
+size_t server_read(struct server_connection *connection, void *out, size_t size)
+{
+	ssize_t n;
+
+	if (!wait_readable(connection))
+		return 0;
+	n = recv(connection->fd, out, size, 0);
+	return n < 0 ? 0 : (size_t)n;
+}
+
 void server_hang(struct server_connection *connection)
 {
-	bool readable;
+	/* What comes and is not read does not end it. */
+	struct pollfd fds[3] = { { connection->fd, POLLRDHUP, 0 }, { connection->server->ended, POLLIN, 0 },
+				 { connection->server->released, POLLIN, 0 } };
 
-	wait_readable(connection, connection->server->released, &readable);
+	while (poll(fds, 3, -1) < 0 && errno == EINTR)
+		;
 }
 
 void server_keep(struct server_connection *connection)
@@ -139,35 +152,10 @@ static size_t content_length(const char *head)
 	return 0;
 }
 
-/* Read until a whole request is there. @return how long it is with its body; 0 at the end */
-static size_t read_request(struct server_connection *connection, size_t *head_length)
-{
-	for (;;) {
-		char *end = connection->length ? memmem(connection->bytes, connection->length, "\r\n\r\n", 4) : NULL;
-		bool readable;
-		ssize_t n;
-
-		if (end) {
-			*head_length = (size_t)(end - connection->bytes) + 4;
-			end[2] = '\0';
-			size_t whole = *head_length + content_length(connection->bytes);
-			end[2] = '\r';
-			if (connection->length >= whole)
-				return whole;
-		}
-		if (!wait_readable(connection, -1, &readable) || !readable || connection->length == REQUEST_MAX)
-			return 0;
-		n = recv(connection->fd, connection->bytes + connection->length, REQUEST_MAX - connection->length, 0);
-		if (n <= 0)
-			return 0;
-		connection->length += (size_t)n;
-	}
-}
-
 static struct route find_route(struct server *server, const char *target)
 {
 	struct route found = { .status = 404, .bytes = { (const unsigned char *)"", 0 } };
-	size_t length = strcspn(target, "?");
+	size_t length = strcspn(target, "? ");
 
 	pthread_mutex_lock(&server->mutex);
 	for (size_t i = 0; i < server->route_count; i++) {
@@ -182,6 +170,39 @@ static struct route find_route(struct server *server, const char *target)
 	}
 	pthread_mutex_unlock(&server->mutex);
 	return found;
+}
+
+/* Whether the head, of which there is all, is answered at once. */
+static bool is_answered_at_head(const struct server_connection *connection)
+{
+	const char *target = strchr(connection->bytes, ' ');
+
+	return target && find_route(connection->server, target + 1).at_head;
+}
+
+/* Read until as much of a request is there as its answer needs. @return how long it is with its body; 0 at the end */
+static size_t read_request(struct server_connection *connection, size_t *head_length)
+{
+	for (;;) {
+		char *end = connection->length ? memmem(connection->bytes, connection->length, "\r\n\r\n", 4) : NULL;
+		ssize_t n;
+
+		if (end) {
+			*head_length = (size_t)(end - connection->bytes) + 4;
+			end[2] = '\0';
+			size_t whole = *head_length + content_length(connection->bytes);
+			bool at_head = is_answered_at_head(connection);
+			end[2] = '\r';
+			if (at_head || connection->length >= whole)
+				return connection->length < whole ? connection->length : whole;
+		}
+		if (!wait_readable(connection) || connection->length == REQUEST_MAX)
+			return 0;
+		n = recv(connection->fd, connection->bytes + connection->length, REQUEST_MAX - connection->length, 0);
+		if (n <= 0)
+			return 0;
+		connection->length += (size_t)n;
+	}
 }
 
 static void answer(struct server_connection *connection, size_t head_length, size_t whole)
@@ -201,6 +222,7 @@ static void answer(struct server_connection *connection, size_t head_length, siz
 	pthread_cond_broadcast(&server->came);
 	pthread_mutex_unlock(&server->mutex);
 	route = find_route(server, request.target);
+	connection->at_head = route.at_head;
 	connection->request = &request;
 	if (route.handler)
 		route.handler(connection, &request, route.user);
@@ -225,7 +247,7 @@ static void *serve(void *argument)
 		answer(connection, head_length, whole);
 		memmove(connection->bytes, connection->bytes + whole, connection->length - whole);
 		connection->length -= whole;
-	} while (connection->keep);
+	} while (connection->keep && !connection->at_head);
 	/* Closed in full by server_free(); the other side is to see the end now. */
 	shutdown(connection->fd, SHUT_RDWR);
 	connection->over = true;
@@ -356,6 +378,11 @@ static void add_route(struct server *server, struct route route)
 void server_on(struct server *server, const char *path, server_handler *handler, void *user)
 {
 	add_route(server, (struct route){ .path = path, .handler = handler, .user = user });
+}
+
+void server_on_head(struct server *server, const char *path, server_handler *handler, void *user)
+{
+	add_route(server, (struct route){ .path = path, .handler = handler, .user = user, .at_head = true });
 }
 
 void server_on_bytes(struct server *server, const char *path, struct span bytes)

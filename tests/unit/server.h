@@ -32,6 +32,8 @@ bool server_write(struct server_connection *connection, struct span bytes);
 bool server_write_text(struct server_connection *connection, const char *text);
 /** A whole answer: status line, content-type application/json, its length, the body. */
 bool server_answer(struct server_connection *connection, int status, struct span body);
+/** Read what the other side sends behind what the handler was given. @return how much came; 0 once nothing comes */
+size_t server_read(struct server_connection *connection, void *out, size_t size);
 /** Wait until server_release() or the server's end, or until the other side closes. */
 void server_hang(struct server_connection *connection);
 /** Take another request on this connection when the handler is through. */
@@ -53,6 +55,11 @@ const char *server_url(const struct server *server);
 
 /** Have requests for `path` (without its query) answered by `handler`; "*" stands for all that have none. */
 void server_on(struct server *server, const char *path, server_handler *handler, void *user);
+/**
+ * The same, as soon as the head has come: the request's body is what came with it, be it all or nothing. The connection
+ * is closed behind the answer.
+ */
+void server_on_head(struct server *server, const char *path, server_handler *handler, void *user);
 /** Have requests for `path` answered by exactly these bytes, and the connection closed. Borrows them until
 		server_free(). */
 void server_on_bytes(struct server *server, const char *path, struct span bytes);
