@@ -242,21 +242,22 @@ static int read_state(const struct http_url *url, const struct json *body, const
 }
 
 /**
- * What other calls may call a refusal, and what a record or a content may have got through in spite of: an answer that
- * is neither of success nor says that it was the request that was wrong.
+ * Whether the status leaves the rest of the answer to be read. What is neither of success nor says that the request was
+ * wrong is no refusal here, as it is elsewhere: a record or a content may have got through in spite of it.
  */
 static int check_status(const struct http_exchange *exchange, struct fault *flt)
 {
 	int status = exchange->status;
+	struct fault own = { 0 };
 
 	if (exchange->verdict || (status >= 200 && status < 300) || (status >= 400 && status < 500) || status == 501)
 		return 0;
-	fault_undecided(flt, FAULT_UNREACHABLE, status < 500 ? "status %d, which leads elsewhere" :
-								"status %d, it cannot serve now", status);
-	if (flt && status == 503)
-		flt->wait = exchange->retry_after;
-	api_blame_answer(exchange, flt);
-	return WARG_UNDECIDED;
+	api_answer_refused(exchange, NULL, &own);
+	if (own.kind == FAULT_REFUSED)
+		own.kind = FAULT_UNREACHABLE;
+	if (flt && !flt->verdict)
+		*flt = own;
+	return own.verdict;
 }
 
 int api_decode_record(const struct http_url *url, const struct http_exchange *exchange, const struct digest *record_id,

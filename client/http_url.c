@@ -467,6 +467,6 @@ int http_url_check_origin(const struct http_url *base, const char *url, struct f
 	if (!r && !http_origin_equals(&own, &other))
 		r = fault_invalid(flt, "it leads to another server than the registry's own");
 	if (r)
-		fault_at(flt, "URL \"%.128s\"", url);
+		fault_at(flt, "URL \"%.*s\"", (int)(strcspn(url, "?") < 128 ? strcspn(url, "?") : 128), url);
 	return r;
 }
