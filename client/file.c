@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,6 +21,8 @@
 #include "clock.h"
 
 #define FILE_LOCK_PATIENCE 2000 /* milliseconds: longer than anybody needs to write a small file */
+#define FILE_CLAIM_MODE 0600
+#define FILE_CLAIM_TRIES 16 /* at a file that others take away under us */
 #define FILE_LOCK_POLL 5 /* milliseconds between two tries: flock() has no time-out of its own */
 
 static int make_folder(int parent, const char *name, struct fault *flt)
@@ -109,6 +113,48 @@ int file_open_inside(const char *path, const char *name, bool make, int *fd, str
 	return r;
 }
 
+/* A folder of ours below another, so that only what we put there is there. */
+static int open_own(int parent, const char *name, int *fd, struct fault *flt)
+{
+	struct stat status;
+	int opened = -1;
+	int r;
+
+	if (mkdirat(parent, name, 0700) && errno != EEXIST)
+		return fault_system(flt, errno, "making the folder %s", name);
+	r = file_open_folder(parent, name, true, &opened, flt);
+	if (r)
+		return r;
+	if (fstat(opened, &status))
+		r = fault_system(flt, errno, "looking at the folder %s", name);
+	else if (status.st_uid != geteuid())
+		r = fault_system(flt, EPERM, "the folder %s is another user's", name);
+	if (r)
+		close(opened);
+	else
+		*fd = opened;
+	return r;
+}
+
+int file_open_private(const char *state_dir, const char *label, const char *name, int *fd, struct fault *flt)
+{
+	int top = -1, middle = -1;
+	int r;
+
+	if (!label[0] || label[0] == '.' || strchr(label, '/'))
+		return fault_undecided(flt, FAULT_MISUSE, "\"%s\" cannot be a registry's folder", label);
+	r = file_open_top(state_dir, &top, flt);
+	if (r)
+		return r;
+	r = open_own(top, label, &middle, flt);
+	close(top);
+	if (r)
+		return r;
+	r = open_own(middle, name, fd, flt);
+	close(middle);
+	return r;
+}
+
 int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt)
 {
 	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. It means nothing for regular files. */
@@ -158,11 +204,14 @@ int file_read_all(int fd, struct buf *out, struct fault *flt)
 	}
 }
 
-int file_hash(int fd, struct digest *out, struct fault *flt)
+/* Hash what lies behind the position of `fd`, at most `cap` bytes, and write it to `to` unless that is -1. */
+static int hash_and_copy(int fd, int to, uint64_t cap, struct digest *out, uint64_t *size, struct fault *flt)
 {
 	unsigned char chunk[64 << 10];
 	struct digest_stream stream;
+	uint64_t sum = 0;
 	ssize_t count;
+	int r;
 
 	digest_stream_init(&stream);
 	for (;;) {
@@ -173,10 +222,33 @@ int file_hash(int fd, struct digest *out, struct fault *flt)
 			return fault_system(flt, errno, "reading");
 		if (count == 0)
 			break;
+		if ((uint64_t)count > cap - sum)
+			return fault_undecided(flt, FAULT_LIMIT, "it is longer than %llu bytes",
+					       (unsigned long long)cap);
+		sum += (uint64_t)count;
 		digest_stream_update(&stream, (struct span){chunk, (size_t)count});
+		r = to < 0 ? 0 : file_write_all(to, (struct span){chunk, (size_t)count}, flt);
+		if (r)
+			return r;
 	}
 	*out = digest_stream_final(&stream);
+	*size = sum;
 	return 0;
+}
+
+int file_hash(int fd, struct digest *out, struct fault *flt)
+{
+	uint64_t size;
+
+	return hash_and_copy(fd, -1, UINT64_MAX, out, &size, flt);
+}
+
+int file_copy(int from, int to, uint64_t cap, struct digest *out, uint64_t *size, struct fault *flt)
+{
+	/* A clone is of the whole file. Its bytes are hashed only then: they are the ones that will not change. */
+	bool cloned = lseek(from, 0, SEEK_CUR) == 0 && !ioctl(to, FICLONE, from);
+
+	return hash_and_copy(cloned ? to : from, cloned ? -1 : to, cap, out, size, flt);
 }
 
 int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt)
@@ -301,12 +373,12 @@ int file_remove_tree(int parent, const char *name, struct fault *flt)
 	return r;
 }
 
-int file_lock(int fd, int wait, bool *had, struct fault *flt)
+static int lock(int fd, int how, int wait, bool *had, struct fault *flt)
 {
 	const struct timespec pause = {.tv_nsec = FILE_LOCK_POLL * 1000000};
 	clock_ms deadline = clock_now() + wait;
 
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
+	while (flock(fd, how | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return fault_system(flt, errno, "locking");
 		if (!clock_left(deadline)) {
@@ -317,6 +389,64 @@ int file_lock(int fd, int wait, bool *had, struct fault *flt)
 	}
 	*had = true;
 	return 0;
+}
+
+int file_lock(int fd, int wait, bool *had, struct fault *flt)
+{
+	return lock(fd, LOCK_EX, wait, had, flt);
+}
+
+int file_lock_shared(int fd, int wait, bool *had, struct fault *flt)
+{
+	return lock(fd, LOCK_SH, wait, had, flt);
+}
+
+/* One try. @param gone  the file lost its name before the lock was had: try once more */
+static int try_claim(int folder, const char *name, int *fd, uint64_t *size, bool *gone, struct fault *flt)
+{
+	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. */
+	int opened = openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, FILE_CLAIM_MODE);
+	struct stat status;
+	bool had = false;
+	int r = 0;
+
+	if (opened < 0)
+		return fault_system(flt, errno, "opening %s", name);
+	if (fstat(opened, &status) || !S_ISREG(status.st_mode))
+		r = fault_system(flt, EINVAL, "%s is no regular file", name);
+	if (!r)
+		r = file_lock(opened, 0, &had, flt);
+	*gone = !r && had && (fstat(opened, &status) || !status.st_nlink);
+	if (!r && !had && size)
+		*size = (uint64_t)status.st_size;
+	if (r || !had || *gone) {
+		close(opened);
+		opened = -1;
+	}
+	if (!r)
+		*fd = opened;
+	return r;
+}
+
+int file_claim(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt)
+{
+	bool gone = true;
+	int claimed = -1;
+	int r = 0;
+
+	for (int tries = 0; !r && gone && tries < FILE_CLAIM_TRIES; tries++)
+		r = try_claim(folder, name, &claimed, size, &gone, flt);
+	if (!r && gone)
+		r = fault_system(flt, EAGAIN, "claiming %s", name);
+	if (!r)
+		*fd = claimed;
+	return r;
+}
+
+void file_end_claim(int folder, const char *name, int fd)
+{
+	unlinkat(folder, name, 0);
+	close(fd);
 }
 
 int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt)

@@ -27,6 +27,13 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
 int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt);
 
 /**
+ * Open `<state_dir>/<label>/<name>`, a folder that is for nobody else: it and the one that has it are made 0700 where
+ * they are missing, and have to be ours.
+ * @return 0; WARG_UNDECIDED: FAULT_MISUSE if `label` would lead out of `state_dir`, EPERM if a folder is not ours
+ */
+int file_open_private(const char *state_dir, const char *label, const char *name, int *fd, struct fault *flt);
+
+/**
  * Open a regular file for reading.
  * @param fd    close() it; -1 if there is none: links, folders, pipes and devices count as none
  * @param size  in bytes; may be NULL
@@ -40,6 +47,13 @@ int file_read_all(int fd, struct buf *out, struct fault *flt);
 
 /** Hash what lies behind the position of `fd`. @return 0; WARG_UNDECIDED on I/O */
 int file_hash(int fd, struct digest *out, struct fault *flt);
+
+/**
+ * Copy what lies behind the position of `from` into the empty file `to`, open for reading and writing; hashed on the
+ * way. Where the file system can it shares the blocks.
+ * @return 0; WARG_UNDECIDED: FAULT_LIMIT past `cap` bytes, or on I/O
+ */
+int file_copy(int from, int to, uint64_t cap, struct digest *out, uint64_t *size, struct fault *flt);
 
 /** Read a whole regular file, appending. @param found  false if there is none */
 int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt);
@@ -81,6 +95,19 @@ int file_sync(int fd, struct fault *flt);
 
 /** Take an exclusive flock on an open file or folder. @param had  false if it could not be had within `wait` ms */
 int file_lock(int fd, int wait, bool *had, struct fault *flt);
+
+/** The same, but shared with others who take it so. */
+int file_lock_shared(int fd, int wait, bool *had, struct fault *flt);
+
+/**
+ * Claim something that has a lock file: make the file where it is missing, mode 0600, and lock it. Never waits; a
+ * process that dies gives its claims up. Who is done with it calls file_end_claim().
+ * @param fd    -1 while another has the claim
+ * @param size  written only then: how long that one's file is; may be NULL
+ */
+int file_claim(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt);
+/** Remove the lock file and close it: in this order, as what lost its name is no claim any more. */
+void file_end_claim(int folder, const char *name, int fd);
 
 /** A name nobody guesses: `prefix` and 16 random digits. */
 int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt);

@@ -84,7 +84,7 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 		 struct fault *flt);
 
 /**
- * The record ids of all entries, oldest first; an entry that does not read is among them.
+ * The record ids of all entries, in the order in which they were written last; one that does not read is among them.
  * @param out  free() it. At most CAP_JOURNAL: FAULT_LIMIT
  */
 int journal_list(struct journal *journal, struct digest **out, size_t *count, struct fault *flt);

@@ -6,6 +6,7 @@
  */
 #include "json.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,25 @@ int json_check_members(const struct json *object, const char *const *names, stru
 		if (!is_among(walk.name, names))
 			return fault_invalid(flt, "there is no member \"%.64s\"", walk.name);
 	return 0;
+}
+
+int json_check_format(const struct json *object, const char *name, uint64_t latest, struct fault *flt)
+{
+	struct span format;
+	uint64_t version;
+	int r = json_read_text(object, "format", &format, flt);
+
+	if (r)
+		return r;
+	if (!span_is(format, name))
+		return fault_invalid(flt, "\"format\" is not %s", name);
+	r = json_read_uint(object, "formatVersion", &version, flt);
+	if (r)
+		return r;
+	if (version > latest)
+		return fault_undecided(flt, FAULT_LIMIT, "it is of version %" PRIu64 " of the format, and %" PRIu64
+				       " is the latest that is read here", version, latest);
+	return version ? 0 : fault_invalid(flt, "there is no version 0 of the format");
 }
 
 /* ---- Writing ---- */

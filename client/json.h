@@ -43,6 +43,12 @@ int json_read_list(const struct json *object, const char *name, const struct jso
 /** Refuse members other than `names`, which NULL ends. @return 0; WARG_INVALID, naming the stranger */
 int json_check_members(const struct json *object, const char *const *names, struct fault *flt);
 
+/**
+ * Check that a document of ours is of the format `name`: its members "format" and "formatVersion".
+ * @return 0; WARG_INVALID; WARG_UNDECIDED with FAULT_LIMIT if it is of a later version than `latest`
+ */
+int json_check_format(const struct json *object, const char *name, uint64_t latest, struct fault *flt);
+
 /** The value itself as text, or as a whole number. @return 0; WARG_INVALID if it is none */
 int json_as_text(const struct json *value, struct span *out, struct fault *flt);
 int json_as_uint(const struct json *value, uint64_t *out, struct fault *flt);

@@ -49,25 +49,6 @@ void proof_release(struct proof *proof)
 
 /* ---- Reading ---- */
 
-static int read_format(const struct json *value, struct fault *flt)
-{
-	struct span format;
-	uint64_t version;
-	int r = json_read_text(value, "format", &format, flt);
-
-	if (r)
-		return r;
-	if (!span_is(format, FORMAT))
-		return fault_invalid(flt, "\"format\" is not %s", FORMAT);
-	r = json_read_uint(value, "formatVersion", &version, flt);
-	if (r)
-		return r;
-	if (version > FORMAT_VERSION)
-		return fault_undecided(flt, FAULT_LIMIT, "it is of version %" PRIu64 " of the format, and %d is the "
-				       "latest that is read here", version, FORMAT_VERSION);
-	return version ? 0 : fault_invalid(flt, "there is no version 0 of the format");
-}
-
 /* The URL is in the form that we would write it in, and its label follows from it: neither can hold anything else. */
 static int read_registry(const struct json *value, struct http_url *out, struct fault *flt)
 {
@@ -193,7 +174,7 @@ static int read_document(const struct json *value, struct proof *out, struct fau
 	if (!json_is_an_object(value))
 		return fault_invalid(flt, "it is not an object");
 	/* First of all: other versions may have other members. */
-	r = read_format(value, flt);
+	r = json_check_format(value, FORMAT, FORMAT_VERSION, flt);
 	if (!r)
 		r = json_check_members(value, document_members, flt);
 	if (!r)

@@ -9,10 +9,10 @@
  *                                         kept over remounts and crashes
  *
  * A content that is kept is shared with the content cache as well: the reference can then end what we began, and
- * reading back what was published downloads nothing. It is shared as a hard link, which costs neither time nor space: the inode
- * is ours and 0600, so whoever else may write to the cache's folder can take the name away, not change the bytes. The
- * other way round is a copy: the inode of a file that was found in the cache may be anybody's. Whatever lies here is
- * hashed again when it is opened.
+ * reading back what was published downloads nothing. It is shared as a hard link, which costs neither time nor space:
+ * the inode is ours and 0600, so whoever else may write to the cache's folder can take the name away, not change the
+ * bytes. The other way round is a copy: the inode of a file that was found in the cache may be anybody's. Whatever
+ * lies here is hashed again when it is opened.
  *
  * Nothing that somebody just works on is swept away: who keeps contents has a hold from before the first is kept until
  * a transaction or a journal entry names them all.

@@ -114,6 +114,13 @@ int store_new_temp(struct store *store, struct store_temp *out, struct fault *fl
 int store_keep_temp(struct store *store, struct store_temp *temp, const struct digest *digest, struct fault *flt);
 /** Close and unlink. */
 void store_discard_temp(struct store *store, struct store_temp *temp);
+/**
+ * Have a content in the cache that lies elsewhere as a file: linked, or copied across file systems. One that is there
+ * already stays, if its bytes are what they are to be.
+ * @param folder, name  where it lies; nobody but us may be able to write to it, and its bytes have `digest`
+ */
+int store_link_content(struct store *store, const struct digest *digest, int folder, const char *name,
+		       struct fault *flt);
 /** Remove a content that did not match its digest. */
 int store_remove_content(struct store *store, const struct digest *digest, struct fault *flt);
 

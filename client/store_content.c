@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "verify/caps.h"
 #include "verify/hex.h"
 
 #define TEMP_PREFIX "wargfs-"
@@ -170,6 +171,87 @@ void store_discard_temp(struct store *store, struct store_temp *temp)
 	if (temp->fd >= 0)
 		close(temp->fd);
 	temp->fd = -1;
+}
+
+/* ---- Contents that lie elsewhere ---- */
+
+static bool is_good(struct store *store, const struct digest *digest)
+{
+	struct digest found;
+	uint64_t size;
+	int fd = -1;
+	bool good;
+
+	if (store_open_content(store, digest, &fd, &size, NULL) || fd < 0)
+		return false;
+	good = !file_hash(fd, &found, NULL) && digest_equals(&found, digest);
+	close(fd);
+	return good;
+}
+
+static int copy_content(struct store *store, const struct digest *digest, int folder, const char *name,
+			struct fault *flt)
+{
+	struct store_temp temp;
+	struct digest copied;
+	uint64_t size;
+	int fd = -1;
+	int r;
+
+	r = file_open(folder, name, &fd, NULL, flt);
+	if (!r && fd < 0)
+		r = fault_system(flt, ENOENT, "opening %s", name);
+	if (r)
+		return r;
+	r = store_new_temp(store, &temp, flt);
+	if (r)
+		goto close_file;
+	r = file_copy(fd, temp.fd, CAP_CONTENT, &copied, &size, flt);
+	if (!r && !digest_equals(&copied, digest))
+		r = fault_system(flt, EIO, "%s changed while it was copied", name);
+	if (r)
+		store_discard_temp(store, &temp);
+	else
+		r = store_keep_temp(store, &temp, digest, flt);
+	if (!r)
+		close(temp.fd);
+close_file:
+	close(fd);
+	return r;
+}
+
+/* @param linked  false where that cannot be, and a copy can */
+static int link_content(const struct store *store, const struct digest *digest, int folder, const char *name,
+			bool *linked, struct fault *flt)
+{
+	char file[DIGEST_TEXT_SIZE];
+	int to = -1;
+	int r;
+
+	r = open_inner(store, STORE_HASH_FOLDER, true, &to, flt);
+	if (r)
+		return r;
+	store_file_name(digest, file);
+	*linked = !linkat(folder, name, to, file, 0);
+	if (*linked)
+		r = file_sync(to, flt);
+	close(to);
+	return r;
+}
+
+int store_link_content(struct store *store, const struct digest *digest, int folder, const char *name,
+		       struct fault *flt)
+{
+	bool linked = false;
+	int r;
+
+	if (is_good(store, digest))
+		return 0;
+	/* What lies there is not the content. */
+	r = store_remove_content(store, digest, flt);
+	if (!r)
+		r = link_content(store, digest, folder, name, &linked, flt);
+	return r || linked ? r : copy_content(store, digest, folder, name, flt);
 }
 
 int store_remove_content(struct store *store, const struct digest *digest, struct fault *flt)

@@ -1,0 +1,418 @@
+/*
+ * The journal (see journal.h).
+ */
+#include "journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "json.h"
+#include "verify/caps.h"
+#include "verify/hex.h"
+
+#define FOLDER "journal"
+#define FORMAT "wargfs-journal-entry"
+#define FORMAT_VERSION 1
+#define ENTRY_MODE 0600
+#define ENTRY_SUFFIX ".json"
+#define NAME_SIZE (DIGEST_TEXT_SIZE + 8)
+
+struct journal {
+	int folder;
+};
+
+static const char *const stages[] = {
+	[JOURNAL_SIGNED] = "signed", [JOURNAL_SENT] = "sent", [JOURNAL_ACCEPTED] = "accepted",
+};
+#define STAGES (sizeof(stages) / sizeof(stages[0]))
+
+/* ---- Entries ---- */
+
+int journal_entry_complete(struct journal_entry *entry, struct fault *flt)
+{
+	struct ecdsa_public_key *key = NULL;
+	struct record record = {0};
+	struct record_envelope envelope;
+	int r = ecdsa_public_key_parse(span_of_text(entry->key), &key, flt);
+
+	if (r)
+		return r;
+	envelope = journal_entry_envelope(entry);
+	envelope.key_id = *ecdsa_public_key_id(key);
+	r = record_decode(RECORD_PACKAGE, envelope.content, &record, flt);
+	if (!r)
+		r = record_verify(RECORD_PACKAGE, key, &envelope, flt);
+	ecdsa_public_key_unref(key);
+	if (r) {
+		record_release(&record);
+		return r;
+	}
+	record_release(&entry->record);
+	entry->record = record;
+	entry->key_id = envelope.key_id;
+	return 0;
+}
+
+void journal_entry_release(struct journal_entry *entry)
+{
+	record_release(&entry->record);
+	buf_release(&entry->content);
+}
+
+struct record_envelope journal_entry_envelope(const struct journal_entry *entry)
+{
+	return (struct record_envelope){buf_span(&entry->content), entry->key_id, span_of_text(entry->signature)};
+}
+
+/* ---- Opening ---- */
+
+int journal_open(const char *state_dir, const char *label, struct journal **out, struct fault *flt)
+{
+	struct journal *journal = malloc(sizeof(*journal));
+	int r;
+
+	if (!journal)
+		return fault_no_memory(flt);
+	r = file_open_private(state_dir, label, FOLDER, &journal->folder, flt);
+	if (r)
+		free(journal);
+	else
+		*out = journal;
+	return r;
+}
+
+void journal_close(struct journal *journal)
+{
+	if (!journal)
+		return;
+	close(journal->folder);
+	free(journal);
+}
+
+/* ---- Claims ---- */
+
+static void entry_name(const struct digest *id, char out[static NAME_SIZE])
+{
+	hex_encode(digest_span(id), out);
+	strcat(out, ENTRY_SUFFIX);
+}
+
+static void claim_name(const struct digest *id, char out[static NAME_SIZE])
+{
+	out[0] = '.';
+	hex_encode(digest_span(id), out + 1);
+	strcat(out, ".lock");
+}
+
+int journal_claim(struct journal *journal, const struct digest *record_id, struct journal_claim *out, bool *had,
+		  struct fault *flt)
+{
+	char name[NAME_SIZE];
+	int fd = -1;
+	int r;
+
+	claim_name(record_id, name);
+	r = file_claim(journal->folder, name, &fd, NULL, flt);
+	if (r)
+		return r;
+	*had = fd >= 0;
+	if (*had)
+		*out = (struct journal_claim){*record_id, fd};
+	return 0;
+}
+
+void journal_end_claim(struct journal *journal, struct journal_claim *claim)
+{
+	char name[NAME_SIZE];
+
+	if (claim->fd < 0)
+		return;
+	claim_name(&claim->record_id, name);
+	file_end_claim(journal->folder, name, claim->fd);
+	claim->fd = -1;
+}
+
+bool journal_is_claimed(struct journal *journal, const struct digest *record_id)
+{
+	char name[NAME_SIZE];
+	bool claimed;
+	int fd = -1;
+
+	claim_name(record_id, name);
+	if (file_open(journal->folder, name, &fd, NULL, NULL) || fd < 0)
+		return false;
+	/* Shared, so that who looks at the same time does not take us for somebody who has it. */
+	claimed = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close(fd);
+	return claimed;
+}
+
+/* ---- Writing ---- */
+
+static struct json *new_entry(const struct journal_entry *entry)
+{
+	struct json *value = json_new_object();
+
+	json_put_text(value, "format", FORMAT);
+	json_put_uint(value, "formatVersion", FORMAT_VERSION);
+	json_put_text(value, "package", entry->name.text);
+	json_put_text(value, "stage", stages[entry->stage]);
+	json_put_uint(value, "signedAt", (uint64_t)entry->signed_at);
+	if (entry->from_pending)
+		json_put_digest(value, "pending", &entry->pending);
+	else
+		json_put_null(value, "pending");
+	json_put_text(value, "key", entry->key);
+	json_put_text(value, "signature", entry->signature);
+	json_put_base64(value, "contentBytes", buf_span(&entry->content));
+	return value;
+}
+
+int journal_put(struct journal *journal, const struct journal_claim *claim, const struct journal_entry *entry,
+		struct fault *flt)
+{
+	struct json *value = new_entry(entry);
+	char name[NAME_SIZE];
+	struct buf text;
+	int r;
+
+	entry_name(&claim->record_id, name);
+	buf_init(&text, CAP_FILE_JOURNAL);
+	r = json_render(value, JSON_PRETTY, &text, flt);
+	if (!r)
+		r = file_replace(journal->folder, name, ENTRY_MODE, buf_span(&text), flt);
+	if (!r)
+		r = file_sync(journal->folder, flt);
+	buf_release(&text);
+	json_free(value);
+	return r;
+}
+
+int journal_remove(struct journal *journal, const struct journal_claim *claim, struct fault *flt)
+{
+	char name[NAME_SIZE];
+	int r;
+
+	entry_name(&claim->record_id, name);
+	r = file_remove_tree(journal->folder, name, flt);
+	return r ? r : file_sync(journal->folder, flt);
+}
+
+/* ---- Reading ---- */
+
+static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(value, name, &text, flt);
+
+	if (r)
+		return r;
+	if (text.length >= size)
+		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
+	memcpy(out, text.data, text.length);
+	out[text.length] = '\0';
+	return 0;
+}
+
+static int read_stage(const struct json *value, enum journal_stage *out, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(value, "stage", &text, flt);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < STAGES; i++) {
+		if (span_is(text, stages[i])) {
+			*out = (enum journal_stage)i;
+			return 0;
+		}
+	}
+	return fault_invalid(flt, "there is no such \"stage\"");
+}
+
+static int read_signed_at(const struct json *value, int64_t *out, struct fault *flt)
+{
+	uint64_t seconds;
+	int r = json_read_uint(value, "signedAt", &seconds, flt);
+
+	if (r)
+		return r;
+	if (seconds > CAP_SECONDS)
+		return fault_invalid(flt, "\"signedAt\" is later than the year 9999");
+	*out = (int64_t)seconds;
+	return 0;
+}
+
+static int read_members(const struct json *value, struct journal_entry *out, struct fault *flt)
+{
+	struct span name;
+	int r = json_check_format(value, FORMAT, FORMAT_VERSION, flt);
+
+	if (!r)
+		r = json_read_text(value, "package", &name, flt);
+	if (!r)
+		r = name_parse(name, &out->name, flt);
+	if (!r)
+		r = read_stage(value, &out->stage, flt);
+	if (!r)
+		r = read_signed_at(value, &out->signed_at, flt);
+	out->from_pending = json_member(value, "pending") != NULL;
+	if (!r && out->from_pending)
+		r = json_read_digest(value, "pending", &out->pending, flt);
+	if (!r)
+		r = read_text(value, "key", out->key, sizeof(out->key), flt);
+	if (!r)
+		r = read_text(value, "signature", out->signature, sizeof(out->signature), flt);
+	return r ? r : json_read_base64(value, "contentBytes", &out->content, flt);
+}
+
+static int parse(struct span text, const struct digest *id, struct journal_entry *out, struct fault *flt)
+{
+	struct json *value = NULL;
+	int r = json_parse(text, &value, flt);
+
+	if (r)
+		return r;
+	r = read_members(value, out, flt);
+	json_free(value);
+	if (!r)
+		r = journal_entry_complete(out, flt);
+	if (!r && !digest_equals(&out->record.id, id))
+		r = fault_invalid(flt, "it holds another record than it is named after");
+	return r;
+}
+
+int journal_load(struct journal *journal, const struct digest *record_id, struct journal_entry *out, bool *found,
+		 struct fault *flt)
+{
+	struct journal_entry entry = {0};
+	char name[NAME_SIZE];
+	bool there = false;
+	struct buf text;
+	int r;
+
+	entry_name(record_id, name);
+	buf_init(&entry.content, CAP_RECORD);
+	buf_init(&text, CAP_FILE_JOURNAL);
+	r = file_read(journal->folder, name, &text, &there, flt);
+	if (!r && there)
+		r = parse(buf_span(&text), record_id, &entry, flt);
+	buf_release(&text);
+	if (r) {
+		fault_at(flt, "journal entry %s", name);
+		fault_blame(flt, FAULT_BY_CACHE);
+	}
+	if (r || !there)
+		journal_entry_release(&entry);
+	else
+		*out = entry;
+	if (!r)
+		*found = there;
+	return r;
+}
+
+/* ---- Listing ---- */
+
+struct listed {
+	struct digest id;
+	struct timespec written;
+};
+
+struct list {
+	struct listed *entries;
+	size_t count, capacity;
+};
+
+static int compare(const void *a, const void *b)
+{
+	const struct listed *one = a, *other = b;
+
+	if (one->written.tv_sec != other->written.tv_sec)
+		return one->written.tv_sec < other->written.tv_sec ? -1 : 1;
+	if (one->written.tv_nsec != other->written.tv_nsec)
+		return one->written.tv_nsec < other->written.tv_nsec ? -1 : 1;
+	return digest_compare(&one->id, &other->id);
+}
+
+static int reserve(struct list *list, struct fault *flt)
+{
+	size_t capacity = list->capacity ? list->capacity * 2 : 16;
+	struct listed *entries;
+
+	if (list->count >= CAP_JOURNAL)
+		return fault_undecided(flt, FAULT_LIMIT, "more than %d records are in the journal", CAP_JOURNAL);
+	if (list->count < list->capacity)
+		return 0;
+	entries = reallocarray(list->entries, capacity, sizeof(*entries));
+	if (!entries)
+		return fault_no_memory(flt);
+	list->entries = entries;
+	list->capacity = capacity;
+	return 0;
+}
+
+static int add(int folder, const char *file, struct list *list, struct fault *flt)
+{
+	struct span hex = {(const unsigned char *)file, DIGEST_SIZE * 2};
+	struct stat status;
+	struct digest id;
+	int r;
+
+	if (strlen(file) != hex.length + strlen(ENTRY_SUFFIX) || strcmp(file + hex.length, ENTRY_SUFFIX) ||
+	    hex_decode(hex, id.bytes, DIGEST_SIZE, NULL) || fstatat(folder, file, &status, AT_SYMLINK_NOFOLLOW) ||
+	    !S_ISREG(status.st_mode))
+		return 0;
+	r = reserve(list, flt);
+	if (!r)
+		list->entries[list->count++] = (struct listed){id, status.st_mtim};
+	return r;
+}
+
+static int read_folder(const struct journal *journal, struct list *list, struct fault *flt)
+{
+	int folder = openat(journal->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = folder < 0 ? NULL : fdopendir(folder);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!listing) {
+		r = fault_system(flt, errno, "listing the journal");
+		if (folder >= 0)
+			close(folder);
+		return r;
+	}
+	while (!r && (entry = readdir(listing)))
+		r = add(dirfd(listing), entry->d_name, list, flt);
+	closedir(listing);
+	return r;
+}
+
+int journal_list(struct journal *journal, struct digest **out, size_t *count, struct fault *flt)
+{
+	struct list list = {0};
+	struct digest *ids = NULL;
+	int r = read_folder(journal, &list, flt);
+
+	if (!r && list.count) {
+		qsort(list.entries, list.count, sizeof(*list.entries), compare);
+		ids = reallocarray(NULL, list.count, sizeof(*ids));
+		if (!ids)
+			r = fault_no_memory(flt);
+	}
+	for (size_t i = 0; !r && i < list.count; i++)
+		ids[i] = list.entries[i].id;
+	free(list.entries);
+	if (r)
+		return r;
+	*out = ids;
+	*count = list.count;
+	return 0;
+}
