@@ -92,7 +92,7 @@ static bool is_garbage(const char *file, const struct named *named)
 		return true;
 	if (hex_decode(span_of_text(file), digest.bytes, DIGEST_SIZE, NULL))
 		return false;
-	return !bsearch(&digest, named->digests, named->count, sizeof(digest), compare);
+	return !named->count || !bsearch(&digest, named->digests, named->count, sizeof(digest), compare);
 }
 
 /* Closes `folder`. */

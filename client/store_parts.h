@@ -1,5 +1,5 @@
 /*
- * What store.c, store_holds.c, store_save.c, store_content.c and store_sizes.c share. Not for others.
+ * What the files store*.c share, and pending_file.c, whose file lies in the same folder. Not for others.
  */
 #ifndef WARG_CLIENT_STORE_PARTS_H
 #define WARG_CLIENT_STORE_PARTS_H

@@ -254,6 +254,115 @@ static void test_lock(void **state)
 	assert_true(expect_system(file_lock(-1, 0, &had, &flt), &flt, EBADF));
 }
 
+static void test_lock_shared(void **state)
+{
+	struct place *place = *state;
+	int one = open(place->path, O_RDONLY | O_CLOEXEC), other = open(place->path, O_RDONLY | O_CLOEXEC);
+	int third = open(place->path, O_RDONLY | O_CLOEXEC);
+	bool had = false;
+
+	assert_int_equal(file_lock_shared(one, 0, &had, NULL), 0);
+	assert_true(had);
+	assert_int_equal(file_lock_shared(other, 0, &had, NULL), 0);
+	assert_true(had);
+	assert_int_equal(file_lock(third, 0, &had, NULL), 0);
+	assert_false(had);
+	close(one);
+	close(other);
+	assert_int_equal(file_lock(third, 0, &had, NULL), 0);
+	assert_true(had);
+	close(third);
+}
+
+static void test_claim(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	uint64_t size = 0;
+	int one = -7, other = -7;
+
+	assert_int_equal(file_claim(place->fd, "claim", &one, NULL, &flt), 0);
+	assert_true(one >= 0);
+	assert_int_equal(ftruncate(one, 77), 0);
+	assert_int_equal(file_claim(place->fd, "claim", &other, &size, &flt), 0);
+	assert_int_equal(other, -1);
+	assert_int_equal(size, 77);
+	file_end_claim(place->fd, "claim", one);
+	assert_int_equal(access(scratch_path(place->path, "claim"), F_OK), -1);
+	/* Whoever died left the file; it is nobody's. */
+	scratch_write_text(scratch_path(place->path, "claim"), "left");
+	assert_int_equal(file_claim(place->fd, "claim", &one, NULL, &flt), 0);
+	assert_true(one >= 0);
+	file_end_claim(place->fd, "claim", one);
+	/* What is no file cannot be had, and holds nobody up. */
+	assert_int_equal(mkfifo(scratch_path(place->path, "pipe"), 0600), 0);
+	assert_int_equal(symlink("victim", scratch_path(place->path, "link")), 0);
+	one = -7;
+	assert_int_equal(file_claim(place->fd, "pipe", &one, NULL, &flt), WARG_UNDECIDED);
+	assert_int_equal(file_claim(place->fd, "link", &one, NULL, NULL), WARG_UNDECIDED);
+	assert_int_equal(access(scratch_path(place->path, "victim"), F_OK), -1);
+	assert_int_equal(one, -7);
+}
+
+static void test_open_private(void **state)
+{
+	static const char *const labels[] = {"", ".", "..", "a/b", ".a"};
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct stat seen;
+	int fd = -1;
+
+	umask(022);
+	assert_int_equal(file_open_private(scratch_path(place->path, "state"), "label", "own", &fd, &flt), 0);
+	assert_int_equal(fstat(fd, &seen), 0);
+	assert_int_equal(seen.st_mode & 07777, 0700);
+	close(fd);
+	assert_int_equal(stat(scratch_path(place->path, "state/label"), &seen), 0);
+	assert_int_equal(seen.st_mode & 07777, 0700);
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+		flt = (struct fault){0};
+		assert_int_equal(file_open_private(place->path, labels[i], "own", &fd, &flt), WARG_UNDECIDED);
+		assert_int_equal(flt.kind, FAULT_MISUSE);
+	}
+	/* Not through a link that somebody put there. */
+	assert_int_equal(symlink("state/label", scratch_path(place->path, "link")), 0);
+	assert_int_equal(file_open_private(place->path, "link", "own", &fd, NULL), WARG_UNDECIDED);
+	if (geteuid())
+		return;
+	flt = (struct fault){0};
+	assert_int_equal(chown(scratch_path(place->path, "state/label"), 12345, 12345), 0);
+	assert_true(expect_system(file_open_private(scratch_path(place->path, "state"), "label", "own", &fd, &flt),
+				  &flt, EPERM));
+}
+
+static void test_copy(void **state)
+{
+	struct place *place = *state;
+	struct digest digest, expected = digest_of(span_of_text("lo, world"));
+	struct fault flt = {0};
+	uint64_t size = 0;
+	int from, to;
+
+	scratch_write_text(scratch_path(place->path, "from"), "hello, world");
+	from = open(scratch_path(place->path, "from"), O_RDONLY | O_CLOEXEC);
+	to = open(scratch_path(place->path, "to"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(lseek(from, 3, SEEK_SET), 3);
+	assert_int_equal(file_copy(from, to, 9, &digest, &size, &flt), 0);
+	assert_int_equal(size, 9);
+	assert_true(digest_equals(&digest, &expected));
+	assert_true(scratch_holds(scratch_path(place->path, "to"), "lo, world"));
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	assert_int_equal(file_copy(from, to, 11, &digest, &size, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_LIMIT);
+	close(to);
+	to = open("/dev/full", O_RDWR | O_CLOEXEC);
+	flt = (struct fault){0};
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	assert_true(expect_system(file_copy(from, to, 12, &digest, &size, &flt), &flt, ENOSPC));
+	close(from);
+	close(to);
+}
+
 static void test_new_name(void **state)
 {
 	char one[64], other[64];
@@ -300,6 +409,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replace, set_up, tear_down),
 		cmocka_unit_test(test_write_error),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lock_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_claim, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_open_private, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_copy, set_up, tear_down),
 		cmocka_unit_test(test_new_name),
 		cmocka_unit_test_setup_teardown(test_torture, set_up, tear_down),
 	};

@@ -205,6 +205,31 @@ static void test_members(void **state)
 	assert_int_equal(json_check_members(NULL, names, NULL), WARG_INVALID);
 }
 
+static void test_format(void **state)
+{
+	static const struct {
+		const char *text;
+		int verdict;
+	} cases[] = {
+		{ "{\"format\":\"f\",\"formatVersion\":1}", 0 },
+		{ "{\"format\":\"f\",\"formatVersion\":2,\"a\":1}", 0 },
+		{ "{\"format\":\"f\",\"formatVersion\":3}", WARG_UNDECIDED },
+		{ "{\"format\":\"f\",\"formatVersion\":0}", WARG_INVALID },
+		{ "{\"format\":\"f\",\"formatVersion\":\"1\"}", WARG_INVALID },
+		{ "{\"format\":\"g\",\"formatVersion\":1}", WARG_INVALID }, { "{\"formatVersion\":1}", WARG_INVALID },
+		{ "{\"format\":\"f\"}", WARG_INVALID }, { "[]", WARG_INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct json *value = parse(cases[i].text);
+
+		if (json_check_format(value, "f", 2, NULL) != cases[i].verdict)
+			fail_msg("%s", cases[i].text);
+		json_free(value);
+	}
+}
+
 /* Bytes are written as base64, and read again behind what was there. */
 static void test_base64(void **state)
 {
@@ -344,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_unwritable),
