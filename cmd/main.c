@@ -9,15 +9,14 @@
 
 static const struct command *const commands[] = {
 	&mount_command, &status_command, &config_command, &ls_command, &info_command, &update_command,
-	&download_command, &fetch_command, &verify_command, &clear_command, &reset_command,
+	&download_command, &fetch_command, &verify_command, &clear_command, &reset_command, NULL,
 };
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const struct command *find(const char *name)
+static const struct command *find(const struct command *const *group, const char *word)
 {
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
+	for (; *group; group++) {
+		if (strcmp(options_word_of(*group), word) == 0)
+			return *group;
 	}
 	return NULL;
 }
@@ -25,54 +24,70 @@ static const struct command *find(const char *name)
 static void print_help(FILE *to)
 {
 	fprintf(to, "Usage: wargfs COMMAND [OPTION]... [ARGUMENT]...\n\n"
-		"A Warg registry as a file system, every byte proven from the operator's key up.\n\nCommands:\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+		"A Warg registry as a file system, every byte proven from the operator's key up.\n");
+	options_print_group(to, commands);
 	fprintf(to, "  %-10s %s\n", "help", "Print a command's help");
 	fprintf(to, "\nOptions:\n  -h, --help     print this help\n  -V, --version  print the version\n"
 		"\nThe whole story: man wargfs\n");
 }
 
-static int unknown(const char *name)
+/* @param group  the one that it is not in; NULL: not among all */
+static int unknown(const struct command *group, const char *word)
 {
-	fprintf(stderr, "wargfs: there is no command '%s'\nTry 'wargfs --help'.\n", name);
+	fprintf(stderr, "wargfs: there is no command '%s%s%s'\nTry 'wargfs %s%s--help'.\n", group ? group->name : "",
+		group ? " " : "", word, group ? group->name : "", group ? " " : "");
 	return STATUS_MISUSE;
 }
 
-static int help(const char *name)
+/* The help of the command that the words lead to. */
+static int help(const struct command *group, char **words)
 {
-	const struct command *command = name ? find(name) : NULL;
+	const struct command *command;
 
-	if (name && !command)
-		return unknown(name);
-	if (command)
-		options_print_help(command);
-	else
-		print_help(stdout);
+	if (!*words) {
+		if (group)
+			options_print_help(group);
+		else
+			print_help(stdout);
+		return STATUS_DONE;
+	}
+	command = find(group ? group->group : commands, *words);
+	if (!command)
+		return unknown(group, *words);
+	if (command->group)
+		return help(command, words + 1);
+	options_print_help(command);
 	return STATUS_DONE;
 }
 
-static int dispatch(int argc, char **argv)
+/* @param group  whose commands argv[1] is one of; NULL: of all */
+static int dispatch(const struct command *group, int argc, char **argv)
 {
 	const struct command *command;
 
 	if (argc < 2) {
-		print_help(stderr);
+		if (!group)
+			print_help(stderr);
+		else
+			fprintf(stderr, "wargfs %s: which command?\nTry 'wargfs %s --help'.\n", group->name,
+				group->name);
 		return STATUS_MISUSE;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
-		return help(argc > 2 ? argv[2] : NULL);
+		return help(group, argv + 2);
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("wargfs %s\n", WARGFS_VERSION);
 		return STATUS_DONE;
 	}
-	command = find(argv[1]);
-	return command ? command->run(command, argc - 1, argv + 1) : unknown(argv[1]);
+	command = find(group ? group->group : commands, argv[1]);
+	if (!command)
+		return unknown(group, argv[1]);
+	return command->group ? dispatch(command, argc - 1, argv + 1) : command->run(command, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
 {
-	int status = argc && mount_helper_is(argv[0]) ? mount_helper_run(argc, argv) : dispatch(argc, argv);
+	int status = argc && mount_helper_is(argv[0]) ? mount_helper_run(argc, argv) : dispatch(NULL, argc, argv);
 
 	/* A full disk behind stdout is a failure too. */
 	if (fflush(stdout) || ferror(stdout)) {

@@ -86,8 +86,36 @@ static void print_entries(const struct options_entry *entries, const struct opti
 	}
 }
 
+const char *options_word_of(const struct command *command)
+{
+	const char *space = strrchr(command->name, ' ');
+
+	return space ? space + 1 : command->name;
+}
+
+void options_print_group(FILE *to, const struct command *const *group)
+{
+	fprintf(to, "\nCommands:\n");
+	for (; *group; group++)
+		fprintf(to, "  %-10s %s\n", options_word_of(*group), (*group)->summary);
+}
+
+static void print_group_help(const struct command *command)
+{
+	printf("Usage: wargfs %s COMMAND [OPTION]... [ARGUMENT]...\n\n%s.\n", command->name, command->summary);
+	if (command->text)
+		printf("%s", command->text);
+	options_print_group(stdout, command->group);
+	printf("\nOptions of each: 'wargfs %s COMMAND --help'.\nThe whole story: man wargfs-%s\n", command->name,
+	       command->name);
+}
+
 void options_print_help(const struct command *command)
 {
+	if (command->group) {
+		print_group_help(command);
+		return;
+	}
 	printf("Usage: wargfs %s [OPTION]...%s%s\n\n%s.\n", command->name, *command->arguments ? " " : "",
 	       command->arguments, command->summary);
 	if (command->text)
@@ -97,7 +125,7 @@ void options_print_help(const struct command *command)
 	if (command->asks)
 		print_entries(options_yes, NULL);
 	print_entries(options_common, command->options);
-	printf("\nThe whole story: man wargfs-%s\n", command->name);
+	printf("\nThe whole story: man wargfs-%.*s\n", (int)strcspn(command->name, " "), command->name);
 }
 
 /* Take one of the common options. @return whether it is one that goes on */

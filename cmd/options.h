@@ -10,6 +10,7 @@
 #include "verify/fault.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /** What a command ends with. */
 enum options_status {
@@ -27,11 +28,12 @@ struct options_entry {
 	const char *text;  /* what it does, for --help */
 };
 
-/** A command. */
+/** A command, or a group of them: of a group only the name, the summary and the text count, and who is in it. */
 struct command {
-	const char *name;
+	const char *name;      /* "download"; of one in a group both words, "publish init" */
 	const char *arguments; /* for the usage line */
 	const char *summary;   /* a sentence without a full stop, for the list of commands */
+	const struct command *const *group; /* ends with NULL; NULL: it is a command */
 	const char *text;      /* what it does, for --help; lines end with newlines */
 	int least, most;       /* how many arguments it takes */
 	bool asks;             /* whether it asks questions, and so takes --yes */
@@ -63,8 +65,14 @@ bool options_parse(const struct command *command, int argc, char **argv,
 		   int (*take)(void *user, int key, const char *value, struct fault *flt), void *user,
 		   struct options *out, int *status);
 
-/** Print a command's --help. */
+/** Print the --help of a command, or of a group. */
 void options_print_help(const struct command *command);
+
+/** The commands of a group, for --help. */
+void options_print_group(FILE *to, const struct command *const *group);
+
+/** A command's last word: what it is called by. */
+const char *options_word_of(const struct command *command);
 
 /** Say on stderr what went wrong in a command. @return what to end with */
 int options_fail(const struct command *command, const struct fault *flt);
