@@ -452,7 +452,8 @@ static void test_not_redirected(void **state)
 	snprintf(there, sizeof(there), "%skept", server_url(other));
 	server_on(other, "*", see, NULL);
 	for (int i = 0; i < 4; i++) {
-		struct http_exchange e = { .method = i & 1 ? HTTP_PUT : HTTP_POST, .file = &file, .follow = true };
+		struct http_exchange e = { .method = i & 1 ? HTTP_PUT : HTTP_POST, .file = &file, .follow = true,
+					   .once = true };
 
 		server_on(server, "/x", redirect_to, i & 2 ? there : here);
 		run(&e);
