@@ -128,6 +128,9 @@ $(MUTATIONS): $(call objects,tests/mutation) $(UNIT_COMMON) $(BUILD)/libwarg.a
 
 -include $(wildcard $(BUILD)/tests/mutation/*.d)
 
+.PHONY: test-programs
+test-programs: unit-programs $(MUTATIONS)
+
 .PHONY: mutations
 mutations: $(MUTATIONS)
 	@tests/run/one mutations$(if $(SAN),-$(SAN)) $< --count $(COUNT) --seed $(SEED)
