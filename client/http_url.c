@@ -226,7 +226,8 @@ static int normal_host(const struct parts *parts, struct buf *url, struct buf *l
 		last--;
 	if (*last >= '0' && *last <= '9' && inet_pton(AF_INET, host, &in) != 1)
 		return fault_invalid(flt, "its host ends in a number and is no address");
-	if (host[0] == '.' || strstr(host, "..") || strpbrk(host, "/%|^\\"))
+	/* What is written in punycode may come to characters that no URL has in its host. */
+	if (host[0] == '.' || strstr(host, "..") || strpbrk(host, " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}"))
 		return fault_invalid(flt, "its host is no name");
 	if (buf_append_text(url, host, flt))
 		return WARG_UNDECIDED;

@@ -62,6 +62,10 @@ static const struct parse_case {
 	{ "https://example.com:99999/", NULL, NULL },
 	{ "https://example.com:a/", NULL, NULL },
 	{ "https://exam\x01ple.com", NULL, NULL },
+	/* In punycode they are ASCII: a semicolon, an exclamation mark, a slash. */
+	{ "https://example.com\xcd\xbe/", NULL, NULL },
+	{ "https://example.com\xef\xbc\x81/", NULL, NULL },
+	{ "https://example.com\xef\xbc\x8f/", NULL, NULL },
 	{ "https://a/../..", "https://a/", "a" },
 };
 
