@@ -20,6 +20,7 @@
 #include "verify/base64.h"
 #include "verify/hex.h"
 #include "verify/package_log.h"
+#include "verify/wasm.h"
 
 #define FOLDER "tests/data/invalid"
 
@@ -493,6 +494,33 @@ static int answer_sources(const struct json *asked, const struct http_exchange *
 	return verdict;
 }
 
+/** `asked` is the record's id and the contents that it releases. */
+static int answer_record(const struct json *asked, const struct http_exchange *answer, struct fault *flt)
+{
+	struct digest id = digest_member(asked, "recordId");
+	const struct json *contents = list_of(asked, "contents");
+	struct record_entry entries[MOST] = { 0 };
+	struct record record = { .entries = entries, .entry_count = json_count(contents) };
+	const struct http_url url = base_url();
+	struct api_record_state state;
+	struct api_conflict conflict;
+	struct span text;
+	int verdict;
+
+	assert_true(record.entry_count <= MOST);
+	for (size_t i = 0; i < record.entry_count; i++) {
+		entries[i].type = ENTRY_RELEASE;
+		assert_int_equal(json_as_text(json_at(contents, i), &text, NULL), 0);
+		assert_int_equal(digest_parse(text, &entries[i].content, NULL), 0);
+	}
+	verdict = api_decode_conflict(answer, &conflict, flt);
+	if (!verdict)
+		verdict = api_decode_record(&url, answer, &id, &record, &state, flt);
+	if (!verdict)
+		api_record_state_release(&state);
+	return verdict;
+}
+
 static int answer_discovery(const struct json *asked, const struct http_exchange *answer, struct fault *flt)
 {
 	const struct http_url url = base_url();
@@ -592,6 +620,16 @@ static int parse_version(struct span text, struct fault *flt)
 	return semver_parse(text, &version, flt);
 }
 
+static int parse_wasm(struct span text, struct fault *flt)
+{
+	struct wasm_framing framing;
+	int verdict;
+
+	wasm_framing_init(&framing);
+	verdict = wasm_framing_append(&framing, text, flt);
+	return verdict ? verdict : wasm_framing_end(&framing, flt);
+}
+
 static int parse_json(struct span text, struct fault *flt)
 {
 	struct json *value = NULL;
@@ -637,6 +675,7 @@ static const struct kind {
 	{ .name = "name", .parse = parse_name },
 	{ .name = "version", .parse = parse_version },
 	{ .name = "json", .parse = parse_json },
+	{ .name = "wasm", .parse = parse_wasm },
 	{ .name = "answer-logs", .answer = answer_logs },
 	{ .name = "answer-checkpoint", .answer = answer_checkpoint },
 	{ .name = "answer-names", .answer = answer_names },
@@ -644,6 +683,7 @@ static const struct kind {
 	{ .name = "answer-consistency", .answer = answer_consistency },
 	{ .name = "answer-ledger", .answer = answer_ledger },
 	{ .name = "answer-sources", .answer = answer_sources },
+	{ .name = "answer-record", .answer = answer_record },
 	{ .name = "answer-discovery", .answer = answer_discovery },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
