@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
 #include "verify/semver.h"
 
 /* The words of the file. */
@@ -334,7 +333,7 @@ static struct json *new_permissions(unsigned set)
 	return list;
 }
 
-static struct json *new_entry(const struct pending_entry *entry)
+struct json *pending_entry_new_json(const struct pending_entry *entry)
 {
 	struct json *value = json_new_object();
 
@@ -363,7 +362,7 @@ int pending_render(const struct pending *pending, struct buf *out, struct fault 
 	else
 		json_put_null(value, "head");
 	for (size_t i = 0; i < pending->count; i++)
-		json_add(entries, new_entry(&pending->entries[i]));
+		json_add(entries, pending_entry_new_json(&pending->entries[i]));
 	json_put(value, "entries", entries);
 	r = json_render(value, JSON_PRETTY, out, flt);
 	json_free(value);

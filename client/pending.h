@@ -13,6 +13,7 @@
 #ifndef WARG_CLIENT_PENDING_H
 #define WARG_CLIENT_PENDING_H
 
+#include "json.h"
 #include "store.h"
 #include "verify/name.h"
 #include "verify/record.h"
@@ -59,6 +60,9 @@ const struct pending_entry *pending_find(const struct pending *pending, const ch
 int pending_parse(struct span text, struct pending *out, struct fault *flt);
 /** Append the text, byte for byte as the reference writes it. */
 int pending_render(const struct pending *pending, struct buf *out, struct fault *flt);
+
+/** An entry as it stands in the file; json_free() it. NULL without memory, as json_put() takes it. */
+struct json *pending_entry_new_json(const struct pending_entry *entry);
 
 /** A permission's word: "release", "yank"; NULL if packages have no such one. */
 const char *pending_permission_name(enum record_permission permission);

@@ -83,6 +83,11 @@ const char *trust_evidence_folder(const struct trust *trust)
 	return trust->evidence;
 }
 
+const char *trust_label(const struct trust *trust)
+{
+	return strrchr(trust->folder, '/') + 1;
+}
+
 /* ---- The file ---- */
 
 const char *trust_charge_name(enum trust_charge charge)

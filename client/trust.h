@@ -90,6 +90,9 @@ int trust_accuse_map(const struct trust *trust, const struct signed_checkpoint *
 /** Path of the folder with the evidence; lives as long as `trust`. */
 const char *trust_evidence_folder(const struct trust *trust);
 
+/** The label that it was opened with; lives as long as `trust`. */
+const char *trust_label(const struct trust *trust);
+
 /** Forget the anchor, and with it a latch; evidence stays. The next meeting is a first one. */
 int trust_forget(const struct trust *trust, struct fault *flt);
 
