@@ -15,6 +15,7 @@
 #include "client/json.h"
 #include "forge.h"
 #include "verify/base64.h"
+#include "verify/package_log.h"
 
 #define PATHS 6
 static const char *const paths[PATHS] = {"v1/fetch/checkpoint", "v1/fetch/logs",        "v1/fetch/names",
@@ -103,6 +104,42 @@ void fake_registry_yank(struct fake_registry *fake, const char *package, const c
 	forge_append(&fake->forge, RECORD_PACKAGE, package, &entry, 1, fake->forge.package_key);
 	note_package(fake, package);
 	pthread_mutex_unlock(&fake->mutex);
+}
+
+/* What its log says to a package's next record. */
+static int validate(const struct fake_registry *fake, const char *package, const struct record_envelope *envelope,
+		    struct fault *flt)
+{
+	struct name name = forge_name(package);
+	struct package_log *log;
+	int r;
+
+	must(package_log_new(&name, &log, NULL));
+	for (size_t i = 0; i < fake->forge.count; i++) {
+		struct record_envelope before = forge_envelope(&fake->forge.records[i]);
+
+		if (!strcmp(fake->packages[i], package))
+			must(package_log_append(log, &before, NULL));
+	}
+	r = package_log_append(log, envelope, flt);
+	package_log_unref(log);
+	return r;
+}
+
+int fake_registry_take(struct fake_registry *fake, const char *package, const struct record_envelope *envelope,
+		       uint64_t *index, struct fault *flt)
+{
+	int r;
+
+	pthread_mutex_lock(&fake->mutex);
+	r = validate(fake, package, envelope, flt);
+	if (!r) {
+		*index = fake->forge.count;
+		forge_append_made(&fake->forge, package, envelope);
+		note_package(fake, package);
+	}
+	pthread_mutex_unlock(&fake->mutex);
+	return r;
 }
 
 void fake_registry_sign(struct fake_registry *fake)

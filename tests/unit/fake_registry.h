@@ -73,6 +73,13 @@ void fake_registry_release(struct fake_registry *fake, const char *package, cons
 void fake_registry_import(struct fake_registry *fake, const char *namespace, const char *registry);
 /** Yank a version. It shows at the next checkpoint. */
 void fake_registry_yank(struct fake_registry *fake, const char *package, const char *version);
+/**
+ * Take a record that was made elsewhere, if its log allows it; it shows at the next checkpoint.
+ * @param index  where it stands in the registry's log then
+ * @return 0, or the log's verdict
+ */
+int fake_registry_take(struct fake_registry *fake, const char *package, const struct record_envelope *envelope,
+		       uint64_t *index, struct fault *flt);
 /** Sign a checkpoint of all that was published. */
 void fake_registry_sign(struct fake_registry *fake);
 

@@ -211,6 +211,38 @@ static struct digest log_id_of(enum record_kind kind, const char *name)
 	return name_log_id(&parsed);
 }
 
+/** Room for the next record. */
+static struct forge_record *next_record(struct forge *forge, const struct digest *log_id)
+{
+	forge->records = reallocarray(forge->records, forge->count + 1, sizeof(*forge->records));
+	assert_non_null(forge->records);
+	forge->records[forge->count] = (struct forge_record){ .log_id = *log_id };
+	return &forge->records[forge->count++];
+}
+
+static void append_leaf(struct forge *forge, const struct forge_record *made)
+{
+	struct digest leaf = merkle_log_leaf(&made->log_id, &made->id);
+	struct fault flt = { 0 };
+
+	must(merkle_log_append(forge->log, &leaf, &flt), &flt);
+}
+
+void forge_append_made(struct forge *forge, const char *name, const struct record_envelope *envelope)
+{
+	struct digest log_id = log_id_of(RECORD_PACKAGE, name);
+	struct forge_record *made = next_record(forge, &log_id);
+	struct fault flt = { 0 };
+
+	assert_true(envelope->signature.length < sizeof(made->signature));
+	made->id = record_id(RECORD_PACKAGE, envelope->content);
+	made->key_id = envelope->key_id;
+	memcpy(made->signature, envelope->signature.data, envelope->signature.length);
+	buf_init(&made->content, CAP_RECORD);
+	must(buf_append(&made->content, envelope->content, &flt), &flt);
+	append_leaf(forge, made);
+}
+
 void forge_append(struct forge *forge, enum record_kind kind, const char *name, const struct record_entry *entries,
 		  size_t count, const struct ecdsa_private_key *key)
 {
@@ -221,19 +253,14 @@ void forge_append(struct forge *forge, enum record_kind kind, const char *name, 
 				 .time = { FIRST_SECOND + (int64_t)forge->count, 5 },
 				 .entries = (struct record_entry *)(uintptr_t)entries,
 				 .entry_count = count };
-	struct fault flt = { 0 };
 	struct forge_record *made;
-	struct digest leaf;
 
 	if (head >= 0)
 		record.prev = forge->records[head].id;
-	forge->records = reallocarray(forge->records, forge->count + 1, sizeof(*forge->records));
-	assert_non_null(forge->records);
-	made = &forge->records[forge->count++];
+	made = next_record(forge, &log_id);
 	forge_record(kind, &record, key, made);
 	made->log_id = log_id;
-	leaf = merkle_log_leaf(&log_id, &made->id);
-	must(merkle_log_append(forge->log, &leaf, &flt), &flt);
+	append_leaf(forge, made);
 }
 
 void forge_publish(struct forge *forge, const char *name, const char *version, const char *content)

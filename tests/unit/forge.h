@@ -69,6 +69,9 @@ void forge_close(struct forge *forge);
 void forge_append(struct forge *forge, enum record_kind kind, const char *name, const struct record_entry *entries,
 		  size_t count, const struct ecdsa_private_key *key);
 
+/** Append a package's record that was made elsewhere, whatever it is. */
+void forge_append_made(struct forge *forge, const char *name, const struct record_envelope *envelope);
+
 /** Append a record to a package: init as well if it is the first, and a release of `version`. */
 void forge_publish(struct forge *forge, const char *name, const char *version, const char *content);
 

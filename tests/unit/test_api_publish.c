@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "client/api_parts.h"
+#include "fake_publish.h"
 #include "forge.h"
 #include "server.h"
 #include "torture.h"
@@ -817,6 +818,64 @@ static void test_upload_elsewhere(void **state)
 	server_free(other);
 }
 
+/* ---- All of it ---- */
+
+static bool upload_all(const struct api_record_state *state)
+{
+	for (size_t i = 0; i < state->upload_count; i++) {
+		char text[DIGEST_TEXT_SIZE];
+		int fd;
+
+		digest_format(&state->uploads[i].content, text);
+		fd = content_of(!strcmp(text, hash_a) ? "a" : "b");
+		assert_int_equal(api_upload_content(&api, soon(), 0, &state->uploads[i], fd, 1, NULL), 0);
+		close(fd);
+	}
+	return state->upload_count == 2;
+}
+
+/* From the record to the log, with a registry that takes it; and what it says of one that its log does not allow. */
+static void test_whole(void **state)
+{
+	struct fake_registry *fake = fake_registry_new();
+	struct fake_publish *taking = fake_publish_new(fake);
+	struct record_envelope envelope = forge_envelope(&sent);
+	struct forge_record again;
+	struct api_record_state now;
+	struct api_conflict conflict;
+	struct fault flt = {0};
+
+	(void)state;
+	api.url = fake_registry_url(fake);
+	assert_int_equal(api_fetch_record(&api, soon(), &name, &sent.id, NULL, &now, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_int_equal(api_publish_record(&api, soon(), &name, &envelope, &now, &conflict, NULL), 0);
+	assert_int_equal(now.status, API_RECORD_SOURCING);
+	fake_publish_delay(taking, 2);
+	assert_true(upload_all(&now));
+	api_record_state_release(&now);
+	assert_int_equal(api_fetch_record(&api, soon(), &name, &sent.id, &record, &now, NULL), 0);
+	assert_int_equal(now.status, API_RECORD_PROCESSING);
+	assert_int_equal(api_fetch_record(&api, soon(), &name, &sent.id, &record, &now, NULL), 0);
+	assert_int_equal(now.status, API_RECORD_PUBLISHED);
+	assert_int_equal(now.registry_index, 2);
+	assert_int_equal(fake_publish_counts(taking).published, 1);
+
+	struct record_entry yank = forge_yank("9.0.0");
+	struct record wrong = { .kind = RECORD_PACKAGE, .has_prev = true, .prev = sent.id, .time = { 1700000001, 0 },
+				.entries = &yank, .entry_count = 1 };
+
+	forge_record(RECORD_PACKAGE, &wrong, key, &again);
+	envelope = forge_envelope(&again);
+	fake_publish_delay(taking, 0);
+	assert_int_equal(api_publish_record(&api, soon(), &name, &envelope, &now, &conflict, NULL), 0);
+	assert_int_equal(now.status, API_RECORD_REJECTED);
+	assert_non_null(strstr(now.reason, "never released"));
+	forge_record_release(&again);
+	fake_registry_free(fake);
+	fake_publish_free(taking);
+}
+
 /* ---- Without memory ---- */
 
 static int torture_state(void *context, struct fault *flt)
@@ -904,6 +963,7 @@ int main(void)
 		TEST(test_fetch),
 		TEST(test_upload),
 		TEST(test_upload_elsewhere),
+		TEST(test_whole),
 		TEST(test_torture),
 	};
 
