@@ -45,7 +45,7 @@ void publisher_close(struct publisher *publisher);
 
 /** When a publish is done. */
 enum publish_until {
-	PUBLISH_ACCEPTED, /* the registry has the record and its contents; the rest is for publish_wait(), or a resume */
+	PUBLISH_ACCEPTED, /* the registry has the record and its contents; the rest is left to publish_wait() */
 	PUBLISH_PROVEN,   /* it is proven to be in the log, and there is a receipt */
 };
 
@@ -92,10 +92,10 @@ typedef void publish_resumed(void *user, const struct name *name, const struct p
 			     const struct fault *flt);
 
 /**
- * Go on with all records that the journal holds and nobody drives, until each is proven. One that the registry never got
- * is sent, or signed anew if the log has grown meanwhile. One whose time is over, or that is in doubt still, stays in
- * the journal; one that is refused, or cannot be valid any more (its version was taken by another, say), leaves it, and
- * is told of.
+ * Go on with all records that the journal holds and nobody drives, until each is proven. One that the registry never
+ * got is sent, or signed anew if the log has grown meanwhile. One whose time is over, or that is in doubt still, stays
+ * in the journal; one that is refused, or cannot be valid any more (its version was taken by another, say), leaves it,
+ * and is told of.
  * @param told  called for each, one after the other; one that cannot be read is told with an empty name. May be NULL
  * @return 0 if each one is proven, or is driven by somebody else; else the worst verdict, with the first such fault
  */
