@@ -263,7 +263,7 @@ static const char *body_type(const struct http_exchange *exchange)
 {
 	if (exchange->body_type)
 		return exchange->body_type;
-	return exchange->body.length && !exchange->file ? "application/json" : "";
+	return exchange->body.length ? "application/json" : "";
 }
 
 /* The headers for the hop that `origin` is: what was meant for the registry goes to nobody else. */

@@ -156,6 +156,7 @@ static int set_base(void **state)
 	return http_url_parse("https://r.example/w/", &base, NULL);
 }
 
+#define NOTHING "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 #define STATE(rest) "{\"recordId\":\"$R\"," rest "}"
 #define SOURCING(missing) STATE("\"state\":\"sourcing\",\"missingContent\":{" missing "}")
 #define UPLOAD(way) "\"$A\":{\"upload\":[" way "]}"
@@ -229,6 +230,8 @@ static const struct state_case {
 	{ "missing a list", STATE("\"state\":\"sourcing\",\"missingContent\":[]"), WARG_INVALID, FAULT_FORGED, 0, NULL,
 	  0, NULL },
 	{ "a content that is not the record's", SOURCING("\"$O\":{\"upload\":[" HTTP("\"url\":\"u\"") "]}"),
+	  WARG_INVALID, FAULT_FORGED, 0, NULL, 0, NULL },
+	{ "the content of what releases none", SOURCING("\"" NOTHING "\":{\"upload\":[" HTTP("\"url\":\"u\"") "]}"),
 	  WARG_INVALID, FAULT_FORGED, 0, NULL, 0, NULL },
 	{ "one of it and one that is not",
 	  SOURCING(UPLOAD(HTTP("\"url\":\"u\"")) ",\"$O\":{\"upload\":[" HTTP("\"url\":\"u\"") "]}"), WARG_INVALID,
@@ -798,6 +801,17 @@ static void test_upload(void **state)
 		upload_release(&upload);
 	}
 	assert_int_equal(server_requests(server), sizeof(rows) / sizeof(rows[0]));
+	/* Each has a connection of its own, whether or not the server would go on. */
+	unsigned before = server_connections(server);
+
+	server_on(server, "*", keep, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		struct api_upload upload = upload_to(where, NULL, NULL);
+
+		assert_int_equal(api_upload_content(&api, soon(), 0, &upload, fd, 7, NULL), WARG_UNDECIDED);
+		upload_release(&upload);
+	}
+	assert_int_equal(server_connections(server) - before, 3);
 	close(fd);
 }
 

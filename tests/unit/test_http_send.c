@@ -435,7 +435,7 @@ static void redirect_to(struct server_connection *connection, const struct serve
 {
 	char head[512];
 
-	assert_int_equal(request->body.length, 1000);
+	assert_int_equal(request->body.length, strcmp(request->method, "GET") ? 1000 : 0);
 	snprintf(head, sizeof(head), "HTTP/1.1 308 There\r\nlocation: %s\r\ncontent-length: 4\r\n\r\ngone",
 		 (const char *)location);
 	server_write_text(connection, head);
@@ -467,6 +467,31 @@ static void test_not_redirected(void **state)
 	server_free(other);
 }
 
+/* What one server is to know of who asks is not told another. */
+static void test_authorization(void **state)
+{
+	struct server *other = server_new();
+	struct http_exchange e = { .follow = true, .authorization = "Basic b3duOg==" };
+	char there[300];
+
+	(void)state;
+	snprintf(there, sizeof(there), "%sx", server_url(other));
+	server_on(server, "/x", see, NULL);
+	server_on(other, "/x", see, NULL);
+	run(&e);
+	assert_true(sent("\r\nauthorization: Basic b3duOg==\r\n"));
+	http_exchange_release(&e);
+	e = (struct http_exchange){ .follow = true, .authorization = "Basic b3duOg==" };
+	server_on(server, "/x", redirect_to, there);
+	run(&e);
+	assert_int_equal(e.status, 201);
+	assert_false(sent("authorization"));
+	http_exchange_release(&e);
+	server_free(other);
+	buf_release(&seen.head);
+	buf_release(&seen.body);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -474,7 +499,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_sizes), TEST(test_headers), TEST(test_file_faults), TEST(test_refused_early),
 		TEST(test_not_taken), TEST(test_cancelled), TEST(test_slow_is_no_stall), TEST(test_once),
-		TEST(test_connections), TEST(test_not_redirected),
+		TEST(test_connections), TEST(test_not_redirected), TEST(test_authorization),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
