@@ -72,6 +72,116 @@ struct record_envelope journal_entry_envelope(const struct journal_entry *entry)
 	return (struct record_envelope){buf_span(&entry->content), entry->key_id, span_of_text(entry->signature)};
 }
 
+/* ---- Their text ---- */
+
+static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(value, name, &text, flt);
+
+	if (r)
+		return r;
+	if (text.length >= size)
+		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
+	memcpy(out, text.data, text.length);
+	out[text.length] = '\0';
+	return 0;
+}
+
+static int read_stage(const struct json *value, enum journal_stage *out, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(value, "stage", &text, flt);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < STAGES; i++) {
+		if (span_is(text, stages[i])) {
+			*out = (enum journal_stage)i;
+			return 0;
+		}
+	}
+	return fault_invalid(flt, "there is no such \"stage\"");
+}
+
+static int read_signed_at(const struct json *value, int64_t *out, struct fault *flt)
+{
+	uint64_t seconds;
+	int r = json_read_uint(value, "signedAt", &seconds, flt);
+
+	if (r)
+		return r;
+	if (seconds > CAP_SECONDS)
+		return fault_invalid(flt, "\"signedAt\" is later than the year 9999");
+	*out = (int64_t)seconds;
+	return 0;
+}
+
+static int read_members(const struct json *value, struct journal_entry *out, struct fault *flt)
+{
+	struct span name;
+	int r = json_check_format(value, FORMAT, FORMAT_VERSION, flt);
+
+	if (!r)
+		r = json_read_text(value, "package", &name, flt);
+	if (!r)
+		r = name_parse(name, &out->name, flt);
+	if (!r)
+		r = read_stage(value, &out->stage, flt);
+	if (!r)
+		r = read_signed_at(value, &out->signed_at, flt);
+	out->from_pending = json_member(value, "pending") != NULL;
+	if (!r && out->from_pending)
+		r = json_read_digest(value, "pending", &out->pending, flt);
+	if (!r)
+		r = read_text(value, "key", out->key, sizeof(out->key), flt);
+	if (!r)
+		r = read_text(value, "signature", out->signature, sizeof(out->signature), flt);
+	return r ? r : json_read_base64(value, "contentBytes", &out->content, flt);
+}
+
+int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt)
+{
+	struct journal_entry entry = {0};
+	struct json *value = NULL;
+	int r = json_parse(text, &value, flt);
+
+	if (r)
+		return r;
+	buf_init(&entry.content, CAP_RECORD);
+	r = read_members(value, &entry, flt);
+	json_free(value);
+	if (!r)
+		r = journal_entry_complete(&entry, flt);
+	if (r)
+		journal_entry_release(&entry);
+	else
+		*out = entry;
+	return r;
+}
+
+int journal_entry_render(const struct journal_entry *entry, struct buf *out, struct fault *flt)
+{
+	struct json *value = json_new_object();
+	int r;
+
+	json_put_text(value, "format", FORMAT);
+	json_put_uint(value, "formatVersion", FORMAT_VERSION);
+	json_put_text(value, "package", entry->name.text);
+	json_put_text(value, "stage", stages[entry->stage]);
+	json_put_uint(value, "signedAt", (uint64_t)entry->signed_at);
+	if (entry->from_pending)
+		json_put_digest(value, "pending", &entry->pending);
+	else
+		json_put_null(value, "pending");
+	json_put_text(value, "key", entry->key);
+	json_put_text(value, "signature", entry->signature);
+	json_put_base64(value, "contentBytes", buf_span(&entry->content));
+	r = json_render(value, JSON_PRETTY, out, flt);
+	json_free(value);
+	return r;
+}
+
 /* ---- Opening ---- */
 
 int journal_open(const char *state_dir, const char *label, struct journal **out, struct fault *flt)
@@ -157,42 +267,21 @@ bool journal_is_claimed(struct journal *journal, const struct digest *record_id)
 
 /* ---- Writing ---- */
 
-static struct json *new_entry(const struct journal_entry *entry)
-{
-	struct json *value = json_new_object();
-
-	json_put_text(value, "format", FORMAT);
-	json_put_uint(value, "formatVersion", FORMAT_VERSION);
-	json_put_text(value, "package", entry->name.text);
-	json_put_text(value, "stage", stages[entry->stage]);
-	json_put_uint(value, "signedAt", (uint64_t)entry->signed_at);
-	if (entry->from_pending)
-		json_put_digest(value, "pending", &entry->pending);
-	else
-		json_put_null(value, "pending");
-	json_put_text(value, "key", entry->key);
-	json_put_text(value, "signature", entry->signature);
-	json_put_base64(value, "contentBytes", buf_span(&entry->content));
-	return value;
-}
-
 int journal_put(struct journal *journal, const struct journal_claim *claim, const struct journal_entry *entry,
 		struct fault *flt)
 {
-	struct json *value = new_entry(entry);
 	char name[NAME_SIZE];
 	struct buf text;
 	int r;
 
 	entry_name(&claim->record_id, name);
 	buf_init(&text, CAP_FILE_JOURNAL);
-	r = json_render(value, JSON_PRETTY, &text, flt);
+	r = journal_entry_render(entry, &text, flt);
 	if (!r)
 		r = file_replace(journal->folder, name, ENTRY_MODE, buf_span(&text), flt);
 	if (!r)
 		r = file_sync(journal->folder, flt);
 	buf_release(&text);
-	json_free(value);
 	return r;
 }
 
@@ -208,88 +297,6 @@ int journal_remove(struct journal *journal, const struct journal_claim *claim, s
 
 /* ---- Reading ---- */
 
-static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(value, name, &text, flt);
-
-	if (r)
-		return r;
-	if (text.length >= size)
-		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
-	memcpy(out, text.data, text.length);
-	out[text.length] = '\0';
-	return 0;
-}
-
-static int read_stage(const struct json *value, enum journal_stage *out, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(value, "stage", &text, flt);
-
-	if (r)
-		return r;
-	for (size_t i = 0; i < STAGES; i++) {
-		if (span_is(text, stages[i])) {
-			*out = (enum journal_stage)i;
-			return 0;
-		}
-	}
-	return fault_invalid(flt, "there is no such \"stage\"");
-}
-
-static int read_signed_at(const struct json *value, int64_t *out, struct fault *flt)
-{
-	uint64_t seconds;
-	int r = json_read_uint(value, "signedAt", &seconds, flt);
-
-	if (r)
-		return r;
-	if (seconds > CAP_SECONDS)
-		return fault_invalid(flt, "\"signedAt\" is later than the year 9999");
-	*out = (int64_t)seconds;
-	return 0;
-}
-
-static int read_members(const struct json *value, struct journal_entry *out, struct fault *flt)
-{
-	struct span name;
-	int r = json_check_format(value, FORMAT, FORMAT_VERSION, flt);
-
-	if (!r)
-		r = json_read_text(value, "package", &name, flt);
-	if (!r)
-		r = name_parse(name, &out->name, flt);
-	if (!r)
-		r = read_stage(value, &out->stage, flt);
-	if (!r)
-		r = read_signed_at(value, &out->signed_at, flt);
-	out->from_pending = json_member(value, "pending") != NULL;
-	if (!r && out->from_pending)
-		r = json_read_digest(value, "pending", &out->pending, flt);
-	if (!r)
-		r = read_text(value, "key", out->key, sizeof(out->key), flt);
-	if (!r)
-		r = read_text(value, "signature", out->signature, sizeof(out->signature), flt);
-	return r ? r : json_read_base64(value, "contentBytes", &out->content, flt);
-}
-
-static int parse(struct span text, const struct digest *id, struct journal_entry *out, struct fault *flt)
-{
-	struct json *value = NULL;
-	int r = json_parse(text, &value, flt);
-
-	if (r)
-		return r;
-	r = read_members(value, out, flt);
-	json_free(value);
-	if (!r)
-		r = journal_entry_complete(out, flt);
-	if (!r && !digest_equals(&out->record.id, id))
-		r = fault_invalid(flt, "it holds another record than it is named after");
-	return r;
-}
-
 int journal_load(struct journal *journal, const struct digest *record_id, struct journal_entry *out, bool *found,
 		 struct fault *flt)
 {
@@ -300,11 +307,12 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 	int r;
 
 	entry_name(record_id, name);
-	buf_init(&entry.content, CAP_RECORD);
 	buf_init(&text, CAP_FILE_JOURNAL);
 	r = file_read(journal->folder, name, &text, &there, flt);
 	if (!r && there)
-		r = parse(buf_span(&text), record_id, &entry, flt);
+		r = journal_entry_parse(buf_span(&text), &entry, flt);
+	if (!r && there && !digest_equals(&entry.record.id, record_id))
+		r = fault_invalid(flt, "it holds another record than it is named after");
 	buf_release(&text);
 	if (r) {
 		fault_at(flt, "journal entry %s", name);

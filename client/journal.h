@@ -46,6 +46,10 @@ struct journal_entry {
  * @return 0; WARG_INVALID if the record does not decode, or is not signed by `key`
  */
 int journal_entry_complete(struct journal_entry *entry, struct fault *flt);
+/** Parse a file's text, and check it as above. */
+int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt);
+/** Append the text. */
+int journal_entry_render(const struct journal_entry *entry, struct buf *out, struct fault *flt);
 /** A zeroed one is fine. */
 void journal_entry_release(struct journal_entry *entry);
 /** The record as it travels; borrowed from the entry. */

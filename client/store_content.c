@@ -247,10 +247,8 @@ int store_link_content(struct store *store, const struct digest *digest, int fol
 
 	if (is_good(store, digest))
 		return 0;
-	/* What lies there is not the content. */
-	r = store_remove_content(store, digest, flt);
-	if (!r)
-		r = link_content(store, digest, folder, name, &linked, flt);
+	r = link_content(store, digest, folder, name, &linked, flt);
+	/* Where something lies that is not the content, a copy takes its place. */
 	return r || linked ? r : copy_content(store, digest, folder, name, flt);
 }
 
