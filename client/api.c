@@ -80,19 +80,12 @@ static void copy_text(const struct json *object, const char *name, char *out, si
 	out[text.length] = '\0';
 }
 
-/** What an error's body says: the server's own words, and what is missing. Anything in it may lack. */
-struct words {
-	bool is_json;
-	char message[CAP_MESSAGE + 1];
-	struct api_missing missing;
-};
-
-static int read_words(const struct http_exchange *exchange, struct words *out, struct fault *flt)
+int api_words_read(const struct http_exchange *exchange, struct api_words *out, struct fault *flt)
 {
 	struct fault inner = { 0 };
 	struct json *body = NULL;
 
-	*out = (struct words){ 0 };
+	*out = (struct api_words){ 0 };
 	if (json_parse(buf_span(&exchange->received), &body, &inner) && inner.kind == FAULT_SYSTEM)
 		return fault_no_memory(flt);
 	if (!json_is_an_object(body)) {
@@ -109,7 +102,7 @@ static int read_words(const struct http_exchange *exchange, struct words *out, s
 	return 0;
 }
 
-static int not_found(const struct words *words, struct fault *flt)
+static int not_found(const struct api_words *words, struct fault *flt)
 {
 	if (!words->is_json)
 		return fault_invalid(flt, "status 404 in words that are not a Warg registry's");
@@ -120,7 +113,7 @@ static int not_found(const struct words *words, struct fault *flt)
 			       words->message[0] ? ": " : "", words->message);
 }
 
-static int refused(int status, const struct words *words, struct fault *flt)
+static int refused(int status, const struct api_words *words, struct fault *flt)
 {
 	const char *gap = words->message[0] ? ": " : "";
 
@@ -146,10 +139,10 @@ static int refused(int status, const struct words *words, struct fault *flt)
 
 int api_answer_refused(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt)
 {
-	struct words words;
+	struct api_words words;
 	int r;
 
-	if (read_words(exchange, &words, flt))
+	if (api_words_read(exchange, &words, flt))
 		return WARG_UNDECIDED;
 	r = refused(exchange->status, &words, flt);
 	if (missing && exchange->status == 404)
@@ -157,16 +150,6 @@ int api_answer_refused(const struct http_exchange *exchange, struct api_missing 
 	if (flt && (exchange->status == 429 || exchange->status == 503))
 		flt->wait = exchange->retry_after;
 	api_blame_answer(exchange, flt);
-	return r;
-}
-
-int api_error_read(const struct http_exchange *exchange, struct api_missing *out, struct fault *flt)
-{
-	struct words words;
-	int r = read_words(exchange, &words, flt);
-
-	if (!r)
-		*out = words.missing;
 	return r;
 }
 

@@ -50,8 +50,14 @@ int api_answer_read(const struct http_exchange *exchange, struct api_missing *mi
 /** Whether it is an answer of success, whose body is not looked at. @param missing  may be NULL */
 int api_answer_check(const struct http_exchange *exchange, struct api_missing *missing, struct fault *flt);
 
-/** What an error's body names, whatever its status; nothing if it is not in the words of a Warg registry. */
-int api_error_read(const struct http_exchange *exchange, struct api_missing *out, struct fault *flt);
+/** What the body of an error says; anything in it may lack. */
+struct api_words {
+	bool is_json; /* with a status, as a Warg registry's is */
+	char message[CAP_MESSAGE + 1];
+	struct api_missing missing;
+};
+/** Read them, whatever the status. @return 0; WARG_UNDECIDED without memory */
+int api_words_read(const struct http_exchange *exchange, struct api_words *out, struct fault *flt);
 
 /** Say in a fault which answer it is about, and blame the registry for it unless it is one of this machine. */
 void api_blame_answer(const struct http_exchange *exchange, struct fault *flt);

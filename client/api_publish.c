@@ -335,18 +335,33 @@ static int conflict(const struct api_missing *said, struct api_conflict *out, st
 
 int api_decode_conflict(const struct http_exchange *exchange, struct api_conflict *out, struct fault *flt)
 {
-	struct api_missing said = { { 0 }, { 0 } };
+	struct api_words words;
 	int r;
 
 	*out = (struct api_conflict){ 0 };
 	if (exchange->verdict || exchange->status != 409)
 		return 0;
-	r = api_error_read(exchange, &said, flt);
+	r = api_words_read(exchange, &words, flt);
 	if (!r)
-		r = conflict(&said, out, flt);
+		r = conflict(&words.missing, out, flt);
 	if (r || out->type)
 		api_blame_answer(exchange, flt);
 	return r ? r : out->type ? WARG_UNDECIDED : 0;
+}
+
+/** Whoever publishes is known by a key as well, and it is mostly that one which is not authorised. */
+static int check_login(const struct http_exchange *exchange, struct fault *flt)
+{
+	struct api_words words;
+
+	if (exchange->verdict || (exchange->status != 401 && exchange->status != 403))
+		return 0;
+	if (api_words_read(exchange, &words, flt))
+		return WARG_UNDECIDED;
+	fault_undecided(flt, FAULT_LOGIN, "status %d, neither the login nor the key is enough%s%s", exchange->status,
+			words.message[0] ? ": " : "", words.message);
+	api_blame_answer(exchange, flt);
+	return WARG_UNDECIDED;
 }
 
 int api_publish_record(const struct api *api, clock_ms deadline, const struct name *name,
@@ -365,6 +380,8 @@ int api_publish_record(const struct api *api, clock_ms deadline, const struct na
 	call.exchange.once = true;
 	if (!r)
 		r = api_run(api, &call, 1, flt);
+	if (!r)
+		r = check_login(&call.exchange, flt);
 	if (!r)
 		r = api_decode_conflict(&call.exchange, conflict_out, flt);
 	if (!r)
@@ -385,20 +402,22 @@ bool api_record_refused(const struct fault *flt)
 static int check_absent(const struct http_exchange *exchange, const struct name *name, const struct digest *record_id,
 			struct fault *flt)
 {
-	struct api_missing said = { { 0 }, { 0 } };
+	struct api_words words;
 	struct digest log_id = name_log_id(name), id;
 	const struct digest *expected;
 	int r;
 
 	if (exchange->verdict || exchange->status != 404)
 		return 0;
-	r = api_error_read(exchange, &said, flt);
+	r = api_words_read(exchange, &words, flt);
 	if (r)
 		return r;
-	expected = !strcmp(said.type, "record") ? record_id : !strcmp(said.type, "log") ? &log_id : NULL;
+	expected = !strcmp(words.missing.type, "record") ? record_id :
+		   !strcmp(words.missing.type, "log")    ? &log_id :
+							   NULL;
 	if (!expected)
 		fault_undecided(flt, FAULT_REFUSED, "status 404, which does not say that it has no such record");
-	else if (digest_parse(span_of_text(said.id), &id, NULL) || !digest_equals(&id, expected))
+	else if (digest_parse(span_of_text(words.missing.id), &id, NULL) || !digest_equals(&id, expected))
 		fault_invalid(flt, "it speaks of another record");
 	else
 		return 0;

@@ -408,7 +408,8 @@ static const struct refusal_case {
 	const char *says;
 } refusals[] = {
 	{ 400, "{\"status\":400,\"message\":\"no such log\"}", WARG_UNDECIDED, FAULT_REFUSED, true, 0, "no such log" },
-	{ 401, "{\"status\":401,\"message\":\"not that key\"}", WARG_UNDECIDED, FAULT_LOGIN, true, 0, "not that key" },
+	{ 401, "{\"status\":401,\"message\":\"not that key\"}", WARG_UNDECIDED, FAULT_LOGIN, true, 0,
+	  "neither the login nor the key is enough: not that key" },
 	{ 403, "<html>", WARG_UNDECIDED, FAULT_LOGIN, true, 0, "403" },
 	{ 404, "{\"status\":404,\"type\":\"namespace\",\"id\":\"test\"}", WARG_UNDECIDED, FAULT_ABSENT, true, 0,
 	  "namespace test" },
