@@ -363,6 +363,9 @@ static int add_defaults(const struct config_environment *environment, struct con
 		r = join_cache(environment, "warg/content", &config->content_dir, flt);
 	if (!r && !config->namespace_map_path)
 		r = join_cache(environment, "warg/namespaces", &config->namespace_map_path, flt);
+	if (!r && (environment->xdg_config_home || environment->home))
+		r = join_base(environment, environment->xdg_config_home, ".config", "warg/keyring",
+			      &config->keyring_dir, flt);
 	if (!r)
 		r = join_cache(environment, "wargfs", &config->cache_dir, flt);
 	if (!r)
@@ -400,6 +403,7 @@ void config_release(struct config *config)
 	free(config->content_dir);
 	free(config->namespace_map_path);
 	free(config->keyring_backend);
+	free(config->keyring_dir);
 	free(config->cache_dir);
 	free(config->state_dir);
 	*config = (struct config){0};
@@ -414,6 +418,50 @@ int config_set_text(char **field, const char *text, struct fault *flt)
 	free(*field);
 	*field = copy;
 	return 0;
+}
+
+/* ---- The list of keys ---- */
+
+/* Where it stands; `key_count` if it does not. */
+static size_t find_key(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->key_count && strcmp(config->keys[i], name))
+		i++;
+	return i;
+}
+
+bool config_has_key(const struct config *config, const char *name)
+{
+	return find_key(config, name) < config->key_count;
+}
+
+int config_add_key(struct config *config, const char *name, struct fault *flt)
+{
+	char **longer, *copy;
+
+	if (config_has_key(config, name))
+		return 0;
+	longer = reallocarray(config->keys, config->key_count + 1, sizeof(*longer));
+	if (!longer)
+		return fault_no_memory(flt);
+	config->keys = longer;
+	copy = strdup(name);
+	if (!copy)
+		return fault_no_memory(flt);
+	config->keys[config->key_count++] = copy;
+	return 0;
+}
+
+void config_remove_key(struct config *config, const char *name)
+{
+	size_t i = find_key(config, name);
+
+	if (i == config->key_count)
+		return;
+	free(config->keys[i]);
+	config->keys[i] = config->keys[--config->key_count]; /* as the reference leaves the others */
 }
 
 /* ---- Writing ---- */

@@ -28,7 +28,7 @@ struct config {
 	char *content_dir;        /* likewise */
 	char *namespace_map_path; /* likewise */
 	bool registries_dir_set, content_dir_set, namespace_map_path_set; /* whether the file says so */
-	char **keys;      /* registries with a signing key of their own, and "default" */
+	char **keys;      /* registries with a signing key of their own, as typed, and "default"; owned, as the list */
 	size_t key_count;
 	bool keyring_auth;
 	bool ignore_federation_hints;
@@ -36,6 +36,8 @@ struct config {
 	bool disable_auto_package_init;
 	bool disable_interactive;
 	char *keyring_backend; /* NULL: the platform's */
+	/* $CONFIG_DIR/warg/keyring, whichever file was read: where flat-file keeps keys; NULL: there is no home */
+	char *keyring_dir;
 	char *cache_dir;  /* $CACHE_DIR/wargfs: what is ours and can be rebuilt */
 	char *state_dir;  /* $XDG_STATE_HOME/wargfs: what is ours and must not be lost */
 };
@@ -54,6 +56,13 @@ void config_release(struct config *config);
 
 /** Set one of the texts of a config: free the old one, copy `text` (NULL: unset). */
 int config_set_text(char **field, const char *text, struct fault *flt);
+
+/** Whether `keys` names the registry, or "default". */
+bool config_has_key(const struct config *config, const char *name);
+/** Have `keys` name it, once. */
+int config_add_key(struct config *config, const char *name, struct fault *flt);
+/** Have `keys` not name it. */
+void config_remove_key(struct config *config, const char *name);
 
 /** Write the configuration to `config->file`, making its folder: pretty JSON, absolute paths, temp, fsync, rename. */
 int config_save(const struct config *config, struct fault *flt);

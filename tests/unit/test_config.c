@@ -68,6 +68,7 @@ static void test_defaults(void **state)
 	assert_string_equal(config.registries_dir, scratch_path(place->home, ".cache/warg/registries"));
 	assert_string_equal(config.content_dir, scratch_path(place->home, ".cache/warg/content"));
 	assert_string_equal(config.namespace_map_path, scratch_path(place->home, ".cache/warg/namespaces"));
+	assert_string_equal(config.keyring_dir, scratch_path(place->home, ".config/warg/keyring"));
 	assert_string_equal(config.cache_dir, scratch_path(place->home, ".cache/wargfs"));
 	assert_string_equal(config.state_dir, scratch_path(place->home, ".local/state/wargfs"));
 	assert_false(config.registries_dir_set || config.content_dir_set || config.namespace_map_path_set);
@@ -384,6 +385,47 @@ static int read_environment_once(void *context, struct fault *flt)
 	return r;
 }
 
+/* What the list of keys names is named once, until it is not; the others stay. */
+static void test_keys(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct config config;
+
+	load(place, NULL, &config);
+	assert_false(config_has_key(&config, "default"));
+	config_remove_key(&config, "default");
+	assert_int_equal(config_add_key(&config, "default", &flt), 0);
+	assert_int_equal(config_add_key(&config, "https://a.example", &flt), 0);
+	assert_int_equal(config_add_key(&config, "b", &flt), 0);
+	assert_int_equal(config_add_key(&config, "default", &flt), 0);
+	assert_int_equal(config.key_count, 3);
+	assert_int_equal(config_save(&config, &flt), 0);
+	config_release(&config);
+
+	load(place, NULL, &config);
+	assert_int_equal(config.key_count, 3);
+	config_remove_key(&config, "default");
+	assert_false(config_has_key(&config, "default"));
+	assert_true(config_has_key(&config, "https://a.example") && config_has_key(&config, "b"));
+	assert_false(config_has_key(&config, "https://a.example/"));
+	config_remove_key(&config, "https://a.example");
+	config_remove_key(&config, "b");
+	assert_int_equal(config.key_count, 0);
+	config_release(&config);
+}
+
+static int add_key_once(void *context, struct fault *flt)
+{
+	struct config *config = context;
+	size_t before = config->key_count;
+	int r = config_add_key(config, "c", flt);
+
+	assert_int_equal(config->key_count, r ? before : before + 1);
+	config_remove_key(config, "c");
+	return r;
+}
+
 static void test_torture(void **state)
 {
 	struct place *place = *state;
@@ -394,6 +436,7 @@ static void test_torture(void **state)
 			   "\"keyringBackend\":\"mock\"}");
 	load(place, NULL, &config);
 	torture(save_once, &config);
+	torture(add_key_once, &config);
 	config_release(&config);
 	torture(read_environment_once, NULL);
 }
@@ -411,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_locked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test_setup_teardown(test_torture, set_up, tear_down),
 	};
