@@ -3,16 +3,14 @@
  */
 #include "journal.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "digest_files.h"
 #include "file.h"
 #include "json.h"
 #include "verify/caps.h"
@@ -22,8 +20,7 @@
 #define FORMAT "wargfs-journal-entry"
 #define FORMAT_VERSION 1
 #define ENTRY_MODE 0600
-#define ENTRY_SUFFIX ".json"
-#define NAME_SIZE (DIGEST_TEXT_SIZE + 8)
+#define NAME_SIZE DIGEST_FILE_NAME_SIZE
 
 struct journal {
 	int folder;
@@ -133,6 +130,9 @@ static int read_members(const struct json *value, struct journal_entry *out, str
 	out->from_pending = json_member(value, "pending") != NULL;
 	if (!r && out->from_pending)
 		r = json_read_digest(value, "pending", &out->pending, flt);
+	out->replaces = json_member(value, "replaces") != NULL;
+	if (!r && out->replaces)
+		r = json_read_digest(value, "replaces", &out->replaced, flt);
 	if (!r)
 		r = read_text(value, "key", out->key, sizeof(out->key), flt);
 	if (!r)
@@ -174,6 +174,8 @@ int journal_entry_render(const struct journal_entry *entry, struct buf *out, str
 		json_put_digest(value, "pending", &entry->pending);
 	else
 		json_put_null(value, "pending");
+	if (entry->replaces)
+		json_put_digest(value, "replaces", &entry->replaced);
 	json_put_text(value, "key", entry->key);
 	json_put_text(value, "signature", entry->signature);
 	json_put_base64(value, "contentBytes", buf_span(&entry->content));
@@ -208,12 +210,6 @@ void journal_close(struct journal *journal)
 }
 
 /* ---- Claims ---- */
-
-static void entry_name(const struct digest *id, char out[static NAME_SIZE])
-{
-	hex_encode(digest_span(id), out);
-	strcat(out, ENTRY_SUFFIX);
-}
 
 static void claim_name(const struct digest *id, char out[static NAME_SIZE])
 {
@@ -274,7 +270,7 @@ int journal_put(struct journal *journal, const struct journal_claim *claim, cons
 	struct buf text;
 	int r;
 
-	entry_name(&claim->record_id, name);
+	digest_file_name(&claim->record_id, name);
 	buf_init(&text, CAP_FILE_JOURNAL);
 	r = journal_entry_render(entry, &text, flt);
 	if (!r)
@@ -290,7 +286,7 @@ int journal_remove(struct journal *journal, const struct journal_claim *claim, s
 	char name[NAME_SIZE];
 	int r;
 
-	entry_name(&claim->record_id, name);
+	digest_file_name(&claim->record_id, name);
 	r = file_remove_tree(journal->folder, name, flt);
 	return r ? r : file_sync(journal->folder, flt);
 }
@@ -306,7 +302,7 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 	struct buf text;
 	int r;
 
-	entry_name(record_id, name);
+	digest_file_name(record_id, name);
 	buf_init(&text, CAP_FILE_JOURNAL);
 	r = file_read(journal->folder, name, &text, &there, flt);
 	if (!r && there)
@@ -327,100 +323,11 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 	return r;
 }
 
-/* ---- Listing ---- */
-
-struct listed {
-	struct digest id;
-	struct timespec written;
-};
-
-struct list {
-	struct listed *entries;
-	size_t count, capacity;
-};
-
-static int compare(const void *a, const void *b)
-{
-	const struct listed *one = a, *other = b;
-
-	if (one->written.tv_sec != other->written.tv_sec)
-		return one->written.tv_sec < other->written.tv_sec ? -1 : 1;
-	if (one->written.tv_nsec != other->written.tv_nsec)
-		return one->written.tv_nsec < other->written.tv_nsec ? -1 : 1;
-	return digest_compare(&one->id, &other->id);
-}
-
-static int reserve(struct list *list, struct fault *flt)
-{
-	size_t capacity = list->capacity ? list->capacity * 2 : 16;
-	struct listed *entries;
-
-	if (list->count >= CAP_JOURNAL)
-		return fault_undecided(flt, FAULT_LIMIT, "more than %d records are in the journal", CAP_JOURNAL);
-	if (list->count < list->capacity)
-		return 0;
-	entries = reallocarray(list->entries, capacity, sizeof(*entries));
-	if (!entries)
-		return fault_no_memory(flt);
-	list->entries = entries;
-	list->capacity = capacity;
-	return 0;
-}
-
-static int add(int folder, const char *file, struct list *list, struct fault *flt)
-{
-	struct span hex = {(const unsigned char *)file, DIGEST_SIZE * 2};
-	struct stat status;
-	struct digest id;
-	int r;
-
-	if (strlen(file) != hex.length + strlen(ENTRY_SUFFIX) || strcmp(file + hex.length, ENTRY_SUFFIX) ||
-	    hex_decode(hex, id.bytes, DIGEST_SIZE, NULL) || fstatat(folder, file, &status, AT_SYMLINK_NOFOLLOW) ||
-	    !S_ISREG(status.st_mode))
-		return 0;
-	r = reserve(list, flt);
-	if (!r)
-		list->entries[list->count++] = (struct listed){id, status.st_mtim};
-	return r;
-}
-
-static int read_folder(const struct journal *journal, struct list *list, struct fault *flt)
-{
-	int folder = openat(journal->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *listing = folder < 0 ? NULL : fdopendir(folder);
-	struct dirent *entry;
-	int r = 0;
-
-	if (!listing) {
-		r = fault_system(flt, errno, "listing the journal");
-		if (folder >= 0)
-			close(folder);
-		return r;
-	}
-	while (!r && (entry = readdir(listing)))
-		r = add(dirfd(listing), entry->d_name, list, flt);
-	closedir(listing);
-	return r;
-}
-
 int journal_list(struct journal *journal, struct digest **out, size_t *count, struct fault *flt)
 {
-	struct list list = {0};
-	struct digest *ids = NULL;
-	int r = read_folder(journal, &list, flt);
+	int r = digest_files_list(journal->folder, CAP_JOURNAL, out, count, flt);
 
-	if (!r && list.count) {
-		qsort(list.entries, list.count, sizeof(*list.entries), compare);
-		ids = reallocarray(NULL, list.count, sizeof(*ids));
-		if (!ids)
-			r = fault_no_memory(flt);
-	}
-	for (size_t i = 0; !r && i < list.count; i++)
-		ids[i] = list.entries[i].id;
-	free(list.entries);
 	if (r)
-		return r;
-	*out = ids;
-	*count = list.count;
-	return 0;
+		fault_at(flt, "the journal");
+	return r;
 }

@@ -33,6 +33,10 @@ struct journal_entry {
 	int64_t signed_at;             /* seconds since 1970, by the clock here: for people */
 	bool from_pending;             /* it is the open transaction: pending_end() once it is accepted */
 	struct digest pending;         /* H(text of pending-publish.json) */
+	/* this record takes the place of another one of the same publish, which never can be valid: whose entry, if it
+	   is there still, is nobody's any more */
+	bool replaces;
+	struct digest replaced;
 	char key[CAP_KEY_TEXT + 1];    /* public key of who signed */
 	char signature[CAP_SIGNATURE_TEXT + 1];
 	struct buf content;            /* the record's content bytes */

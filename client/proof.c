@@ -11,13 +11,18 @@
 #include "records.h"
 #include "store_state.h"
 
-#define FORMAT "warg-release-proof"
+#define FORMAT_RELEASE "warg-release-proof"
+#define FORMAT_RECORD "warg-record-proof"
 #define FORMAT_VERSION 1
 
 /* The members of a document and of what is in it; of a checkpoint, those of the API. */
-static const char *const document_members[] = {
+static const char *const release_members[] = {
 	"format", "formatVersion", "registry", "package", "version", "digest", "checkpoint", "operatorRecords",
 	"packageRecords", "inclusion", NULL,
+};
+static const char *const record_proof_members[] = {
+	"format", "formatVersion", "registry", "package", "record", "checkpoint", "operatorRecords", "packageRecords",
+	"inclusion", NULL,
 };
 static const char *const registry_members[] = {"url", "label", NULL};
 static const char *const checkpoint_members[] = {"contents", "keyId", "signature", NULL};
@@ -83,14 +88,10 @@ static int read_registry(const struct json *value, struct http_url *out, struct 
 
 static int read_release(const struct json *value, struct proof *out, struct fault *flt)
 {
-	struct span name, version;
+	struct span version;
 	struct semver semver;
-	int r = json_read_text(value, "package", &name, flt);
+	int r = json_read_text(value, "version", &version, flt);
 
-	if (!r)
-		r = name_parse(name, &out->name, flt);
-	if (!r)
-		r = json_read_text(value, "version", &version, flt);
 	if (!r)
 		r = semver_parse(version, &semver, flt);
 	if (!r)
@@ -100,6 +101,20 @@ static int read_release(const struct json *value, struct proof *out, struct faul
 	memcpy(out->version, version.data, version.length);
 	out->version[version.length] = '\0';
 	return 0;
+}
+
+/* What it speaks of. */
+static int read_subject(const struct json *value, struct proof *out, struct fault *flt)
+{
+	struct span name;
+	int r = json_read_text(value, "package", &name, flt);
+
+	if (!r)
+		r = name_parse(name, &out->name, flt);
+	if (r)
+		return r;
+	return out->of_record ? json_read_digest(value, "record", &out->record_id, flt) :
+				read_release(value, out, flt);
 }
 
 static int read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt)
@@ -166,6 +181,14 @@ static int read_inclusion(const struct json *value, struct proof *out, struct fa
 	return r;
 }
 
+static bool is_of_record(const struct json *value)
+{
+	const struct json *format = json_member(value, "format");
+	struct span text;
+
+	return format && !json_as_text(format, &text, NULL) && span_is(text, FORMAT_RECORD);
+}
+
 /* @param out  to be released even on failure */
 static int read_document(const struct json *value, struct proof *out, struct fault *flt)
 {
@@ -173,14 +196,15 @@ static int read_document(const struct json *value, struct proof *out, struct fau
 
 	if (!json_is_an_object(value))
 		return fault_invalid(flt, "it is not an object");
+	out->of_record = is_of_record(value);
 	/* First of all: other versions may have other members. */
-	r = json_check_format(value, FORMAT, FORMAT_VERSION, flt);
+	r = json_check_format(value, out->of_record ? FORMAT_RECORD : FORMAT_RELEASE, FORMAT_VERSION, flt);
 	if (!r)
-		r = json_check_members(value, document_members, flt);
+		r = json_check_members(value, out->of_record ? record_proof_members : release_members, flt);
 	if (!r)
 		r = read_registry(value, &out->registry, flt);
 	if (!r)
-		r = read_release(value, out, flt);
+		r = read_subject(value, out, flt);
 	if (!r)
 		r = read_checkpoint(value, &out->checkpoint, flt);
 	if (!r)
@@ -237,14 +261,18 @@ static struct json *new_document(const struct proof *proof)
 {
 	struct json *value = json_new_object(), *registry = json_new_object(), *inclusion = json_new_object();
 
-	json_put_text(value, "format", FORMAT);
+	json_put_text(value, "format", proof->of_record ? FORMAT_RECORD : FORMAT_RELEASE);
 	json_put_uint(value, "formatVersion", FORMAT_VERSION);
 	json_put_text(registry, "url", proof->registry.text);
 	json_put_text(registry, "label", proof->registry.label);
 	json_put(value, "registry", registry);
 	json_put_text(value, "package", proof->name.text);
-	json_put_text(value, "version", proof->version);
-	json_put_digest(value, "digest", &proof->content);
+	if (proof->of_record) {
+		json_put_digest(value, "record", &proof->record_id);
+	} else {
+		json_put_text(value, "version", proof->version);
+		json_put_digest(value, "digest", &proof->content);
+	}
 	json_put(value, "checkpoint", store_state_new_checkpoint(&proof->checkpoint));
 	json_put(value, "operatorRecords", new_records(&proof->operator));
 	json_put(value, "packageRecords", new_records(&proof->package));
@@ -291,6 +319,7 @@ static int check(const struct proof *proof, const struct digest *content, struct
 {
 	struct release_proof bare = {
 		.name = proof->name,
+		.record = proof->of_record ? &proof->record_id : NULL,
 		.version = span_of_text(proof->version),
 		.content = content,
 		.checkpoint = proof->checkpoint,
@@ -410,36 +439,61 @@ static int fetch(const struct api *api, struct archive *archive, clock_ms deadli
 	return r ? r : complete(api, deadline, proof, flt);
 }
 
-int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
-		const struct name *name, const char *version, struct proof *out, struct fault *flt)
+static void init_fetch(struct proof *proof, const struct api *api, const struct view *view, const struct name *name)
+{
+	init(proof);
+	/* One registry may speak for another: the proof is of that one. */
+	proof->registry = *api->url;
+	if (api->registry && http_url_parse(api->registry, &proof->registry, NULL))
+		proof->registry = *api->url;
+	proof->name = *name;
+	proof->checkpoint = view->checkpoint;
+}
+
+/* @param proof  says what it is to be of; released on failure */
+static int fetch_or_blame(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
+			  struct proof *proof, struct proof *out, struct fault *flt)
 {
 	struct fault own = {0};
-	struct proof proof;
-	int r;
+	char id[DIGEST_TEXT_SIZE];
+	int r = fetch(api, archive, deadline, view, proof, &own);
 
-	if (strlen(version) > CAP_VERSION)
-		return fault_undecided(flt, FAULT_MISUSE, "no version is longer than %d bytes", CAP_VERSION);
-	init(&proof);
-	/* One registry may speak for another: the proof is of that one. */
-	proof.registry = *api->url;
-	if (api->registry && http_url_parse(api->registry, &proof.registry, NULL))
-		proof.registry = *api->url;
-	proof.name = *name;
-	strcpy(proof.version, version);
-	proof.checkpoint = view->checkpoint;
-	r = fetch(api, archive, deadline, view, &proof, &own);
 	if (!r) {
-		*out = proof;
+		*out = *proof;
 		return 0;
 	}
-	proof_release(&proof);
 	/* What was proven to be there cannot be absent. */
 	if (own.kind == FAULT_ABSENT)
 		own.kind = FAULT_REFUSED;
 	if (own.kind == FAULT_FORGED || own.kind == FAULT_REFUSED)
 		fault_blame(&own, FAULT_BY_REGISTRY);
-	fault_at(&own, "proof of %s %s", name->text, version);
+	digest_format(&proof->record_id, id);
+	fault_at(&own, "proof of %s %s", proof->name.text, proof->of_record ? id : proof->version);
+	proof_release(proof);
 	if (flt && !flt->verdict)
 		*flt = own;
 	return r;
+}
+
+int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
+		const struct name *name, const char *version, struct proof *out, struct fault *flt)
+{
+	struct proof proof;
+
+	if (strlen(version) > CAP_VERSION)
+		return fault_undecided(flt, FAULT_MISUSE, "no version is longer than %d bytes", CAP_VERSION);
+	init_fetch(&proof, api, view, name);
+	strcpy(proof.version, version);
+	return fetch_or_blame(api, archive, deadline, view, &proof, out, flt);
+}
+
+int proof_fetch_record(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
+		       const struct name *name, const struct digest *record_id, struct proof *out, struct fault *flt)
+{
+	struct proof proof;
+
+	init_fetch(&proof, api, view, name);
+	proof.of_record = true;
+	proof.record_id = *record_id;
+	return fetch_or_blame(api, archive, deadline, view, &proof, out, flt);
 }

@@ -1,18 +1,23 @@
 /*
- * Proof documents: a release with everything that a third party needs to check it again, offline and without us, in one
- * JSON file.
+ * Proof documents: a release, or a record, with everything that a third party needs to check it again, offline and
+ * without us, in one JSON file.
  *
  *     {
  *       "format": "warg-release-proof", "formatVersion": 1,
  *       "registry": {"url": …, "label": …},                     a claim: nothing here proves it
- *       "package": "namespace:name", "version": …, "digest": …,
+ *       "package": "namespace:name",
+ *       "version": …, "digest": …,
  *       "checkpoint": {…},                                      signed, as in the API (protocol.md section 6)
  *       "operatorRecords": [{"contentBytes", "keyId", "signature", "registryIndex"}, …],
  *       "packageRecords": […],                                  each from the first to the head at the checkpoint
  *       "inclusion": {"log": base64, "map": base64}             of both heads, the operator's first (section 5)
  *     }
  *
- * All of it has to be there, and nothing else may be.
+ * One that speaks of a record, as a receipt does, is of the format "warg-record-proof", and has
+ *
+ *       "record": …                                             its id
+ *
+ * in place of "version" and "digest". All of it has to be there, and nothing else may be.
  */
 #ifndef WARG_CLIENT_PROOF_H
 #define WARG_CLIENT_PROOF_H
@@ -25,7 +30,9 @@
 struct proof {
 	struct http_url registry; /* a claim */
 	struct name name;
-	char version[CAP_VERSION + 1];
+	bool of_record;                /* it speaks of `record_id`, else of `version` with `content` */
+	struct digest record_id;
+	char version[CAP_VERSION + 1]; /* "" of a record */
 	struct digest content;
 	struct signed_checkpoint checkpoint;
 	struct api_log operator, package; /* whose tokens are not used */
@@ -58,5 +65,9 @@ int proof_check(const struct proof *proof, struct release_proof_finding *out, st
  */
 int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
 		const struct name *name, const char *version, struct proof *out, struct fault *flt);
+
+/** The same for a record of a package that the view has. */
+int proof_fetch_record(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
+		       const struct name *name, const struct digest *record_id, struct proof *out, struct fault *flt);
 
 #endif

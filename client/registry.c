@@ -296,6 +296,17 @@ void registry_want_package(struct registry *registry, const struct name *name, s
 	ask_all(registry, &(struct ask){.waiter = waiter, .name = name, .find = find_package}, 1);
 }
 
+void registry_want_update(struct registry *registry, const struct name *name, struct waiter *refreshed,
+			  struct waiter *package)
+{
+	struct ask asks[2] = {
+		{.waiter = refreshed, .find = find_refresh},
+		{.waiter = package, .name = name, .find = find_package},
+	};
+
+	ask_all(registry, asks, 2);
+}
+
 bool registry_leave(struct registry *registry, struct waiter *waiter)
 {
 	return flight_leave(registry->airport, waiter);

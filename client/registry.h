@@ -66,6 +66,9 @@ void registry_refresh_soon(struct registry *registry);
 void registry_want_listing(struct registry *registry, struct waiter *waiter);
 /** Have a package in the view; `done` gets the package's own fault: FAULT_ABSENT if the registry has none. */
 void registry_want_package(struct registry *registry, const struct name *name, struct waiter *waiter);
+/** Both at once, so that one round answers them: the package as it is at the newest checkpoint. */
+void registry_want_update(struct registry *registry, const struct name *name, struct waiter *refreshed,
+			  struct waiter *package);
 /**
  * Have a proof document of a release made, at the view's checkpoint; registry_find_proof() finds it then. It is made on
  * threads of its own: neither the updater nor contents wait for it.
@@ -110,6 +113,8 @@ int registry_add(struct registry *registry, const struct name *names, size_t cou
 /** The parts, borrowed. */
 struct content *registry_content(struct registry *registry);
 struct store *registry_store(struct registry *registry);
+/** What was archived of it, opened once more, for reading: archive_close() it. NULL if there is none. */
+struct archive *registry_open_archive(const struct registry *registry);
 const struct api *registry_api(const struct registry *registry);
 const struct http_url *registry_url(const struct registry *registry);
 /** The deadline of a wait that begins now. */

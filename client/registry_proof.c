@@ -112,7 +112,7 @@ static int find_release(const struct view *view, const struct proof_want *want, 
 }
 
 /* The updater's archive is the updater's alone: this one only reads. Without it everything is fetched. */
-static struct archive *open_archive(const struct registry *registry)
+struct archive *registry_open_archive(const struct registry *registry)
 {
 	const struct registry_options *options = &registry->options;
 	struct archive *archive = NULL;
@@ -124,7 +124,7 @@ static struct archive *open_archive(const struct registry *registry)
 static void make(struct registry *registry, const struct proof_want *want, struct fault *flt)
 {
 	struct view *view = registry_view(registry);
-	struct archive *archive = open_archive(registry);
+	struct archive *archive = registry_open_archive(registry);
 	struct registry_proof *made;
 	struct proof proof;
 	int verdict = find_release(view, want, flt);

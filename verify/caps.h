@@ -55,6 +55,12 @@
 #define CAP_PROOF (64u << 20)          /* the logs of one package and the operator: some 150,000 records */
 #define CAP_PROOF_RECORDS (CAP_PROOF / 200) /* the members of one take more than 200 bytes */
 
+/* Publishing */
+#define CAP_PUBLISH_SIGNATURES 16      /* of one publish: each but the last lost a race against another record */
+#define CAP_PUBLISH_SENDS 3            /* of one record, each after the registry said that it does not have it */
+#define CAP_UPLOAD_ROUNDS 4            /* times that one record's contents are uploaded: uploads can break, too */
+#define CAP_UPLOAD_RATE 4096           /* bytes a second: an upload that is slower in all is given up */
+
 /* Requests */
 #define CAP_REQUEST (3u << 19)         /* a record of CAP_RECORD bytes in base64; the reference takes 2 MB */
 #define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */
@@ -70,6 +76,7 @@
 #define CAP_FILE_PENDING (16u << 20)   /* CAP_RECORD_ENTRIES entries of at most 450 bytes, twice over */
 #define CAP_FILE_JOURNAL (2u << 20)    /* a record of CAP_RECORD bytes in base64 */
 #define CAP_JOURNAL 65536              /* records under way: each one was signed here */
+#define CAP_RECEIPTS 1000000           /* receipts of one package: a record each */
 #define CAP_STAGED_FILES 65536         /* files that were written to a mount and are not published */
 #define CAP_NAMESPACE_MAP 4096         /* namespaces in the map: each one was asked for once, or typed */
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */

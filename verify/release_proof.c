@@ -1,5 +1,5 @@
 /*
- * Checking a release from the operator's first record up (see release_proof.h).
+ * Checking a release, or a record, from the operator's first record up (see release_proof.h).
  */
 #include "release_proof.h"
 
@@ -48,7 +48,21 @@ static int replay_operator(const struct release_proof *proof, struct operator_lo
 	return 0;
 }
 
-static int replay_package(const struct release_proof *proof, struct package_log **out, struct fault *flt)
+/* The record at `at` was validated, and is the head. */
+static void note_record(const struct release_proof *proof, size_t at, const struct log_head *head,
+			struct release_proof_finding *out)
+{
+	if (!proof->record || !digest_equals(proof->record, &head->record_id))
+		return;
+	out->record_id = head->record_id;
+	out->by = proof->package.records[at].envelope.key_id;
+	out->time = head->time;
+	out->record_at = at;
+}
+
+/* @param record  filled in when the record that is to be proven comes by */
+static int replay_package(const struct release_proof *proof, struct package_log **out,
+			  struct release_proof_finding *record, struct fault *flt)
 {
 	struct package_log *log = NULL;
 	int r = check_places(&proof->package, proof->checkpoint.contents.log_length, flt);
@@ -59,6 +73,8 @@ static int replay_package(const struct release_proof *proof, struct package_log 
 		r = package_log_append(log, &proof->package.records[i].envelope, flt);
 		if (r)
 			fault_at(flt, "record %zu", i);
+		else
+			note_record(proof, i, package_log_head(log), record);
 	}
 	if (r) {
 		fault_at(flt, "package %s", proof->name.text);
@@ -119,7 +135,22 @@ static int check_heads(const struct release_proof *proof, const struct operator_
 	return r;
 }
 
-/* ---- The release ---- */
+/* ---- The record, or the release ---- */
+
+static int find_record(const struct release_proof *proof, const struct operator_log *operator,
+		       const struct release_proof_finding *record, struct release_proof_finding *out,
+		       struct fault *flt)
+{
+	char id[DIGEST_TEXT_SIZE];
+
+	if (digest_equals(&record->record_id, proof->record)) {
+		*out = *record;
+		out->operator_key = *operator_log_first_key(operator);
+		return 0;
+	}
+	digest_format(proof->record, id);
+	return fault_invalid(flt, "package %s has no record %s", proof->name.text, id);
+}
 
 static int check_release(const struct release_proof *proof, const struct package_release *release, struct fault *flt)
 {
@@ -135,8 +166,8 @@ static int check_release(const struct release_proof *proof, const struct package
 	return fault_invalid(flt, "the content of %s %.64s is %s", proof->name.text, release->version, digest);
 }
 
-static int find(const struct release_proof *proof, const struct operator_log *operator,
-		const struct package_log *package, struct release_proof_finding *out, struct fault *flt)
+static int find_release(const struct release_proof *proof, const struct operator_log *operator,
+			const struct package_log *package, struct release_proof_finding *out, struct fault *flt)
 {
 	const struct package_release *release = package_log_find(package, proof->version);
 	int r = check_release(proof, release, flt);
@@ -159,6 +190,7 @@ static int find(const struct release_proof *proof, const struct operator_log *op
 int release_proof_check(const struct release_proof *proof, struct release_proof_finding *out, struct fault *flt)
 {
 	uint64_t length = proof->checkpoint.contents.log_length;
+	struct release_proof_finding record = {0};
 	struct operator_log *operator = NULL;
 	struct package_log *package = NULL;
 	int r;
@@ -172,11 +204,13 @@ int release_proof_check(const struct release_proof *proof, struct release_proof_
 			fault_at(flt, "the checkpoint");
 	}
 	if (!r)
-		r = replay_package(proof, &package, flt);
+		r = replay_package(proof, &package, &record, flt);
 	if (!r)
 		r = check_heads(proof, operator, package, flt);
-	if (!r)
-		r = find(proof, operator, package, out, flt);
+	if (!r && proof->record)
+		r = find_record(proof, operator, &record, out, flt);
+	else if (!r)
+		r = find_release(proof, operator, package, out, flt);
 	operator_log_unref(operator);
 	package_log_unref(package);
 	return r;

@@ -1,6 +1,6 @@
 /*
- * A release, proven from the operator's first record up to one who has nothing but the bytes (protocol.md sections 3
- * to 5).
+ * A release, or any record of a package, proven from the operator's first record up to one who has nothing but the
+ * bytes (protocol.md sections 3 to 5).
  *
  * What they prove is what the operator said at the time of the checkpoint. That the operator is who it should be has to
  * be known from elsewhere, and so has that no other checkpoint says otherwise.
@@ -26,8 +26,9 @@ struct release_proof_log {
 /** What is to be checked. All borrowed. */
 struct release_proof {
 	struct name name;
+	const struct digest *record;  /* of the package's log; NULL: the release of `version` is what is to be proven */
 	struct span version;
-	const struct digest *content; /* NULL: whatever the release has */
+	const struct digest *content; /* of the release; NULL: whatever it has */
 	struct signed_checkpoint checkpoint;
 	struct release_proof_log operator, package;
 	/* The heads of both logs, the operator's first: a LogProofBundle and a MapProofBundle. */
@@ -37,10 +38,13 @@ struct release_proof {
 /** What was found to be so. A value. */
 struct release_proof_finding {
 	struct digest operator_key; /* key id of the operator's first key */
-	struct digest content;
-	struct digest record_id; /* of the record with the release */
-	struct digest by;        /* key id of who released it */
+	struct digest record_id; /* of the record, or of the one with the release */
+	struct digest by;        /* key id of who signed it */
 	struct record_time time; /* when, as they said */
+	/* Of a record. */
+	size_t record_at;        /* which of the package's records it is */
+	/* Of a release. */
+	struct digest content;
 	bool yanked;
 	struct digest yanked_by;
 	struct record_time yanked_at;
@@ -49,7 +53,7 @@ struct release_proof_finding {
 /**
  * Check all of it: both logs by their state machines; that the checkpoint is signed by a key that holds COMMIT; that
  * both heads are in the log and the latest in the map at exactly the checkpoint's length and roots; that the package's
- * log has the release, with the content. A release that was yanked is a release.
+ * log has the record, or the release with the content. A release that was yanked is a release.
  *
  * @return 0; WARG_INVALID if anything of that is not so; WARG_UNDECIDED over a cap or without memory
  */

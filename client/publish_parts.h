@@ -1,0 +1,165 @@
+/*
+ * What the files of publish share. Not for others.
+ *
+ * publish.c: the publisher, its waits, its calls.   publish_sign.c: what is to be published, checked and signed.
+ * publish_send.c: from there to a registry that has it all.   publish_wait.c: from there to the receipt.
+ * publish_run.c: all of it in order, and again where somebody else was faster.   publish_resume.c: what was left over.
+ */
+#ifndef WARG_CLIENT_PUBLISH_PARTS_H
+#define WARG_CLIENT_PUBLISH_PARTS_H
+
+#include "journal.h"
+#include "publish.h"
+#include "receipts.h"
+#include "staging.h"
+
+struct publisher {
+	struct publisher_options options; /* its texts are not ours, except these */
+	char *state_dir, *label;
+	struct http *http; /* our own: closing cancels what goes through it, and nothing else */
+	struct api api;
+	struct journal *journal;
+	struct staging *staging;
+	struct receipts *receipts;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t changed; /* for who waits in a call, and for who closes */
+	bool closing;
+	unsigned calls;         /* under way */
+};
+
+/** One publish under way. Zero it, publication_init() it. */
+struct publication {
+	struct publisher *publisher;
+	struct name name;
+	const struct pending *what; /* what is to be published; NULL: what `entry` has */
+	struct pending own;         /* the same, taken from an entry */
+	struct ecdsa_private_key *key;
+	struct publish_result result;
+
+	/* The record; `has_entry` once it is signed. The journal has it, and we have the claim. */
+	bool has_entry;
+	struct journal_entry entry;
+	struct journal_claim claim;
+	bool is_unsent;  /* for certain */
+	bool is_dead;    /* it never can be accepted: it is to be signed anew, or to be forgotten */
+	bool is_chained; /* it stands on a record that is not proven yet */
+	bool is_stocked; /* the registry has its contents, as far as we know */
+	struct api_conflict conflict; /* why it was refused */
+
+	bool had_head;      /* the package's head in the view when it was signed or checked last */
+	struct digest head;
+	struct journal_claim turn; /* of the package; fd -1: not ours */
+	unsigned rounds;    /* of uploads */
+	bool is_ended;      /* the open transaction that it came from is gone */
+};
+
+/* ---- publish.c ---- */
+
+/** A wait with an end: pauses that grow, up to a limit. */
+struct patience {
+	clock_ms deadline;
+	int pause, longest; /* milliseconds */
+};
+/** The first and the longest pause are in milliseconds. */
+struct patience patience_new(clock_ms deadline, int first, int longest);
+/** Whether there is time for a pause of so many seconds at least. */
+bool patience_has(const struct patience *patience, unsigned seconds);
+/**
+ * Sleep for the next pause, or `seconds` if that is longer.
+ * @return 0; WARG_UNDECIDED with FAULT_TIMEOUT when the time is over, FAULT_CANCELLED when the publisher is closed
+ */
+int patience_pause(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt);
+
+/** The deadline of a wait that begins now. */
+clock_ms publisher_deadline(const struct publisher *publisher);
+
+/**
+ * Bring the view, and the package in it, to the newest checkpoint.
+ * @param absent  whether the registry says that there is no such package, which is no fault
+ */
+int publisher_update(struct publisher *publisher, const struct name *name, bool *absent, struct fault *flt);
+
+/* ---- publish_run.c ---- */
+
+/** For a publish of the package; nothing is done yet. */
+void publication_init(struct publication *publication, struct publisher *publisher, const struct name *name);
+/** Gives up claims and turn; the journal keeps what it has. */
+void publication_release(struct publication *publication);
+/** Take over an entry that was loaded under its claim; steals both. */
+void publication_take(struct publication *publication, struct journal_entry *entry, struct journal_claim *claim);
+/** Let go of the record; the journal keeps it. */
+void publication_drop(struct publication *publication);
+/** Bring it as far as `until`. */
+int publication_run(struct publication *publication, enum publish_until until, struct fault *flt);
+/** Its record leaves the journal. */
+int publication_forget(struct publication *publication, struct fault *flt);
+
+/* ---- publish_sign.c ---- */
+
+/**
+ * Have a record that is valid as far as can be known: the one that is there, if it is valid still; else one that is
+ * signed and journalled now, in the place of one that is dead. We have the turn.
+ * @param published  the one that is there is in the log already
+ */
+int publication_make_valid(struct publication *publication, bool *published, struct fault *flt);
+
+/** Whether the view's log has the record, as far as the log's state tells: as head, or as a release. */
+bool publication_is_in(const struct publication *publication, const struct view_package *package);
+
+/* ---- publish_send.c ---- */
+
+/** Take the package's turn; a bounded wait. */
+int publication_take_turn(struct publication *publication, struct fault *flt);
+/** Give it up; one that is not ours is fine. */
+void publication_end_turn(struct publication *publication);
+
+/** Ask where the record stands, again while the registry is out of reach. @param known  false: it says, nowhere */
+int publication_ask(struct publication *publication, struct api_record_state *out, bool *known, struct fault *flt);
+/** The same where it may be on its way still: only after some time without it, it is not known. */
+int publication_ask_in_doubt(struct publication *publication, struct api_record_state *out, bool *known,
+			     struct fault *flt);
+/**
+ * Send the record.
+ * @param out  where it stands then
+ * @return 0; else with `is_dead` set if it was refused; if not, it may have arrived
+ */
+int publication_send(struct publication *publication, struct api_record_state *out, struct fault *flt);
+/**
+ * Give the registry what it lacks of the record's contents.
+ * @param state  where the record stands; afterwards where it stands then
+ * @param asked  `state` is what was asked for: a registry may call it processing while contents are missing
+ */
+int publication_stock(struct publication *publication, struct api_record_state *state, bool asked, struct fault *flt);
+
+/* ---- publish_wait.c ---- */
+
+/** Wait until the registry says that the record is published. With `is_dead` set on a failure it was rejected. */
+int publication_await(struct publication *publication, struct fault *flt);
+/** Wait until it is proven, and keep the receipt. */
+int publication_prove(struct publication *publication, struct fault *flt);
+
+/* ---- publish_resume.c ---- */
+
+/** A record in the journal that nobody drives. */
+struct leftover {
+	struct digest record_id;
+	bool is_readable;
+	struct name name;
+};
+/**
+ * List them, the oldest first. Entries whose place another one has are removed.
+ * @param name  of one package; NULL: of all, with those that cannot be read
+ * @param out   free() it
+ */
+int leftovers_list(struct publisher *publisher, const struct name *name, struct leftover **out, size_t *count,
+		   struct fault *flt);
+/**
+ * Go on with a record that was left over, if there is one with the very same entries: who tries once more means that
+ * one. We have the turn.
+ */
+int publication_adopt(struct publication *publication, struct fault *flt);
+/** Claim and load a record. @param had  false: somebody else has it, or there is none */
+int publication_claim(struct publication *publication, const struct digest *record_id, bool *had, struct fault *flt);
+
+#endif

@@ -1,0 +1,208 @@
+/*
+ * Records that were left over by who is gone (see publish_parts.h).
+ */
+#include "publish_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Listing ---- */
+
+/* An entry in whose place there is another one: what became of it is known. */
+static void remove_replaced(struct publisher *publisher, const struct digest *record_id)
+{
+	struct journal_claim claim = {.fd = -1};
+	bool had = false;
+
+	if (journal_claim(publisher->journal, record_id, &claim, &had, NULL) || !had)
+		return;
+	if (!journal_remove(publisher->journal, &claim, NULL))
+		journal_end_claim(publisher->journal, &claim);
+}
+
+static void take_out(struct leftover *leftovers, size_t *count, const struct digest *record_id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *count; i++)
+		if (!digest_equals(&leftovers[i].record_id, record_id))
+			leftovers[kept++] = leftovers[i];
+	*count = kept;
+}
+
+/*
+ * Look at one entry.
+ * @param replaced  filled in if it takes the place of another one
+ * @return whether it is one to go on with
+ */
+static bool look(struct publisher *publisher, const struct digest *id, const struct name *name, struct leftover *out,
+		 bool *replaces, struct digest *replaced)
+{
+	struct journal_entry entry = {0};
+	bool found = false;
+	int r;
+
+	*replaces = false;
+	if (journal_is_claimed(publisher->journal, id))
+		return false;
+	*out = (struct leftover){.record_id = *id};
+	r = journal_load(publisher->journal, id, &entry, &found, NULL);
+	if (r || !found)
+		return r && !name;
+	*replaces = entry.replaces;
+	*replaced = entry.replaced;
+	out->is_readable = true;
+	out->name = entry.name;
+	journal_entry_release(&entry);
+	return !name || !strcmp(name->text, out->name.text);
+}
+
+int leftovers_list(struct publisher *publisher, const struct name *name, struct leftover **out, size_t *count,
+		   struct fault *flt)
+{
+	struct leftover *leftovers;
+	struct digest *ids = NULL;
+	size_t listed = 0, kept = 0;
+	int r = journal_list(publisher->journal, &ids, &listed, flt);
+
+	if (r)
+		return r;
+	leftovers = calloc(listed + 1, sizeof(*leftovers));
+	if (!leftovers) {
+		free(ids);
+		return fault_no_memory(flt);
+	}
+	for (size_t i = 0; i < listed; i++) {
+		struct digest replaced;
+		bool replaces;
+
+		if (look(publisher, &ids[i], name, &leftovers[kept], &replaces, &replaced))
+			kept++;
+		if (replaces) {
+			remove_replaced(publisher, &replaced);
+			take_out(leftovers, &kept, &replaced);
+		}
+	}
+	free(ids);
+	*out = leftovers;
+	*count = kept;
+	return 0;
+}
+
+/* ---- Going on ---- */
+
+static int copy_entries(const struct record *record, struct pending *out, struct fault *flt)
+{
+	out->entries = calloc(record->entry_count + 1, sizeof(*out->entries));
+	if (!out->entries)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < record->entry_count; i++) {
+		const struct record_entry *from = &record->entries[i];
+		struct pending_entry *to = &out->entries[out->count++];
+
+		*to = (struct pending_entry){
+			.type = from->type,
+			.permissions = from->permissions,
+			.key_id = from->key_id,
+			.content = from->content,
+		};
+		if (from->type != ENTRY_INIT && from->key.length <= CAP_KEY_TEXT)
+			memcpy(to->key, from->key.data, from->key.length);
+		if (from->version.length <= CAP_VERSION)
+			memcpy(to->version, from->version.data, from->version.length);
+	}
+	return 0;
+}
+
+/* What the record publishes, for when it has to be signed anew. */
+static int take_what(struct publication *publication, struct fault *flt)
+{
+	const struct journal_entry *entry = &publication->entry;
+
+	pending_release(&publication->own);
+	pending_init(&publication->own, &entry->name);
+	publication->own.is_stored = entry->from_pending;
+	publication->own.text = entry->pending;
+	publication->what = &publication->own;
+	return copy_entries(&entry->record, &publication->own, flt);
+}
+
+int publication_claim(struct publication *publication, const struct digest *record_id, bool *had, struct fault *flt)
+{
+	struct journal *journal = publication->publisher->journal;
+	struct journal_claim claim = {.fd = -1};
+	struct journal_entry entry = {0};
+	bool found = false;
+	int r = journal_claim(journal, record_id, &claim, had, flt);
+
+	if (r || !*had)
+		return r;
+	r = journal_load(journal, record_id, &entry, &found, flt);
+	*had = !r && found;
+	if (!*had) {
+		journal_end_claim(journal, &claim);
+		return r;
+	}
+	publication_take(publication, &entry, &claim);
+	publication->had_head = publication->entry.record.has_prev;
+	publication->head = publication->entry.record.prev;
+	return publication->what ? 0 : take_what(publication, flt);
+}
+
+/* Whether two publishes want the same, but for an init that one of them needed. */
+static bool is_same(const struct pending *what, const struct record *record)
+{
+	size_t i = what->count && what->entries[0].type == ENTRY_INIT;
+	size_t j = record->entry_count && record->entries[0].type == ENTRY_INIT;
+
+	if (what->count - i != record->entry_count - j)
+		return false;
+	/* Two that only initialise. */
+	if (what->count == i && i != j)
+		return false;
+	for (; i < what->count; i++, j++) {
+		const struct pending_entry *one = &what->entries[i];
+		const struct record_entry *other = &record->entries[j];
+
+		if (one->type != other->type || one->permissions != other->permissions ||
+		    !span_is(other->version, one->version) || !digest_equals(&one->content, &other->content) ||
+		    (one->type == ENTRY_GRANT_FLAT && !span_is(other->key, one->key)) ||
+		    (one->type == ENTRY_REVOKE_FLAT && !digest_equals(&one->key_id, &other->key_id)))
+			return false;
+	}
+	return true;
+}
+
+/* It is the open transaction now, whatever it was before. */
+static int note_pending(struct publication *publication, struct fault *flt)
+{
+	struct journal_entry *entry = &publication->entry;
+
+	if (!publication->what->is_stored ||
+	    (entry->from_pending && digest_equals(&entry->pending, &publication->what->text)))
+		return 0;
+	entry->from_pending = true;
+	entry->pending = publication->what->text;
+	return journal_put(publication->publisher->journal, &publication->claim, entry, flt);
+}
+
+int publication_adopt(struct publication *publication, struct fault *flt)
+{
+	struct leftover *leftovers = NULL;
+	size_t count = 0;
+	int r = leftovers_list(publication->publisher, &publication->name, &leftovers, &count, flt);
+
+	for (size_t i = 0; !r && i < count && !publication->has_entry; i++) {
+		bool had = false;
+
+		r = publication_claim(publication, &leftovers[i].record_id, &had, flt);
+		if (r || !had)
+			continue;
+		if (is_same(publication->what, &publication->entry.record))
+			r = note_pending(publication, flt);
+		else
+			publication_drop(publication);
+	}
+	free(leftovers);
+	return r;
+}

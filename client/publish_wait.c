@@ -1,0 +1,195 @@
+/*
+ * From a record that the registry has to one that is proven, with a receipt (see publish_parts.h).
+ */
+#include "publish_parts.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "pending.h"
+#include "proof.h"
+
+/* Milliseconds between looks. The reference takes up to 5 seconds, and its own client looks once a second. */
+#define LOOK_FIRST 20
+#define LOOK_LONGEST 400
+
+/* ---- Until it says so ---- */
+
+static int lost(const struct publication *publication, struct fault *flt)
+{
+	if (!publication->has_entry)
+		return fault_undecided(flt, FAULT_ABSENT, "the registry has no such record");
+	fault_invalid(flt, "it took the record, and says that it has none");
+	fault_blame(flt, FAULT_BY_REGISTRY);
+	return WARG_INVALID;
+}
+
+static int look(struct publication *publication, struct fault *flt)
+{
+	struct api_record_state state = {0};
+	bool known = false;
+	int r = publication_ask_in_doubt(publication, &state, &known, flt);
+
+	if (!r && !known)
+		r = lost(publication, flt);
+	/* Somebody else's lacks contents that somebody else has. */
+	if (!r && (publication->has_entry || state.status != API_RECORD_SOURCING))
+		r = publication_stock(publication, &state, false, flt);
+	api_record_state_release(&state);
+	return r;
+}
+
+int publication_await(struct publication *publication, struct fault *flt)
+{
+	struct publisher *publisher = publication->publisher;
+	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+
+	while (!publication->result.is_published) {
+		int r = look(publication, flt);
+
+		if (!r && !publication->result.is_published)
+			r = patience_pause(publisher, &patience, 0, flt);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- Until it is proven ---- */
+
+/* Whether the package's log was proven at a checkpoint that reaches as far as the record is said to stand. */
+static bool reaches(const struct view *view, const struct publication *publication)
+{
+	const struct view_package *package = view_find(view, &publication->name);
+	uint64_t index = publication->result.registry_index;
+
+	return package && view->checkpoint.contents.log_length > index && package->log_length > index &&
+	       package->log_length == view->checkpoint.contents.log_length;
+}
+
+/* It was published before this checkpoint was signed. */
+static int check_there(const struct view *view, const struct publication *publication, struct fault *flt)
+{
+	uint64_t length = view->checkpoint.contents.log_length, index = publication->result.registry_index;
+
+	if (length <= index)
+		return 0;
+	fault_invalid(flt, "it has published the record, it says, and the package is not among its first %" PRIu64
+		      " records", length);
+	fault_blame(flt, FAULT_BY_REGISTRY);
+	return WARG_INVALID;
+}
+
+/* Look for a newer checkpoint. @param found  the view reaches that far */
+static int renew(struct publication *publication, bool *found, struct fault *flt)
+{
+	struct publisher *publisher = publication->publisher;
+	bool absent = false;
+	int r = publisher_update(publisher, &publication->name, &absent, flt);
+	struct view *view = registry_view(publisher->options.registry);
+
+	if (!r && absent)
+		r = check_there(view, publication, flt);
+	*found = !r && reaches(view, publication);
+	view_unref(view);
+	return r;
+}
+
+static int await_view(struct publication *publication, struct fault *flt)
+{
+	struct publisher *publisher = publication->publisher;
+	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+
+	for (;;) {
+		struct fault own = {0};
+		bool found = false;
+		int r = renew(publication, &found, &own);
+
+		if (found)
+			return 0;
+		if (r && own.kind != FAULT_UNREACHABLE && own.kind != FAULT_TIMEOUT) {
+			if (flt && !flt->verdict)
+				*flt = own;
+			return r;
+		}
+		r = patience_pause(publisher, &patience, own.wait, flt);
+		if (r) {
+			fault_at(flt, "no checkpoint has it yet");
+			return r;
+		}
+	}
+}
+
+static int keep_receipt(struct publication *publication, const struct view *view, struct fault *flt)
+{
+	struct publisher *publisher = publication->publisher;
+	struct archive *archive = registry_open_archive(publisher->options.registry);
+	struct proof proof;
+	struct buf text;
+	int r = proof_fetch_record(&publisher->api, archive, publisher_deadline(publisher), view, &publication->name,
+				   &publication->result.record_id, &proof, flt);
+
+	archive_close(archive);
+	if (r)
+		return r;
+	buf_init(&text, CAP_PROOF);
+	r = proof_render(&proof, &text, flt);
+	if (!r)
+		r = receipts_put(publisher->receipts, &publication->name, &publication->result.record_id,
+				 buf_span(&text), flt);
+	buf_release(&text);
+	proof_release(&proof);
+	return r;
+}
+
+/* The contents lie in the cache, from the staging: reading them back asks nobody for anything. */
+static void remember_sizes(const struct publication *publication)
+{
+	struct store *store = registry_store(publication->publisher->options.registry);
+	const struct record *record = &publication->entry.record;
+
+	for (size_t i = 0; i < record->entry_count; i++) {
+		const struct record_entry *entry = &record->entries[i];
+		uint64_t size;
+		int fd = -1;
+
+		if (entry->type != ENTRY_RELEASE || store_open_content(store, &entry->content, &fd, &size, NULL) ||
+		    fd < 0)
+			continue;
+		close(fd);
+		store_remember_size(store, &entry->content, size);
+	}
+}
+
+/* Nobody needs the entry any more; one that cannot be brought to its end here is, by the next run. */
+static void finish(struct publication *publication)
+{
+	struct publisher *publisher = publication->publisher;
+	const struct journal_entry *entry = &publication->entry;
+
+	remember_sizes(publication);
+	if (entry->from_pending && !publication->is_ended &&
+	    pending_end(publisher->options.home, &entry->pending, NULL))
+		return;
+	publication_forget(publication, NULL);
+	staging_sweep(publisher->staging, publisher->options.home, NULL);
+}
+
+int publication_prove(struct publication *publication, struct fault *flt)
+{
+	int r = await_view(publication, flt);
+	struct view *view;
+
+	if (r)
+		return r;
+	view = registry_view(publication->publisher->options.registry);
+	r = keep_receipt(publication, view, flt);
+	if (!r) {
+		publication->result.is_proven = true;
+		publication->result.log_length = view->checkpoint.contents.log_length;
+	}
+	view_unref(view);
+	if (!r && publication->has_entry)
+		finish(publication);
+	return r;
+}
