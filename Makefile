@@ -61,7 +61,10 @@ export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1
 
 room_packages = fuse3 libcurl libcrypto jansson
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null)
+# Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.
+loaded_packages = libsecret-1
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null) \
+	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags-only-I $(loaded_packages) 2>/dev/null))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(room_packages) 2>/dev/null)
 
 ALL_CFLAGS = -std=gnu17 $(OPTIMISE) $(WARNINGS) $(WERROR) $(HARDENING) $(SANITIZE_$(SAN)) -I. \
@@ -95,8 +98,9 @@ $(BUILD)/%.o: %.c Makefile | libraries
 
 .PHONY: libraries
 libraries:
-	@$(PKG_CONFIG) --exists $(room_packages) || \
-		{ echo "A library is missing ($(room_packages)): run 'make deps' first." >&2; exit 1; }
+	@$(PKG_CONFIG) --exists $(room_packages) $(loaded_packages) || \
+		{ echo "A library is missing ($(room_packages) $(loaded_packages)): run 'make deps' first." >&2; \
+		exit 1; }
 
 -include $(patsubst %.o,%.d,$(VERIFY) $(CLIENT) $(FS) $(CMD))
 

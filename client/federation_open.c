@@ -238,7 +238,7 @@ void federation_begin(struct federation_other *other)
 	const struct api api = {
 		.url = registry_url(federation->home),
 		.registry = other->domain,
-		.token = federation->options.home.token,
+		.token = registry_api(federation->home)->token,
 	};
 	struct fault flt = {0};
 

@@ -42,6 +42,8 @@ static void destroy(struct registry *registry)
 	view_unref(registry->saved);
 	listing_unref(registry->listing);
 	free(registry->wants.packages);
+	if (registry->token)
+		explicit_bzero(registry->token, strlen(registry->token));
 	free(registry->token);
 	free(registry->domain);
 	pthread_cond_destroy(&registry->joined);

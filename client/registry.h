@@ -21,7 +21,7 @@ struct registry_options {
 	const char *trusted_as;      /* of what is remembered, as trust_open(); NULL: the URL's label */
 	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
-	const char *token;           /* bearer token, or NULL */
+	const char *token;           /* bearer token, which is copied, and the copy wiped in the end; or NULL */
 	struct airport *airport;     /* borrowed: waits are left there as well; NULL: one of its own */
 	unsigned timeout;            /* seconds; deadline of every wait */
 	/** Whether to show what is proven without the network, from the start; see registry_start_fault(). */

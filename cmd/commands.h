@@ -6,7 +6,8 @@
 
 #include "options.h"
 
-extern const struct command clear_command, config_command, download_command, fetch_command, info_command, ls_command,
-	mount_command, reset_command, status_command, update_command, verify_command;
+extern const struct command clear_command, config_command, download_command, fetch_command, info_command, key_command,
+	login_command, logout_command, ls_command, mount_command, reset_command, status_command, update_command,
+	verify_command;
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * wargfs config: writes the configuration that this program and the reference share (interop.md section C 9).
  */
+#include "client/keyring.h"
 #include "commands.h"
 #include "output.h"
 #include "session.h"
@@ -43,15 +44,10 @@ static int read_flag(const char *value, const bool **out, struct fault *flt)
 
 static int read_backend(const char *value, const char **out, struct fault *flt)
 {
-	static const char *const known[] = {"secret-service", "flat-file", "linux-keyutils", "mock"};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(value, known[i]) == 0) {
-			*out = value;
-			return 0;
-		}
-	}
-	return fault_undecided(flt, FAULT_MISUSE, "there is no keyring backend '%.40s'", value);
+	if (!keyring_is_known(value))
+		return fault_undecided(flt, FAULT_MISUSE, "there is no keyring backend '%.40s'", value);
+	*out = value;
+	return 0;
 }
 
 static int take(void *user, int key, const char *value, struct fault *flt)

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include "client/discovery.h"
+#include "client/keyring.h"
 
 #include <string.h>
 
@@ -43,7 +44,7 @@ bool session_is_unreached(const struct fault *flt)
 	return flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
 }
 
-static int discover(struct session *session, unsigned timeout, struct fault *flt)
+int session_discover(struct session *session, unsigned timeout, struct fault *flt)
 {
 	struct http_url found;
 	struct http *http;
@@ -67,7 +68,7 @@ static int find_registry(struct session *session, const struct session_open *how
 	int verdict;
 
 	if (!how->offline) {
-		verdict = discover(session, timeout, unreached);
+		verdict = session_discover(session, timeout, unreached);
 		if (!verdict)
 			return 0;
 		if (!how->starts_from_cache || !session_is_unreached(unreached)) {
@@ -97,6 +98,15 @@ static bool accept_hint(void *user, const char *namespace, const char *domain)
 			  session->url.text, domain, namespace);
 }
 
+/* @param token  wipe it whatever becomes of it; a text, or empty where none is to be sent */
+static int find_token(const struct session *session, struct buf *token, struct fault *flt)
+{
+	bool found = false;
+	int verdict = keyring_find_token(&session->config, &session->url, token, &found, flt);
+
+	return verdict || !found ? verdict : buf_append(token, (struct span){(const unsigned char *)"", 1}, flt);
+}
+
 int session_open(struct session *session, const struct session_open *how, struct fault *flt)
 {
 	struct registry_options home = {
@@ -121,13 +131,20 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.welcome = how->welcome,
 		.host = how->host,
 	};
+	struct buf token;
 	int verdict = find_registry(session, how, home.timeout, flt);
 
 	if (verdict)
 		return verdict;
+	buf_init(&token, CAP_SECRET + 1);
+	if (!how->offline)
+		verdict = find_token(session, &token, flt);
 	home.url = session->url;
+	home.token = (const char *)token.data;
 	options.home = home;
-	verdict = federation_open(&options, &session->federation, flt);
+	if (!verdict)
+		verdict = federation_open(&options, &session->federation, flt);
+	buf_wipe(&token);
 	if (!verdict)
 		session->registry = federation_home(session->federation);
 	return verdict;

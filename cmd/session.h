@@ -36,6 +36,9 @@ int session_load(struct session *session, const struct options *options, struct 
  */
 int session_choose(struct session *session, const char *typed, const struct options *options, struct fault *flt);
 
+/** Ask the chosen URL which registry it stands for; `url` is that one from then on, and remembered. */
+int session_discover(struct session *session, unsigned timeout, struct fault *flt);
+
 /** How to open: what is zero gets its usual value. */
 struct session_open {
 	unsigned timeout, refresh;
@@ -49,7 +52,10 @@ struct session_open {
 	void *host; /* both as in federation_options */
 };
 
-/** Ask the URL which registry it stands for, and open that. Starts threads: nothing may fork afterwards. */
+/**
+ * Ask the URL which registry it stands for, find the token for that one, if tokens are in use, and open it. Starts
+ * threads: nothing may fork afterwards.
+ */
 int session_open(struct session *session, const struct session_open *how, struct fault *flt);
 
 /** Whether a fault says that nobody answered, and nothing else. */

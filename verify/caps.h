@@ -73,6 +73,7 @@
 /* Files that lie in the cache or configuration */
 #define CAP_FILE_STATE (256u << 20)    /* one package's state: a million versions of 256 bytes */
 #define CAP_FILE_CONFIG (1u << 20)
+#define CAP_SECRET (8u << 10)          /* a key or a token in a keyring: a token has to fit into a header line */
 #define CAP_FILE_PENDING (16u << 20)   /* CAP_RECORD_ENTRIES entries of at most 450 bytes, twice over */
 #define CAP_FILE_JOURNAL (2u << 20)    /* a record of CAP_RECORD bytes in base64 */
 #define CAP_JOURNAL 65536              /* records under way: each one was signed here */

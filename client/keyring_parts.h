@@ -1,0 +1,32 @@
+/*
+ * What the backends of the keyring have in common (keyring.h).
+ */
+#ifndef WARG_CLIENT_KEYRING_PARTS_H
+#define WARG_CLIENT_KEYRING_PARTS_H
+
+#include "config.h"
+
+/** What a secret is kept under: two texts, neither empty. */
+struct keyring_entry {
+	const char *service, *user;
+};
+
+/** A place for secrets. Faults as keyring.h tells. */
+struct keyring_backend {
+	const char *name;
+	/** Append the secret to `out`. @param found  false if there is none; `out` is as it was then */
+	int (*find)(const struct config *config, const struct keyring_entry *entry, struct buf *out, bool *found,
+		    struct fault *flt);
+	/** Keep a secret, in the place of all that may be there. */
+	int (*set)(const struct config *config, const struct keyring_entry *entry, struct span secret,
+		   struct fault *flt);
+	/** Delete all that is there. @param found  false if there was none */
+	int (*remove)(const struct config *config, const struct keyring_entry *entry, bool *found, struct fault *flt);
+};
+
+extern const struct keyring_backend keyring_file, keyring_kernel, keyring_service;
+
+/** The fault of a keyring that cannot be had here, with what to do about it. @return WARG_UNDECIDED */
+int keyring_unavailable(struct fault *flt, const char *why);
+
+#endif
