@@ -121,10 +121,11 @@ int publication_ask_in_doubt(struct publication *publication, struct api_record_
 			     struct fault *flt);
 /**
  * Send the record.
- * @param out  where it stands then
+ * @param out    where it stands then
+ * @param asked  that was asked for, as the answer got lost
  * @return 0; else with `is_dead` set if it was refused; if not, it may have arrived
  */
-int publication_send(struct publication *publication, struct api_record_state *out, struct fault *flt);
+int publication_send(struct publication *publication, struct api_record_state *out, bool *asked, struct fault *flt);
 /**
  * Give the registry what it lacks of the record's contents.
  * @param state  where the record stands; afterwards where it stands then

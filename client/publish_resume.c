@@ -91,6 +91,12 @@ int leftovers_list(struct publisher *publisher, const struct name *name, struct 
 
 /* ---- Going on ---- */
 
+static void copy_text(struct span text, char *out, size_t size)
+{
+	if (text.length && text.length < size)
+		memcpy(out, text.data, text.length);
+}
+
 static int copy_entries(const struct record *record, struct pending *out, struct fault *flt)
 {
 	out->entries = calloc(record->entry_count + 1, sizeof(*out->entries));
@@ -106,10 +112,9 @@ static int copy_entries(const struct record *record, struct pending *out, struct
 			.key_id = from->key_id,
 			.content = from->content,
 		};
-		if (from->type != ENTRY_INIT && from->key.length <= CAP_KEY_TEXT)
-			memcpy(to->key, from->key.data, from->key.length);
-		if (from->version.length <= CAP_VERSION)
-			memcpy(to->version, from->version.data, from->version.length);
+		if (from->type != ENTRY_INIT)
+			copy_text(from->key, to->key, sizeof(to->key));
+		copy_text(from->version, to->version, sizeof(to->version));
 	}
 	return 0;
 }

@@ -84,7 +84,7 @@ static int note_accepted(struct publication *publication, struct fault *flt)
 static int bring_in_turn(struct publication *publication, struct fault *flt)
 {
 	struct api_record_state state = {0};
-	bool known = false, published = false, asked;
+	bool known = false, published = false, asked = false;
 	int r = 0;
 
 	if (!publication->has_entry)
@@ -97,7 +97,7 @@ static int bring_in_turn(struct publication *publication, struct fault *flt)
 	if (!r && published)
 		publication->result.is_published = true;
 	if (!r && !known && !published)
-		r = publication_send(publication, &state, flt);
+		r = publication_send(publication, &state, &asked, flt);
 	if (!r && !published)
 		r = publication_stock(publication, &state, asked, flt);
 	api_record_state_release(&state);

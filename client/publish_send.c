@@ -145,13 +145,14 @@ static int find_out(struct publication *publication, const struct fault *why, st
 	return publication_ask_in_doubt(publication, out, known, flt);
 }
 
-int publication_send(struct publication *publication, struct api_record_state *out, struct fault *flt)
+int publication_send(struct publication *publication, struct api_record_state *out, bool *asked, struct fault *flt)
 {
 	for (int sends = 1;; sends++) {
 		struct fault own = {0};
-		bool refused = false, known = false;
+		bool refused = false;
 		int r = post(publication, out, &refused, &own);
 
+		*asked = false;
 		if (!r)
 			return 0;
 		if (refused)
@@ -161,8 +162,8 @@ int publication_send(struct publication *publication, struct api_record_state *o
 			keep(&own, flt);
 			return r;
 		}
-		r = find_out(publication, &own, out, &known, flt);
-		if (r || known)
+		r = find_out(publication, &own, out, asked, flt);
+		if (r || *asked)
 			return r;
 		if (sends >= CAP_PUBLISH_SENDS) {
 			keep(&own, flt);

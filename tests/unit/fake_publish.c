@@ -46,6 +46,9 @@ struct fake_publish {
 	unsigned times; /* that the lie is told still; 0: for ever */
 	const char *elsewhere;
 	unsigned delay;
+	bool hides_missing;
+	void (*meanwhile)(void *user);
+	void *user;
 	struct fake_publish_counts counts;
 	struct taken *records[RECORDS];
 	size_t record_count;
@@ -264,6 +267,8 @@ static void answer_state(struct fake_publish *publish, struct server_connection 
 		put_published(publish, json, 0);
 	} else if (lies(publish, PUBLISH_SAYS_LATER)) {
 		put_published(publish, json, 1000);
+	} else if (taken->status == API_RECORD_SOURCING && publish->hides_missing && status == 200) {
+		json_put_text(json, "state", "processing");
 	} else if (taken->status == API_RECORD_SOURCING || publish->lie == PUBLISH_WANTS_FOR_EVER) {
 		json_put_text(json, "state", "sourcing");
 		json_put(json, "missingContent", render_missing(publish, taken));
@@ -336,6 +341,8 @@ static void post_record(struct fake_publish *publish, struct server_connection *
 	char text[DIGEST_TEXT_SIZE];
 
 	publish->counts.posts++;
+	if (publish->meanwhile)
+		publish->meanwhile(publish->user);
 	must(json_parse(request->body, &body, NULL));
 	taken = take(publish, body);
 	json_free(body);
@@ -493,6 +500,21 @@ void fake_publish_delay(struct fake_publish *publish, unsigned polls)
 {
 	pthread_mutex_lock(&publish->mutex);
 	publish->delay = polls;
+	pthread_mutex_unlock(&publish->mutex);
+}
+
+void fake_publish_hide_missing(struct fake_publish *publish)
+{
+	pthread_mutex_lock(&publish->mutex);
+	publish->hides_missing = true;
+	pthread_mutex_unlock(&publish->mutex);
+}
+
+void fake_publish_meanwhile(struct fake_publish *publish, void (*meanwhile)(void *user), void *user)
+{
+	pthread_mutex_lock(&publish->mutex);
+	publish->meanwhile = meanwhile;
+	publish->user = user;
 	pthread_mutex_unlock(&publish->mutex);
 }
 

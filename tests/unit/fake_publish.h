@@ -68,6 +68,11 @@ void fake_publish_elsewhere(struct fake_publish *publish, const char *url);
 /** Be asked so many times after a record that has all contents before it is published. */
 void fake_publish_delay(struct fake_publish *publish, unsigned polls);
 
+/** Say of records that wait for their contents that they are processed, to who asks: as the reference does. */
+void fake_publish_hide_missing(struct fake_publish *publish);
+/** Have something done each time that a record comes, before it is looked at. NULL: nothing */
+void fake_publish_meanwhile(struct fake_publish *publish, void (*meanwhile)(void *user), void *user);
+
 /** What came so far. */
 struct fake_publish_counts {
 	unsigned posts;     /* of records */

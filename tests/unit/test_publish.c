@@ -26,7 +26,7 @@ struct scene {
 	struct fake_registry *fake;
 	struct fake_publish *publish;
 	char *folder;
-	char registries[512], contents[512], own[512], state[512];
+	char *registries, *contents, *own, *state; /* borrowed by the registry, wherever the scene is */
 	struct registry *registry;
 	struct publisher *publisher;
 	unsigned key;    /* that signs; 0: there is none */
@@ -76,10 +76,10 @@ static struct scene scene_new(void)
 	struct scene scene = {.fake = fake_registry_new(), .folder = scratch_new(), .key = 2};
 
 	scene.publish = fake_publish_new(scene.fake);
-	snprintf(scene.registries, sizeof(scene.registries), "%s/registries", scene.folder);
-	snprintf(scene.contents, sizeof(scene.contents), "%s/content", scene.folder);
-	snprintf(scene.own, sizeof(scene.own), "%s/own", scene.folder);
-	snprintf(scene.state, sizeof(scene.state), "%s/state", scene.folder);
+	scene.registries = strdup(scratch_path(scene.folder, "registries"));
+	scene.contents = strdup(scratch_path(scene.folder, "content"));
+	scene.own = strdup(scratch_path(scene.folder, "own"));
+	scene.state = strdup(scratch_path(scene.folder, "state"));
 	open_registry(&scene);
 	return scene;
 }
@@ -97,6 +97,10 @@ static void scene_release(struct scene *scene)
 	fake_registry_free(scene->fake);
 	fake_publish_free(scene->publish);
 	scratch_free(scene->folder);
+	free(scene->registries);
+	free(scene->contents);
+	free(scene->own);
+	free(scene->state);
 }
 
 /* ---- What is published ---- */
@@ -525,6 +529,531 @@ static void test_in_doubt(void **state)
 	}
 }
 
+/* ---- Somebody else is faster ---- */
+
+/* What happens in the registry when the first record comes. */
+struct meanwhile {
+	struct scene *scene;
+	const char *version; /* that somebody else releases of test:new */
+	bool is_signed;      /* and under a checkpoint at once */
+	unsigned calls;
+};
+
+static void others_publish(void *user)
+{
+	struct meanwhile *meanwhile = user;
+	struct fake_registry *fake = meanwhile->scene->fake;
+
+	if (meanwhile->calls++)
+		return;
+	fake_registry_release(fake, "test:new", meanwhile->version);
+	if (meanwhile->is_signed)
+		fake_registry_sign(fake);
+}
+
+/* A checkpoint comes when a record was rejected: a thread, as the registry does it by its clock. */
+static void *sign_later(void *user)
+{
+	struct scene *scene = user;
+
+	while (!fake_publish_counts(scene->publish).posts)
+		usleep(1000);
+	usleep(20000);
+	fake_registry_sign(scene->fake);
+	return NULL;
+}
+
+/*
+ * The package may be there before, or be initialised meanwhile; the record is rejected, or refused at once; the other's
+ * is under a checkpoint soon, or at once.
+ */
+static void test_outrun(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		struct scene scene = scene_new();
+		bool is_there = i & 1, is_refused = i & 2, is_taken = i & 4;
+		struct meanwhile meanwhile = {&scene, is_taken ? "2.0.0" : "1.0.0", is_refused, 0};
+		struct publish_result result;
+		struct fault flt = {0};
+		pthread_t signer;
+		int r;
+
+		if (is_there)
+			fake_registry_release(scene.fake, "test:new", "0.9.0");
+		fake_registry_sign(scene.fake);
+		open_publisher(&scene, LONG);
+		fake_publish_meanwhile(scene.publish, others_publish, &meanwhile);
+		if (is_refused)
+			fake_publish_lie(scene.publish, PUBLISH_REFUSES, 1);
+		else
+			assert_int_equal(pthread_create(&signer, NULL, sign_later, &scene), 0);
+		r = submit(&scene, "test:new", "2.0.0", &result, &flt);
+		if (!is_refused)
+			pthread_join(signer, NULL);
+		if (is_taken) {
+			assert_int_equal(r, WARG_UNDECIDED);
+			assert_int_equal(flt.kind, FAULT_EXISTS);
+			assert_int_equal(journalled(&scene), 0);
+		} else {
+			if (r)
+				fail_msg("case %u: %s", i, flt.what);
+			check_done(&scene, "test:new", &result);
+		}
+		assert_int_equal(published(&scene), is_taken ? 0 : 1);
+		scene_release(&scene);
+	}
+}
+
+/* Many at once, of one package or of many; one version, or as many. */
+struct crowd {
+	struct scene *scene;
+	const char *package;
+	char own_package[32], version[16];
+	struct pending_entry entry;
+	struct publish_result result;
+	struct fault flt;
+	pthread_t thread;
+};
+
+static void *submit_one(void *user)
+{
+	struct crowd *crowd = user;
+
+	submit_entry(crowd->scene, crowd->package, &crowd->entry, PUBLISH_PROVEN, &crowd->result, &crowd->flt);
+	return NULL;
+}
+
+#define CROWD 8
+
+static size_t run_crowd(struct scene *scene, bool one_package, bool one_version)
+{
+	struct crowd crowd[CROWD] = {0};
+	size_t done = 0;
+
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i].scene = scene;
+		snprintf(crowd[i].own_package, sizeof(crowd[i].own_package), "test:new%d", i);
+		crowd[i].package = one_package ? "test:new" : crowd[i].own_package;
+		snprintf(crowd[i].version, sizeof(crowd[i].version), "1.%d.0", one_version ? 0 : i);
+		crowd[i].entry = release_of(scene, crowd[i].version);
+	}
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_create(&crowd[i].thread, NULL, submit_one, &crowd[i]), 0);
+	for (int i = 0; i < CROWD; i++)
+		pthread_join(crowd[i].thread, NULL);
+	for (int i = 0; i < CROWD; i++) {
+		if (!crowd[i].flt.verdict) {
+			check_done(scene, crowd[i].package, &crowd[i].result);
+			done++;
+		} else if (!one_version || crowd[i].flt.kind != FAULT_EXISTS) {
+			fail_msg("%d: %s", i, crowd[i].flt.what);
+		}
+	}
+	assert_int_equal(published(scene), done);
+	return done;
+}
+
+static void test_crowd(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct scene scene = scene_new();
+
+		open_publisher(&scene, LONG);
+		assert_int_equal(run_crowd(&scene, i > 0, i == 2), i == 2 ? 1 : CROWD);
+		scene_release(&scene);
+	}
+}
+
+/* Two publishers, as two programs: they take turns no less. */
+static void test_two_publishers(void **state)
+{
+	struct scene scene = scene_new(), second = scene;
+	struct crowd crowd = {.scene = &second, .package = "test:new"};
+	struct publish_result result;
+	struct fault flt = {0};
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	open_publisher(&second, LONG);
+	crowd.entry = release_of(&scene, "1.1.0");
+	assert_int_equal(pthread_create(&crowd.thread, NULL, submit_one, &crowd), 0);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, &flt), 0);
+	pthread_join(crowd.thread, NULL);
+	assert_int_equal(crowd.flt.verdict, 0);
+	check_done(&scene, "test:new", &result);
+	check_done(&scene, "test:new", &crowd.result);
+	assert_int_equal(published(&scene), 2);
+	close_publisher(&second);
+	scene_release(&scene);
+}
+
+/* ---- Clocks ---- */
+
+/* A record of the future is there: ours is of no earlier time, and that is told. */
+static void test_clock_behind(void **state)
+{
+	struct scene scene = scene_new();
+	struct ecdsa_private_key *key = forge_key(2);
+	struct record_entry init = forge_init(key);
+	struct record record = {
+		.kind = RECORD_PACKAGE, .time = {.seconds = 253402300000}, .entries = &init, .entry_count = 1,
+	};
+	struct forge_record forged;
+	struct record_envelope envelope;
+	struct publish_result result;
+	uint64_t index;
+
+	(void)state;
+	forge_record(RECORD_PACKAGE, &record, key, &forged);
+	envelope = forge_envelope(&forged);
+	assert_int_equal(fake_registry_take(scene.fake, "test:new", &envelope, &index, NULL), 0);
+	fake_registry_sign(scene.fake);
+	open_publisher(&scene, LONG);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, NULL), 0);
+	check_done(&scene, "test:new", &result);
+	assert_true(result.ahead > 86400);
+	forge_record_release(&forged);
+	ecdsa_private_key_free(key);
+	scene_release(&scene);
+}
+
+/* ---- Going on ---- */
+
+/* A publish of test:new 1.0.0 that never arrived, and whose publisher is gone. */
+static struct scene scene_in_doubt(struct publish_result *result)
+{
+	struct scene scene = scene_new();
+	struct fault flt = {0};
+
+	open_publisher(&scene, SHORT);
+	fake_publish_lie(scene.publish, PUBLISH_LOST_BEFORE, 0);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", result, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_UNREACHABLE);
+	assert_int_equal(journalled(&scene), 1);
+	close_publisher(&scene);
+	fake_publish_lie(scene.publish, PUBLISH_HONEST, 0);
+	return scene;
+}
+
+struct told {
+	unsigned count;
+	struct name name;
+	struct publish_result result;
+	struct fault fault;
+};
+
+static void note(void *user, const struct name *name, const struct publish_result *result, int verdict,
+		 const struct fault *flt)
+{
+	struct told *told = user;
+
+	told->count++;
+	told->name = *name;
+	told->result = *result;
+	told->fault = *flt;
+	assert_int_equal(verdict, flt->verdict);
+}
+
+/* Who tries once more goes on with the same record. */
+static void test_adopted(void **state)
+{
+	struct publish_result first, second;
+	struct scene scene = scene_in_doubt(&first);
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", &second, NULL), 0);
+	assert_true(digest_equals(&first.record_id, &second.record_id));
+	check_done(&scene, "test:new", &second);
+	assert_int_equal(published(&scene), 1);
+	scene_release(&scene);
+}
+
+/* Another publish of the package does not wait for it, and it is signed anew behind that one. */
+static void test_left_behind(void **state)
+{
+	struct publish_result first, second;
+	struct scene scene = scene_in_doubt(&first);
+	struct told told = {0};
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	assert_int_equal(submit(&scene, "test:new", "2.0.0", &second, NULL), 0);
+	assert_int_equal(journalled(&scene), 1);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, NULL), 0);
+	assert_int_equal(told.count, 1);
+	assert_string_equal(told.name.text, "test:new");
+	assert_false(digest_equals(&first.record_id, &told.result.record_id));
+	check_done(&scene, "test:new", &told.result);
+	assert_int_equal(published(&scene), 2);
+	/* Once is enough. */
+	assert_int_equal(publish_resume(scene.publisher, note, &told, NULL), 0);
+	assert_int_equal(told.count, 1);
+	scene_release(&scene);
+}
+
+static void test_version_taken_meanwhile(void **state)
+{
+	struct publish_result first;
+	struct scene scene = scene_in_doubt(&first);
+	struct told told = {0};
+	struct fault flt = {0};
+
+	(void)state;
+	fake_registry_release(scene.fake, "test:new", "1.0.0");
+	fake_registry_sign(scene.fake);
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, &flt), WARG_UNDECIDED);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.fault.kind, FAULT_EXISTS);
+	assert_int_equal(flt.kind, FAULT_EXISTS);
+	assert_int_equal(journalled(&scene), 0);
+	assert_int_equal(published(&scene), 0);
+	scene_release(&scene);
+}
+
+/* Without the key it cannot be signed anew: it stays, until there is one. */
+static void test_key_lost_meanwhile(void **state)
+{
+	struct publish_result first;
+	struct scene scene = scene_in_doubt(&first);
+	struct told told = {0};
+	struct fault flt = {0};
+
+	(void)state;
+	fake_registry_release(scene.fake, "test:new", "0.9.0");
+	fake_registry_sign(scene.fake);
+	scene.key = 0;
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_NO_KEY);
+	assert_int_equal(journalled(&scene), 1);
+	scene.key = 2;
+	assert_int_equal(publish_resume(scene.publisher, note, &told, NULL), 0);
+	check_done(&scene, "test:new", &told.result);
+	assert_int_equal(published(&scene), 1);
+	scene_release(&scene);
+}
+
+static void test_content_lost_meanwhile(void **state)
+{
+	struct publish_result first;
+	struct scene scene = scene_in_doubt(&first);
+	struct fault flt = {0};
+
+	(void)state;
+	assert_int_equal(file_remove_tree(-1, scratch_path(scene.state, "label/staging"), NULL), 0);
+	assert_int_equal(file_remove_tree(-1, scratch_path(scene.contents, "sha256"), NULL), 0);
+	registry_close(scene.registry);
+	open_registry(&scene);
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, NULL, NULL, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_int_equal(journalled(&scene), 1);
+	stage(&scene, "1.0.0");
+	assert_int_equal(publish_resume(scene.publisher, NULL, NULL, &flt), 0);
+	assert_int_equal(journalled(&scene), 0);
+	assert_int_equal(published(&scene), 1);
+	scene_release(&scene);
+}
+
+/* One that does not read is told of, and hides no other. */
+static void test_unreadable(void **state)
+{
+	struct publish_result first;
+	struct scene scene = scene_in_doubt(&first);
+	struct told told = {0};
+	struct fault flt = {0};
+
+	(void)state;
+	scratch_write_text(scratch_path(scene.state, "label/journal/"
+			   "00000000000000000000000000000000000000000000000000000000000000aa.json"), "{");
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_CACHE);
+	assert_int_equal(told.count, 2);
+	assert_int_equal(journalled(&scene), 1);
+	assert_int_equal(published(&scene), 1);
+	scene_release(&scene);
+}
+
+/* Whoever died between signing anew and forgetting the record before left two: only one of them counts. */
+static void test_replaced(void **state)
+{
+	struct publish_result first;
+	struct scene scene = scene_in_doubt(&first);
+	struct ecdsa_private_key *key = forge_key(2);
+	struct record_entry entries[2] = {forge_init(key), forge_release("1.0.0", "1.0.0")};
+	struct record record = {
+		.kind = RECORD_PACKAGE, .time = {.seconds = 5}, .entries = entries, .entry_count = 2,
+	};
+	struct journal_entry entry = {
+		.name = forge_name("test:new"), .stage = JOURNAL_SENT, .replaces = true, .replaced = first.record_id,
+	};
+	struct journal_claim claim = {.fd = -1};
+	struct told told = {0};
+	struct forge_record forged;
+	struct journal *journal;
+	bool had;
+
+	(void)state;
+	forge_record(RECORD_PACKAGE, &record, key, &forged);
+	entry.content = forged.content;
+	strcpy(entry.signature, forged.signature);
+	strcpy(entry.key, ecdsa_public_key_text(ecdsa_private_key_public(key)));
+	assert_int_equal(journal_open(scene.state, "label", &journal, NULL), 0);
+	assert_int_equal(journal_claim(journal, &forged.id, &claim, &had, NULL), 0);
+	assert_int_equal(journal_put(journal, &claim, &entry, NULL), 0);
+	journal_end_claim(journal, &claim);
+	journal_close(journal);
+	assert_int_equal(journalled(&scene), 2);
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, NULL), 0);
+	assert_int_equal(told.count, 1);
+	assert_true(digest_equals(&told.result.record_id, &forged.id));
+	check_done(&scene, "test:new", &told.result);
+	assert_int_equal(published(&scene), 1);
+	forge_record_release(&forged);
+	ecdsa_private_key_free(key);
+	scene_release(&scene);
+}
+
+/* The answer that says where to upload got lost, and the reference does not say it again. */
+static void test_upload_without_address(void **state)
+{
+	struct scene scene = scene_new();
+	struct publish_result result;
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	fake_publish_hide_missing(scene.publish);
+	fake_publish_lie(scene.publish, PUBLISH_LOST, 1);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, NULL), 0);
+	check_done(&scene, "test:new", &result);
+	scene_release(&scene);
+}
+
+/* ---- Ends ---- */
+
+static void *close_later(void *user)
+{
+	struct scene *scene = user;
+
+	while (fake_publish_counts(scene->publish).polls < 3)
+		usleep(1000);
+	publisher_close(scene->publisher);
+	return NULL;
+}
+
+/* A wait is ended by closing, and the next run goes on. */
+static void test_closed(void **state)
+{
+	struct scene scene = scene_new();
+	struct publish_result result;
+	struct fault flt = {0};
+	pthread_t closer;
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	fake_publish_lie(scene.publish, PUBLISH_PROCESSES, 0);
+	assert_int_equal(pthread_create(&closer, NULL, close_later, &scene), 0);
+	assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, &flt), WARG_UNDECIDED);
+	pthread_join(closer, NULL);
+	assert_int_equal(flt.kind, FAULT_CANCELLED);
+	assert_int_equal(journalled(&scene), 1);
+	fake_publish_lie(scene.publish, PUBLISH_HONEST, 0);
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_resume(scene.publisher, NULL, NULL, NULL), 0);
+	assert_int_equal(journalled(&scene), 0);
+	assert_int_equal(published(&scene), 1);
+	scene_release(&scene);
+}
+
+/* The n-th answer never comes, and the publisher is gone before it would: what was done by then was done. */
+struct cut {
+	struct scene *scene;
+	pthread_mutex_t mutex;
+	unsigned answers, at; /* 0: none is cut off */
+	bool is_cut;
+};
+
+static void cut_off(struct server_connection *connection, const struct server_request *request, int status,
+		    struct span body, void *user)
+{
+	struct cut *cut = user;
+	char head[128];
+	bool is_cut;
+
+	(void)request;
+	pthread_mutex_lock(&cut->mutex);
+	is_cut = ++cut->answers == cut->at;
+	cut->is_cut |= is_cut;
+	pthread_mutex_unlock(&cut->mutex);
+	if (is_cut)
+		return;
+	snprintf(head, sizeof(head), "HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		 status, body.length);
+	server_write_text(connection, head);
+	server_write(connection, body);
+}
+
+static bool is_cut(struct cut *cut)
+{
+	bool was;
+
+	pthread_mutex_lock(&cut->mutex);
+	was = cut->is_cut;
+	pthread_mutex_unlock(&cut->mutex);
+	return was;
+}
+
+static void *close_when_cut(void *user)
+{
+	struct cut *cut = user;
+
+	while (!is_cut(cut))
+		usleep(200);
+	publisher_close(cut->scene->publisher);
+	return NULL;
+}
+
+static void test_cut_off_anywhere(void **state)
+{
+	bool was_cut = true;
+
+	(void)state;
+	for (unsigned at = 1; was_cut; at++) {
+		struct scene scene = scene_new();
+		struct cut cut = {.scene = &scene, .mutex = PTHREAD_MUTEX_INITIALIZER, .at = at};
+		struct publish_result result;
+		struct fault flt = {0};
+		pthread_t closer;
+
+		server_on_answering(fake_registry_server(scene.fake), cut_off, &cut);
+		open_publisher(&scene, LONG);
+		assert_int_equal(pthread_create(&closer, NULL, close_when_cut, &cut), 0);
+		submit(&scene, "test:new", "1.0.0", &result, &flt);
+		was_cut = is_cut(&cut);
+		pthread_mutex_lock(&cut.mutex);
+		cut.is_cut = true;
+		cut.at = 0;
+		pthread_mutex_unlock(&cut.mutex);
+		pthread_join(closer, NULL);
+		open_publisher(&scene, LONG);
+		if (publish_resume(scene.publisher, NULL, NULL, &flt))
+			fail_msg("answer %u: %s", at, flt.what);
+		/* What never came to be signed was told, and is tried once more. */
+		if (!published(&scene))
+			assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, NULL), 0);
+		assert_int_equal(published(&scene), 1);
+		assert_int_equal(journalled(&scene), 0);
+		assert_int_equal(fake_publish_counts(scene.publish).repeated, 0);
+		scene_release(&scene);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,6 +1065,20 @@ int main(void)
 		cmocka_unit_test(test_overcome),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_in_doubt),
+		cmocka_unit_test(test_outrun),
+		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_two_publishers),
+		cmocka_unit_test(test_clock_behind),
+		cmocka_unit_test(test_adopted),
+		cmocka_unit_test(test_left_behind),
+		cmocka_unit_test(test_version_taken_meanwhile),
+		cmocka_unit_test(test_key_lost_meanwhile),
+		cmocka_unit_test(test_content_lost_meanwhile),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_upload_without_address),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_cut_off_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
