@@ -313,6 +313,19 @@ static void await(struct wait *wait)
 	pthread_mutex_unlock(&publisher->mutex);
 }
 
+/* One whose log failed is shown as it was proven before: nothing is to be signed on top of that, nor waited for. */
+static int check_package(const struct publisher *publisher, const struct name *name, struct fault *flt)
+{
+	struct view *view = registry_view(publisher->options.registry);
+	const struct view_package *package = view_find(view, name);
+	int r = package ? package->fault.verdict : 0;
+
+	if (r && flt && !flt->verdict)
+		*flt = package->fault;
+	view_unref(view);
+	return r;
+}
+
 int publisher_update(struct publisher *publisher, const struct name *name, bool *absent, struct fault *flt)
 {
 	clock_ms deadline = publisher_deadline(publisher);
@@ -331,5 +344,5 @@ int publisher_update(struct publisher *publisher, const struct name *name, bool 
 			*flt = waits[i].fault;
 		return waits[i].verdict;
 	}
-	return 0;
+	return check_package(publisher, name, flt);
 }

@@ -44,6 +44,8 @@ struct fake_publish {
 	pthread_mutex_t mutex;
 	enum fake_publish_lie lie;
 	unsigned times; /* that the lie is told still; 0: for ever */
+	enum fake_lie then;
+	const char *victim;
 	const char *elsewhere;
 	unsigned delay;
 	bool hides_missing;
@@ -119,6 +121,8 @@ static void go_on(struct fake_publish *publish, struct taken *taken)
 		return;
 	}
 	fake_registry_sign(publish->fake);
+	if (publish->then != LIE_NONE)
+		fake_registry_lie(publish->fake, publish->then, publish->victim);
 	taken->status = API_RECORD_PUBLISHED;
 	publish->counts.published++;
 }
@@ -486,6 +490,14 @@ void fake_publish_lie(struct fake_publish *publish, enum fake_publish_lie lie, u
 	pthread_mutex_lock(&publish->mutex);
 	publish->lie = lie;
 	publish->times = times;
+	pthread_mutex_unlock(&publish->mutex);
+}
+
+void fake_publish_then_lie(struct fake_publish *publish, enum fake_lie lie, const char *victim)
+{
+	pthread_mutex_lock(&publish->mutex);
+	publish->then = lie;
+	publish->victim = victim;
 	pthread_mutex_unlock(&publish->mutex);
 }
 

@@ -72,6 +72,8 @@ void fake_publish_delay(struct fake_publish *publish, unsigned polls);
 void fake_publish_hide_missing(struct fake_publish *publish);
 /** Have something done each time that a record comes, before it is looked at. NULL: nothing */
 void fake_publish_meanwhile(struct fake_publish *publish, void (*meanwhile)(void *user), void *user);
+/** Tell a lie about what is in the log (fake_registry.h) from when the next record is published. */
+void fake_publish_then_lie(struct fake_publish *publish, enum fake_lie lie, const char *victim);
 
 /** What came so far. */
 struct fake_publish_counts {

@@ -1,0 +1,405 @@
+/*
+ * client/publish*.c against a registry that lies to who publishes (fake_publish.h): whatever it says, nothing is sent
+ * twice, nothing goes elsewhere, nothing is believed that is not proven, nothing is lost, and every wait has an end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/journal.h"
+#include "client/publish.h"
+#include "client/staging.h"
+#include "fake_publish.h"
+#include "forge.h"
+#include "scratch.h"
+
+#define LONG 60 /* seconds: more than anything honest takes */
+
+/* A person's machine, and a registry. */
+struct scene {
+	struct fake_registry *fake;
+	struct fake_publish *taking;
+	struct server *elsewhere;
+	char *folder, registries[512], contents[512], own[512], state[512];
+	struct registry *registry;
+	struct publisher *publisher;
+};
+
+static int find_key(void *user, struct ecdsa_private_key **out, struct fault *flt)
+{
+	(void)user;
+	(void)flt;
+	*out = forge_key(2);
+	return 0;
+}
+
+static void open_registry(struct scene *scene, unsigned timeout)
+{
+	struct registry_options options = {
+		.url = *fake_registry_url(scene->fake),
+		.registries_dir = scene->registries,
+		.content_dir = scene->contents,
+		.own_dir = scene->own,
+		.state_dir = scene->state,
+		.timeout = timeout,
+	};
+
+	assert_int_equal(registry_open(&options, &scene->registry, NULL), 0);
+}
+
+static void open_publisher(struct scene *scene, unsigned timeout)
+{
+	struct publisher_options options = {
+		.registry = scene->registry,
+		.state_dir = scene->state,
+		.label = fake_registry_url(scene->fake)->label,
+		.find_key = find_key,
+		.auto_init = true,
+		.timeout = timeout,
+	};
+
+	assert_int_equal(publisher_open(&options, &scene->publisher, NULL), 0);
+}
+
+static void close_both(struct scene *scene)
+{
+	publisher_close(scene->publisher);
+	registry_close(scene->registry);
+}
+
+/* What the next run sees. */
+static void reopen(struct scene *scene)
+{
+	close_both(scene);
+	open_registry(scene, LONG);
+	open_publisher(scene, LONG);
+}
+
+static struct staging *open_staging(const struct scene *scene)
+{
+	struct staging *staging;
+
+	assert_int_equal(staging_open(scene->state, fake_registry_url(scene->fake)->label,
+				      registry_store(scene->registry), &staging, NULL), 0);
+	return staging;
+}
+
+/* test:old is there already. */
+static struct scene *scene_new(unsigned timeout)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+
+	assert_non_null(scene);
+	scene->fake = fake_registry_new();
+	scene->taking = fake_publish_new(scene->fake);
+	scene->elsewhere = server_new();
+	scene->folder = scratch_new();
+	fake_registry_release(scene->fake, "test:old", "0.1.0");
+	fake_registry_release(scene->fake, "test:good", "0.1.0");
+	fake_registry_sign(scene->fake);
+	fake_publish_elsewhere(scene->taking, server_url(scene->elsewhere));
+	snprintf(scene->registries, sizeof(scene->registries), "%s/registries", scene->folder);
+	snprintf(scene->contents, sizeof(scene->contents), "%s/content", scene->folder);
+	snprintf(scene->own, sizeof(scene->own), "%s/own", scene->folder);
+	snprintf(scene->state, sizeof(scene->state), "%s/state", scene->folder);
+	open_registry(scene, timeout);
+	open_publisher(scene, timeout);
+	return scene;
+}
+
+static void scene_free(struct scene *scene)
+{
+	close_both(scene);
+	fake_registry_free(scene->fake);
+	fake_publish_free(scene->taking);
+	server_free(scene->elsewhere);
+	scratch_free(scene->folder);
+	free(scene);
+}
+
+/* Stage a module that is like no other. */
+static struct digest stage(struct staging *staging, const char *version)
+{
+	char bytes[300] = "\0asm\1\0\0\0";
+	size_t length = strlen(version);
+	struct digest digest;
+	int fd = memfd_create("content", MFD_CLOEXEC);
+
+	assert_true(fd >= 0 && length < 100);
+	bytes[9] = (char)(length + 2);
+	bytes[10] = 1;
+	bytes[11] = 'v';
+	memcpy(bytes + 12, version, length);
+	assert_int_equal(write(fd, bytes, 12 + length), 12 + length);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(staging_add(staging, fd, &digest, NULL, NULL), 0);
+	close(fd);
+	return digest;
+}
+
+/* @param content  what was staged for it */
+static int submit(struct scene *scene, const char *package, const char *version, struct publish_result *out,
+		  struct digest *content, struct fault *flt)
+{
+	struct pending_entry entry = { .type = ENTRY_RELEASE };
+	struct staging *staging = open_staging(scene);
+	struct name name = forge_name(package);
+	struct staging_hold hold;
+	struct pending what;
+	int r;
+
+	assert_int_equal(staging_take_hold(staging, &hold, NULL), 0);
+	*content = entry.content = stage(staging, version);
+	snprintf(entry.version, sizeof(entry.version), "%s", version);
+	pending_init(&what, &name);
+	assert_int_equal(pending_add(&what, &entry, NULL), 0);
+	r = publish_submit(scene->publisher, &what, PUBLISH_PROVEN, out, flt);
+	pending_release(&what);
+	staging_end_hold(&hold);
+	staging_close(staging);
+	return r;
+}
+
+static size_t journalled(const struct scene *scene)
+{
+	struct journal *journal;
+	struct digest *ids;
+	size_t count;
+
+	assert_int_equal(journal_open(scene->state, fake_registry_url(scene->fake)->label, &journal, NULL), 0);
+	assert_int_equal(journal_list(journal, &ids, &count, NULL), 0);
+	free(ids);
+	journal_close(journal);
+	return count;
+}
+
+/* Whether a content can still be had for an upload. */
+static bool is_staged(const struct scene *scene, const struct digest *content)
+{
+	struct staging *staging = open_staging(scene);
+	uint64_t size;
+	int fd = -1;
+
+	assert_int_equal(staging_open_content(staging, content, &fd, &size, NULL), 0);
+	if (fd >= 0)
+		close(fd);
+	staging_close(staging);
+	return fd >= 0;
+}
+
+static bool is_released(struct scene *scene, const char *package, const char *version)
+{
+	struct view *view = registry_view(scene->registry);
+	struct name name = forge_name(package);
+	const struct view_package *found = view_find(view, &name);
+	bool released = found && package_log_find(found->log, span_of_text(version));
+
+	view_unref(view);
+	return released;
+}
+
+/* What is asked of each lie, and of what comes after it. */
+enum outcome {
+	SUCCEEDS,  /* in spite of it */
+	GOES_ON,   /* it is given up for now, stays in the journal, and an honest registry has it published later */
+	IS_LATCHED, /* the same, but the registry was caught, and is not spoken to before somebody has looked */
+	IS_OVER,   /* refused for good: nothing of it is in the journal */
+};
+
+static const struct row {
+	const char *name;
+	enum fake_publish_lie lie;
+	unsigned times;
+	enum fake_lie then; /* the lie about the log, once it is there */
+	enum outcome outcome;
+	enum fault_kind kind;
+	const char *says;
+	const char *package;
+	unsigned timeout, posts, polls, uploads; /* the last three: at most */
+} rows[] = {
+#define NEW "test:new"
+#define OLD "test:old"
+	/* The answer to a record. */
+	{ "honest", PUBLISH_HONEST, 0, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 2, 1 },
+	{ "honest, in a package that there is", PUBLISH_HONEST, 0, 0, SUCCEEDS, 0, NULL, OLD, LONG, 1, 2, 1 },
+	{ "its answer is lost", PUBLISH_LOST, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 3, 1 },
+	{ "the record is lost", PUBLISH_LOST_BEFORE, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 2, 8, 1 },
+	{ "it fails, and has it", PUBLISH_FAILS, 1, 0, SUCCEEDS, 0, NULL, OLD, LONG, 1, 3, 1 },
+	{ "it fails, and has it not", PUBLISH_FAILS_BEFORE, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 2, 8, 1 },
+	{ "it fails always", PUBLISH_FAILS_BEFORE, 0, 0, GOES_ON, FAULT_UNREACHABLE, "oh", NEW, LONG, 4, 20, 0 },
+	{ "it loses each record", PUBLISH_LOST_BEFORE, 0, 0, GOES_ON, FAULT_UNREACHABLE, NULL, OLD, LONG, 4, 20, 0 },
+	{ "it answers with HTML", PUBLISH_GARBAGE, 1, 0, GOES_ON, FAULT_FORGED, "no JSON", NEW, LONG, 1, 2, 0 },
+	{ "it hangs", PUBLISH_HANGS, 1, 0, SUCCEEDS, 0, NULL, NEW, 3, 1, 3, 1 },
+	{ "it sends us elsewhere", PUBLISH_REDIRECTS, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 3, 1 },
+	/* Refusals. */
+	{ "it refuses", PUBLISH_REFUSES, 0, 0, IS_OVER, FAULT_REFUSED, "not?[2J that", NEW, LONG, 1, 0, 0 },
+	{ "it wants a login", PUBLISH_LOGIN, 0, 0, IS_OVER, FAULT_LOGIN, "not that key", NEW, LONG, 1, 0, 0 },
+	{ "it has no such namespace", PUBLISH_NO_NAMESPACE, 0, 0, IS_OVER, FAULT_ABSENT, "test", NEW, LONG, 1, 0, 0 },
+	{ "another has the namespace", PUBLISH_IMPORTED, 0, 0, IS_OVER, FAULT_REFUSED, "another registry", NEW, LONG,
+	  1, 0, 0 },
+	{ "it is busy once", PUBLISH_BUSY, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 2, 8, 1 },
+	{ "it is busy", PUBLISH_BUSY, 0, 0, GOES_ON, FAULT_UNREACHABLE, "cannot serve now", NEW, LONG, 4, 20, 0 },
+	{ "another is before it, always", PUBLISH_CONFLICTS, 0, 0, IS_OVER, FAULT_REFUSED, "under way", NEW, LONG,
+	  16, 64, 0 },
+	{ "it is before itself", PUBLISH_CONFLICTS_SELF, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 3, 1 },
+	{ "it rejects", PUBLISH_REJECTS, 0, 0, IS_OVER, FAULT_REFUSED, "never?[2J", NEW, 1, 1, 3, 1 },
+	{ "it rejects what it publishes", PUBLISH_REJECTS_AND_DOES, 0, 0, SUCCEEDS, 0, NULL, OLD, LONG, 1, 3, 1 },
+	/* The state of a record. */
+	{ "another record", PUBLISH_OTHER_RECORD, 1, 0, GOES_ON, FAULT_FORGED, "another record", NEW, LONG, 1, 0, 0 },
+	{ "always another record", PUBLISH_OTHER_RECORD, 0, 0, GOES_ON, FAULT_FORGED, "another record", OLD, LONG, 1,
+	  0, 0 },
+	{ "no state that there is", PUBLISH_NO_STATE, 1, 0, GOES_ON, FAULT_FORGED, "in no state", NEW, LONG, 1, 0, 0 },
+	{ "published, which it is not", PUBLISH_SAYS_PUBLISHED, 0, 0, GOES_ON, FAULT_FORGED, "not among its first 4",
+	  NEW, LONG, 1, 0, 0 },
+	{ "published where another is", PUBLISH_SAYS_PUBLISHED, 0, 0, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 0,
+	  0 },
+	{ "published later", PUBLISH_SAYS_LATER, 0, 0, GOES_ON, FAULT_TIMEOUT, NULL, OLD, 1, 1, 0, 0 },
+	{ "published further on", PUBLISH_OTHER_INDEX, 0, 0, GOES_ON, FAULT_TIMEOUT, NULL, OLD, 1, 1, 3, 1 },
+	{ "processing without end", PUBLISH_PROCESSES, 0, 0, GOES_ON, FAULT_TIMEOUT, NULL, NEW, 1, 1, 20, 1 },
+	{ "it forgets once", PUBLISH_FORGETS, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 4, 1 },
+	{ "it forgets", PUBLISH_FORGETS, 0, 0, GOES_ON, FAULT_FORGED, "that it has none", NEW, LONG, 1, 8, 1 },
+	/* Uploads. */
+	{ "a content that is not its own", PUBLISH_WANTS_OTHER, 0, 0, GOES_ON, FAULT_FORGED, "no such content", NEW,
+	  LONG, 1, 0, 0 },
+	{ "at another server", PUBLISH_WANTS_ELSEWHERE, 0, 0, GOES_ON, FAULT_FORGED, "another server", NEW, LONG, 1, 0,
+	  0 },
+	{ "with another header", PUBLISH_WANTS_HEADERS, 0, 0, GOES_ON, FAULT_FORGED, "no header", OLD, LONG, 1, 0, 0 },
+	{ "what it has, without end", PUBLISH_WANTS_FOR_EVER, 0, 0, GOES_ON, FAULT_REFUSED, "that it was given", NEW,
+	  LONG, 1, 8, 8 },
+	{ "an upload refused", PUBLISH_UPLOAD_REFUSED, 0, 0, GOES_ON, FAULT_REFUSED, "not that", NEW, LONG, 1, 4, 4 },
+	{ "an upload whose answer is lost", PUBLISH_UPLOAD_LOST, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 3, 1 },
+	{ "an upload that fails once", PUBLISH_UPLOAD_FAILS, 1, 0, SUCCEEDS, 0, NULL, NEW, LONG, 1, 4, 2 },
+	{ "an upload that fails", PUBLISH_UPLOAD_FAILS, 0, 0, GOES_ON, FAULT_UNREACHABLE, "oh", OLD, LONG, 1, 8, 8 },
+	{ "an upload sent elsewhere", PUBLISH_UPLOAD_REDIRECTS, 0, 0, GOES_ON, FAULT_UNREACHABLE, NULL, NEW, LONG, 1,
+	  8, 8 },
+	/* The log that it is to be in. */
+	{ "it is kept back", 0, 0, LIE_WITHHELD, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "its log is empty", 0, 0, LIE_EMPTY, GOES_ON, FAULT_FORGED, NULL, NEW, LONG, 1, 3, 1 },
+	{ "its log is absent", 0, 0, LIE_ABSENT, GOES_ON, FAULT_FORGED, "not among its first 5", NEW, LONG, 1, 3,
+	  1 },
+	{ "its log is another's", 0, 0, LIE_OTHER_LOG, GOES_ON, FAULT_FORGED, NULL, NEW, LONG, 1, 3, 1 },
+	{ "a byte of it is another", 0, 0, LIE_RECORD, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "it stands further on", 0, 0, LIE_INDEX, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "the proof is another's", 0, 0, LIE_PROOFS_OTHER, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "the proof is refused", 0, 0, LIE_PROOFS_REFUSED, GOES_ON, FAULT_REFUSED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "the checkpoint is a stranger's", 0, 0, LIE_KEY_UNKNOWN, GOES_ON, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "the checkpoint's time is another", 0, 0, LIE_TIME, GOES_ON, FAULT_FORGED, NULL, NEW, LONG, 1, 3, 1 },
+	{ "the checkpoint is HTML", 0, 0, LIE_GARBAGE, GOES_ON, FAULT_FORGED, NULL, NEW, LONG, 1, 3, 1 },
+	{ "the log's root is another", 0, 0, LIE_LOG_ROOT, IS_LATCHED, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+	{ "it is in another history", 0, 0, LIE_ROLLBACK, IS_LATCHED, FAULT_FORGED, NULL, OLD, LONG, 1, 3, 1 },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void check_counts(struct scene *scene, const struct row *row)
+{
+	struct fake_publish_counts counts = fake_publish_counts(scene->taking);
+
+	print_message("    %u posts, %u polls, %u uploads, %u published\n", counts.posts, counts.polls,
+		      counts.uploads, counts.published);
+	assert_int_equal(counts.repeated, 0);
+	assert_true(counts.posts <= row->posts);
+	assert_true(counts.polls <= row->polls);
+	assert_true(counts.uploads <= row->uploads);
+	assert_int_equal(server_connections(scene->elsewhere), 0);
+}
+
+static void print_fault(const char *when, const struct fault *flt)
+{
+	char sentence[FAULT_SENTENCE_SIZE];
+
+	fault_sentence(flt, sentence);
+	print_message("    %s: %s\n", when, sentence);
+}
+
+/* The registry is honest again, and another program runs: what is in the journal is published, and nothing is twice. */
+static void check_later(struct scene *scene, const struct row *row)
+{
+	struct publish_result result;
+	struct fault flt = { 0 };
+	struct digest content;
+	int r;
+
+	fake_publish_lie(scene->taking, PUBLISH_HONEST, 0);
+	fake_publish_then_lie(scene->taking, LIE_NONE, NULL);
+	fake_registry_lie(scene->fake, LIE_NONE, NULL);
+	server_release(fake_registry_server(scene->fake));
+	reopen(scene);
+	r = publish_resume(scene->publisher, NULL, NULL, &flt);
+	print_fault("later", &flt);
+	assert_int_equal(r, 0);
+	assert_int_equal(journalled(scene), 0);
+	r = submit(scene, row->package, "1.0.0", &result, &content, &flt);
+	print_fault("once more", &flt);
+	if (row->outcome == IS_OVER) {
+		assert_int_equal(r, 0);
+		assert_true(result.is_proven);
+	} else {
+		assert_int_equal(r, WARG_UNDECIDED);
+		assert_int_equal(flt.kind, FAULT_EXISTS);
+	}
+	assert_true(is_released(scene, row->package, "1.0.0"));
+	assert_int_equal(fake_publish_counts(scene->taking).published, 1);
+	assert_int_equal(fake_publish_counts(scene->taking).repeated, 0);
+	assert_int_equal(server_connections(scene->elsewhere), 0);
+}
+
+static void check_failed(struct scene *scene, const struct row *row, const struct publish_result *result,
+			 const struct digest *content, const struct fault *flt)
+{
+	static const struct digest none;
+	bool goes_on = row->outcome == GOES_ON || row->outcome == IS_LATCHED;
+	char sentence[FAULT_SENTENCE_SIZE];
+
+	fault_sentence(flt, sentence);
+	assert_int_equal(flt->kind, row->kind);
+	assert_false(result->is_proven);
+	assert_int_equal(digest_equals(&result->record_id, &none), !goes_on);
+	assert_true(is_staged(scene, content));
+	assert_int_equal(journalled(scene), goes_on);
+	if (row->says)
+		assert_non_null(strstr(sentence, row->says));
+}
+
+static void test_row(void **given)
+{
+	const struct row *row = *given;
+	struct scene *scene = scene_new(row->timeout);
+	struct publish_result result = { .is_proven = true };
+	struct fault flt = { 0 };
+	struct digest content;
+	int r;
+
+	fake_publish_lie(scene->taking, row->lie, row->times);
+	fake_publish_then_lie(scene->taking, row->then, row->package);
+	r = submit(scene, row->package, "1.0.0", &result, &content, &flt);
+	print_fault("then", &flt);
+	check_counts(scene, row);
+	if (row->outcome == SUCCEEDS) {
+		assert_int_equal(r, 0);
+		assert_true(result.is_proven && result.is_published && result.log_length > 4);
+		assert_true(is_released(scene, row->package, "1.0.0"));
+	} else {
+		assert_int_not_equal(r, 0);
+		check_failed(scene, row, &result, &content, &flt);
+	}
+	if (row->outcome != IS_LATCHED)
+		check_later(scene, row);
+	scene_free(scene);
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[ROWS];
+
+	for (size_t i = 0; i < ROWS; i++)
+		tests[i] = (struct CMUnitTest){ .name = rows[i].name, .test_func = test_row,
+						.initial_state = (void *)(uintptr_t)&rows[i] };
+	return _cmocka_run_group_tests("lies to who publishes", tests, ROWS, NULL, NULL);
+}
