@@ -10,7 +10,8 @@ from liar import raw
 from mounts import read
 from registry import CONTENTS
 
-COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "verify", "clear", "reset")
+COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "verify",
+            "publish", "clear", "reset")
 
 
 @pytest.fixture

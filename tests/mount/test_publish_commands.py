@@ -1,0 +1,463 @@
+"""wargfs publish on the real server, beside the reference's own client: either goes on where the other left off."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import forge
+import liar as liars
+import programs
+from mounts import read
+from registry import wasm
+from waiting import until
+
+COMMANDS = ("init", "release", "yank", "grant", "revoke", "start", "list", "abort", "submit", "wait")
+RECORD = re.compile(r"submitted record `(sha256:[0-9a-f]{64})` for publishing\n")
+SECOND = forge.Key("the second publisher of these tests")
+
+
+@pytest.fixture(scope="module")
+def registry(everything):
+    """A registry of these tests' own."""
+    server = programs.Server(programs.Home(os.path.join(everything, "publish-server")))
+    try:
+        server.wait_for_length(1)
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def home(new_home, registry):
+    """One whose home registry it is, with a key to sign with."""
+    return new_home().configure(registry.url)
+
+
+@pytest.fixture
+def reader(new_home, registry):
+    """Somebody else, who has nothing yet."""
+    return new_home().configure(registry.url)
+
+
+@pytest.fixture
+def name(request):
+    """A package of the test's own."""
+    return "test:" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")
+
+
+def write(home, content, path="content.wasm"):
+    path = os.path.join(home.work, path)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def release(program, home, name, version, content, **options):
+    return home.run(program, "publish", "release", "-n", name, "-v", version, write(home, content), **options)
+
+
+def download(program, home, name, version, status=0):
+    path = os.path.join(home.work, "downloaded.wasm")
+    home.run(program, "download", name, "-v", version, "-o", path, status=status)
+    return read(path) if status == 0 else None
+
+
+def state_folder(home, url):
+    label = os.path.basename(home.registry_folder(url))
+    return os.path.join(home.path, ".local/state/wargfs", label)
+
+
+def staged(home, url):
+    return sorted(os.listdir(os.path.join(state_folder(home, url), "staging/contents")))
+
+
+def journal(home, url):
+    folder = os.path.join(state_folder(home, url), "journal")
+    return [entry for entry in os.listdir(folder) if entry.endswith(".json")] if os.path.isdir(folder) else []
+
+
+def pending_file(home, url):
+    return os.path.join(home.registry_folder(url), "pending-publish.json")
+
+
+# ---- What needs no registry ----
+
+def test_help(new_home):
+    home = new_home()
+    told = home.wargfs("publish", "--help").stdout
+    assert told.startswith("Usage: wargfs publish COMMAND ")
+    for words in (("publish", "-h"), ("publish", "help"), ("help", "publish")):
+        assert home.wargfs(*words).stdout == told
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", told, re.M)
+        its = home.wargfs("publish", command, "--help").stdout
+        assert its.startswith(f"Usage: wargfs publish {command} ")
+        assert home.wargfs("help", "publish", command).stdout == its
+        assert home.wargfs("publish", "help", command).stdout == its
+
+
+MISUSES = (
+    (), ("frobnicate",), ("init",), ("init", "hello"), ("init", "Test:a"), ("init", "test:a", "test:b"),
+    ("release",), ("release", "-n", "test:a", "-v", "1.0.0"), ("release", "-n", "test:a", "x.wasm"),
+    ("release", "-v", "1.0.0", "x.wasm"), ("release", "-n", "test:a", "-v", "1.0", "x.wasm"),
+    ("release", "-n", "test:a", "-v", "v1.0.0", "x.wasm"), ("release", "-n", "test:a", "-v", "", "x.wasm"),
+    ("release", "-n", "test:a", "-v", "^1", "x.wasm"), ("yank", "-n", "test:a"), ("yank", "-v", "1.0.0"),
+    ("yank", "-n", "test:a", "-v", "latest"), ("grant", "-n", "test:a"), ("grant", "-n", "test:a", "ecdsa-p256:x"),
+    ("grant", SECOND.public), ("grant", "-n", "test:a", SECOND.id), ("revoke", "-n", "test:a", "sha256:00"),
+    ("grant", "-n", "test:a", "--permission", "commit", SECOND.public),
+    ("grant", "-n", "test:a", "--permission", "", SECOND.public),
+    ("grant", "-n", "test:a", "--permission", "release,", SECOND.public),
+    ("revoke", SECOND.id), ("start",), ("start", "hello"), ("list", "x"), ("abort", "x"), ("submit", "x"),
+    ("wait", "test:a"), ("wait", "test:a", "sha256:00"), ("wait", "hello", "sha256:" + "0" * 64),
+)
+
+
+@pytest.mark.parametrize("words", MISUSES, ids=" ".join)
+def test_misuse(home, words):
+    done = home.wargfs("publish", *words, status=2)
+    assert done.stderr and not done.stdout
+
+
+# ---- One publishes, the other reads ----
+
+def test_ours(home, reader, registry, name):
+    content = wasm(70000, 1)
+    assert release(programs.WARGFS, home, name, "0.1.0", content).stdout == (
+        f"published version 0.1.0 of package `{name}`\n")
+    assert download(programs.WARG, reader, name, "0.1.0") == content
+    assert download(programs.WARGFS, home, name, "0.1.0") == content
+    # It is in the cache, and no longer anywhere else.
+    assert read(home.content_file(content)) == content
+    assert staged(home, registry.url) == [] and journal(home, registry.url) == []
+
+
+def test_reference(home, reader, name):
+    content = wasm(300, 2)
+    release(programs.WARG, reader, name, "0.1.0", content)
+    assert download(programs.WARGFS, home, name, "0.1.0") == content
+    again = wasm(301, 2)
+    release(programs.WARGFS, home, name, "0.2.0", again)
+    assert download(programs.WARG, reader, name, "0.1.0") == content
+    home.warg("update")
+    assert download(programs.WARG, home, name, "0.2.0") == again
+
+
+def test_init(home, reader, name):
+    assert home.wargfs("publish", "init", name).stdout == f"published initialization of package `{name}`\n"
+    done = home.wargfs("publish", "init", name, status=1)
+    assert name in done.stderr
+    release(programs.WARG, reader, name, "0.1.0", wasm(300, 3))
+
+
+def test_json(home, name):
+    content = wasm(300, 4)
+    words = ("publish", "release", "-n", name, "-v", "1.1.0", "--json", write(home, content))
+    told = json.loads(home.wargfs(*words).stdout)
+    assert told["package"] == name and told["state"] == "published"
+    assert re.fullmatch("sha256:[0-9a-f]{64}", told["record"])
+    assert told["registryIndex"] < told["logLength"]
+    assert told["entries"] == [{"type": "release", "version": "1.1.0",
+                                "content": "sha256:" + hashlib.sha256(content).hexdigest()}]
+
+
+@pytest.mark.parametrize("program", (programs.WARG, programs.WARGFS), ids=os.path.basename)
+def test_wait(home, reader, name, program):
+    content = wasm(300, 5)
+    done = release(programs.WARGFS, home, name, "0.1.0", content)
+    done = home.wargfs("publish", "release", "-n", name, "-v", "0.2.0", "--no-wait", write(home, content))
+    record = RECORD.fullmatch(done.stdout)[1]
+    done = home.run(program, "publish", "wait", name, record)
+    assert record in done.stdout and "has been published" in done.stdout
+    assert download(programs.WARG, reader, name, "0.2.0") == content
+    done = home.run(program, "publish", "wait", name, "sha256:" + "0" * 64, status=1)
+    assert "record" in done.stderr
+
+
+# ---- A publish of several entries, by both ----
+
+def fill_in(program, home, name):
+    """Add an entry of each kind that is good in a new package."""
+    home.run(program, "publish", "init", name)
+    release(program, home, name, "1.0.0", wasm(300, 6))
+    release(program, home, name, "1.1.0", wasm(301, 6))
+    home.run(program, "publish", "grant", "-n", name, SECOND.public)
+    home.run(program, "publish", "revoke", "-n", name, "--permission", "yank", SECOND.id)
+
+
+def test_same_words(new_home, registry, name):
+    """Both programs say the same of the same, and write the same file."""
+    told, files = [], []
+    for program in (programs.WARG, programs.WARGFS):
+        home = new_home().configure(registry.url)
+        said = [home.run(program, "publish", "start", name).stdout]
+        said.append(home.run(program, "publish", "init", name).stdout)
+        said.append(release(program, home, name, "1.0.0", wasm(300, 6)).stdout)
+        said.append(home.run(program, "publish", "grant", "-n", name, SECOND.public).stdout)
+        said.append(home.run(program, "publish", "grant", "-n", name, "--permission", "yank", SECOND.public).stdout)
+        said.append(home.run(program, "publish", "revoke", "-n", name, "--permission", "release", SECOND.id).stdout)
+        said.append(home.run(program, "publish", "list").stdout)
+        files.append(read(pending_file(home, registry.url)))
+        for other in (programs.WARG, programs.WARGFS):
+            assert home.run(other, "publish", "list").stdout == said[-1]
+        said.append(home.run(program, "publish", "abort").stdout)
+        assert not os.path.exists(pending_file(home, registry.url))
+        told.append(said)
+    assert told[0] == told[1]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("begins, ends", ((programs.WARG, programs.WARGFS), (programs.WARGFS, programs.WARG),
+                                          (programs.WARGFS, programs.WARGFS)), ids=("its", "ours", "alone"))
+def test_transaction(home, reader, registry, name, begins, ends):
+    before = registry.checkpoint()["contents"]["logLength"]
+    home.run(begins, "publish", "start", name)
+    fill_in(begins, home, name)
+    home.run(ends, "publish", "release", "-n", name, "-v", "2.0.0", write(home, wasm(302, 6)))
+    done = home.run(ends, "publish", "submit")
+    assert done.stdout.startswith(f"submitting publish for package `{name}`...\n"
+                                  f"published initialization of package `{name}`\n"
+                                  f"published version 1.0.0 of package `{name}`\n"
+                                  f"published version 1.1.0 of package `{name}`\n")
+    assert not os.path.exists(pending_file(home, registry.url))
+    registry.wait_for_length(before + 1)
+    assert registry.checkpoint()["contents"]["logLength"] == before + 1
+    for version, content in (("1.0.0", wasm(300, 6)), ("1.1.0", wasm(301, 6)), ("2.0.0", wasm(302, 6))):
+        assert download(programs.WARG, reader, name, version) == content
+    home.wargfs("publish", "list", status=1)
+    assert staged(home, registry.url) == []
+
+
+def test_abort(home, registry, name):
+    for begins, ends in ((programs.WARG, programs.WARGFS), (programs.WARGFS, programs.WARG)):
+        home.run(begins, "publish", "start", name)
+        release(begins, home, name, "1.0.0", wasm(300, 7))
+        assert home.run(ends, "publish", "abort").stdout == f"aborted the pending publish for package `{name}`\n"
+        for program in (begins, ends):
+            assert "no pending publish to abort" in home.run(program, "publish", "abort", status=1).stderr
+            assert "no pending publish to list" in home.run(program, "publish", "list", status=1).stderr
+            assert "no pending publish to submit" in home.run(program, "publish", "submit", status=1).stderr
+    # What was staged goes with the next command, whoever aborted.
+    home.wargfs("publish", "list", status=1)
+    assert staged(home, registry.url) == []
+
+
+def test_one_at_a_time(home, name):
+    home.wargfs("publish", "start", name)
+    for words in (("start", name), ("start", "test:other"), ("init", "test:other"),
+                  ("release", "-n", "test:other", "-v", "1.0.0", write(home, wasm(300, 8)))):
+        assert name in home.wargfs("publish", *words, status=1).stderr
+    release(programs.WARGFS, home, name, "1.0.0", wasm(300, 8))
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 9), status=1)
+    assert "1.0.0" in done.stderr
+    home.wargfs("publish", "init", name)
+    home.wargfs("publish", "init", name, status=1)
+    told = json.loads(home.wargfs("publish", "list", "--json").stdout)
+    assert told["pending"]["package"] == name
+    assert [entry["type"] for entry in told["pending"]["entries"]] == ["init", "release"]
+    assert told["underWay"] == told["files"] == []
+
+
+def test_nothing_to_submit(home, name):
+    home.wargfs("publish", "start", name)
+    done = home.wargfs("publish", "submit", status=2)
+    assert name in done.stderr
+
+
+def test_what_is_staged_stays(home, registry, name):
+    """Of a transaction that is pending, nothing is swept away; and clearing the cache takes nothing from it."""
+    content = wasm(300, 10)
+    home.wargfs("publish", "start", name)
+    release(programs.WARGFS, home, name, "1.0.0", content)
+    home.wargfs("publish", "list")
+    assert staged(home, registry.url) == [hashlib.sha256(content).hexdigest()]
+    assert read(home.content_file(content)) == content
+    shutil.rmtree(os.path.join(home.cache, "content"))
+    home.wargfs("publish", "submit")
+    assert download(programs.WARGFS, home, name, "1.0.0") == content
+
+
+def test_damaged(home, registry, name):
+    """A file that is no transaction is told of, and can be aborted."""
+    home.wargfs("publish", "start", name)
+    with open(pending_file(home, registry.url), "w") as file:
+        file.write('{"name": "test:evil", "entries": [{"type": "release"')
+    for words in (("list",), ("submit",), ("start", name), ("init", name)):
+        assert "pending-publish.json" in home.wargfs("publish", *words, status=1).stderr
+    home.wargfs("publish", "abort")
+    home.wargfs("publish", "start", name)
+
+
+def test_left_behind(home, registry, name):
+    """What a mount was given and did not publish is listed."""
+    home.wargfs("publish", "start", name)
+    home.wargfs("publish", "abort")
+    folder = os.path.join(state_folder(home, registry.url), "staging/files", *name.split(":"))
+    os.makedirs(folder)
+    with open(os.path.join(folder, "0.1.0.wasm.part"), "wb") as file:
+        file.write(b"x" * 2048)
+    done = home.wargfs("publish", "list")
+    assert f"0.1.0.wasm.part of package `{name}`, 2.0 KiB" in done.stdout
+    told = json.loads(home.wargfs("publish", "list", "--json").stdout)
+    assert told["pending"] is None
+    assert [(file["package"], file["file"], file["size"]) for file in told["files"]] == [
+        (name, "0.1.0.wasm.part", 2048)]
+
+
+# ---- Who may ----
+
+def use_key(home, key):
+    path = os.path.join(os.path.dirname(home.config), "keyring/service=warg-signing-key&user=default")
+    with open(path, "w") as file:
+        file.write(key.text)
+    return home
+
+
+def test_second_key(home, reader, name):
+    second = use_key(reader, SECOND)
+    release(programs.WARGFS, home, name, "1.0.0", wasm(300, 11))
+    done = release(programs.WARGFS, second, name, "1.1.0", wasm(301, 11), status=1)
+    assert "permission" in done.stderr or "key" in done.stderr
+    assert home.wargfs("publish", "grant", "-n", name, "--permission", "release", SECOND.public).stdout == (
+        f"granted (release) to key ID `{SECOND.id}` for package `{name}`\n")
+    release(programs.WARGFS, second, name, "1.1.0", wasm(301, 11))
+    done = second.wargfs("publish", "yank", "-n", name, "-v", "1.0.0", status=1)
+    assert "yank" in done.stderr
+    assert home.wargfs("publish", "revoke", "-n", name, "--permission", "release", SECOND.id).stdout == (
+        f"revoked (release) from key ID `{SECOND.id}` for package `{name}`\n")
+    done = release(programs.WARGFS, second, name, "1.2.0", wasm(302, 11), status=1)
+    assert "release" in done.stderr
+    home.warg("update")
+    assert download(programs.WARG, home, name, "1.1.0") == wasm(301, 11)
+    assert download(programs.WARG, home, name, "1.2.0", status=1) is None
+
+
+def test_no_key(home, registry, name):
+    shutil.rmtree(os.path.join(os.path.dirname(home.config), "keyring"))
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 12), status=1)
+    assert "wargfs key new" in done.stderr
+    assert journal(home, registry.url) == []
+
+
+def test_key_of_ours(new_home, registry, name):
+    """A key that wargfs made signs for both programs."""
+    home = new_home()
+    home.wargfs("config", "--registry", registry.url, "--keyring-backend", "flat-file")
+    home.wargfs("key", "new")
+    release(programs.WARGFS, home, name, "1.0.0", wasm(300, 21))
+    release(programs.WARG, home, name, "1.1.0", wasm(301, 21))
+
+
+# ---- What is refused, before anything is sent ----
+
+def test_yank(home, reader, name):
+    for version in ("1.0.0", "1.1.0"):
+        release(programs.WARGFS, home, name, version, wasm(300, 13))
+    assert download(programs.WARGFS, reader, name, "*") == wasm(300, 13)
+    assert home.wargfs("publish", "yank", "-n", name, "-v", "1.1.0").stdout == (
+        f"yanked version 1.1.0 of package `{name}`\n")
+    assert download(programs.WARGFS, reader, name, "1.1.0", status=1) is None
+    assert download(programs.WARG, home, name, "1.1.0", status=1) is None
+    assert download(programs.WARGFS, reader, name, "1.0.0") == wasm(300, 13)
+    for version in ("1.1.0", "3.0.0"):
+        assert version in home.wargfs("publish", "yank", "-n", name, "-v", version, status=1).stderr
+    # A version is never free again.
+    assert "1.1.0" in release(programs.WARGFS, home, name, "1.1.0", wasm(300, 14), status=1).stderr
+
+
+def test_taken(home, reader, registry, name):
+    release(programs.WARG, reader, name, "1.0.0", wasm(300, 15))
+    registry.wait_for_length(2)
+    length = registry.checkpoint()["contents"]["logLength"]
+    assert "1.0.0" in release(programs.WARGFS, home, name, "1.0.0", wasm(301, 15), status=1).stderr
+    assert registry.checkpoint()["contents"]["logLength"] == length
+    assert journal(home, registry.url) == []
+    assert staged(home, registry.url) == []
+
+
+def test_namespace(home, registry):
+    done = release(programs.WARGFS, home, "elsewhere:thing", "1.0.0", wasm(300, 16), status=1)
+    assert "elsewhere" in done.stderr
+    assert journal(home, registry.url) == []
+
+
+def test_not_initialized(home, name):
+    home.wargfs("config", "--disable-auto-package-init", "true")
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 17), status=1)
+    assert name in done.stderr
+    home.wargfs("publish", "init", name)
+    release(programs.WARGFS, home, name, "1.0.0", wasm(300, 17))
+
+
+@pytest.mark.parametrize("content", (b"", b"#!/bin/sh\n", b"\0asm", wasm(300, 18)[:-1], wasm(300, 18) + b"\0"), ids=(
+    "empty", "script", "preamble", "cut-short", "too-long"))
+def test_not_wasm(home, registry, name, content):
+    done = release(programs.WARGFS, home, name, "1.0.0", content, status=1)
+    assert "content.wasm" in done.stderr
+    assert not os.path.exists(home.content_file(content))
+
+
+def test_no_file(home, name):
+    for path in ("missing.wasm", "."):
+        done = home.wargfs("publish", "release", "-n", name, "-v", "1.0.0", path, status=1)
+        assert path in done.stderr
+
+
+# ---- What is interrupted ----
+
+@pytest.fixture
+def between(registry):
+    """A liar before it."""
+    liar = liars.Liar(registry)
+    yield liar
+    liar.close()
+    assert not liar.mistakes, "\n".join(liar.mistakes)
+
+
+def test_away(new_home, between, name):
+    """Where the registry was met before, what is pending can be worked on without it; and nothing else is promised."""
+    home = new_home().configure(between.url)
+    home.wargfs("publish", "start", name)
+    between.close()
+    try:
+        release(programs.WARGFS, home, name, "1.0.0", wasm(300, 19))
+        assert "release 1.0.0 with" in home.wargfs("publish", "list").stdout
+        done = home.wargfs("publish", "submit", status=1)
+        assert "127.0.0.1" in done.stderr or "connect" in done.stderr.lower()
+        assert "release 1.0.0 with" in home.wargfs("publish", "list").stdout
+    finally:
+        between.open()
+    home.wargfs("publish", "submit")
+
+
+def test_under_way(new_home, reader, between, registry, name):
+    """A record whose answer is lost is listed, as one that is being published, and as one that nobody sees to; the next
+    command goes on with it, and what is pending is not published twice."""
+    home = new_home().configure(between.url)
+    sent = f"POST /v1/package/{forge.package_log_id(name)}/record"
+    between.lie(sent, liars.silent)
+    home.wargfs("publish", "start", name)
+    release(programs.WARGFS, home, name, "1.0.0", wasm(300, 20))
+    publishing = home.start(programs.WARGFS, "publish", "submit", stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: between.count(sent), "it is sent")
+        told = json.loads(home.wargfs("publish", "list", "--json").stdout)
+        assert [(one["package"], one["state"], one["driven"]) for one in told["underWay"]] == [(name, "in doubt", True)]
+    finally:
+        publishing.kill()
+        publishing.wait()
+    done = home.wargfs("publish", "list")
+    assert f"under way: record `{told['underWay'][0]['record']}` of package `{name}`" in done.stdout
+    assert "in doubt" in done.stdout and "being published" not in done.stdout
+    assert "under way" in home.wargfs("publish", "start", name, status=1).stderr
+    between.be_honest()
+    done = home.wargfs("publish", "submit")
+    assert "which was left under way, is published" in done.stderr
+    assert f"published version 1.0.0 of package `{name}`" in done.stdout
+    assert between.count(sent) == 1
+    assert not os.path.exists(pending_file(home, between.url))
+    assert download(programs.WARG, reader, name, "1.0.0") == wasm(300, 20)
+    home.wargfs("publish", "list", status=1)
