@@ -26,6 +26,9 @@ struct keyring_backend {
 
 extern const struct keyring_backend keyring_file, keyring_kernel, keyring_service;
 
+/** KEYRING_PATIENCE, where nobody tests what becomes of it. Seconds. */
+extern unsigned keyring_service_patience;
+
 /** The fault of a keyring that cannot be had here, with what to do about it. @return WARG_UNDECIDED */
 int keyring_unavailable(struct fault *flt, const char *why);
 

@@ -23,6 +23,8 @@
 #define LIBRARY "libsecret-1.so.0"
 #define GRACE 2 /* seconds that a cancelled call has to give up */
 
+unsigned keyring_service_patience = KEYRING_PATIENCE;
+
 /* ---- The library ---- */
 
 /* What is used of it and of GLib. */
@@ -397,10 +399,10 @@ static int finish(struct call **out, struct fault *flt)
 	if (verdict)
 		return verdict;
 	pthread_mutex_lock(&call->mutex);
-	wait_for(call, KEYRING_PATIENCE);
+	wait_for(call, keyring_service_patience);
 	if (!call->is_over) {
-		verdict = fault_undecided(flt, FAULT_TIMEOUT, "it did not answer within %d s: it may be locked, and "
-					  "waiting for its password", KEYRING_PATIENCE);
+		verdict = fault_undecided(flt, FAULT_TIMEOUT, "it did not answer within %u s: it may be locked, and "
+					  "waiting for its password", keyring_service_patience);
 		lib.cancel(call->cancellable);
 		wait_for(call, GRACE);
 	}
