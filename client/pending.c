@@ -122,6 +122,37 @@ static const struct pending_entry *find(const struct pending *pending, enum reco
 	return NULL;
 }
 
+static void copy_text(struct span text, char *out, size_t size)
+{
+	if (text.length && text.length < size)
+		memcpy(out, text.data, text.length);
+}
+
+int pending_copy_record(const struct name *name, const struct record *record, struct pending *out, struct fault *flt)
+{
+	struct pending_entry *entries = calloc(record->entry_count + 1, sizeof(*entries));
+
+	if (!entries)
+		return fault_no_memory(flt);
+	for (size_t i = 0; i < record->entry_count; i++) {
+		const struct record_entry *entry = &record->entries[i];
+
+		entries[i].type = entry->type;
+		/* Whose key an init names is told by who signs. */
+		if (entry->type == ENTRY_INIT)
+			continue;
+		entries[i].permissions = entry->permissions;
+		entries[i].key_id = entry->key_id;
+		entries[i].content = entry->content;
+		copy_text(entry->key, entries[i].key, sizeof(entries[i].key));
+		copy_text(entry->version, entries[i].version, sizeof(entries[i].version));
+	}
+	pending_init(out, name);
+	out->entries = entries;
+	out->count = record->entry_count;
+	return 0;
+}
+
 const struct pending_entry *pending_find(const struct pending *pending, const char *version)
 {
 	return find(pending, ENTRY_RELEASE, version);

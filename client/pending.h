@@ -53,6 +53,9 @@ void pending_release(struct pending *pending);
  */
 int pending_add(struct pending *pending, const struct pending_entry *entry, struct fault *flt);
 
+/** What a record publishes, as it was once asked for. @param out  pending_release() it */
+int pending_copy_record(const struct name *name, const struct record *record, struct pending *out, struct fault *flt);
+
 /** The entry that releases this version, or NULL. */
 const struct pending_entry *pending_find(const struct pending *pending, const char *version);
 

@@ -91,45 +91,19 @@ int leftovers_list(struct publisher *publisher, const struct name *name, struct 
 
 /* ---- Going on ---- */
 
-static void copy_text(struct span text, char *out, size_t size)
-{
-	if (text.length && text.length < size)
-		memcpy(out, text.data, text.length);
-}
-
-static int copy_entries(const struct record *record, struct pending *out, struct fault *flt)
-{
-	out->entries = calloc(record->entry_count + 1, sizeof(*out->entries));
-	if (!out->entries)
-		return fault_no_memory(flt);
-	for (size_t i = 0; i < record->entry_count; i++) {
-		const struct record_entry *from = &record->entries[i];
-		struct pending_entry *to = &out->entries[out->count++];
-
-		*to = (struct pending_entry){
-			.type = from->type,
-			.permissions = from->permissions,
-			.key_id = from->key_id,
-			.content = from->content,
-		};
-		if (from->type != ENTRY_INIT)
-			copy_text(from->key, to->key, sizeof(to->key));
-		copy_text(from->version, to->version, sizeof(to->version));
-	}
-	return 0;
-}
-
 /* What the record publishes, for when it has to be signed anew. */
 static int take_what(struct publication *publication, struct fault *flt)
 {
 	const struct journal_entry *entry = &publication->entry;
 
-	pending_release(&publication->own);
-	pending_init(&publication->own, &entry->name);
+	int r = pending_copy_record(&entry->name, &entry->record, &publication->own, flt);
+
+	if (r)
+		return r;
 	publication->own.is_stored = entry->from_pending;
 	publication->own.text = entry->pending;
 	publication->what = &publication->own;
-	return copy_entries(&entry->record, &publication->own, flt);
+	return 0;
 }
 
 int publication_claim(struct publication *publication, const struct digest *record_id, bool *had, struct fault *flt)

@@ -98,7 +98,7 @@ const struct command verify_command = {
 	.summary = "Prove what is stored anew, say what a file is, check a proof document",
 	.text = "\nWithout arguments, or with packages: their logs are fetched and proven from the first record on,\n"
 		"and the stored states and contents compared with them. With files: which releases they are. With\n"
-		"--proof: a document from a mount's /.warg/proof, which needs neither network nor cache.\n"
+		"--proof: a document from a mount's /.warg/proof or /.warg/receipts; needs no network or cache.\n"
 		"An argument with ':' and without '/' and '.' is a package, any other one a file.\n",
 	.most = INT_MAX,
 	.options = entries,

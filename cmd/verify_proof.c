@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/file.h"
+#include "client/pending.h"
 #include "client/proof.h"
 #include "client/trust.h"
 #include "output.h"
@@ -22,6 +23,7 @@ enum known { KNOWN_NOT, KNOWN_GIVEN, KNOWN_PINNED };
 struct result {
 	struct proof proof;
 	struct release_proof_finding finding;
+	struct pending did; /* what the record did that it is of; nothing in a proof of a release */
 	enum known known;
 	char label[CAP_URL + 1]; /* under which the key is pinned here */
 };
@@ -123,13 +125,25 @@ static int judge_key(const struct options *options, const struct verify *verify,
 	return verdict;
 }
 
-static int check_content(const char *path, const struct proof *proof, struct fault *flt)
+/* A record may release many. */
+static bool has_content(const struct result *result, const struct digest *digest)
+{
+	if (!result->proof.of_record)
+		return digest_equals(digest, &result->proof.content);
+	for (size_t i = 0; i < result->did.count; i++)
+		if (result->did.entries[i].type == ENTRY_RELEASE &&
+		    digest_equals(digest, &result->did.entries[i].content))
+			return true;
+	return false;
+}
+
+static int check_content(const char *path, const struct result *result, struct fault *flt)
 {
 	char text[DIGEST_TEXT_SIZE];
 	struct digest digest;
 	int verdict = verify_hash_file(path, &digest, flt);
 
-	if (verdict || digest_equals(&digest, &proof->content))
+	if (verdict || has_content(result, &digest))
 		return verdict;
 	digest_format(&digest, text);
 	return fault_invalid(flt, "%.100s is not the content: its digest is %s", path, text);
@@ -154,18 +168,65 @@ static void print_deed(const char *name, struct record_time time, const struct d
 	printf("%-12s %s, by %s\n", name, when, text);
 }
 
-static void print(const struct result *result, const char *content)
+static void print_release(const struct result *result, const char *content)
 {
-	const struct proof *proof = &result->proof;
-	char when[64];
-
-	printf("%s %s is proven\n", proof->name.text, proof->version);
+	printf("%s %s is proven\n", result->proof.name.text, result->proof.version);
 	print_digest("digest", &result->finding.content, "");
 	if (content)
 		printf("%-12s %s has this digest\n", "content", content);
 	print_deed("released", result->finding.time, &result->finding.by);
 	if (result->finding.yanked)
 		print_deed("YANKED", result->finding.yanked_at, &result->finding.yanked_by);
+}
+
+static void print_entry(const struct pending_entry *entry)
+{
+	static const char *const words[] = {
+		[ENTRY_INIT] = "initialised",
+		[ENTRY_GRANT_FLAT] = "granted",
+		[ENTRY_REVOKE_FLAT] = "revoked",
+		[ENTRY_RELEASE] = "released",
+		[ENTRY_YANK] = "yanked",
+	};
+	char text[DIGEST_TEXT_SIZE];
+
+	printf("%-12s", words[entry->type]);
+	if (entry->type == ENTRY_RELEASE || entry->type == ENTRY_YANK)
+		printf(" %s", entry->version);
+	if (entry->type == ENTRY_RELEASE) {
+		digest_format(&entry->content, text);
+		printf(", %s", text);
+	}
+	if (entry->permissions) {
+		digest_format(&entry->key_id, text);
+		printf("%s%s, %s", entry->permissions & PERMISSION_RELEASE ? " release" : "",
+		       entry->permissions & PERMISSION_YANK ? " yank" : "", text);
+	}
+	printf("\n");
+}
+
+static void print_record(const struct result *result, const char *content)
+{
+	char id[DIGEST_TEXT_SIZE];
+
+	digest_format(&result->proof.record_id, id);
+	printf("%s record %s is proven\n", result->proof.name.text, id);
+	for (size_t i = 0; i < result->did.count; i++)
+		print_entry(&result->did.entries[i]);
+	if (content)
+		printf("%-12s %s is released by it\n", "content", content);
+	print_deed("signed", result->finding.time, &result->finding.by);
+}
+
+static void print(const struct result *result, const char *content)
+{
+	const struct proof *proof = &result->proof;
+	char when[64];
+
+	if (proof->of_record)
+		print_record(result, content);
+	else
+		print_release(result, content);
 	output_time((int64_t)proof->checkpoint.contents.timestamp, when);
 	printf("%-12s length %" PRIu64 ", signed %s\n", "checkpoint", proof->checkpoint.contents.log_length, when);
 	print_digest("operator", &result->finding.operator_key,
@@ -183,15 +244,11 @@ static void warn(const struct result *result)
 			"elsewhere: compare it, or give the one that you know with --operator-key\n");
 }
 
-static int print_json(const struct command *command, const struct result *result, const char *content)
+static void put_release(struct json *json, const struct result *result)
 {
-	static const char *const known[] = {[KNOWN_GIVEN] = "given", [KNOWN_PINNED] = "pinned"};
 	const struct release_proof_finding *finding = &result->finding;
-	const struct proof *proof = &result->proof;
-	struct json *json = json_new_object();
 
-	json_put_text(json, "package", proof->name.text);
-	json_put_text(json, "version", proof->version);
+	json_put_text(json, "version", result->proof.version);
 	json_put_digest(json, "digest", &finding->content);
 	json_put_digest(json, "recordId", &finding->record_id);
 	json_put_digest(json, "releasedBy", &finding->by);
@@ -201,10 +258,35 @@ static int print_json(const struct command *command, const struct result *result
 		json_put_digest(json, "yankedBy", &finding->yanked_by);
 		json_put_uint(json, "yankedAt", (uint64_t)finding->yanked_at.seconds);
 	}
+}
+
+static void put_record(struct json *json, const struct result *result)
+{
+	struct json *entries = json_new_list();
+
+	json_put_digest(json, "recordId", &result->finding.record_id);
+	json_put_digest(json, "signedBy", &result->finding.by);
+	json_put_uint(json, "signedAt", (uint64_t)result->finding.time.seconds);
+	for (size_t i = 0; i < result->did.count; i++)
+		json_add(entries, pending_entry_new_json(&result->did.entries[i]));
+	json_put(json, "entries", entries);
+}
+
+static int print_json(const struct command *command, const struct result *result, const char *content)
+{
+	static const char *const known[] = {[KNOWN_GIVEN] = "given", [KNOWN_PINNED] = "pinned"};
+	const struct proof *proof = &result->proof;
+	struct json *json = json_new_object();
+
+	json_put_text(json, "package", proof->name.text);
+	if (proof->of_record)
+		put_record(json, result);
+	else
+		put_release(json, result);
 	json_put_text(json, "registry", proof->registry.text);
 	json_put_uint(json, "logLength", proof->checkpoint.contents.log_length);
 	json_put_uint(json, "timestamp", proof->checkpoint.contents.timestamp);
-	json_put_digest(json, "operatorKey", &finding->operator_key);
+	json_put_digest(json, "operatorKey", &result->finding.operator_key);
 	if (result->known == KNOWN_NOT)
 		json_put_null(json, "operatorKeyIs");
 	else
@@ -214,6 +296,24 @@ static int print_json(const struct command *command, const struct result *result
 	else
 		json_put_null(json, "content");
 	return output_json(command, json);
+}
+
+/* What the record did, now that it is proven. */
+static int read_record(struct result *result, struct fault *flt)
+{
+	const struct proof *proof = &result->proof;
+	struct record record;
+	int verdict;
+
+	if (!proof->of_record)
+		return 0;
+	verdict = record_decode(RECORD_PACKAGE, buf_span(&proof->package.records[result->finding.record_at].content),
+				&record, flt);
+	if (verdict)
+		return verdict;
+	verdict = pending_copy_record(&proof->name, &record, &result->did, flt);
+	record_release(&record);
+	return verdict;
 }
 
 int verify_proof(const struct command *command, const struct options *options, const struct verify *verify)
@@ -226,9 +326,11 @@ int verify_proof(const struct command *command, const struct options *options, c
 	if (!verdict) {
 		verdict = proof_check(&result.proof, &result.finding, &flt);
 		if (!verdict)
+			verdict = read_record(&result, &flt);
+		if (!verdict)
 			verdict = judge_key(options, verify, &result, &flt);
 		if (!verdict && verify->content)
-			verdict = check_content(verify->content, &result.proof, &flt);
+			verdict = check_content(verify->content, &result, &flt);
 		if (verdict == WARG_INVALID)
 			fault_at(&flt, "%.100s", verify->proof);
 	}
@@ -243,6 +345,7 @@ int verify_proof(const struct command *command, const struct options *options, c
 		fflush(stdout);
 		warn(&result);
 	}
+	pending_release(&result.did);
 	proof_release(&result.proof);
 	return status;
 }

@@ -234,6 +234,57 @@ static void test_no_such_release(void **state)
 	scene_release(&scene);
 }
 
+/* A record with no release has a document as well, and one that has. */
+static void test_of_a_record(void **state)
+{
+	struct scene scene = scene_new();
+	struct digest nobody = digest_of(span_of_text("nobody"));
+	struct release_proof_finding finding;
+	struct fault flt = {0};
+	struct proof proof, read;
+	struct buf text, mixed;
+
+	(void)state;
+	fake_registry_yank(scene.fake, "test:victim", "1.0.0");
+	fake_registry_sign(scene.fake);
+	make_archive(&scene);
+	buf_init(&text, CAP_PROOF);
+	buf_init(&mixed, CAP_PROOF);
+	for (size_t at = 0; at < 3; at++) {
+		struct digest id;
+
+		assert_int_equal(fetch(&scene, "1.0.0", &proof, NULL), 0);
+		assert_int_equal(proof.package.count, 3);
+		id = record_id(RECORD_PACKAGE, buf_span(&proof.package.records[at].content));
+		proof_release(&proof);
+		assert_int_equal(proof_fetch_record(&scene.api, scene.archive, soon(), scene.view, &scene.name, &id,
+						    &proof, NULL), 0);
+		text.length = 0;
+		assert_int_equal(proof_render(&proof, &text, NULL), 0);
+		proof_release(&proof);
+		assert_int_equal(proof_parse(buf_span(&text), &read, NULL), 0);
+		assert_true(read.of_record);
+		assert_int_equal(proof_check(&read, &finding, NULL), 0);
+		assert_int_equal(finding.record_at, at);
+		assert_true(digest_equals(&finding.record_id, &id));
+		/* It speaks of one record, and of no other. */
+		read.record_id.bytes[0] ^= 1;
+		assert_int_equal(proof_check(&read, &finding, NULL), WARG_INVALID);
+		proof_release(&read);
+	}
+	/* Nor is it a release's with another name. */
+	assert_int_equal(buf_append_text(&mixed, "{\"version\": \"1.0.0\",", NULL), 0);
+	assert_int_equal(buf_append(&mixed, (struct span){text.data + 1, text.length - 1}, NULL), 0);
+	assert_int_equal(proof_parse(buf_span(&mixed), &read, &flt), WARG_INVALID);
+	flt = (struct fault){0};
+	assert_int_equal(proof_fetch_record(&scene.api, scene.archive, soon(), scene.view, &scene.name, &nobody, &proof,
+					    &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_REGISTRY);
+	buf_release(&text);
+	buf_release(&mixed);
+	scene_release(&scene);
+}
+
 static void test_lies(void **state)
 {
 	static const struct {
@@ -448,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_archive),
 		cmocka_unit_test(test_lies_beside_the_archive),
 		cmocka_unit_test(test_no_such_release),
+		cmocka_unit_test(test_of_a_record),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_records),

@@ -121,6 +121,29 @@ static void test_finding(void **state)
 	scene_release(&scene);
 }
 
+static void test_record(void **state)
+{
+	struct release_proof_finding finding;
+	struct scene scene = scene_new();
+
+	(void)state;
+	prove(&scene, scene.forge.count);
+	/* Those of test:victim, the yank among them; and those of others. */
+	for (size_t i = 0; i < scene.forge.count; i++) {
+		bool is_ours = i == 2 || i == 4 || i == 5;
+
+		scene.proof.record = &scene.forge.records[i].id;
+		assert_int_equal(check(&scene, &finding), is_ours ? 0 : WARG_INVALID);
+		if (!is_ours)
+			continue;
+		assert_true(digest_equals(&finding.record_id, &scene.forge.records[i].id));
+		assert_true(digest_equals(&finding.by, &scene.forge.records[i].key_id));
+		assert_int_equal(finding.record_at, i == 2 ? 0 : i - 3);
+		assert_true(finding.time.seconds > 0);
+	}
+	scene_release(&scene);
+}
+
 static void test_yanked(void **state)
 {
 	struct release_proof_finding finding;
@@ -247,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finding),
+		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_yanked),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_content),
