@@ -42,6 +42,18 @@ void receipts_close(struct receipts *receipts)
 	free(receipts);
 }
 
+int receipts_path(const char *state_dir, const char *label, const struct name *name, const struct digest *record_id,
+		  struct buf *out, struct fault *flt)
+{
+	struct span namespace = name_namespace(name), package = name_package(name);
+	char file[DIGEST_FILE_NAME_SIZE];
+
+	digest_file_name(record_id, file);
+	return buf_append_format(out, flt, "%s/%s/" FOLDER "/%.*s/%.*s/%s%c", state_dir, label, (int)namespace.length,
+				 (const char *)namespace.data, (int)package.length, (const char *)package.data, file,
+				 0);
+}
+
 /* ---- The folder of a package ---- */
 
 /* @param fd  close() it; -1 if there is none and `make` is false */

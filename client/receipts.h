@@ -17,6 +17,10 @@ int receipts_open(const char *state_dir, const char *label, struct receipts **ou
 /** NULL is fine. */
 void receipts_close(struct receipts *receipts);
 
+/** Append the path of a record's receipt and a NUL, whether it is there or not. Arguments as receipts_open(). */
+int receipts_path(const char *state_dir, const char *label, const struct name *name, const struct digest *record_id,
+		  struct buf *out, struct fault *flt);
+
 /** Keep the text of a document: temp, fsync, rename, fsync of the folders. One that is there is replaced. */
 int receipts_put(struct receipts *receipts, const struct name *name, const struct digest *record_id, struct span text,
 		 struct fault *flt);

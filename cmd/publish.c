@@ -4,6 +4,7 @@
 #include "publish.h"
 #include "client/journal.h"
 #include "client/keyring.h"
+#include "client/receipts.h"
 #include "commands.h"
 
 #include <stdio.h>
@@ -230,6 +231,35 @@ static int bring_contents(struct publishing *publishing, const struct pending *w
 	return verdict;
 }
 
+/* Of what is proven. @param out  buf_release() it; empty where memory ran out */
+static const char *receipt_of(const struct publishing *publishing, const struct name *name,
+			      const struct publish_result *result, struct buf *out)
+{
+	const char *label = trust_label(registry_trust(publishing->registry));
+
+	buf_init(out, 4 * CAP_URL);
+	receipts_path(publishing->session.config.state_dir, label, name, &result->record_id, out, NULL);
+	return out->length ? (const char *)out->data : "";
+}
+
+void publishing_print_receipt(const struct publishing *publishing, const struct name *name,
+			      const struct publish_result *result)
+{
+	struct buf path;
+
+	printf("its receipt: %s\n", receipt_of(publishing, name, result, &path));
+	buf_release(&path);
+}
+
+static void put_receipt(struct json *json, const struct publishing *publishing, const struct name *name,
+			const struct publish_result *result)
+{
+	struct buf path;
+
+	json_put_text(json, "receipt", receipt_of(publishing, name, result, &path));
+	buf_release(&path);
+}
+
 struct json *publishing_new_result(const struct publishing *publishing, const struct pending *what,
 				   const struct publish_result *result)
 {
@@ -241,8 +271,10 @@ struct json *publishing_new_result(const struct publishing *publishing, const st
 	json_put_digest(json, "record", &result->record_id);
 	if (result->is_published)
 		json_put_uint(json, "registryIndex", result->registry_index);
-	if (result->is_proven)
+	if (result->is_proven) {
 		json_put_uint(json, "logLength", result->log_length);
+		put_receipt(json, publishing, &what->name, result);
+	}
 	json_put(json, "entries", publish_new_entries(what));
 	return json;
 }

@@ -65,6 +65,10 @@ int publishing_submit(struct publishing *publishing, const struct pending *what,
 struct json *publishing_new_result(const struct publishing *publishing, const struct pending *what,
 				   const struct publish_result *result);
 
+/** Print where the receipt of a record lies that is proven. */
+void publishing_print_receipt(const struct publishing *publishing, const struct name *name,
+			      const struct publish_result *result);
+
 /**
  * Run a command whose only option of its own is --no-wait, if that.
  * @param work  called once all is open; sets `*status`, which is STATUS_DONE, or fails

@@ -154,6 +154,7 @@ static int report_wait(const struct publishing *publishing, const struct name *n
 	if (publishing->options->json)
 		return output_json(publishing->command, publishing_new_result(publishing, &none, result));
 	printf("record `%s` of package `%s` has been published\n", publishing->options->arguments[1], name->text);
+	publishing_print_receipt(publishing, name, result);
 	return STATUS_DONE;
 }
 

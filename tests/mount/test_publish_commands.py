@@ -160,6 +160,7 @@ def test_json(home, name):
     assert told["package"] == name and told["state"] == "published"
     assert re.fullmatch("sha256:[0-9a-f]{64}", told["record"])
     assert told["registryIndex"] < told["logLength"]
+    home.wargfs("verify", "--proof", told["receipt"])
     assert told["entries"] == [{"type": "release", "version": "1.1.0",
                                 "content": "sha256:" + hashlib.sha256(content).hexdigest()}]
 
@@ -172,6 +173,9 @@ def test_wait(home, reader, name, program):
     record = RECORD.fullmatch(done.stdout)[1]
     done = home.run(program, "publish", "wait", name, record)
     assert record in done.stdout and "has been published" in done.stdout
+    if program == programs.WARGFS:
+        receipt = re.search(r"^its receipt: (.*)$", done.stdout, re.M)[1]
+        home.wargfs("verify", "--proof", receipt)
     assert download(programs.WARG, reader, name, "0.2.0") == content
     done = home.run(program, "publish", "wait", name, "sha256:" + "0" * 64, status=1)
     assert "record" in done.stderr
