@@ -41,11 +41,11 @@ void publishing_release(struct publishing *publishing);
 int publishing_look(struct publishing *publishing, struct fault *flt);
 
 /**
- * Go on with records that were left under way in the home registry and that nobody drives, and tell of each on stderr.
- * One that fails is told of, and stands in nobody's way.
+ * If records were left in doubt in the home registry and nobody drives them: go on with them, and tell of each on
+ * stderr. One that fails is told of, and stands in nobody's way.
  */
 void publishing_resume(struct publishing *publishing);
-/** Choose the registry that a package lives in, and open the engine on it; what was left under way there is gone on. */
+/** Choose the registry that a package lives in, and open the engine on it; what is in doubt there is gone on with. */
 int publishing_choose(struct publishing *publishing, const struct name *name, struct fault *flt);
 
 /** Tell on stderr that records were left under way, if there are any, for commands that do not go on with them. */

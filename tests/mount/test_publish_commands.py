@@ -153,6 +153,18 @@ def test_init(home, reader, name):
     release(programs.WARG, reader, name, "0.1.0", wasm(300, 3))
 
 
+def test_several_without_waiting(home, registry, name):
+    """Who does not wait for one does not wait for it with the next either; who waits has all of them proven."""
+    path = write(home, wasm(300, 23))
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        done = home.wargfs("publish", "release", "-n", name, "-v", version, "--no-wait", path)
+        assert not done.stderr
+    assert len(journal(home, registry.url)) == 3
+    done = home.wargfs("publish", "yank", "-n", name, "-v", "1.1.0")
+    assert done.stderr.count("which was left under way, is published") == 3
+    assert journal(home, registry.url) == []
+
+
 def test_json(home, name):
     content = wasm(300, 4)
     words = ("publish", "release", "-n", name, "-v", "1.1.0", "--json", write(home, content))
@@ -355,7 +367,7 @@ def test_key_of_ours(new_home, registry, name):
     release(programs.WARG, home, name, "1.1.0", wasm(301, 21))
 
 
-# ---- What is refused, before anything is sent ----
+# ---- Yanks, and what is refused before anything is sent ----
 
 def test_yank(home, reader, name):
     for version in ("1.0.0", "1.1.0"):
@@ -408,6 +420,27 @@ def test_no_file(home, name):
     for path in ("missing.wasm", "."):
         done = home.wargfs("publish", "release", "-n", name, "-v", "1.0.0", path, status=1)
         assert path in done.stderr
+
+
+# ---- A registry elsewhere ----
+
+def test_elsewhere(home, reader, folder):
+    """What lives in another registry is published there, also out of what is pending at home."""
+    server = programs.Server(programs.Home(os.path.join(folder, "elsewhere")), namespace="elsewhere")
+    try:
+        server.wait_for_length(1)
+        for one in (home, reader):
+            with open(os.path.join(one.cache, "namespaces"), "w") as file:
+                json.dump({"elsewhere": "%s:%d" % server.address}, file)
+        content = wasm(400, 22)
+        home.wargfs("publish", "start", "elsewhere:thing")
+        release(programs.WARGFS, home, "elsewhere:thing", "1.0.0", content)
+        shutil.rmtree(os.path.join(home.cache, "content"))
+        home.wargfs("publish", "submit")
+        assert download(programs.WARGFS, reader, "elsewhere:thing", "1.0.0") == content
+        assert server.checkpoint()["contents"]["logLength"] == 2
+    finally:
+        server.end()
 
 
 # ---- What is interrupted ----
