@@ -13,7 +13,9 @@ struct workers {
 	pthread_cond_t queued;
 	struct job *first, **last;
 	bool closing;
-	unsigned count;
+	unsigned waiting; /* jobs in the queue */
+	unsigned idle;    /* threads that have none */
+	unsigned count, most;
 	pthread_t threads[];
 };
 
@@ -22,10 +24,13 @@ static struct job *take(struct workers *workers)
 	struct job *job;
 
 	pthread_mutex_lock(&workers->mutex);
+	workers->idle++;
 	while (!workers->first && !workers->closing)
 		pthread_cond_wait(&workers->queued, &workers->mutex);
+	workers->idle--;
 	job = workers->first;
 	if (job) {
+		workers->waiting--;
 		workers->first = job->next;
 		if (!workers->first)
 			workers->last = &workers->first;
@@ -48,21 +53,28 @@ static void *run_worker(void *argument)
 	return NULL;
 }
 
+/* The mutex is held, or nobody else knows of them yet. @return 0 or an errno */
+static int start_thread(struct workers *workers)
+{
+	int error = pthread_create(&workers->threads[workers->count], NULL, run_worker, workers);
+
+	if (!error)
+		workers->count++;
+	return error;
+}
+
 int workers_new(unsigned threads, struct workers **out, struct fault *flt)
 {
 	struct workers *workers = calloc(1, sizeof(*workers) + threads * sizeof(workers->threads[0]));
-	int error = 0;
+	int error;
 
 	if (!workers)
 		return fault_no_memory(flt);
 	pthread_mutex_init(&workers->mutex, NULL);
 	pthread_cond_init(&workers->queued, NULL);
 	workers->last = &workers->first;
-	while (workers->count < threads && !error) {
-		error = pthread_create(&workers->threads[workers->count], NULL, run_worker, workers);
-		if (!error)
-			workers->count++;
-	}
+	workers->most = threads;
+	error = start_thread(workers);
 	if (error) {
 		workers_free(workers);
 		return fault_system(flt, error, "a worker thread cannot be started");
@@ -92,6 +104,10 @@ void workers_run(struct workers *workers, struct job *job)
 	pthread_mutex_lock(&workers->mutex);
 	*workers->last = job;
 	workers->last = &job->next;
+	workers->waiting++;
+	/* Where another cannot be had, those that are there come to it in time. */
+	if (workers->waiting > workers->idle && workers->count < workers->most && !workers->closing)
+		start_thread(workers);
 	pthread_cond_signal(&workers->queued);
 	pthread_mutex_unlock(&workers->mutex);
 }

@@ -15,7 +15,7 @@ struct job {
 	struct job *next; /* the queue's own */
 };
 
-/** Start that many threads. */
+/** Start one thread, and others, up to that many in all, when jobs find none idle. */
 int workers_new(unsigned threads, struct workers **out, struct fault *flt);
 /** Runs what is queued, then ends the threads. NULL is fine. */
 void workers_free(struct workers *workers);
