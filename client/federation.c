@@ -107,6 +107,11 @@ struct registry *federation_home(struct federation *federation)
 	return federation->home;
 }
 
+struct airport *federation_airport(struct federation *federation)
+{
+	return federation->airport;
+}
+
 const char *federation_map(const struct federation *federation)
 {
 	return federation->options.map;

@@ -54,6 +54,9 @@ void federation_close(struct federation *federation);
 /** The home registry. Borrowed, here and below: registries live as long as the federation. */
 struct registry *federation_home(struct federation *federation);
 
+/** Where all waits of all registries are left, for whoever has others wait for more than a registry. Borrowed. */
+struct airport *federation_airport(struct federation *federation);
+
 /** Path of the namespace map, or NULL. Borrowed. */
 const char *federation_map(const struct federation *federation);
 
@@ -72,7 +75,7 @@ struct registry *federation_registry(struct federation *federation, const char *
 
 /** Have the registry at a domain open. `done` is told why it cannot be; it is tried anew for who asks after that. */
 void federation_want_registry(struct federation *federation, const char *domain, struct waiter *waiter);
-/** Wait no more, for this or for anything of one of the registries. As flight_leave(). */
+/** Wait no more, for this or for anything at the federation's airport. As flight_leave(). */
 bool federation_leave(struct federation *federation, struct waiter *waiter);
 
 /** All registries that are open now, the home registry first. @return how many */

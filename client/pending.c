@@ -158,6 +158,19 @@ const struct pending_entry *pending_find(const struct pending *pending, const ch
 	return find(pending, ENTRY_RELEASE, version);
 }
 
+bool pending_drop(struct pending *pending, const char *version)
+{
+	const struct pending_entry *entry = pending_find(pending, version);
+	size_t index = entry ? (size_t)(entry - pending->entries) : 0;
+
+	if (!entry)
+		return false;
+	memmove(&pending->entries[index], &pending->entries[index + 1],
+		(pending->count - index - 1) * sizeof(*pending->entries));
+	pending->count--;
+	return true;
+}
+
 /* What could not be valid beside it. */
 static int check_company(const struct pending *pending, const struct pending_entry *entry, struct fault *flt)
 {

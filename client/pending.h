@@ -59,6 +59,9 @@ int pending_copy_record(const struct name *name, const struct record *record, st
 /** The entry that releases this version, or NULL. */
 const struct pending_entry *pending_find(const struct pending *pending, const char *version);
 
+/** Take out the entry that releases this version. @return false if there is none */
+bool pending_drop(struct pending *pending, const char *version);
+
 /** Parse the file's text. What the reference writes and we would not, such as a version twice, is read no less. */
 int pending_parse(struct span text, struct pending *out, struct fault *flt);
 /** Append the text, byte for byte as the reference writes it. */
@@ -92,6 +95,12 @@ int pending_begin(struct store *store, const struct name *name, struct fault *fl
  */
 int pending_change(struct store *store, const struct name *name, const struct pending_entry *entries, size_t count,
 		   struct fault *flt);
+
+/**
+ * Take the entry that releases a version out of the open transaction.
+ * @return 0; WARG_UNDECIDED with FAULT_ABSENT if there is none; else as pending_change()
+ */
+int pending_take_out(struct store *store, const struct name *name, const char *version, struct fault *flt);
 
 /** Forget the open transaction, whatever the file holds. @param found  false if there was none */
 int pending_remove(struct store *store, bool *found, struct fault *flt);

@@ -204,6 +204,27 @@ int pending_change(struct store *store, const struct name *name, const struct pe
 	return r;
 }
 
+int pending_take_out(struct store *store, const struct name *name, const char *version, struct fault *flt)
+{
+	struct pending pending = {0};
+	struct locked locked;
+	bool found = false;
+	int r = take_lock(store, &locked, flt);
+
+	if (r)
+		return r;
+	r = read_pending(locked.registry, &pending, &found, flt);
+	if (!r)
+		r = check_open(&pending, found, name, flt);
+	if (!r && !pending_drop(&pending, version))
+		r = fault_undecided(flt, FAULT_ABSENT, "the pending publish does not release %s", version);
+	if (!r)
+		r = write_pending(locked.registry, &pending, flt);
+	end_lock(&locked);
+	pending_release(&pending);
+	return r;
+}
+
 int pending_remove(struct store *store, bool *found, struct fault *flt)
 {
 	struct locked locked;

@@ -79,7 +79,7 @@ int publisher_open(const struct publisher_options *options, struct publisher **o
 	return 0;
 }
 
-void publisher_close(struct publisher *publisher)
+void publisher_stop(struct publisher *publisher)
 {
 	if (!publisher)
 		return;
@@ -88,6 +88,13 @@ void publisher_close(struct publisher *publisher)
 	pthread_cond_broadcast(&publisher->changed);
 	pthread_mutex_unlock(&publisher->mutex);
 	http_stop(publisher->http);
+}
+
+void publisher_close(struct publisher *publisher)
+{
+	if (!publisher)
+		return;
+	publisher_stop(publisher);
 	pthread_mutex_lock(&publisher->mutex);
 	while (publisher->calls)
 		pthread_cond_wait(&publisher->changed, &publisher->mutex);

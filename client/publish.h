@@ -43,6 +43,12 @@ int publisher_open(const struct publisher_options *options, struct publisher **o
  */
 void publisher_close(struct publisher *publisher);
 
+/**
+ * Whoever is in a call, or makes one from now on, comes back with FAULT_CANCELLED. For who cannot tell who is about to
+ * make one: publisher_close() once nobody is. NULL is fine.
+ */
+void publisher_stop(struct publisher *publisher);
+
 /** When a publish is done. */
 enum publish_until {
 	PUBLISH_ACCEPTED, /* the registry has the record and its contents; the rest is left to publish_wait() */

@@ -280,6 +280,20 @@ int staging_open_content(struct staging *staging, const struct digest *digest, i
 	return 0;
 }
 
+bool staging_find_size(struct staging *staging, const struct digest *digest, uint64_t *size)
+{
+	char file[DIGEST_TEXT_SIZE];
+	int fd = -1;
+
+	hex_encode(digest_span(digest), file);
+	if (file_open(staging->contents, file, &fd, size, NULL) == 0 && fd < 0)
+		store_open_content(staging->store, digest, &fd, size, NULL);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 int staging_remove_content(struct staging *staging, const struct digest *digest, struct fault *flt)
 {
 	char file[DIGEST_TEXT_SIZE];

@@ -75,6 +75,9 @@ int staging_add(struct staging *staging, int fd, struct digest *out, uint64_t *s
 int staging_open_content(struct staging *staging, const struct digest *digest, int *fd, uint64_t *size,
 			 struct fault *flt);
 
+/** The size of a content that lies here or in the cache, unhashed: for who only looks. @return false: none does */
+bool staging_find_size(struct staging *staging, const struct digest *digest, uint64_t *size);
+
 /** Remove a content; who has it open goes on. For one that is published; the cache keeps its own. None is fine. */
 int staging_remove_content(struct staging *staging, const struct digest *digest, struct fault *flt);
 

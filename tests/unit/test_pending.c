@@ -400,6 +400,38 @@ static void test_all_or_none(void **state)
 	pending_release(&pending);
 }
 
+/* What was put in is taken out again; the others stay in their order, and there is room for more. */
+static void test_take_out(void **state)
+{
+	struct place *place = *state;
+	const struct pending_entry entries[] = {release_of("1.0.0"), release_of("2.0.0"), release_of("3.0.0")};
+	struct name other = forge_name("test:b");
+	struct fault flt = {0};
+	struct pending now;
+
+	assert_int_equal(pending_take_out(place->store, &place->name, "1.0.0", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	begin(place);
+	assert_int_equal(pending_change(place->store, &place->name, entries, 3, NULL), 0);
+	flt = (struct fault){0};
+	assert_int_equal(pending_take_out(place->store, &other, "1.0.0", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_EXISTS);
+	flt = (struct fault){0};
+	assert_int_equal(pending_take_out(place->store, &place->name, "1.0", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	assert_int_equal(pending_take_out(place->store, &place->name, "2.0.0", NULL), 0);
+	now = load(place);
+	assert_int_equal(now.count, 2);
+	assert_string_equal(now.entries[0].version, "1.0.0");
+	assert_string_equal(now.entries[1].version, "3.0.0");
+	assert_false(pending_drop(&now, "2.0.0"));
+	assert_true(pending_drop(&now, "1.0.0"));
+	assert_int_equal(pending_add(&now, &entries[1], NULL), 0);
+	assert_int_equal(pending_add(&now, &entries[0], NULL), 0);
+	assert_int_equal(now.count, 3);
+	pending_release(&now);
+}
+
 /* What was added after the submit is not lost with it. */
 static void test_end(void **state)
 {
@@ -574,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_add_many),
 		TEST(test_life),
 		TEST(test_all_or_none),
+		TEST(test_take_out),
 		TEST(test_end),
 		TEST(test_hostile),
 		TEST(test_link),

@@ -133,6 +133,22 @@ static int open_content(struct place *place, const struct digest *digest)
 	return fd;
 }
 
+/* How long a content is, for who only looks. */
+static void test_size(void **state)
+{
+	struct place *place = *state;
+	struct digest digest = add(place, "a few bytes"), none = {"none"};
+	uint64_t size = 7;
+
+	assert_true(staging_find_size(place->staging, &digest, &size));
+	assert_int_equal(size, strlen("a few bytes"));
+	assert_int_equal(staging_remove_content(place->staging, &digest, NULL), 0);
+	size = 7;
+	assert_true(staging_find_size(place->staging, &digest, &size));
+	assert_int_equal(size, strlen("a few bytes"));
+	assert_false(staging_find_size(place->staging, &none, &size));
+}
+
 static bool opens(struct place *place, const struct digest *digest, const char *text)
 {
 	char bytes[256] = "";
@@ -532,6 +548,7 @@ int main(void)
 		TEST(test_keep),
 		TEST(test_keep_refused),
 		TEST(test_add),
+		TEST(test_size),
 		TEST(test_add_big),
 		TEST(test_no_space),
 		TEST(test_from_cache),
