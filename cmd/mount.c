@@ -6,6 +6,7 @@
  */
 #include "commands.h"
 #include "client/file.h"
+#include "client/keyring.h"
 #include "fs/mount.h"
 #include "output.h"
 #include "progress.h"
@@ -59,8 +60,10 @@ static int prepare(struct task *task, struct fault *flt)
 	char **arguments = task->options.arguments;
 	bool has_url = task->options.argument_count > 1;
 	const char *folder = arguments[has_url];
-	int verdict = session_load(&task->session, &task->options, flt);
+	int verdict = mount_options_check(&task->mount_options, flt);
 
+	if (!verdict)
+		verdict = session_load(&task->session, &task->options, flt);
 	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
 	task->mount_options.source = has_url ? arguments[0] : NULL;
 	if (!verdict)
@@ -143,6 +146,15 @@ static int look_first(struct task *task, struct fault *flt)
 	return flt->verdict;
 }
 
+/* The registry by the name that the user gave it: keys go by that. */
+static int find_key(void *user, struct ecdsa_private_key **out, struct fault *flt)
+{
+	const struct task *task = user;
+	const char *typed = task->mount_options.source;
+
+	return keyring_find_signing_key(&task->session.config, typed ? typed : task->options.registry, out, flt);
+}
+
 /* The registry, as far as its first checkpoint. */
 static int open_registry(struct task *task, struct fault *flt)
 {
@@ -158,8 +170,14 @@ static int open_registry(struct task *task, struct fault *flt)
 		.failed = mount_failed,
 		.welcome = mount_welcome,
 	};
+	const struct mount_publishing publishing = {
+		.state_dir = task->session.config.state_dir,
+		.find_key = find_key,
+		.user = task,
+		.auto_init = !task->session.config.disable_auto_package_init,
+	};
 	struct progress progress;
-	int verdict = mount_new(&task->mount_options, &key, &task->mount, flt);
+	int verdict = mount_new(&task->mount_options, &key, &publishing, &task->mount, flt);
 
 	how.user = how.host = task->mount;
 	progress_begin(&progress, task->session.url.text, NULL, NULL);
@@ -350,12 +368,13 @@ const struct command mount_command = {
 	.name = "mount",
 	.arguments = "[URL] MOUNTPOINT",
 	.summary = "Mount a registry",
-	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT, read-only. Goes to the\n"
-		"background once the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP\n"
-		"has a new checkpoint looked for.\n"
-		"\nMount options: ro, timeout=SEC, refresh=SEC, max_age=SEC, offline, uid=N, gid=N, umask=OCTAL,\n"
-		"allow_other, and those of mount(8): nosuid, nodev, noexec, noatime, sync, dirsync and their\n"
-		"opposites.\n",
+	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT. Goes to the background once\n"
+		"the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP has a new\n"
+		"checkpoint looked for. With -o rw a file that is copied to NAMESPACE/PACKAGE/VERSION.wasm is\n"
+		"published as that version, and with yank one that is removed is yanked.\n"
+		"\nMount options: ro, rw, writable, yank, timeout=SEC, refresh=SEC, max_age=SEC, offline, uid=N,\n"
+		"gid=N, umask=OCTAL, allow_other, and those of mount(8): nosuid, nodev, noexec, noatime, sync,\n"
+		"dirsync and their opposites.\n",
 	.least = 1,
 	.most = 2,
 	.options = entries,

@@ -36,6 +36,7 @@ struct request {
 	struct buf words; /* for `wargfs mount -o`, each with a comma before it */
 	bool fake, sloppy, verbose;
 	bool read_only;   /* was asked for */
+	bool writable;
 };
 
 bool mount_helper_is(const char *program)
@@ -58,9 +59,11 @@ static bool is_for_others(const char *word)
 	return false;
 }
 
-/* mount(8) says rw where nothing is said: it is no wish. */
+/* mount(8) says rw where nothing is said: it is no wish. What is one is a word that it does not know. */
 static int take_word(struct request *request, char *word, struct fault *flt)
 {
+	if (strcmp(word, "writable") == 0)
+		request->writable = true;
 	if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) {
 		request->read_only = strcmp(word, "ro") == 0;
 		return 0;
@@ -181,7 +184,7 @@ static int run_mount(struct request *request, char *words)
 	status = mount_command.run(&mount_command, count, arguments);
 	if (status != STATUS_DONE)
 		return status == STATUS_MISUSE ? MISUSED : NOT_MOUNTED;
-	if (getpid() == in_front && !request->read_only)
+	if (getpid() == in_front && !request->read_only && !request->writable)
 		fprintf(stderr, NAME ": %s: mounted read-only\n", request->folder);
 	if (getpid() == in_front && request->verbose)
 		printf(NAME ": %s mounted on %s\n", request->source, request->folder);
@@ -197,6 +200,8 @@ static int pretend(const struct request *request, const char *words)
 
 	mount_options_init(&options);
 	verdict = mount_options_parse(&options, words, &flt);
+	if (!verdict)
+		verdict = mount_options_check(&options, &flt);
 	mount_options_release(&options);
 	if (verdict)
 		return misused(flt.what);
@@ -213,6 +218,9 @@ int mount_helper_run(int argc, char **argv)
 
 	buf_init(&request.words, MOST_WORDS);
 	status = parse(&request, argc, argv);
+	/* Who says so means it, wherever it stands. */
+	if (status < 0 && request.read_only && buf_append_text(&request.words, ",ro", &flt))
+		status = misused(flt.what);
 	if (status < 0 && buf_append(&request.words, (struct span){ (const unsigned char *)"", 1 }, &flt))
 		status = misused(flt.what);
 	if (status < 0)

@@ -9,6 +9,8 @@
 
 #include "age.h"
 #include "document.h"
+#include "staged.h"
+#include "transaction.h"
 #include "tree.h"
 
 #include <string.h>
@@ -62,15 +64,26 @@ static double of_link(struct mount *mount, const struct view *view, const struct
 	return age_timeout(mount, path);
 }
 
+/* Where something can be made or written to: for releases, so that whoever tries hears why not, from the mount. */
+static bool is_for_writers(const struct mount *mount, enum path_kind kind)
+{
+	if (!mount->staging)
+		return false;
+	return path_is_for_writing(kind) || kind == PATH_ROOT || kind == PATH_NAMESPACE || kind == PATH_PACKAGE ||
+	       kind == PATH_RELEASE;
+}
+
 static mode_t mode_of(const struct mount *mount, enum path_kind kind)
 {
+	mode_t writing = is_for_writers(mount, kind) ? 0200 : 0;
+
 	switch (path_type(kind)) {
 	case S_IFLNK:
 		return S_IFLNK | 0777;
 	case S_IFDIR:
-		return S_IFDIR | (0555 & ~mount->options.umask);
+		return S_IFDIR | ((0555 | writing) & ~mount->options.umask);
 	default:
-		return S_IFREG | (0444 & ~mount->options.umask);
+		return S_IFREG | ((0444 | writing) & ~mount->options.umask);
 	}
 }
 
@@ -78,6 +91,32 @@ static mode_t mode_of(const struct mount *mount, enum path_kind kind)
 static nlink_t links_of(enum path_kind kind)
 {
 	return kind == PATH_PACKAGE || kind == PATH_YANKED || kind == PATH_PROOFS_PACKAGE ? 2 : 1;
+}
+
+/* A file of the disk, but for its number and its owner. Others may change it, too. */
+static double of_staged(const struct mount *mount, const struct node *node, struct stat *out)
+{
+	struct stat real;
+
+	if (staged_stat(node, &real, NULL) == 0) {
+		out->st_mode = S_IFREG | (real.st_mode & 0777 & ~mount->options.umask);
+		out->st_size = real.st_size;
+		out->st_blocks = real.st_blocks;
+		out->st_mtim = real.st_mtim;
+		out->st_ctim = real.st_ctim;
+		out->st_atim = real.st_atim;
+	}
+	return 0;
+}
+
+/* A folder that the registry has no time for may be one that was made here. */
+static double of_folder(const struct mount *mount, const struct path *path, struct stat *out)
+{
+	bool is_proven = out->st_mtim.tv_sec;
+
+	if (!is_proven && staged_has_folder(mount, path, &out->st_mtim))
+		out->st_atim = out->st_ctim = out->st_mtim;
+	return path_is_for_writing(path->kind) || (mount->staging && !is_proven) ? 0 : MOUNT_FOREVER;
 }
 
 double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out)
@@ -97,6 +136,8 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 		out->st_mtim = (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanos };
 		out->st_atim = out->st_ctim = out->st_mtim;
 	}
+	if (node->staged)
+		return of_staged(mount, node, out);
 	if (path.kind == PATH_RELEASE)
 		return of_release(mount, &path, node, out);
 	if (path.kind == PATH_YANKED_VERSION)
@@ -104,7 +145,11 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	if (path_type(path.kind) == S_IFLNK)
 		return of_link(mount, view, &path, out);
 	if (path_type(path.kind) == S_IFDIR)
-		return MOUNT_FOREVER;
+		return of_folder(mount, &path, out);
+	if (path.kind == PATH_ENTRY) {
+		set_size(out, transaction_size(mount, node));
+		return 0;
+	}
 	set_size(out, atomic_load(&node->told_size));
 	return path_has_package(path.kind) ? MOUNT_FOREVER : 0;
 }

@@ -6,6 +6,8 @@
 #include "age.h"
 #include "elsewhere.h"
 #include "operations.h"
+#include "staged.h"
+#include "transaction.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -16,7 +18,10 @@ struct folder {
 	struct view *view; /* one reference; the entries borrow from it */
 	struct node *node; /* one reference */
 	struct tree_entries entries;
-	struct namespaces_listed *others; /* what some entries borrow from, in place of the view; NULL: none do */
+	/* What some entries borrow from, in place of the view; NULL or zeroed: none do. */
+	struct namespaces_listed *others;
+	struct staged_listed *staged;
+	struct pending pending;
 };
 #define DOTS 2
 
@@ -29,30 +34,43 @@ static void folder_free(struct mount *mount, struct folder *folder)
 {
 	tree_entries_release(&folder->entries);
 	free(folder->others);
+	free(folder->staged);
+	pending_release(&folder->pending);
 	view_unref(folder->view);
 	nodes_unref(mount->nodes, folder->node);
 	free(folder);
 }
 
-/* Takes over the entries, and what they borrow from. */
-static void reply_open(struct request *request, struct view *view, struct tree_entries *entries,
-		       struct namespaces_listed *others)
+/* @return NULL without memory; the request has failed then */
+static struct folder *folder_new(struct request *request, struct view *view)
 {
-	struct folder *folder = malloc(sizeof(*folder));
+	struct folder *folder = calloc(1, sizeof(*folder));
 
 	if (!folder) {
-		tree_entries_release(entries);
-		free(others);
 		request_fail(request, ENOMEM);
-		return;
+		return NULL;
 	}
-	*folder = (struct folder){ view_ref(view), request->node, *entries, others };
+	folder->view = view_ref(view);
+	folder->node = request->node;
 	nodes_ref(request->mount->nodes, folder->node);
+	return folder;
+}
+
+/* Takes over the folder. */
+static void reply_open(struct request *request, struct folder *folder)
+{
 	request_settle(request);
 	request->file.fh = (uintptr_t)folder;
 	if (fuse_reply_open(request->fuse, &request->file) < 0)
 		folder_free(request->mount, folder);
 	request_free(request);
+}
+
+/* Takes over the folder. */
+static void fail(struct request *request, struct folder *folder, const struct fault *flt)
+{
+	folder_free(request->mount, folder);
+	request_fail_with(request, flt);
 }
 
 /*
@@ -61,29 +79,70 @@ static void reply_open(struct request *request, struct view *view, struct tree_e
  */
 static void open_known(struct request *request, struct view *view)
 {
-	struct namespaces_listed *others = NULL;
-	struct tree_entries entries;
+	struct folder *folder = folder_new(request, view);
+	struct mount *mount = request->mount;
 	struct fault flt = {0};
 
-	if (tree_list(view, &request->path, &entries, &flt)) {
-		request_fail_with(request, &flt);
+	if (!folder)
+		return;
+	if (tree_list(view, &request->path, &folder->entries, &flt)) {
+		fail(request, folder, &flt);
 		return;
 	}
-	/* What cannot be told of others hides nothing that is at home. */
-	elsewhere_list(request->mount, &request->path, &entries, &others, &flt);
+	/* What cannot be told of others hides nothing that is at home; nor does what was written here. */
+	elsewhere_list(mount, &request->path, &folder->entries, &folder->others, &flt);
+	if (mount->staging && !request->is_elsewhere)
+		staged_list(mount, view, &request->path, &folder->entries, &folder->staged, &flt);
 	if (request->fault.verdict)
 		flt = request->fault;
-	if (flt.verdict && !entries.count) {
-		tree_entries_release(&entries);
-		free(others);
-		request_fail_with(request, &flt);
+	if (flt.verdict && !folder->entries.count) {
+		fail(request, folder, &flt);
 		return;
 	}
 	if (flt.verdict)
-		mount_tell(request->mount, request->node, &flt);
+		mount_tell(mount, request->node, &flt);
 	else
-		nodes_set_error(request->mount->nodes, request->node, NULL);
-	reply_open(request, view, &entries, others);
+		nodes_set_error(mount->nodes, request->node, NULL);
+	reply_open(request, folder);
+}
+
+/* A folder that was made here, and that the registry has nothing of, or tells nothing of just now. */
+static void open_made(struct request *request, struct view *view)
+{
+	struct folder *folder = folder_new(request, view);
+	struct fault flt = {0};
+
+	if (!folder)
+		return;
+	if (staged_list(request->mount, view, &request->path, &folder->entries, &folder->staged, &flt))
+		fail(request, folder, &flt);
+	else
+		reply_open(request, folder);
+}
+
+static void open_transaction(struct request *request, struct view *view)
+{
+	struct folder *folder = folder_new(request, view);
+	struct mount *mount = request->mount;
+	struct fault flt = {0};
+	int verdict;
+
+	if (!folder)
+		return;
+	verdict = transaction_list(mount, &request->path, &folder->pending, &folder->entries, &flt);
+	if (!verdict && request->path.kind == PATH_TRANSACTION)
+		verdict = staged_list(mount, view, &request->path, &folder->entries, &folder->staged, &flt);
+	if (verdict)
+		fail(request, folder, &flt);
+	else
+		reply_open(request, folder);
+}
+
+static bool is_made_here(const struct request *request, const struct view *view, const struct name *name)
+{
+	return request->path.kind == PATH_PACKAGE && !request->is_elsewhere &&
+	       (request->fault.verdict || tree_has_package(view, name) == TREE_NO) &&
+	       staged_has_folder(request->mount, &request->path, NULL);
 }
 
 static void open_package(struct request *request, struct view *view)
@@ -91,6 +150,10 @@ static void open_package(struct request *request, struct view *view)
 	const struct view_package *package = tree_package(view, &request->path);
 	struct name name = path_package(&request->path);
 
+	if (!package && is_made_here(request, view, &name)) {
+		open_made(request, view);
+		return;
+	}
 	if (!package) {
 		request_want_package(request, &name);
 		return;
@@ -113,7 +176,9 @@ static void open_folder(struct request *request, struct view *view)
 {
 	bool of_listing = request->path.kind != PATH_WARG;
 
-	if (path_has_package(request->path.kind))
+	if (path_is_for_writing(request->path.kind))
+		open_transaction(request, view);
+	else if (path_has_package(request->path.kind))
 		open_package(request, view);
 	else if (of_listing && lacks_listing(view) && !request_has_wanted(request, REQUEST_LISTING))
 		request_want_listing(request);
@@ -208,7 +273,6 @@ static void enter(struct page *page, const struct path *path, const struct diges
 static bool put_entry(struct page *page, size_t index)
 {
 	const struct tree_entry *from = &page->folder->entries.entries[index - DOTS];
-	const struct digest *content = from->release ? &from->release->content : NULL;
 	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER, .attr.st_mode = path_type(from->kind) };
 	struct path path;
 
@@ -218,10 +282,11 @@ static bool put_entry(struct page *page, size_t index)
 		return false;
 	if (path_type(from->kind) == S_IFLNK)
 		entry.entry_timeout = age_timeout(page->mount, &path);
-	if (page->enter)
-		enter(page, &path, content, &entry);
+	/* What others may change, too, the kernel looks up when it is asked for. */
+	if (page->enter && !from->is_staged)
+		enter(page, &path, from->digest, &entry);
 	if (!entry.ino)
-		entry.attr.st_ino = nodes_number(page->mount->nodes, &path, content);
+		entry.attr.st_ino = nodes_number(page->mount->nodes, &path, from->digest);
 	return put(page, path_name(&path), &entry, index);
 }
 

@@ -16,9 +16,10 @@ uint64_t inode_number(const struct digest *key, const struct path *path, const s
 
 	if (path->kind == PATH_ROOT)
 		return INODE_ROOT;
-	if (path->kind == PATH_RELEASE)
+	if (path_has_digest(path->kind))
 		parts[count++] = digest_span(content);
-	parts[count++] = span_of_text(path->text);
+	if (!path_is_staged(path->kind))
+		parts[count++] = span_of_text(path->text);
 	hash = digest_of_parts(parts, count);
 	memcpy(&number, hash.bytes, sizeof(number));
 	number &= INT64_MAX;

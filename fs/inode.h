@@ -1,6 +1,7 @@
 /*
  * Inode numbers: derived from names, so that they are the same at every mount, and for releases from the digest of
- * their bytes as well, so that a number never comes back with other bytes.
+ * their bytes as well, so that a number never comes back with other bytes. A file that was written here keeps its
+ * number when it is renamed: it goes by what the disk calls it.
  *
  * A registry chooses names, and 63 bits are few enough to search: a key that it does not know keeps it from choosing
  * names that collide. What collides by chance is told apart by `turn` (see node.h).
@@ -15,7 +16,8 @@
 
 /**
  * The number of a place.
- * @param content  digest of a release's bytes; not looked at for other places
+ * @param content  digest of a release's bytes, or of what is known of a file that was written here; not looked at for
+ *                 places that have none (path_has_digest())
  * @param turn     0, or how many numbers were taken already
  * @return INODE_ROOT for the root, else a number from 2 to INT64_MAX
  */

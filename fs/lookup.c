@@ -7,6 +7,8 @@
  */
 #include "age.h"
 #include "operations.h"
+#include "staged.h"
+#include "transaction.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -14,11 +16,11 @@
 
 /*
  * An absence that is proven holds until the notifier takes it back; any other is asked again. The notifier does not
- * know which requirements were asked for and met by nothing.
+ * know which requirements were asked for and met by nothing, nor what is written through other mounts.
  */
 static double absence_timeout(const struct request *request, enum tree_answer answer)
 {
-	if (answer != TREE_NO || request->path.kind == PATH_REQUIREMENT)
+	if (answer != TREE_NO || request->path.kind == PATH_REQUIREMENT || request->mount->staging)
 		return 0;
 	return age_timeout(request->mount, &request->path);
 }
@@ -43,22 +45,9 @@ static void reply_entry(struct request *request, const struct view *view)
 	const struct package_release *release = tree_release(view, &request->path);
 	struct mount *mount = request->mount;
 	struct node *node = nodes_enter(mount->nodes, &request->path, release ? &release->content : NULL);
-	struct fuse_entry_param entry = { .entry_timeout = MOUNT_FOREVER };
 
-	if (!node) {
-		request_fail(request, ENOMEM);
-		return;
-	}
-	if (may_change(&request->path))
-		entry.entry_timeout = age_timeout(mount, &request->path);
-	entry.ino = node->number;
-	entry.attr_timeout = mount_attributes(mount, view, node, &entry.attr);
-	nodes_look_up(mount->nodes, node);
-	request_settle(request);
-	if (fuse_reply_entry(request->fuse, &entry) < 0)
-		nodes_forget(mount->nodes, node->number, 1);
-	nodes_unref(mount->nodes, node);
-	request_free(request);
+	request_reply_entry(request, node, may_change(&request->path) ? age_timeout(mount, &request->path) :
+								      MOUNT_FOREVER);
 }
 
 /*
@@ -109,16 +98,57 @@ static bool is_question(const struct request *request, enum tree_answer answer)
 	       (answer == TREE_ASK_LISTING && !request_has_wanted(request, REQUEST_LISTING));
 }
 
-static void attempt_lookup(struct request *request)
+/*
+ * What was written here is found where the registry has nothing of that name, or cannot tell, and a folder that was
+ * made here before it is asked. @return whether that was the answer
+ */
+static bool find_staged(struct request *request, const struct view *view, enum tree_answer answer)
+{
+	bool is_file = path_as_staged(&request->path, &(struct path){0});
+	struct name name;
+
+	if (!request->mount->staging || answer == TREE_YES)
+		return false;
+	if (is_file && answer == TREE_ASK_PACKAGE && !request->fault.verdict) {
+		name = path_package(&request->path);
+		if (tree_has_package(view, &name) != TREE_NO)
+			return false;
+	}
+	if (staged_reply_entry(request))
+		return true;
+	/* In a folder that was made here there is nothing else. */
+	if (!is_file || answer != TREE_ASK_PACKAGE || (request->fault.verdict && request->fault.kind != FAULT_ABSENT))
+		return false;
+	reply_absent(request, 0);
+	return true;
+}
+
+static void attempt_lookup_in_view(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 	bool is_told = request->is_elsewhere && !path_has_package(request->path.kind);
 	enum tree_answer answer = is_told ? TREE_YES : tree_has(view, &request->path);
 
+	if (find_staged(request, view, answer)) {
+		view_unref(view);
+		return;
+	}
 	if ((answer == TREE_YES && !may_change(&request->path)) || is_question(request, answer) ||
 	    age_allows(request))
 		answer_lookup(request, view, answer);
 	view_unref(view);
+}
+
+static void attempt_lookup(struct request *request)
+{
+	if (request->path.kind == PATH_STAGED) {
+		if (!staged_reply_entry(request))
+			reply_absent(request, 0);
+	} else if (path_is_for_writing(request->path.kind)) {
+		transaction_attempt_lookup(request);
+	} else {
+		attempt_lookup_in_view(request);
+	}
 }
 
 void operations_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
@@ -132,7 +162,8 @@ void operations_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 	if (folder) {
 		struct path path = node_path(folder);
 
-		can_be = path_child(&path, name, &request.path);
+		can_be = path_child(&path, name, &request.path) &&
+			 (mount->staging || !path_is_for_writing(request.path.kind));
 	}
 	nodes_unref(mount->nodes, folder);
 	if (can_be) {
@@ -211,7 +242,7 @@ static void reply_attributes(struct request *request, const struct view *view)
 	request_free(request);
 }
 
-static void attempt_getattr(struct request *request)
+void operations_answer_attributes(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 
@@ -226,7 +257,7 @@ static void attempt_getattr(struct request *request)
 
 void operations_getattr(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = attempt_getattr };
+	const struct request request = { .attempt = operations_answer_attributes };
 	struct mount *mount = fuse_req_userdata(fuse);
 
 	(void)file;

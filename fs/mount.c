@@ -9,6 +9,7 @@
 #include "negotiation.h"
 #include "notifier.h"
 #include "operations.h"
+#include "handover.h"
 #include "status.h"
 
 #include <errno.h>
@@ -21,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-int mount_new(const struct mount_options *options, const struct digest *inode_key, struct mount **out,
-	      struct fault *flt)
+int mount_new(const struct mount_options *options, const struct digest *inode_key,
+	      const struct mount_publishing *publishing, struct mount **out, struct fault *flt)
 {
 	struct mount *mount = calloc(1, sizeof(*mount));
 	int verdict;
@@ -30,9 +31,12 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 	if (!mount)
 		return fault_no_memory(flt);
 	mount->options = *options;
+	if (options->writable)
+		mount->publishing = *publishing;
 	mount->watch = -1;
 	atomic_init(&mount->has_elsewhere, true);
 	pthread_mutex_init(&mount->elsewhere_mutex, NULL);
+	pthread_mutex_init(&mount->writing_mutex, NULL);
 	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mount->refresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	verdict = mount->end < 0 || mount->refresh < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
@@ -57,6 +61,7 @@ void mount_changed(void *user, const struct view *before, const struct view *aft
 	if (before->operator != after->operator)
 		elsewhere_operator_changed(mount);
 	notifier_changed(mount->notifier, before, after);
+	handover_look_again(mount);
 }
 
 void mount_failed(void *user, const struct fault *flt)
@@ -109,7 +114,8 @@ static int open_session(struct mount *mount, struct fault *flt)
 	const char *source = given ? given : registry_url(mount_registry(mount, NULL))->text;
 	struct buf passed = mount->options.passed;
 	char *words = NULL;
-	int failed = fuse_opt_add_opt(&words, "ro,default_permissions,subtype=warg");
+	int failed = fuse_opt_add_opt(&words, mount->options.writable ? "rw,default_permissions,subtype=warg" :
+									"ro,default_permissions,subtype=warg");
 
 	if (!failed && asprintf(&mount->source, "fsname=%s", source) < 0) {
 		mount->source = NULL;
@@ -141,7 +147,11 @@ int mount_start(struct mount *mount, struct federation *federation, const char *
 	mount->folder = strdup(folder);
 	talks = mount;
 	fuse_set_log_func(take_words);
-	verdict = mount->folder ? open_session(mount, flt) : fault_no_memory(flt);
+	verdict = mount->folder ? 0 : fault_no_memory(flt);
+	if (!verdict && mount->options.writable)
+		verdict = handover_start(mount, flt);
+	if (!verdict)
+		verdict = open_session(mount, flt);
 	if (!verdict && fuse_session_mount(mount->session, folder))
 		verdict = fault_system(flt, errno ? errno : EIO, "%.150s cannot be mounted on", folder);
 	if (!verdict)
@@ -217,6 +227,7 @@ void mount_stop(struct mount *mount)
 	notifier_stop(mount->notifier);
 	elsewhere_stop(mount);
 	loop_join(mount->loop);
+	handover_stop(mount);
 	status_stop(mount->status);
 	mount->loop = NULL;
 	mount->status = NULL;
@@ -238,6 +249,8 @@ void mount_free(struct mount *mount)
 	elsewhere_release(mount);
 	pthread_mutex_destroy(&mount->elsewhere_mutex);
 	nodes_free(mount->nodes);
+	handover_end(mount);
+	pthread_mutex_destroy(&mount->writing_mutex);
 	log_free(mount->log);
 	free(mount->folder);
 	free(mount->source);

@@ -13,9 +13,20 @@
 
 struct mount;
 
-/** @param inode_key  see inode.h */
-int mount_new(const struct mount_options *options, const struct digest *inode_key, struct mount **out,
-	      struct fault *flt);
+/** How a mount that may be written to publishes. All borrowed for as long as the mount lives. */
+struct mount_publishing {
+	const char *state_dir; /* as publisher_options, here and below */
+	int (*find_key)(void *user, struct ecdsa_private_key **out, struct fault *flt);
+	void *user;
+	bool auto_init;
+};
+
+/**
+ * @param inode_key   see inode.h
+ * @param publishing  looked at only if the options say that the mount may be written to
+ */
+int mount_new(const struct mount_options *options, const struct digest *inode_key,
+	      const struct mount_publishing *publishing, struct mount **out, struct fault *flt);
 
 /** For registry_options; `user` is the mount. */
 void mount_changed(void *user, const struct view *before, const struct view *after);

@@ -14,12 +14,14 @@
 #define MOST_SECONDS 31536000 /* a year */
 #define MOST_WORDS 4096       /* bytes of words that are passed on: a page, as mount(2) takes */
 
-enum { KEY_RO = 1, KEY_RW, KEY_TIMEOUT, KEY_REFRESH, KEY_MAX_AGE, KEY_OFFLINE, KEY_UID, KEY_GID,
+enum { KEY_RO = 1, KEY_RW, KEY_YANK, KEY_TIMEOUT, KEY_REFRESH, KEY_MAX_AGE, KEY_OFFLINE, KEY_UID, KEY_GID,
        KEY_UMASK, KEY_PERMISSIONS };
 
 const struct mount_options_word mount_options_words[] = {
-	{"ro", NULL, "read-only, as it is anyway", KEY_RO},
-	{"rw", NULL, NULL, KEY_RW},
+	{"ro", NULL, "read-only, as usual", KEY_RO},
+	{"rw", NULL, "what is written is published", KEY_RW},
+	{"writable", NULL, "the same, also for mount(8), which says rw always", KEY_RW},
+	{"yank", NULL, "a release that is removed is yanked", KEY_YANK},
 	{"timeout=", "SEC", "how long anybody waits for an answer (30)", KEY_TIMEOUT},
 	{"refresh=", "SEC", "how often a new checkpoint is looked for (60); 0 for never", KEY_REFRESH},
 	{"max_age=", "SEC", "how old a checkpoint may be; 0 for no bound, as usual", KEY_MAX_AGE},
@@ -137,14 +139,18 @@ static int take(struct mount_options *options, const struct mount_options_word *
 		struct fault *flt)
 {
 	switch (word->key) {
-	case KEY_RO:
 	case KEY_PERMISSIONS:
+		return 0;
+	case KEY_RO:
+	case KEY_RW:
+		options->writable = word->key == KEY_RW;
+		return 0;
+	case KEY_YANK:
+		options->yank = true;
 		return 0;
 	case KEY_OFFLINE:
 		options->offline = true;
 		return 0;
-	case KEY_RW:
-		return fault_undecided(flt, FAULT_MISUSE, "-o rw: this version mounts read-only");
 	case 0:
 		return buf_append_format(&options->passed, flt, ",%s", word->word);
 	default:
@@ -186,4 +192,13 @@ int mount_options_parse(struct mount_options *options, const char *text, struct 
 		verdict = *word ? parse_word(options, word, flt) : 0;
 	free(copy);
 	return verdict;
+}
+
+int mount_options_check(const struct mount_options *options, struct fault *flt)
+{
+	if (options->yank && !options->writable)
+		return fault_undecided(flt, FAULT_MISUSE, "-o yank is for a mount that may be written to: -o rw,yank");
+	if (options->writable && options->offline)
+		return fault_undecided(flt, FAULT_MISUSE, "-o rw publishes, which cannot be done with -o offline");
+	return 0;
 }

@@ -25,9 +25,11 @@ struct mount_options {
 	unsigned refresh;  /* seconds between looks for a new checkpoint; 0: never by itself */
 	unsigned max_age;  /* seconds that a checkpoint may be old for what may have changed to be told; 0: no bound */
 	bool offline;      /* nothing is ever sent */
+	bool writable;     /* what is written is published */
+	bool yank;         /* a release that is removed is yanked */
 	uid_t uid;         /* owner of everything */
 	gid_t gid;
-	mode_t umask;      /* taken away from 0555 and 0444 */
+	mode_t umask;      /* taken away from all permissions */
 	struct buf passed; /* words for the kernel and fusermount, each with a comma before it */
 };
 
@@ -37,6 +39,9 @@ void mount_options_release(struct mount_options *options);
 
 /** Whether a word may stand behind -o, whatever its value. */
 bool mount_options_has(const char *text);
+
+/** Check, when all words are known, that they go together. */
+int mount_options_check(const struct mount_options *options, struct fault *flt);
 
 /** Parse the words of one -o. @return 0; WARG_UNDECIDED with FAULT_MISUSE and a sentence that names the word */
 int mount_options_parse(struct mount_options *options, const char *text, struct fault *flt);

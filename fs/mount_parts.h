@@ -11,10 +11,28 @@
 #include "client/federation.h"
 #include "log.h"
 #include "metrics.h"
-#include "mount_options.h"
+#include "mount.h"
 #include "node.h"
 
 #include <stdatomic.h>
+
+struct staging;
+struct publisher;
+struct workers;
+
+/** A version that is being published just now. */
+struct claim {
+	struct claim *next;
+	struct path path; /* the release's */
+};
+
+/** What was published or removed lately: who did it may go on to set attributes of it (see handover.h). */
+struct recent {
+	struct path path;
+	pid_t process; /* group of threads */
+	clock_ms end;
+};
+#define MOUNT_RECENTS 256
 
 /** Seconds that the kernel may keep what cannot change, or what it is told of when it does. */
 #define MOUNT_FOREVER 1e9
@@ -46,6 +64,17 @@ struct mount {
 	struct namespaces_listed *elsewhere; /* what the kernel may know of the map; the watcher's own */
 	size_t elsewhere_count;
 	int watch; /* inotify; -1: none */
+
+	/* Of a mount that may be written to (handover.c); else zeroed. */
+	struct mount_publishing publishing;
+	struct staging *staging;
+	struct publisher *publisher;
+	struct workers *chores;
+	atomic_bool has_leftovers; /* the journal may have records that nobody drives */
+	pthread_mutex_t writing_mutex; /* for what follows */
+	struct claim *claims;
+	struct recent recents[MOUNT_RECENTS]; /* a ring */
+	size_t oldest_recent;
 };
 
 /**

@@ -20,6 +20,8 @@ void negotiation_choose(void *user, struct fuse_conn_info *connection)
 
 	connection->want |= connection->capable &
 			    (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS);
+	/* What is written is copied once less, but all other requests take longer. */
+	connection->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 	mount->can_be_parallel = connection->capable & FUSE_CAP_PARALLEL_DIROPS;
 }
 

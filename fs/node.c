@@ -5,6 +5,7 @@
 #include "node.h"
 
 #include "client/clock.h"
+#include "staged.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -63,6 +64,7 @@ static void draft_free(struct node_draft *draft)
 static void node_free(struct node *node)
 {
 	free(node->error);
+	staged_free(node->staged);
 	for (struct node_draft *draft = node->drafts, *next; draft; draft = next) {
 		next = draft->next;
 		draft_free(draft);
@@ -101,8 +103,8 @@ static struct node *find(const struct nodes *nodes, uint64_t number)
 
 static bool is_place(const struct node *node, const struct path *path, const struct digest *content)
 {
-	return node->kind == path->kind && strcmp(node->text, path->text) == 0 &&
-	       (path->kind != PATH_RELEASE || digest_equals(&node->content, content));
+	return node->kind == path->kind && (path_is_staged(path->kind) || strcmp(node->text, path->text) == 0) &&
+	       (!path_has_digest(path->kind) || digest_equals(&node->content, content));
 }
 
 /* The node of a place, or NULL and the number that it is to have. */
@@ -154,7 +156,7 @@ static struct node *add(struct nodes *nodes, const struct path *path, const stru
 		grow(nodes);
 	node->number = number;
 	node->kind = path->kind;
-	if (path->kind == PATH_RELEASE)
+	if (path_has_digest(path->kind))
 		node->content = *content;
 	memcpy(node->text, path->text, length);
 	chain = chain_of(nodes, number);
@@ -227,18 +229,30 @@ size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***ou
 	return count;
 }
 
-struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)
+struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, const struct digest *content,
+				struct staged *staged)
 {
 	struct node *node;
 	uint64_t number;
 
 	pthread_mutex_lock(&nodes->mutex);
 	node = find_place(nodes, path, content, &number);
-	if (!node)
+	if (!node) {
 		node = add(nodes, path, content, number);
+		if (node) {
+			node->staged = staged;
+			staged = NULL;
+		}
+	}
 	node = with_reference(node);
 	pthread_mutex_unlock(&nodes->mutex);
+	staged_free(staged);
 	return node;
+}
+
+struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)
+{
+	return nodes_enter_staged(nodes, path, content, NULL);
 }
 
 void nodes_look_up(struct nodes *nodes, struct node *node)

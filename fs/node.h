@@ -12,7 +12,8 @@
 
 struct node {
 	uint64_t number;
-	struct digest content; /* of a release; else zero */
+	struct digest content; /* of a place that has a digest (path_has_digest()); else zero */
+	struct staged *staged; /* of a file that was written here; else NULL */
 
 	/** Of a release: whether `size` is known, counted from verified bytes. Then it never changes. */
 	atomic_bool verified;
@@ -54,6 +55,14 @@ size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***ou
 
 /** The node of a place with a reference, made where missing. @return NULL without memory */
 struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content);
+
+/**
+ * The node of a file that was written here, as nodes_enter(). Its `text` is the path by which it became known: where it
+ * is now is known to `staged`.
+ * @param staged  stolen, also without memory; freed if the node is there already
+ */
+struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, const struct digest *identity,
+				struct staged *staged);
 
 /** The kernel is about to learn of a node once more; or it forgot it `count` times. */
 void nodes_look_up(struct nodes *nodes, struct node *node);

@@ -1,10 +1,18 @@
 /*
  * The table of operations.
  */
+#include "client/staging.h"
 #include "negotiation.h"
 #include "operations.h"
 
 #include <limits.h>
+#include <sys/statvfs.h>
+
+/* What can be written is what the disk has room for. */
+static bool statfs_staging(const struct mount *mount, struct statvfs *out)
+{
+	return mount->staging && fstatvfs(staging_files(mount->staging), out) == 0;
+}
 
 static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 {
@@ -15,7 +23,9 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 
 	(void)number;
 	metrics_count(&mount->metrics, METRICS_STATFS);
-	if (store_measure_contents(registry_store(mount_registry(mount, NULL)), &bytes, &files, NULL) == 0) {
+	if (statfs_staging(mount, &stat))
+		stat.f_namemax = NAME_MAX;
+	else if (store_measure_contents(registry_store(mount_registry(mount, NULL)), &bytes, &files, NULL) == 0) {
 		stat.f_blocks = (bytes + block - 1) / block;
 		stat.f_files = files;
 	}
@@ -39,4 +49,17 @@ const struct fuse_lowlevel_ops operations = {
 	.statfs = statfs_mount,
 	.getxattr = operations_getxattr,
 	.listxattr = operations_listxattr,
+	.create = operations_create,
+	.write = operations_write,
+	.flush = operations_flush,
+	.fsync = operations_fsync,
+	.fsyncdir = operations_fsyncdir,
+	.setattr = operations_setattr,
+	.mkdir = operations_mkdir,
+	.rmdir = operations_rmdir,
+	.unlink = operations_unlink,
+	.rename = operations_rename,
+	.mknod = operations_mknod,
+	.symlink = operations_symlink,
+	.link = operations_link,
 };

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 /* What names of a kind look like. */
-enum form { FIXED, PART, VERSION, REQUIREMENT };
+enum form { FIXED, PART, VERSION, REQUIREMENT, ANY };
 
 /* One row a kind. Of the kinds with one parent, the first whose form fits is meant. */
 static const struct {
@@ -44,6 +44,12 @@ static const struct {
 	[PATH_PROOFS_NAMESPACE] = {PATH_PROOFS, S_IFDIR, PART, "", 2, 1},
 	[PATH_PROOFS_PACKAGE] = {PATH_PROOFS_NAMESPACE, S_IFDIR, PART, "", 2, 2},
 	[PATH_PROOF] = {PATH_PROOFS_PACKAGE, S_IFREG, VERSION, ".json", 2, 2},
+	[PATH_STAGED] = {PATH_PACKAGE, S_IFREG, ANY, "", 0, 2},
+	[PATH_TRANSACTIONS] = {PATH_ROOT, S_IFDIR, FIXED, ".publish", 0, 0},
+	[PATH_TRANSACTIONS_NAMESPACE] = {PATH_TRANSACTIONS, S_IFDIR, PART, "", 1, 1},
+	[PATH_TRANSACTION] = {PATH_TRANSACTIONS_NAMESPACE, S_IFDIR, PART, "", 1, 2},
+	[PATH_ENTRY] = {PATH_TRANSACTION, S_IFREG, VERSION, ".wasm", 1, 2},
+	[PATH_ENTRY_STAGED] = {PATH_TRANSACTION, S_IFREG, ANY, "", 1, 2},
 };
 
 struct path path_root(void)
@@ -69,6 +75,16 @@ bool path_join(const struct path *folder, enum path_kind kind, struct span stem,
 	return true;
 }
 
+/* A name that people and logs can show, and that a folder can have. */
+static bool is_any_name(struct span name)
+{
+	for (size_t i = 0; i < name.length; i++) {
+		if (name.data[i] < ' ' || name.data[i] == 0x7f || name.data[i] == '/')
+			return false;
+	}
+	return name.length && !span_is(name, ".") && !span_is(name, "..");
+}
+
 /* Whether a place of the kind can be called `name`. @param stem  set if so */
 static bool fits(enum path_kind kind, struct span name, struct span *stem)
 {
@@ -89,6 +105,8 @@ static bool fits(enum path_kind kind, struct span name, struct span *stem)
 		return semver_parse(*stem, &version, NULL) == 0;
 	case REQUIREMENT:
 		return semver_requirement_parse(*stem, &requirement, NULL) == 0;
+	case ANY:
+		return is_any_name(*stem);
 	}
 	return false;
 }
@@ -102,6 +120,32 @@ bool path_child(const struct path *parent, const char *name, struct path *out)
 			return path_join(parent, kind, stem, out);
 	}
 	return false;
+}
+
+bool path_is_for_writing(enum path_kind kind)
+{
+	return kind >= PATH_STAGED;
+}
+
+bool path_is_staged(enum path_kind kind)
+{
+	return kinds[kind].form == ANY;
+}
+
+bool path_has_digest(enum path_kind kind)
+{
+	return kind == PATH_RELEASE || kind == PATH_ENTRY || path_is_staged(kind);
+}
+
+bool path_as_staged(const struct path *path, struct path *out)
+{
+	enum path_kind folder = kinds[path->kind].parent;
+
+	if (folder != PATH_PACKAGE && folder != PATH_TRANSACTION)
+		return false;
+	*out = *path;
+	out->kind = folder == PATH_PACKAGE ? PATH_STAGED : PATH_ENTRY_STAGED;
+	return true;
 }
 
 struct path path_parent(const struct path *path)

@@ -11,7 +11,14 @@
  *   /.warg/log/<namespace>/<package>.json       the package's log
  *   /.warg/proof/<namespace>/<package>/<version>.json   all that proves a release, yanked or not, to somebody else
  *
- * Only about form: whether a thing is there is the registry's business.
+ * In a mount that may be written to also:
+ *
+ *   /<namespace>/<package>/<any other name>              a file that was written here and is not published
+ *   /.publish/<namespace>/<package>/                     the open transaction
+ *   /.publish/<namespace>/<package>/<version>.wasm       a release that is to be in its record
+ *   /.publish/<namespace>/<package>/<any other name>     a file that was written there
+ *
+ * Only about form: whether a thing is there is the registry's business, or the staging's.
  */
 #ifndef WARGFS_FS_PATH_H
 #define WARGFS_FS_PATH_H
@@ -45,6 +52,12 @@ enum path_kind {
 	PATH_PROOFS_NAMESPACE,
 	PATH_PROOFS_PACKAGE,
 	PATH_PROOF,
+	PATH_STAGED, /* from here on: only where a mount may be written to */
+	PATH_TRANSACTIONS, /* /.publish */
+	PATH_TRANSACTIONS_NAMESPACE,
+	PATH_TRANSACTION,
+	PATH_ENTRY,
+	PATH_ENTRY_STAGED,
 	PATH_KINDS /* how many there are */
 };
 
@@ -70,6 +83,21 @@ bool path_child(const struct path *parent, const char *name, struct path *out);
  * @return false if the name would be longer than a file's name can be
  */
 bool path_join(const struct path *folder, enum path_kind kind, struct span stem, struct path *out);
+
+/** Whether places of a kind are in mounts that may be written to, and in no others. */
+bool path_is_for_writing(enum path_kind kind);
+
+/** Whether a place is a file that was written to the mount and is not published. */
+bool path_is_staged(enum path_kind kind);
+
+/** Whether several things may come one after another under a place's name: then they are told apart by a digest. */
+bool path_has_digest(enum path_kind kind);
+
+/**
+ * The file that was written under the name of `path` and is not published.
+ * @return false if nothing can be written in its folder
+ */
+bool path_as_staged(const struct path *path, struct path *out);
 
 /** The folder that holds a place; the root's is the root. */
 struct path path_parent(const struct path *path);

@@ -18,6 +18,7 @@
 #include "document.h"
 #include "operations.h"
 #include "tree.h"
+#include "writing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -242,6 +243,8 @@ void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *
 	struct mount *mount = fuse_req_userdata(fuse);
 
 	metrics_count(&mount->metrics, METRICS_OPEN);
+	if (writing_open(fuse, number, file))
+		return;
 	if ((file->flags & O_ACCMODE) != O_RDONLY)
 		fuse_reply_err(fuse, EROFS);
 	else
@@ -292,8 +295,11 @@ static void read_elsewhere(fuse_req_t fuse, fuse_ino_t number, size_t size, off_
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
-	struct reading *reading = reading_ref(reading_of(file));
+	struct reading *reading;
 
+	if (writing_read(fuse, size, offset, file))
+		return;
+	reading = reading_ref(reading_of(file));
 	size = bytes_at(reading->content ? reading->content->size : reading->document.length, offset, size);
 	metrics_count(&mount->metrics, METRICS_READ);
 	metrics_add(&mount->metrics.bytes_read, size);
@@ -311,6 +317,8 @@ void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offs
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	(void)number;
+	if (writing_release(fuse, file))
+		return;
 	reading_unref(reading_of(file));
 	fuse_reply_err(fuse, 0);
 }

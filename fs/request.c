@@ -115,6 +115,25 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	attempt_there(own);
 }
 
+void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int errnum, const struct request *request)
+{
+	struct mount *mount = fuse_req_userdata(fuse);
+	struct node *node = nodes_find(mount->nodes, folder);
+	struct request own = *request;
+	bool can_be = false;
+
+	if (node) {
+		struct path path = node_path(node);
+
+		can_be = path_child(&path, name, &own.path);
+	}
+	nodes_unref(mount->nodes, node);
+	if (can_be)
+		request_begin(fuse, folder, &own);
+	else
+		fuse_reply_err(fuse, errnum);
+}
+
 void request_want_listing(struct request *request)
 {
 	if (begin_to_want(request, REQUEST_LISTING))
@@ -152,9 +171,52 @@ void request_want_proof(struct request *request, const struct name *name, const 
 		registry_want_proof(request->registry, name, version, &request->waiter);
 }
 
+void request_want_chore(struct request *request, enum request_want want, struct chore *chore)
+{
+	if (!chore) {
+		request_fail(request, ENOMEM);
+		return;
+	}
+	chore_unref(request->chore);
+	request->chore = chore;
+	/* It ends by itself: what takes long is what is sent and made progress. */
+	request->waiter.deadline = CLOCK_NEVER;
+	if (begin_to_want(request, want))
+		chore_begin(chore, &request->waiter);
+}
+
 bool request_has_wanted(const struct request *request, enum request_want want)
 {
 	return request->wanted & (unsigned)want;
+}
+
+void request_reply_entry(struct request *request, struct node *node, double timeout)
+{
+	struct fuse_entry_param entry = { .entry_timeout = timeout };
+	struct mount *mount = request->mount;
+	struct view *view;
+
+	if (!node) {
+		request_fail(request, ENOMEM);
+		return;
+	}
+	view = registry_view(request->registry);
+	entry.ino = node->number;
+	entry.attr_timeout = mount_attributes(mount, view, node, &entry.attr);
+	view_unref(view);
+	nodes_look_up(mount->nodes, node);
+	request_settle(request);
+	if (fuse_reply_entry(request->fuse, &entry) < 0)
+		nodes_forget(mount->nodes, node->number, 1);
+	nodes_unref(mount->nodes, node);
+	request_free(request);
+}
+
+void request_succeed(struct request *request)
+{
+	request_settle(request);
+	fuse_reply_err(request->fuse, 0);
+	request_free(request);
 }
 
 void request_settle(struct request *request)
@@ -167,6 +229,8 @@ void request_settle(struct request *request)
 void request_free(struct request *request)
 {
 	nodes_unref(request->mount->nodes, request->node);
+	nodes_unref(request->mount->nodes, request->other);
+	chore_unref(request->chore);
 	free(request);
 }
 

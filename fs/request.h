@@ -13,6 +13,7 @@
 #ifndef WARGFS_FS_REQUEST_H
 #define WARGFS_FS_REQUEST_H
 
+#include "chore.h"
 #include "mount_parts.h"
 
 /** What a request has wanted already. */
@@ -24,6 +25,8 @@ enum request_want {
 	REQUEST_REFRESH = 1 << 4,
 	REQUEST_PROOF = 1 << 5,
 	REQUEST_REGISTRY = 1 << 6,
+	REQUEST_PERMIT = 1 << 7, /* chores: whether something may be done, */
+	REQUEST_DEED = 1 << 8,   /* and that it is */
 };
 
 struct request {
@@ -46,6 +49,13 @@ struct request {
 	size_t size; /* of what is read, */
 	off_t offset;
 	struct path path; /* what is asked about: the node itself, or for a lookup the child */
+	struct path from; /* what is to be renamed to that */
+	unsigned flags;   /* of a rename */
+	mode_t mode;      /* of what is made */
+	struct stat attributes; /* to be set: */
+	int to_set;             /* those named here */
+	struct node *other;     /* a reference; NULL: none */
+	struct chore *chore;    /* a reference; NULL: none */
 };
 
 /**
@@ -53,6 +63,12 @@ struct request {
  * @param request  its `path` is that of a child, or else the root: then it becomes the node's own
  */
 void request_begin(fuse_req_t fuse, uint64_t number, const struct request *request);
+
+/**
+ * The same for something in the folder with this number.
+ * @param errnum  replied when no such name can be there at all
+ */
+void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int errnum, const struct request *request);
 
 /**
  * Want something, once what was wanted before has landed. The request must not be touched afterwards.
@@ -65,8 +81,24 @@ void request_want_content(struct request *request, const struct digest *content)
 void request_want_refresh(struct request *request);
 void request_want_proof(struct request *request, const struct name *name, const char *version);
 
+/**
+ * The same for a chore; a chore that nobody waits for any more goes on or gives up as it likes.
+ * @param want   REQUEST_PERMIT or REQUEST_DEED
+ * @param chore  its reference is taken over; NULL: there was no memory for it
+ */
+void request_want_chore(struct request *request, enum request_want want, struct chore *chore);
+
 /** Whether this was wanted before. */
 bool request_has_wanted(const struct request *request, enum request_want want);
+
+/**
+ * Reply with an entry, and free the request.
+ * @param node     its reference is taken over; NULL: there was no memory for it
+ * @param timeout  seconds that the kernel may keep the name for
+ */
+void request_reply_entry(struct request *request, struct node *node, double timeout);
+/** Reply that it was done, and free the request. */
+void request_succeed(struct request *request);
 
 /** No interrupt comes any more: call it before replying. */
 void request_settle(struct request *request);

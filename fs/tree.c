@@ -239,8 +239,12 @@ static void list_releases(const struct package_log *log, enum path_kind kind, bo
 
 	for (size_t i = 0; i < count; i++) {
 		if (releases[i].yanked == yanked || kind == PATH_PROOF)
-			out->entries[out->count++] = (struct tree_entry){ kind, span_of_text(releases[i].version),
-									  &releases[i] };
+			out->entries[out->count++] = (struct tree_entry){
+				.kind = kind,
+				.stem = span_of_text(releases[i].version),
+				.release = &releases[i],
+				.digest = &releases[i].content,
+			};
 	}
 }
 

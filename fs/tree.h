@@ -40,6 +40,8 @@ struct tree_entry {
 	enum path_kind kind;
 	struct span stem; /* as path_join() takes it */
 	const struct package_release *release; /* that it is about; NULL: none */
+	const struct digest *digest; /* of a kind that path_has_digest() */
+	bool is_staged; /* it was written here, and is not the registry's */
 };
 
 /** What is in a folder, sorted but for versions, which come in the order of the log. */

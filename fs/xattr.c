@@ -107,6 +107,8 @@ static bool value_of_state(const struct source *from, char out[static VALUE_SIZE
 {
 	struct content_file *content;
 
+	if (path_is_for_writing(from->node->kind))
+		return path_has_digest(from->node->kind) && snprintf(out, VALUE_SIZE, "staged") > 0;
 	if (from->node->kind == PATH_YANKED_VERSION)
 		return snprintf(out, VALUE_SIZE, "yanked") > 0;
 	if (from->node->kind != PATH_RELEASE)
@@ -212,28 +214,31 @@ static const struct {
 	/* @return whether the place has it */
 	bool (*value)(const struct source *from, char out[static VALUE_SIZE]);
 	bool needs_nothing; /* it can be told of a registry of which nothing is proven yet */
+	bool of_staged;     /* it can be told of what is not published, too */
 } attributes[] = {
-	{PREFIX "digest", value_of_digest, false},
-	{PREFIX "record", value_of_record, false},
-	{PREFIX "registry_index", value_of_registry_index, false},
-	{PREFIX "released_by", value_of_released_by, false},
-	{PREFIX "released_at", value_of_released_at, false},
-	{PREFIX "yanked_by", value_of_yanked_by, false},
-	{PREFIX "yanked_at", value_of_yanked_at, false},
-	{PREFIX "state", value_of_state, false},
-	{PREFIX "checkpoint", value_of_checkpoint, false},
-	{PREFIX "signed_at", value_of_signed_at, false},
-	{PREFIX "verified_at", value_of_verified_at, false},
-	{PREFIX "age", value_of_age, false},
-	{PREFIX "stale", value_of_stale, false},
-	{PREFIX "complete", value_of_complete, false},
-	{PREFIX "registry", value_of_registry, true},
-	{PREFIX "last_error", value_of_last_error, true},
+	{PREFIX "digest", value_of_digest, false, false},
+	{PREFIX "record", value_of_record, false, false},
+	{PREFIX "registry_index", value_of_registry_index, false, false},
+	{PREFIX "released_by", value_of_released_by, false, false},
+	{PREFIX "released_at", value_of_released_at, false, false},
+	{PREFIX "yanked_by", value_of_yanked_by, false, false},
+	{PREFIX "yanked_at", value_of_yanked_at, false, false},
+	{PREFIX "state", value_of_state, false, true},
+	{PREFIX "checkpoint", value_of_checkpoint, false, false},
+	{PREFIX "signed_at", value_of_signed_at, false, false},
+	{PREFIX "verified_at", value_of_verified_at, false, false},
+	{PREFIX "age", value_of_age, false, false},
+	{PREFIX "stale", value_of_stale, false, false},
+	{PREFIX "complete", value_of_complete, false, false},
+	{PREFIX "registry", value_of_registry, true, false},
+	{PREFIX "last_error", value_of_last_error, true, true},
 };
 #define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
 
 static bool has_attribute(const struct source *source, size_t index, char out[static VALUE_SIZE])
 {
+	if (path_is_for_writing(source->path.kind) && !attributes[index].of_staged)
+		return false;
 	return (source->registry || attributes[index].needs_nothing) && attributes[index].value(source, out);
 }
 

@@ -78,6 +78,7 @@
 #define CAP_FILE_JOURNAL (2u << 20)    /* a record of CAP_RECORD bytes in base64 */
 #define CAP_JOURNAL 65536              /* records under way: each one was signed here */
 #define CAP_RECEIPTS 1000000           /* receipts of one package: a record each */
+#define CAP_PUBLISHES 64               /* chores of one mount at a time: each is a thread that mostly waits */
 #define CAP_STAGED_FILES 65536         /* files that were written to a mount and are not published */
 #define CAP_NAMESPACE_MAP 4096         /* namespaces in the map: each one was asked for once, or typed */
 #define CAP_FILE_SIZES (64u << 20)     /* CAP_SIZES lines of at most 77 bytes, several times over */

@@ -15,6 +15,7 @@ import mounts
 import programs
 import registry
 from mounts import errno_of, mounted_at, read
+from waiting import until
 
 USERS = os.environ.get("WARGFS_USERS") or os.path.expanduser("~/.cache/wargfs-users")
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "users")
@@ -270,3 +271,30 @@ def test_file_manager(home, place):
     with open(place.at("test/greeter/1.0.0.wasm"), "rb") as file:
         done = subprocess.run(["file", "-b", "-"], stdin=file, capture_output=True, text=True, check=True)
     assert "WebAssembly" in done.stdout
+
+
+# ---- To publish ----
+
+
+def test_wkg_publish(folder, new_home, new_mount):
+    """wkg takes a mount for its registry on the local disk, and publishes to it. It does not look at what close() says,
+    nor wait for it: so it is looked for here."""
+    server = programs.Server(new_home())
+    try:
+        server.wait_for_length(1)
+        home = new_home().configure(server.url)
+        place = new_mount(server.url, "rw", home=home)
+        with open(os.path.join(home.work, "local.toml"), "w") as file:
+            file.write('[namespace_registries]\ntest = "local.test"\n\n[registry."local.test"]\ntype = "local"\n\n'
+                       f'[registry."local.test".local]\nroot = "{place.path}"\n')
+        os.mkdir(os.path.join(home.work, "wit"))
+        with open(os.path.join(home.work, "wit/x.wit"), "w") as file:
+            file.write("package test:words@0.1.0;\ninterface x { f: func(); }\n")
+        os.mkdir(place.at("test/words"))
+        home.run(WKG, "build", "--config", "local.toml", "--cache", "wkg-cache", "-o", "x.wasm")
+        home.run(WKG, "publish", "--config", "local.toml", "--cache", "wkg-cache", "x.wasm")
+        until(lambda: place.list("test/words") == ["0.1.0.wasm", "latest.wasm"], "it is published")
+        assert place.read("test/words/0.1.0.wasm") == read(os.path.join(home.work, "x.wasm"))
+        place.end()
+    finally:
+        server.end()

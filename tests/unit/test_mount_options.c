@@ -53,9 +53,41 @@ static void test_taken(void **state)
 	mount_options_release(&options);
 }
 
+/* Who says nothing writes nothing; the last word counts. */
+static void test_writing(void **state)
+{
+	static const struct {
+		const char *text;
+		bool writable, yank, fits;
+	} rows[] = {
+		{ "", false, false, true },
+		{ "rw", true, false, true },
+		{ "writable", true, false, true },
+		{ "rw,ro", false, false, true },
+		{ "ro,rw,yank", true, true, true },
+		{ "yank", false, true, false },
+		{ "yank,rw,ro", false, true, false },
+		{ "rw,offline", true, false, false },
+		{ "offline", false, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mount_options options;
+
+		mount_options_init(&options);
+		assert_int_equal(mount_options_parse(&options, rows[i].text, NULL), 0);
+		assert_int_equal(options.writable, rows[i].writable);
+		assert_int_equal(options.yank, rows[i].yank);
+		assert_int_equal(mount_options_check(&options, NULL), rows[i].fits ? 0 : WARG_UNDECIDED);
+		mount_options_release(&options);
+	}
+}
+
 static void test_has(void **state)
 {
-	static const char *const known[] = { "ro", "rw", "timeout=5", "timeout=never", "uid=", "allow_other" };
+	static const char *const known[] = { "ro", "rw", "writable", "yank", "timeout=5", "timeout=never", "uid=",
+					     "allow_other" };
 	static const char *const unknown[] = { "", "timeout", "ro=1", "r", "allow_others", "_netdev", "Ro" };
 
 	(void)state;
@@ -70,7 +102,7 @@ static void test_refused(void **state)
 	static const struct {
 		const char *text, *names;
 	} rows[] = {
-		{ "rw", "read-only" },         { "offline=1", "offline=1" },  { "max_age=x", "max_age" },
+		{ "rw=1", "rw=1" },            { "offline=1", "offline=1" },  { "max_age=x", "max_age" },
 		{ "timeout", "timeout" },      { "timeout=", "timeout=" },    { "timeout=0", "timeout=" },
 		{ "timeout=-1", "timeout=" },  { "timeout=1s", "timeout=" },  { "timeout= 1", "timeout=" },
 		{ "timeout=+1", "timeout=" },  { "uid=root", "uid=" },        { "uid=4294967295", "uid=" },
@@ -132,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usual),   cmocka_unit_test(test_taken),    cmocka_unit_test(test_has),
+		cmocka_unit_test(test_writing),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_too_long), cmocka_unit_test(test_no_memory),
 	};
 

@@ -88,6 +88,13 @@ static void test_kinds(void **state)
 		{".warg/proof/ns", PATH_PROOFS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
 		{".warg/proof/ns/p-q", PATH_PROOFS_PACKAGE, S_IFDIR, "ns", "ns:p-q", "p-q"},
 		{".warg/proof/ns/p-q/1.0.0+b.json", PATH_PROOF, S_IFREG, "ns", "ns:p-q", "1.0.0+b"},
+		{"ns/p/.1.0.0.wasm.XyZ", PATH_STAGED, S_IFREG, "ns", "ns:p", ".1.0.0.wasm.XyZ"},
+		{"ns/p/a.wasm", PATH_STAGED, S_IFREG, "ns", "ns:p", "a.wasm"},
+		{".publish", PATH_TRANSACTIONS, S_IFDIR, NULL, NULL, ".publish"},
+		{".publish/ns", PATH_TRANSACTIONS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
+		{".publish/ns/p-q", PATH_TRANSACTION, S_IFDIR, "ns", "ns:p-q", "p-q"},
+		{".publish/ns/p-q/1.0.0+b.wasm", PATH_ENTRY, S_IFREG, "ns", "ns:p-q", "1.0.0+b"},
+		{".publish/ns/p-q/latest.wasm", PATH_ENTRY_STAGED, S_IFREG, "ns", "ns:p-q", "latest.wasm"},
 	};
 
 	(void)state;
@@ -180,7 +187,7 @@ static void test_impossible(void **state)
 	}
 	assert_false(path_child(&namespace, ".warg", &out));
 	for (size_t i = 0; i < sizeof(no_files) / sizeof(no_files[0]); i++) {
-		if (path_child(&package, no_files[i], &out))
+		if (path_child(&package, no_files[i], &out) && !path_is_staged(out.kind))
 			fail_msg("can be: %s", no_files[i]);
 	}
 	assert_false(path_child(&release, "a", &out));
@@ -193,6 +200,31 @@ static void test_impossible(void **state)
 	assert_false(path_child(&logs, "b", &out));
 	assert_false(path_child(&warg, "a", &out));
 	assert_false(path_child(&warg, "", &out));
+}
+
+/* What may be written is any name that can be shown; what was written under a name goes by that name. */
+static void test_staged(void **state)
+{
+	static const char *const no_names[] = { "", ".", "..", "a\nb", "a\x7f", "a/b", "\x1b[2J" };
+	struct path package = at("a", "b", NULL), release = at("a", "b", "1.0.0.wasm"), out;
+	struct path transaction = at(".publish", "a", "b"), yanked = at("a", "b", ".yanked");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(no_names) / sizeof(no_names[0]); i++) {
+		assert_false(path_child(&package, no_names[i], &out));
+		assert_false(path_child(&transaction, no_names[i], &out));
+	}
+	assert_true(path_as_staged(&release, &out));
+	assert_int_equal(out.kind, PATH_STAGED);
+	assert_string_equal(out.text, release.text);
+	assert_true(path_child(&transaction, "1.0.0.wasm", &out));
+	assert_true(path_as_staged(&out, &out));
+	assert_int_equal(out.kind, PATH_ENTRY_STAGED);
+	assert_false(path_as_staged(&package, &out));
+	assert_true(path_child(&yanked, "1.0.0", &out));
+	assert_false(path_as_staged(&out, &out));
+	assert_true(path_is_for_writing(PATH_TRANSACTIONS) && path_is_for_writing(PATH_STAGED));
+	assert_false(path_is_for_writing(PATH_PROOF) || path_is_for_writing(PATH_RELEASE));
 }
 
 /* Every name is as long as it can be. */
@@ -269,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_namespaces),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_impossible),
+		cmocka_unit_test(test_staged),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_fixed),

@@ -1,0 +1,39 @@
+/*
+ * Chores: what a request needs done that may block for long, by threads that may. The request waits for a chore as it
+ * waits for the registry: it can be interrupted, and other requests are served meanwhile.
+ */
+#ifndef WARGFS_FS_CHORE_H
+#define WARGFS_FS_CHORE_H
+
+#include "client/flight.h"
+#include "client/workers.h"
+
+#include <stdatomic.h>
+
+struct mount;
+
+/** Embed it in what it works on. */
+struct chore {
+	struct job job; /* first, so that one is found from the other */
+	struct flight flight;
+	struct mount *mount;
+	atomic_uint references;
+	/** Called once, on a thread that may block. */
+	int (*run)(struct chore *chore, struct fault *flt);
+	/** Called with the last reference, from any thread. */
+	void (*free)(struct chore *chore);
+};
+
+/** A chore with one reference; the rest of what it is embedded in stays as it is. */
+void chore_init(struct chore *chore, struct mount *mount, int (*run)(struct chore *chore, struct fault *flt),
+		void (*free)(struct chore *chore));
+/** NULL is fine. */
+void chore_unref(struct chore *chore);
+
+/** Have it done. @param waiter  is told the verdict; NULL: nobody waits */
+void chore_begin(struct chore *chore, struct waiter *waiter);
+
+/** Whether somebody waits for it now. */
+bool chore_is_awaited(struct chore *chore);
+
+#endif
