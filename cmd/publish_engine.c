@@ -151,35 +151,44 @@ void publishing_tell_journal(struct publishing *publishing)
 
 /* ---- Submitting ---- */
 
-static int bring_content(struct publishing *publishing, const struct digest *content, struct fault *flt)
+/* Another registry has its staging elsewhere. */
+static int open_elsewhere(struct publishing *publishing, struct fault *flt)
 {
+	int verdict = staging_open(publishing->session.config.state_dir, label_of(publishing->registry),
+				   registry_store(publishing->registry), &publishing->elsewhere, flt);
+
+	return verdict ? verdict : staging_take_hold(publishing->elsewhere, &publishing->hold_elsewhere, flt);
+}
+
+/* A record whose content cannot be had must not be sent: the registry would wait for it. */
+static int check_content(struct publishing *publishing, const struct pending_entry *entry, struct fault *flt)
+{
+	char text[DIGEST_TEXT_SIZE];
 	struct digest digest;
 	uint64_t size;
 	int fd = -1;
-	int verdict = staging_open_content(publishing->staging, content, &fd, &size, flt);
+	int verdict = staging_open_content(publishing->staging, &entry->content, &fd, &size, flt);
 
-	/* Of one that is gone the engine tells. */
-	if (verdict || fd < 0)
-		return verdict;
-	verdict = staging_add(publishing->elsewhere, fd, &digest, NULL, flt);
-	close(fd);
+	digest_format(&entry->content, text);
+	if (!verdict && fd < 0)
+		verdict = fault_undecided(flt, FAULT_ABSENT, "the content of version %s, %s, is not staged any more",
+					  entry->version, text);
+	if (!verdict && publishing->elsewhere)
+		verdict = staging_add(publishing->elsewhere, fd, &digest, NULL, flt);
+	if (fd >= 0)
+		close(fd);
 	return verdict;
 }
 
-/* A package elsewhere has its staging elsewhere: bring what was staged at home there. */
-static int bring_contents(struct publishing *publishing, const struct pending *what, struct fault *flt)
+/* All is staged, and where the engine looks for it. What is not from the file was staged a moment ago. */
+static int check_contents(struct publishing *publishing, const struct pending *what, struct fault *flt)
 {
-	int verdict;
+	bool is_elsewhere = publishing->registry != publishing->session.registry;
+	int verdict = is_elsewhere ? open_elsewhere(publishing, flt) : 0;
 
-	if (publishing->registry == publishing->session.registry)
-		return 0;
-	verdict = staging_open(publishing->session.config.state_dir, label_of(publishing->registry),
-			       registry_store(publishing->registry), &publishing->elsewhere, flt);
-	if (!verdict)
-		verdict = staging_take_hold(publishing->elsewhere, &publishing->hold_elsewhere, flt);
-	for (size_t i = 0; !verdict && i < what->count; i++)
+	for (size_t i = 0; !verdict && (is_elsewhere || what->is_stored) && i < what->count; i++)
 		if (what->entries[i].type == ENTRY_RELEASE)
-			verdict = bring_content(publishing, &what->entries[i].content, flt);
+			verdict = check_content(publishing, &what->entries[i], flt);
 	return verdict;
 }
 
@@ -269,7 +278,7 @@ int publishing_submit(struct publishing *publishing, const struct pending *what,
 	progress_begin(&publishing->session.progress, what->name.text, NULL, NULL);
 	verdict = publishing_choose(publishing, &what->name, flt);
 	if (!verdict)
-		verdict = bring_contents(publishing, what, flt);
+		verdict = check_contents(publishing, what, flt);
 	if (!verdict)
 		verdict = publish_submit(publishing->publisher, what, waits ? PUBLISH_PROVEN : PUBLISH_ACCEPTED,
 					 &result, flt);

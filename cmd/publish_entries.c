@@ -216,7 +216,7 @@ static int stage(struct publishing *publishing, struct pending_entry *entry, str
 		verdict = staging_add(publishing->staging, fd, &entry->content, NULL, flt);
 	close(fd);
 	if (verdict)
-		fault_at(flt, "%.150s", path);
+		fault_at(flt, "%.150s, staging it", path);
 	return verdict ? verdict : check_staged(publishing, &entry->content, path, flt);
 }
 

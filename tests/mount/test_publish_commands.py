@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -296,6 +297,28 @@ def test_what_is_staged_stays(home, registry, name):
     assert download(programs.WARGFS, home, name, "1.0.0") == content
 
 
+def test_staged_is_altered(home, registry, name):
+    """Other bytes than those that were to be published are never sent."""
+    content = wasm(300, 24)
+    home.wargfs("publish", "start", name)
+    release(programs.WARGFS, home, name, "1.0.0", content)
+    length = registry.checkpoint()["contents"]["logLength"]
+    for path in (os.path.join(state_folder(home, registry.url), "staging/contents", staged(home, registry.url)[0]),
+                 home.content_file(content)):
+        os.unlink(path)
+        with open(path, "wb") as file:
+            file.write(wasm(300, 25))
+    done = home.wargfs("publish", "submit", status=1)
+    assert hashlib.sha256(content).hexdigest() in done.stderr
+    assert journal(home, registry.url) == []
+    assert registry.checkpoint()["contents"]["logLength"] == length
+    # It can be staged again.
+    home.wargfs("publish", "abort")
+    home.wargfs("publish", "start", name)
+    release(programs.WARGFS, home, name, "1.0.0", content)
+    home.wargfs("publish", "submit")
+
+
 def test_damaged(home, registry, name):
     """A file that is no transaction is told of, and can be aborted."""
     home.wargfs("publish", "start", name)
@@ -382,6 +405,30 @@ def test_yank(home, reader, name):
         assert version in home.wargfs("publish", "yank", "-n", name, "-v", version, status=1).stderr
     # A version is never free again.
     assert "1.1.0" in release(programs.WARGFS, home, name, "1.1.0", wasm(300, 14), status=1).stderr
+
+
+def at_terminal(home, answer, *words):
+    """What wargfs says at a terminal where somebody types `answer`, and what it ends with."""
+    ours, its = pty.openpty()
+    try:
+        os.write(ours, answer)
+        done = home.wargfs(*words, status=None, capture_output=False, stdin=its, stdout=subprocess.PIPE, stderr=its)
+        return done.returncode, done.stdout
+    finally:
+        os.close(its)
+        os.close(ours)
+
+
+def test_yank_asks(home, registry, name):
+    home.wargfs("publish", "start", name)
+    words = "publish", "yank", "-n", name, "-v", "1.0.0"
+    for answer in (b"n\n", b"\n", b"what?\n"):
+        assert at_terminal(home, answer, *words) == (1, "")
+    assert json.loads(home.wargfs("publish", "list", "--json").stdout)["pending"]["entries"] == []
+    assert at_terminal(home, b"y\n", *words)[0] == 0
+    assert at_terminal(home, b"", "publish", "yank", "--yes", "-n", name, "-v", "1.1.0")[0] == 0
+    told = json.loads(home.wargfs("publish", "list", "--json").stdout)
+    assert [entry["version"] for entry in told["pending"]["entries"]] == ["1.0.0", "1.1.0"]
 
 
 def test_taken(home, reader, registry, name):
