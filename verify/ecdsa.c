@@ -412,7 +412,8 @@ int ecdsa_sign(const struct ecdsa_private_key *key, const struct span *parts, si
 	done = context && EVP_PKEY_sign_init(context) == 1 &&
 	       EVP_PKEY_sign(context, der, &length, hash.bytes, DIGEST_SIZE) == 1;
 	EVP_PKEY_CTX_free(context);
-	if (!done)
+	/* Where it has no memory to write the DER, it says that all is well and that this is 2^32 - 1 bytes long. */
+	if (!done || length > sizeof(der))
 		return openssl_failed(flt);
 	return write_text((struct span){ der, length }, out, flt);
 }

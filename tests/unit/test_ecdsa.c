@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "client/json.h"
 #include "data.h"
@@ -343,6 +344,7 @@ static int sign_message(void *context, struct fault *flt)
 	buf_init(&out, CAP_SIGNATURE_TEXT);
 	r = ecdsa_sign(work->key, &message, 1, &out, flt);
 	assert_true((out.length != 0) == (r == 0));
+	assert_int_equal(flt->errnum, r ? ENOMEM : 0);
 	buf_release(&out);
 	return r;
 }
