@@ -97,12 +97,12 @@ __attribute__((constructor)) static void hook_openssl(void)
 		abort();
 }
 
-static size_t run(torture_operation *operation, void *context)
+static size_t run(torture_operation *operation, void *context, long step)
 {
 	struct fault flt = { 0 };
 
 	assert_int_equal(operation(context, &flt), 0);
-	for (long round = 0; round < TORTURE_ROUNDS; round++) {
+	for (long round = 0; round < TORTURE_ROUNDS; round += step) {
 		bool failed;
 		int verdict;
 
@@ -129,15 +129,20 @@ static size_t run(torture_operation *operation, void *context)
 	return 0;
 }
 
-size_t torture(torture_operation *operation, void *context)
+size_t torture_some(torture_operation *operation, void *context, long step)
 {
-	size_t count = run(operation, context);
+	size_t count = run(operation, context, step);
 
 	assert_true(count > 0);
 	return count;
 }
 
+size_t torture(torture_operation *operation, void *context)
+{
+	return torture_some(operation, context, 1);
+}
+
 size_t torture_any(torture_operation *operation, void *context)
 {
-	return run(operation, context);
+	return run(operation, context, 1);
 }

@@ -27,4 +27,7 @@ size_t torture(torture_operation *operation, void *context);
 /** As torture(), for operations that need no memory every time (one that joins others, say): none failed is fine. */
 size_t torture_any(torture_operation *operation, void *context);
 
+/** As torture(), with every `step`th allocation alone, for operations that take their time. 1 is torture(). */
+size_t torture_some(torture_operation *operation, void *context, long step);
+
 #endif
