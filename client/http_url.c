@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,20 +44,30 @@ static int get(CURLU *url, CURLUPart what, unsigned flags, char **out, struct fa
 	return 0;
 }
 
+/* Made once, for as long as the process lives: each one is loaded anew. */
+static locale_t utf8;
+
+static void make_utf8(void)
+{
+	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
 /*
  * The host in punycode. libidn2 reads it in the locale's encoding, and ours is UTF-8 whatever the locale; for a host
  * that it cannot convert, curl says that memory ran out.
  */
 static int get_host(CURLU *url, char **out, struct fault *flt)
 {
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
-	CURLUcode code = curl_url_get(url, CURLUPART_HOST, out, CURLU_PUNYCODE);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	locale_t before = (locale_t)0;
+	CURLUcode code;
 
-	if (utf8) {
+	pthread_once(&once, make_utf8);
+	if (utf8)
+		before = uselocale(utf8);
+	code = curl_url_get(url, CURLUPART_HOST, out, CURLU_PUNYCODE);
+	if (utf8)
 		uselocale(before);
-		freelocale(utf8);
-	}
 	return code ? fault_invalid(flt, "its host is no name") : 0;
 }
 
