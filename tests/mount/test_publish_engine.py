@@ -1,4 +1,4 @@
-"""What publishing promises, on the real server: receipts that hold, crowds that get through, and nothing lost or twice."""
+"""What publishing promises, on the real server: receipts that hold, crowds that get through, nothing lost or twice."""
 import glob
 import json
 import os
