@@ -115,7 +115,7 @@ int receipts_read(struct receipts *receipts, const struct name *name, const stru
 		  bool *found, struct fault *flt)
 {
 	char file[DIGEST_FILE_NAME_SIZE];
-	int folder = -1;
+	int folder = -1, fd = -1;
 	int r = open_package(receipts, name, false, &folder, flt);
 
 	if (r)
@@ -124,8 +124,14 @@ int receipts_read(struct receipts *receipts, const struct name *name, const stru
 	if (folder < 0)
 		return 0;
 	digest_file_name(record_id, file);
-	r = file_read(folder, file, out, found, flt);
+	r = file_open(folder, file, &fd, NULL, flt);
 	close(folder);
+	if (r || fd < 0)
+		return r;
+	if (out)
+		r = file_read_all(fd, out, flt);
+	close(fd);
+	*found = !r;
 	return r;
 }
 

@@ -25,7 +25,11 @@ int receipts_path(const char *state_dir, const char *label, const struct name *n
 int receipts_put(struct receipts *receipts, const struct name *name, const struct digest *record_id, struct span text,
 		 struct fault *flt);
 
-/** Read a document, at most CAP_PROOF bytes; appends, and believes nothing. @param found  false if there is none */
+/**
+ * Read a document, at most CAP_PROOF bytes; appends, and believes nothing.
+ * @param out    NULL: only whether there is one is wanted
+ * @param found  false if there is none
+ */
 int receipts_read(struct receipts *receipts, const struct name *name, const struct digest *record_id, struct buf *out,
 		  bool *found, struct fault *flt);
 

@@ -447,6 +447,11 @@ struct store *registry_store(struct registry *registry)
 	return registry->store;
 }
 
+const char *registry_state_dir(const struct registry *registry)
+{
+	return registry->options.state_dir;
+}
+
 const struct trust *registry_trust(const struct registry *registry)
 {
 	return registry->trust;

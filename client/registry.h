@@ -120,6 +120,8 @@ const struct http_url *registry_url(const struct registry *registry);
 /** The deadline of a wait that begins now. */
 clock_ms registry_deadline(const struct registry *registry);
 
+/** As it was opened with; NULL: none. Borrowed, as the options were. */
+const char *registry_state_dir(const struct registry *registry);
 /** What is remembered of the registry; NULL without `state_dir`. Borrowed. */
 const struct trust *registry_trust(const struct registry *registry);
 

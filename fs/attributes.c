@@ -90,7 +90,8 @@ static mode_t mode_of(const struct mount *mount, enum path_kind kind)
 /* 1 tells programs that count links that they say nothing about folders inside. */
 static nlink_t links_of(enum path_kind kind)
 {
-	return kind == PATH_PACKAGE || kind == PATH_YANKED || kind == PATH_PROOFS_PACKAGE ? 2 : 1;
+	return kind == PATH_PACKAGE || kind == PATH_YANKED || kind == PATH_PROOFS_PACKAGE ||
+	       kind == PATH_RECEIPTS_PACKAGE ? 2 : 1;
 }
 
 /* A file of the disk, but for its number and its owner. Others may change it, too. */

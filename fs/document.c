@@ -4,6 +4,7 @@
 #include "document.h"
 
 #include "client/store_state.h"
+#include "receipt.h"
 #include "status.h"
 #include "timestamp.h"
 #include "tree.h"
@@ -165,6 +166,8 @@ int document_render(struct mount *mount, const struct view *view, const struct p
 		return end_line(render_log(mount, view, path, out, flt), out, flt);
 	case PATH_METRICS:
 		return render_metrics(mount, view, out, flt);
+	case PATH_RECEIPT:
+		return receipt_render(mount, path, out, flt);
 	case PATH_YANKED_VERSION:
 		return render_yanked(view, path, out, flt);
 	default:

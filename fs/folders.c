@@ -6,6 +6,7 @@
 #include "age.h"
 #include "elsewhere.h"
 #include "operations.h"
+#include "receipt.h"
 #include "staged.h"
 #include "transaction.h"
 #include "tree.h"
@@ -21,6 +22,7 @@ struct folder {
 	/* What some entries borrow from, in place of the view; NULL or zeroed: none do. */
 	struct namespaces_listed *others;
 	struct staged_listed *staged;
+	struct receipt_listed *receipts;
 	struct pending pending;
 };
 #define DOTS 2
@@ -35,6 +37,7 @@ static void folder_free(struct mount *mount, struct folder *folder)
 	tree_entries_release(&folder->entries);
 	free(folder->others);
 	free(folder->staged);
+	free(folder->receipts);
 	pending_release(&folder->pending);
 	view_unref(folder->view);
 	nodes_unref(mount->nodes, folder->node);
@@ -93,6 +96,8 @@ static void open_known(struct request *request, struct view *view)
 	elsewhere_list(mount, &request->path, &folder->entries, &folder->others, &flt);
 	if (mount->staging && !request->is_elsewhere)
 		staged_list(mount, view, &request->path, &folder->entries, &folder->staged, &flt);
+	if (request->path.kind == PATH_RECEIPTS_PACKAGE)
+		receipt_list(mount, &request->path, &folder->entries, &folder->receipts, &flt);
 	if (request->fault.verdict)
 		flt = request->fault;
 	if (flt.verdict && !folder->entries.count) {

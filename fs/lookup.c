@@ -7,6 +7,7 @@
  */
 #include "age.h"
 #include "operations.h"
+#include "receipt.h"
 #include "staged.h"
 #include "transaction.h"
 #include "tree.h"
@@ -144,6 +145,8 @@ static void attempt_lookup(struct request *request)
 	if (request->path.kind == PATH_STAGED) {
 		if (!staged_reply_entry(request))
 			reply_absent(request, 0);
+	} else if (request->path.kind == PATH_RECEIPT) {
+		receipt_attempt_lookup(request);
 	} else if (path_is_for_writing(request->path.kind)) {
 		transaction_attempt_lookup(request);
 	} else {

@@ -3,6 +3,7 @@
  */
 #include "path.h"
 
+#include "verify/hex.h"
 #include "verify/semver.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 
 /* What names of a kind look like. */
-enum form { FIXED, PART, VERSION, REQUIREMENT, ANY };
+enum form { FIXED, PART, VERSION, REQUIREMENT, RECORD, ANY };
 
 /* One row a kind. Of the kinds with one parent, the first whose form fits is meant. */
 static const struct {
@@ -44,6 +45,10 @@ static const struct {
 	[PATH_PROOFS_NAMESPACE] = {PATH_PROOFS, S_IFDIR, PART, "", 2, 1},
 	[PATH_PROOFS_PACKAGE] = {PATH_PROOFS_NAMESPACE, S_IFDIR, PART, "", 2, 2},
 	[PATH_PROOF] = {PATH_PROOFS_PACKAGE, S_IFREG, VERSION, ".json", 2, 2},
+	[PATH_RECEIPTS] = {PATH_WARG, S_IFDIR, FIXED, "receipts", 0, 0},
+	[PATH_RECEIPTS_NAMESPACE] = {PATH_RECEIPTS, S_IFDIR, PART, "", 2, 1},
+	[PATH_RECEIPTS_PACKAGE] = {PATH_RECEIPTS_NAMESPACE, S_IFDIR, PART, "", 2, 2},
+	[PATH_RECEIPT] = {PATH_RECEIPTS_PACKAGE, S_IFREG, RECORD, ".json", 2, 2},
 	[PATH_STAGED] = {PATH_PACKAGE, S_IFREG, ANY, "", 0, 2},
 	[PATH_TRANSACTIONS] = {PATH_ROOT, S_IFDIR, FIXED, ".publish", 0, 0},
 	[PATH_TRANSACTIONS_NAMESPACE] = {PATH_TRANSACTIONS, S_IFDIR, PART, "", 1, 1},
@@ -91,6 +96,7 @@ static bool fits(enum path_kind kind, struct span name, struct span *stem)
 	size_t suffix = strlen(kinds[kind].text);
 	struct semver_requirement requirement;
 	struct semver version;
+	struct digest record;
 
 	if (name.length < suffix || name.length > NAME_MAX ||
 	    memcmp(name.data + name.length - suffix, kinds[kind].text, suffix) != 0)
@@ -105,6 +111,8 @@ static bool fits(enum path_kind kind, struct span name, struct span *stem)
 		return semver_parse(*stem, &version, NULL) == 0;
 	case REQUIREMENT:
 		return semver_requirement_parse(*stem, &requirement, NULL) == 0;
+	case RECORD:
+		return hex_decode(*stem, record.bytes, sizeof(record.bytes), NULL) == 0;
 	case ANY:
 		return is_any_name(*stem);
 	}
@@ -267,6 +275,14 @@ struct span path_stem(const struct path *path)
 	if (kinds[path->kind].form != FIXED)
 		name.length -= strlen(kinds[path->kind].text);
 	return name;
+}
+
+struct digest path_record(const struct path *path)
+{
+	struct digest record = {0};
+
+	hex_decode(path_stem(path), record.bytes, sizeof(record.bytes), NULL);
+	return record;
 }
 
 void path_version(const struct path *path, char out[static CAP_VERSION + 1])

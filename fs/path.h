@@ -10,6 +10,7 @@
  *   /.warg/status, checkpoint, operator.json, metrics
  *   /.warg/log/<namespace>/<package>.json       the package's log
  *   /.warg/proof/<namespace>/<package>/<version>.json   all that proves a release, yanked or not, to somebody else
+ *   /.warg/receipts/<namespace>/<package>/<record>.json the same of a record that was published from here
  *
  * In a mount that may be written to also:
  *
@@ -52,6 +53,10 @@ enum path_kind {
 	PATH_PROOFS_NAMESPACE,
 	PATH_PROOFS_PACKAGE,
 	PATH_PROOF,
+	PATH_RECEIPTS, /* /.warg/receipts */
+	PATH_RECEIPTS_NAMESPACE,
+	PATH_RECEIPTS_PACKAGE,
+	PATH_RECEIPT,
 	PATH_STAGED, /* from here on: only where a mount may be written to */
 	PATH_TRANSACTIONS, /* /.publish */
 	PATH_TRANSACTIONS_NAMESPACE,
@@ -144,6 +149,9 @@ struct name path_package(const struct path *path);
 
 /** The name without what always follows: a version, a requirement. Borrowed. */
 struct span path_stem(const struct path *path);
+
+/** The record of a place that has one. */
+struct digest path_record(const struct path *path);
 
 /** The version of a place that has one, with a NUL. */
 void path_version(const struct path *path, char out[static CAP_VERSION + 1]);

@@ -216,7 +216,8 @@ static void attempt_open_document(struct request *request)
 
 	if (nodes_take_draft(request->mount->nodes, request->node, fuse_req_ctx(request->fuse)->pid, &text)) {
 		open_text(request, &text);
-	} else if (path_has_package(request->path.kind) && !tree_package(view, &request->path)) {
+	} else if (request->path.kind != PATH_RECEIPT && path_has_package(request->path.kind) &&
+		   !tree_package(view, &request->path)) {
 		name = path_package(&request->path);
 		request_want_package(request, &name);
 	} else if (request->path.kind == PATH_PROOF) {

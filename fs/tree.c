@@ -284,7 +284,7 @@ static void list_in_package(const struct package_log *log, enum path_kind folder
 		list_package(log, out);
 	else if (folder == PATH_YANKED)
 		list_releases(log, PATH_YANKED_VERSION, true, out);
-	else
+	else if (folder == PATH_PROOFS_PACKAGE)
 		list_releases(log, PATH_PROOF, false, out);
 }
 

@@ -27,7 +27,7 @@ def lines_of(text):
 
 
 def test_folder(shared):
-    assert set(DOCUMENTS) | {"log", "proof"} == set(shared.list(".warg"))
+    assert set(DOCUMENTS) | {"log", "proof", "receipts"} == set(shared.list(".warg"))
     assert shared.list(".warg/log") == shared.list()
     assert shared.list(".warg/log/test") == [name.partition(":")[2] + ".json" for name in PACKAGES]
 

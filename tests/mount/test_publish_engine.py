@@ -6,7 +6,9 @@ import os
 import pytest
 
 import forge
+import mounts
 import programs
+from mounts import read
 from registry import wasm
 from waiting import until
 
@@ -84,6 +86,24 @@ def test_receipts(home, new_home, registry):
     assert sorted(did) == [["init", "release"], ["yank"]]
     text = home.wargfs("verify", "--proof", found[0]).stdout
     assert text.startswith("test:receipts record sha256:") and "is proven" in text
+
+
+def test_receipts_in_the_mount(home, new_mount, registry):
+    """They are there as soon as they are, whichever program published, and are what lies on the disk."""
+    home.wargfs("publish", "init", "test:shown")
+    mount, other = new_mount(registry.url, home=home), new_mount(registry.url)
+    first, = receipts(home, registry, "test:shown")
+    assert mount.list(".warg/receipts/test/shown") == [os.path.basename(first)]
+    assert other.list(".warg/receipts/test/shown") == []
+    shown = mount.at(".warg/receipts/test/shown")
+    assert mounts.errno_of(os.stat, os.path.join(shown, "0" * 64 + ".json")) == "ENOENT"
+    home.wargfs("publish", "release", "-n", "test:shown", "-v", "1.0.0", content(home, "shown.wasm", 2))
+    second, = set(receipts(home, registry, "test:shown")) - {first}
+    for receipt in first, second:
+        path = os.path.join(shown, os.path.basename(receipt))
+        assert read(path) == read(receipt)
+        home.wargfs("verify", "--proof", path)
+    assert sorted(os.listdir(shown)) == sorted(os.path.basename(receipt) for receipt in (first, second))
 
 
 def test_receipt_forged(home, registry):

@@ -57,6 +57,8 @@ static void test_parts(void **state)
 }
 
 /* Every kind: its path, its type, what it is of; and back up to the root. */
+#define RECORD "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
 static void test_kinds(void **state)
 {
 	static const struct {
@@ -88,6 +90,10 @@ static void test_kinds(void **state)
 		{".warg/proof/ns", PATH_PROOFS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
 		{".warg/proof/ns/p-q", PATH_PROOFS_PACKAGE, S_IFDIR, "ns", "ns:p-q", "p-q"},
 		{".warg/proof/ns/p-q/1.0.0+b.json", PATH_PROOF, S_IFREG, "ns", "ns:p-q", "1.0.0+b"},
+		{".warg/receipts", PATH_RECEIPTS, S_IFDIR, NULL, NULL, "receipts"},
+		{".warg/receipts/ns", PATH_RECEIPTS_NAMESPACE, S_IFDIR, "ns", NULL, "ns"},
+		{".warg/receipts/ns/p-q", PATH_RECEIPTS_PACKAGE, S_IFDIR, "ns", "ns:p-q", "p-q"},
+		{".warg/receipts/ns/p-q/" RECORD ".json", PATH_RECEIPT, S_IFREG, "ns", "ns:p-q", RECORD},
 		{"ns/p/.1.0.0.wasm.XyZ", PATH_STAGED, S_IFREG, "ns", "ns:p", ".1.0.0.wasm.XyZ"},
 		{"ns/p/a.wasm", PATH_STAGED, S_IFREG, "ns", "ns:p", "a.wasm"},
 		{".publish", PATH_TRANSACTIONS, S_IFDIR, NULL, NULL, ".publish"},
@@ -100,7 +106,7 @@ static void test_kinds(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct path path = path_root(), folder, joined;
-		char copy[64], *rest = copy, *name;
+		char copy[128], *rest = copy, *name;
 
 		snprintf(copy, sizeof(copy), "%s", rows[i].path);
 		while ((name = strsep(&rest, "/"))) {

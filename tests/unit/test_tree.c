@@ -68,6 +68,7 @@ static const struct row known[] = {
 	{".warg/proof", TREE_YES}, {".warg/proof/ns", TREE_YES}, {".warg/proof/ns/hello", TREE_YES},
 	{".warg/proof/ns/bare", TREE_YES}, {".warg/proof/ns/hello/1.0.0.json", TREE_YES},
 	{".warg/proof/ns/hello/1.1.0.json", TREE_YES}, {".warg/proof/ns/hello/3.0.0.json", TREE_NO},
+	{".warg/receipts", TREE_YES}, {".warg/receipts/ns", TREE_YES}, {".warg/receipts/ns/hello", TREE_YES},
 };
 
 static struct view *make(const char *const *listed, bool is_complete)
@@ -199,6 +200,8 @@ static void test_list(void **state)
 		{"ns/hello", "0.9.0.wasm 1.0.0.wasm 2.0.0-rc.1.wasm latest.wasm"}, {"ns/hello/.yanked", "1.1.0"},
 		{".warg/proof", "ns seen"}, {".warg/proof/ns", "bare hello other"}, {".warg/proof/ns/bare", ""},
 		{".warg/proof/ns/hello", "0.9.0.json 1.0.0.json 1.1.0.json 2.0.0-rc.1.json"},
+		{".warg/receipts", "ns seen"}, {".warg/receipts/ns", "bare hello other"},
+		{".warg/receipts/ns/hello", ""},
 		{"ns/bare", ""}, {"ns/bare/.yanked", ""}, {"seen", "package"}, {"ns/unknown", ""},
 	};
 	struct view *view = make(VIEWS_LIST("seen:package", "ns:hello", "ns:bare", "ns:other"), true);
