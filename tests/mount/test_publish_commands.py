@@ -346,6 +346,33 @@ def test_left_behind(home, registry, name):
         (name, "0.1.0.wasm.part", 2048)]
 
 
+def test_crash_of_a_mount(home, registry, new_mount, name):
+    """A mount that was killed while it was written to: what it was given is listed, and a transaction that was begun in
+    it is ended by a command."""
+    namespace, package = name.split(":")
+    mount = new_mount(registry.url, "rw", home=home)
+    os.mkdir(mount.at(namespace, package))
+    with open(mount.at(namespace, package, "0.1.0.wasm.part"), "wb") as file:
+        file.write(wasm(300, 26))
+    os.makedirs(mount.at(".publish", namespace, package))
+    with open(mount.at(".publish", namespace, package, "1.0.0.wasm"), "wb") as file:
+        file.write(wasm(301, 26))
+    listed = home.wargfs("publish", "list").stdout
+    assert "release 1.0.0 with" in listed
+    assert f"not published: 0.1.0.wasm.part of package `{name}`, 300 bytes" in listed
+    mount.process.kill()
+    mount.abandon()
+    mount.over = True
+    assert home.wargfs("publish", "list").stdout == listed
+    home.wargfs("publish", "submit")
+    assert "0.1.0.wasm.part" in home.wargfs("publish", "list").stdout
+    mount = new_mount(registry.url, "rw", home=home)
+    assert mount.read(namespace, package, "1.0.0.wasm") == wasm(301, 26)
+    assert mount.read(namespace, package, "0.1.0.wasm.part") == wasm(300, 26)
+    os.unlink(mount.at(namespace, package, "0.1.0.wasm.part"))
+    home.wargfs("publish", "list", status=1)
+
+
 # ---- Who may ----
 
 def use_key(home, key):
