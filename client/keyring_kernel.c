@@ -17,6 +17,7 @@
 #define MOST_READS 8         /* of a key that others change while we read */
 #define MOST_KEYS 64         /* of one description, each in a keyring of its own, that one removal takes */
 #define SESSION ((unsigned long)KEY_SPEC_SESSION_KEYRING)
+#define PROCESS ((unsigned long)KEY_SPEC_PROCESS_KEYRING)
 
 static long keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
@@ -30,10 +31,14 @@ static int failed(struct fault *flt)
 	return fault_system(flt, errno, "asking the kernel");
 }
 
-/* The persistent keyring, which searches find from now on; -1 where there is none, and the session has to do. */
+/*
+ * The persistent keyring, which searches find from now on; -1 where there is none, and the session has to do. Linked to
+ * the process as well, as what runs without a session of its own could not read what it finds.
+ */
 static long link_persistent(void)
 {
-	return keyctl(KEYCTL_GET_PERSISTENT, (unsigned long)-1, SESSION, 0, 0);
+	keyctl(KEYCTL_GET_PERSISTENT, (unsigned long)-1, SESSION, 0, 0);
+	return keyctl(KEYCTL_GET_PERSISTENT, (unsigned long)-1, PROCESS, 0, 0);
 }
 
 /* @param out  with a NUL behind it */
@@ -48,6 +53,8 @@ static int describe(const struct keyring_entry *entry, struct buf *out, struct f
 static int search(const struct buf *description, long *id, struct fault *flt)
 {
 	*id = keyctl(KEYCTL_SEARCH, SESSION, (uintptr_t)"user", (uintptr_t)description->data, 0);
+	if (*id < 0)
+		*id = keyctl(KEYCTL_SEARCH, PROCESS, (uintptr_t)"user", (uintptr_t)description->data, 0);
 	/* What is revoked or out of date is on its way out. */
 	if (*id >= 0 || errno == ENOKEY || errno == EACCES || errno == EKEYREVOKED || errno == EKEYEXPIRED)
 		return 0;

@@ -77,8 +77,9 @@ static int read_hidden(const char *prompt, struct buf *out, struct fault *flt)
 		sigaction(ends[i], &notes, &before[i]);
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	fprintf(stderr, "%s: ", prompt);
+	/* Before it is asked for: what is typed from then on counts. */
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	fprintf(stderr, "%s: ", prompt);
 	r = read_line(out, flt);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	fputc('\n', stderr);

@@ -1,0 +1,398 @@
+"""Keys and tokens: two programs, one keyring; and a registry that wants a token."""
+import ctypes
+import json
+import os
+import pty
+import re
+import select
+import stat
+import subprocess
+import termios
+
+import pytest
+
+import forge
+import programs
+from desktops import Desktop
+from mounts import errno_of, read
+from registry import CONTENTS
+from waiting import until
+
+PASSWORD = "the password of this keyring"
+TOKEN = "a.token-of/these+tests="
+ASKED = ("checkpoint", "logs", "names", "ledger", "records", "inclusion", "consistency", "sources")
+
+
+def kernel_keeps_keys(home):
+    """Whether the kernel keeps keys for this process, which has a session of its own then: containers often may not."""
+    if ctypes.CDLL("libkeyutils.so.1").keyctl_join_session_keyring(None) < 0:
+        return False
+    script = "keyctl get_persistent @s && keyctl unlink $(keyctl add user wargfs-test x @s) @s"
+    return home.run("sh", "-c", script, status=None).returncode == 0
+
+
+@pytest.fixture
+def desktop(home):
+    desktop = Desktop(home)
+    yield desktop
+    desktop.end()
+
+
+@pytest.fixture(params=("flat-file", "secret-service", "linux-keyutils"))
+def keyring(request, home, liar):
+    """A home with a keyring, its home registry behind the liar."""
+    home.wargfs("config", "--registry", liar.url, "--keyring-backend", request.param)
+    if request.param == "secret-service":
+        request.getfixturevalue("desktop").start_keyring(PASSWORD)
+    if request.param == "linux-keyutils" and not kernel_keeps_keys(home):
+        pytest.skip("the kernel keeps no keys for this process: test_keyring.c has what can be had")
+    return home
+
+
+@pytest.fixture
+def files(home, liar):
+    """A home that keeps its keys in files."""
+    home.wargfs("config", "--registry", liar.url, "--keyring-backend", "flat-file")
+    return home
+
+
+def kept(home):
+    """The names of the files that it keeps."""
+    folder = os.path.join(os.path.dirname(home.config), "keyring")
+    return sorted(os.listdir(folder)) if os.path.exists(folder) else []
+
+
+@pytest.fixture
+def at_terminal():
+    """Starts programs at terminals; none is there at the end."""
+    started = []
+
+    def start(home, *command):
+        started.append(Terminal(home, *command))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+class Terminal:
+    """A program at a terminal: what is shown, and what is typed."""
+
+    def __init__(self, home, *command):
+        self.ours, its = pty.openpty()
+        self.shown = ""
+        self.process = home.start(*command, stdin=its, stdout=its, stderr=its)
+        self.its = its
+
+    def read_piece(self):
+        """What is shown next; "" at the end."""
+        until(lambda: select.select([self.ours], [], [], 0.1)[0], lambda: f"anything more is shown:\n{self.shown}")
+        try:
+            piece = os.read(self.ours, 4096).decode()
+        except OSError:  # nobody is at the other end
+            piece = ""
+        self.shown += piece
+        return piece
+
+    def read_until(self, pattern):
+        while not re.search(pattern, self.shown):
+            assert self.read_piece(), f"the end, and no {pattern}:\n{self.shown}"
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.its)[3] & termios.ECHO)
+
+    def type(self, pattern, text):
+        """Once it asks for it."""
+        self.read_until(pattern)
+        os.write(self.ours, text.encode() + b"\r")
+
+    def type_secret(self, pattern, text):
+        """Once it shows no more what is typed: some throw away what came before that."""
+        self.read_until(pattern)
+        until(lambda: not self.echoes(), "nothing is shown any more")
+        os.write(self.ours, text.encode() + b"\r")
+
+    def end(self, status=0):
+        os.close(self.its)
+        while self.read_piece():
+            pass
+        os.close(self.ours)
+        assert self.process.wait(60) == status, self.shown
+        return self.shown
+
+
+# ---- Keys ----
+
+def test_key_shared(keyring):
+    """What one makes the other finds, replaces and deletes. The registry is one that nobody else has a key for."""
+    where = "--registry", f"https://{os.path.basename(os.path.dirname(keyring.path))}-{os.getpid()}.example"
+    ours = keyring.wargfs("key", "new", *where).stdout
+    assert re.fullmatch(r"Key ID: sha256:[0-9a-f]{64}\nPublic Key: ecdsa-p256:[A-Za-z0-9+/]{44}\n", ours)
+    assert keyring.warg("key", "info", *where).stdout == ours == keyring.wargfs("key", "info", *where).stdout
+    its = keyring.warg("key", "new", *where).stdout
+    assert its != ours and keyring.wargfs("key", "info", *where).stdout == its
+    told = keyring.wargfs("key", "set", "--yes", *where, stdin=None, input=forge.PUBLISHER.text + "\n").stdout
+    assert keyring.warg("key", "info", *where).stdout == told != its
+    assert json.loads(keyring.wargfs("key", "info", "--json", *where).stdout) == {
+        "keyId": forge.PUBLISHER.id, "publicKey": forge.PUBLISHER.public}
+    keyring.wargfs("key", "delete", "--yes", *where)
+    assert where[1] not in keyring.read_config().get("keys", [])
+    keyring.warg("key", "info", *where, status=1)
+    its = keyring.warg("key", "new", *where).stdout
+    assert keyring.wargfs("key", "info", *where).stdout == its
+    keyring.warg_at_terminal("key", "delete", *where)
+    keyring.wargfs("key", "info", *where, status=1)
+    keyring.wargfs("key", "delete", "--yes", *where, status=1)
+
+
+def test_key_of_home(files, liar):
+    """The key of the home registry is found under either name, and all of it is replaced and deleted."""
+    ours = files.wargfs("key", "new").stdout
+    assert files.read_config()["keys"] == ["default"]
+    assert files.warg("key", "info").stdout == ours
+    its = files.warg("key", "new", "--registry", liar.url).stdout
+    assert files.wargfs("key", "info").stdout == its == files.wargfs("key", "info", "--registry", liar.url).stdout
+    new = files.wargfs("key", "new", "--yes").stdout
+    for program in files.warg, files.wargfs:
+        for words in (), ("--registry", liar.url):
+            assert program("key", "info", *words).stdout == new
+    files.wargfs("key", "delete", "--yes")
+    assert kept(files) == ["service=warg-signing-key&user=default"]
+    assert files.warg("key", "info").stdout == ours == files.wargfs("key", "info").stdout
+
+
+def test_key_modes(files):
+    files.wargfs("key", "new")
+    folder = os.path.join(os.path.dirname(files.config), "keyring")
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert {stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) for name in os.listdir(folder)} == {0o600}
+
+
+def test_key_is_not_lost(files):
+    """Without a word nothing is replaced or deleted that cannot be had back."""
+    before = files.wargfs("key", "new").stdout
+    for words in ("new",), ("delete",):
+        done = files.wargfs("key", *words, status=1)
+        assert "no terminal" in done.stderr and not done.stdout
+    files.wargfs("key", "set", stdin=None, input=forge.PUBLISHER.text, status=1)
+    assert files.wargfs("key", "info").stdout == before
+    files.wargfs("key", "set", "--yes", stdin=None, input=forge.PUBLISHER.text)
+    files.wargfs("key", "set", stdin=None, input=forge.PUBLISHER.text)  # the same: nothing is lost
+
+
+@pytest.mark.parametrize("text", ("", "\n", "hello\n", "ecdsa-p256:hello\n", "ecdsa-p256:" + "A" * 43 + "=\n",
+                                  "x" * 9000))
+def test_bad_key(files, text):
+    done = files.wargfs("key", "set", stdin=None, input=text, status=1)
+    assert not kept(files) and not files.read_config().get("keys")
+    assert len(text) < 4 or text.strip() not in done.stderr
+
+
+def test_key_at_terminal(files, at_terminal):
+    """It is asked for, and not shown; the terminal is as it was, whatever ends it."""
+    terminal = at_terminal(files, programs.WARGFS, "key", "set")
+    terminal.type_secret("private key.*: ", forge.PUBLISHER.text)
+    terminal.read_until("Public Key")
+    assert terminal.echoes()
+    assert forge.PUBLISHER.text not in terminal.end()
+    terminal = at_terminal(files, programs.WARGFS, "key", "set")
+    terminal.read_until("private key.*: ")
+    until(lambda: not terminal.echoes(), "nothing is shown")
+    terminal.process.send_signal(2)
+    until(lambda: terminal.process.poll() is not None, "it ends")
+    assert terminal.echoes()
+    terminal.end(-2)
+    terminal = at_terminal(files, programs.WARGFS, "key", "delete")
+    terminal.type(r"\[y/N\] ", "y")
+    terminal.end()
+    assert not kept(files)
+
+
+def test_key_elsewhere(home, liar):
+    """What a command changes is written where it was read, and found there again."""
+    home.wargfs("config", "--registry", liar.url, "--keyring-backend", "flat-file", "warg-config.json")
+    local = os.path.join(home.work, "warg-config.json")
+    made = home.wargfs("key", "new").stdout
+    assert not os.path.exists(home.config)
+    with open(local) as file:
+        assert json.load(file)["keys"] == ["default"]
+    assert home.warg("key", "info").stdout == made == home.wargfs("key", "info", "--config", local).stdout
+    assert kept(home) == ["service=warg-signing-key&user=default"]
+
+
+# ---- The desktop's keyring ----
+
+def test_no_desktop(home, liar):
+    """Where there is none, what to do is said."""
+    home.wargfs("config", "--registry", liar.url)
+    home.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=" + os.path.join(home.path, "bus")
+    done = home.wargfs("key", "new", status=1)
+    assert "--keyring-backend flat-file" in done.stderr
+    assert not home.read_config().get("keys")
+
+
+def test_locked(home, liar, desktop):
+    """A locked keyring that nobody can open is no reason to hang."""
+    home.wargfs("config", "--registry", liar.url)
+    desktop.start_keyring(PASSWORD)
+    made = home.wargfs("key", "new").stdout
+    desktop.end_keyring()
+    desktop.start_keyring()
+    assert "locked" in home.wargfs("key", "info", status=1).stderr
+    home.wargfs("key", "new", "--yes", status=1)
+    home.wargfs("key", "delete", "--yes", status=1)
+    desktop.end_keyring()
+    desktop.start_keyring(PASSWORD)
+    assert home.wargfs("key", "info").stdout == made
+
+
+def test_twice(home, liar, desktop):
+    """Two items that match are one too many for the reference: it is said, and the next key leaves one."""
+    home.wargfs("config", "--registry", liar.url)
+    desktop.start_keyring(PASSWORD)
+    home.wargfs("key", "new")
+    other = ("secret-tool", "store", "--label=other", "service", "warg-signing-key", "username", "default", "target",
+             "default", "another", "attribute")
+    home.run(*other, stdin=None, input=forge.PUBLISHER.text)
+    assert "more than once" in home.wargfs("key", "info", status=1).stderr
+    home.warg("key", "info", status=1)
+    made = home.wargfs("key", "new", "--yes").stdout
+    assert home.warg("key", "info").stdout == made == home.wargfs("key", "info").stdout
+    home.run(*other, stdin=None, input=forge.PUBLISHER.text)
+    home.wargfs("key", "delete", "--yes")
+    assert not home.run("secret-tool", "search", "--all", "service", "warg-signing-key").stdout
+
+
+# ---- Tokens ----
+
+def demand(liar):
+    """Have nothing answered without the token."""
+    def mutation(answer):
+        if answer.call.headers.get("authorization") != f"Bearer {TOKEN}":
+            answer.status, answer.json = 401, {"status": 401, "message": "who are you?"}
+    for call in ASKED:
+        liar.lie(call, mutation)
+
+
+def test_token_shared(keyring, liar, at_terminal):
+    """One logs in, the other is logged in, and logs out."""
+    done = keyring.wargfs("login", stdin=None, input=TOKEN + "\n")
+    assert TOKEN not in done.stdout + done.stderr
+    assert keyring.read_config()["keyringAuth"] is True
+    demand(liar)
+    keyring.warg("download", "test:tiny", "-o", "its.wasm")
+    keyring.wargfs("download", "test:tiny", "-o", "ours.wasm")
+    keyring.warg("logout")
+    keyring.wargfs("logout", status=1)
+    keyring.wargfs("ls", status=1)
+
+    terminal = at_terminal(keyring, programs.WARG, "login")
+    terminal.type_secret("token.*", TOKEN)
+    terminal.end()
+    keyring.wargfs("ls")
+    assert json.loads(keyring.wargfs("logout", "--json").stdout) == {"registry": liar.url}
+    assert keyring.read_config()["keyringAuth"] is False
+    keyring.warg("logout", status=1)
+    keyring.wargfs("key", "delete", "--yes", status=None)
+
+
+def test_token_sent(files, liar, new_mount):
+    """To the registry, from commands and mounts; not to whoever says which one that is, nor to where contents lie."""
+    demand(liar)
+    assert "login" in files.wargfs("ls", status=1).stderr
+    files.wargfs("login", stdin=None, input=TOKEN)
+    liar.forget()
+    files.wargfs("ls")
+    files.wargfs("download", "test:hello", "-o", "x.wasm")
+    mount = new_mount(liar.url, home=files)
+    path = os.path.join(mount.path, "test/page/1.0.0.wasm")
+    assert read(path) == CONTENTS["test:page", "1.0.0"]
+    for call in liar.calls:
+        assert ("authorization" in call.headers) == (call.name in ASKED), call.name
+    assert liar.count("bytes") and liar.count("sources")
+    # It is the mount's until its end.
+    files.wargfs("logout")
+    assert read(os.path.join(mount.path, "test/tiny/1.0.0.wasm")) == CONTENTS["test:tiny", "1.0.0"]
+    assert TOKEN not in mount.log
+
+
+def test_bus_ends(home, liar, desktop, new_mount):
+    """A mount that has its token from the desktop outlives the desktop."""
+    home.wargfs("config", "--registry", liar.url)
+    desktop.start_keyring(PASSWORD)
+    home.wargfs("login", stdin=None, input=TOKEN)
+    demand(liar)
+    mount = new_mount(liar.url, home=home)
+    desktop.end()
+    assert read(os.path.join(mount.path, "test/page/1.0.0.wasm")) == CONTENTS["test:page", "1.0.0"]
+    assert mount.process.poll() is None
+    assert errno_of(os.stat, os.path.join(mount.path, "test/nobody")) == "ENOENT"
+
+
+@pytest.mark.parametrize("text", ("", "\n", "two words\n", "caf\u00e9\n", "x" * 9000))
+def test_bad_token(files, text):
+    files.wargfs("login", stdin=None, input=text, status=1)
+    assert not kept(files) and files.read_config()["keyringAuth"] is False
+
+
+def test_login_chooses(home, liar):
+    """The first registry becomes the home registry, with a key; another one asks; what is settled stays."""
+    done = home.wargfs("login", "--registry", liar.url, "--keyring-backend", "flat-file", stdin=None, input=TOKEN)
+    assert "Public Key: " in done.stdout
+    config = home.read_config()
+    assert (config["homeUrl"], config["keyringBackend"], config["keys"]) == (liar.url, "flat-file", ["default"])
+    assert home.warg("key", "info").stdout.splitlines()[1] in done.stdout
+
+    other = liar.url.replace("127.0.0.1", "localhost")
+    done = home.wargfs("login", other, "--disable-auto-package-init", stdin=None, input=TOKEN)
+    assert "no terminal" in done.stderr and "Public Key" not in done.stdout
+    config = home.read_config()
+    assert config["homeUrl"] == liar.url and config["disableAutoPackageInit"] is True
+    home.wargfs("login", other, "--yes", stdin=None, input=TOKEN)
+    assert home.read_config()["homeUrl"] == other
+    home.wargfs("logout", "--registry", liar.url)
+    assert home.read_config()["keyringAuth"] is True
+    home.wargfs("logout")
+    assert home.read_config()["keyringAuth"] is False
+    assert kept(home) == ["service=warg-signing-key&user=default"]
+    home.wargfs("login", other, "--registry", other, stdin=None, input=TOKEN, status=2)
+
+
+def test_login_takes_the_key(files, liar):
+    """A key that only the configuration has forgotten is not replaced."""
+    made = files.wargfs("key", "new").stdout
+    os.unlink(files.config)
+    words = "login", "--registry", liar.url, "--keyring-backend", "flat-file"
+    liar.close()
+    files.wargfs(*words, stdin=None, input=TOKEN, status=1)
+    assert not os.path.exists(files.config) and kept(files) == ["service=warg-signing-key&user=default"]
+    liar.open()
+    assert "Public Key" not in files.wargfs(*words, stdin=None, input=TOKEN).stdout
+    assert files.wargfs("key", "info").stdout == made == files.warg("key", "info").stdout
+
+
+def test_login_at_terminal(home, liar, at_terminal):
+    """Where it is to be kept is asked once; the token is not shown."""
+    terminal = at_terminal(home, programs.WARGFS, "login", "--registry", liar.url)
+    terminal.type(r"\[Y/n\] ", "n")
+    terminal.type_secret("The token for .*: ", TOKEN)
+    assert TOKEN not in terminal.end()
+    assert home.read_config()["keyringBackend"] == "flat-file" and len(kept(home)) == 2
+    terminal = at_terminal(home, programs.WARGFS, "login")
+    terminal.type_secret("The token for .*: ", TOKEN)
+    assert "Y/n" not in terminal.end()
+
+
+def test_not_on_command_lines(files):
+    """Neither program that waits for a secret has it anywhere that others can see."""
+    program = files.start(programs.WARGFS, "key", "set", "--yes", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    program.stdin.write(forge.PUBLISHER.text[:20].encode())
+    program.stdin.flush()
+    for name in "cmdline", "environ":
+        with open(f"/proc/{program.pid}/{name}", "rb") as file:
+            assert forge.PUBLISHER.text[12:20].encode() not in file.read()
+    program.stdin.write(forge.PUBLISHER.text[20:].encode())
+    program.stdin.close()
+    assert program.wait(60) == 0
