@@ -58,8 +58,11 @@ static void told(void *user, const struct name *name, const struct publish_resul
 	char record[DIGEST_TEXT_SIZE];
 
 	digest_format(&result->record_id, record);
-	fprintf(stderr, "record `%s` of package `%s`, which was left under way, %s\n", record, name->text,
-		verdict ? "did not come through" : "is published");
+	if (name->text[0])
+		fprintf(stderr, "record `%s` of package `%s`, which was left under way, %s\n", record, name->text,
+			verdict ? "did not come through" : "is published");
+	else
+		fprintf(stderr, "record `%s`, which was left under way, cannot be gone on with\n", record);
 	if (verdict)
 		options_fail(publishing->command, flt);
 }

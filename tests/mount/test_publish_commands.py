@@ -330,6 +330,23 @@ def test_damaged(home, registry, name):
     home.wargfs("publish", "start", name)
 
 
+def test_damaged_journal(home, reader, registry, name):
+    """An entry that nobody can read is told of each time, and stands in nobody's way."""
+    home.wargfs("publish", "start", name)
+    home.wargfs("publish", "abort")
+    record = "ab" * 32
+    path = os.path.join(state_folder(home, registry.url), "journal", f"{record}.json")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write("{}")
+    done = home.wargfs("publish", "list")
+    assert f"under way: record `sha256:{record}`, unreadable" in done.stdout and record in done.stderr
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 27))
+    assert f"record `sha256:{record}`, which was left under way, cannot be gone on with" in done.stderr
+    assert download(programs.WARG, reader, name, "1.0.0") == wasm(300, 27)
+    assert os.path.exists(path)
+
+
 def test_left_behind(home, registry, name):
     """What a mount was given and did not publish is listed."""
     home.wargfs("publish", "start", name)
