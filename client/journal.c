@@ -246,6 +246,26 @@ void journal_end_claim(struct journal *journal, struct journal_claim *claim)
 	claim->fd = -1;
 }
 
+void journal_mark_claim(const struct journal_claim *claim, uint64_t bytes)
+{
+	/* The file's length, as that needs no space. Where it cannot be had, others have less patience. */
+	if (ftruncate(claim->fd, (off_t)bytes))
+		return;
+}
+
+uint64_t journal_read_mark(struct journal *journal, const struct digest *record_id)
+{
+	char name[NAME_SIZE];
+	uint64_t bytes = 0;
+	int fd = -1;
+
+	claim_name(record_id, name);
+	if (file_open(journal->folder, name, &fd, &bytes, NULL) || fd < 0)
+		return 0;
+	close(fd);
+	return bytes;
+}
+
 bool journal_is_claimed(struct journal *journal, const struct digest *record_id)
 {
 	char name[NAME_SIZE];

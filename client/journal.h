@@ -74,6 +74,10 @@ int journal_claim(struct journal *journal, const struct digest *record_id, struc
 		  struct fault *flt);
 /** Give it up; one that was given up is fine. */
 void journal_end_claim(struct journal *journal, struct journal_claim *claim);
+/** Tell those who wait for the claim how many bytes have to be sent before it is given up. */
+void journal_mark_claim(const struct journal_claim *claim, uint64_t bytes);
+/** What who has the claim has told; 0: nothing, or nobody has it. */
+uint64_t journal_read_mark(struct journal *journal, const struct digest *record_id);
 /** Whether somebody has the claim; for who only looks. */
 bool journal_is_claimed(struct journal *journal, const struct digest *record_id);
 

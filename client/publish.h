@@ -62,8 +62,9 @@ struct publish_result {
 	bool is_proven;          /* in the log of `log_length` records; there is a receipt */
 	uint64_t log_length;
 	/* seconds by which the record's time was put ahead of the clock here, as the package's last record is from its
-	   future: over a day, one of the two clocks is wrong, and a person should hear of it */
-	int64_t ahead;
+	   future; and by which it is later than the checkpoint that proves it. Over a day a clock is wrong, and a
+	   person should hear of it: whoever has the right one cannot publish the package before that time by himself */
+	int64_t ahead, early;
 };
 
 /**

@@ -51,6 +51,7 @@ struct publication {
 	struct digest head;
 	struct journal_claim turn; /* of the package; fd -1: not ours */
 	unsigned rounds;    /* of uploads */
+	uint64_t sent;      /* bytes of contents, those of the upload under way among them */
 	bool is_ended;      /* the open transaction that it came from is gone */
 };
 

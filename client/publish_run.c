@@ -136,6 +136,24 @@ static bool has_grown(const struct publication *publication, const struct view_p
 	       !digest_equals(&package_log_head(package->log)->record_id, &publication->head);
 }
 
+/* Whether the record stands on one that never comes. */
+static bool has_lost_its_base(const struct publication *publication)
+{
+	struct publisher *publisher = publication->publisher;
+	struct api_record_state state;
+	struct fault flt = {0};
+	bool rejected;
+
+	if (!publication->is_chained)
+		return false;
+	if (api_fetch_record(&publisher->api, publisher_deadline(publisher), &publication->name,
+			     &publication->entry.record.prev, NULL, &state, &flt))
+		return flt.kind == FAULT_ABSENT;
+	rejected = state.status == API_RECORD_REJECTED;
+	api_record_state_release(&state);
+	return rejected;
+}
+
 /* @param in  the record is in the log, whatever was said of it */
 static int look_for_growth(struct publication *publication, bool *grown, bool *in, struct fault *flt)
 {
@@ -185,6 +203,8 @@ static int reconsider(struct publication *publication, const struct fault *why, 
 		struct fault own = {0};
 		int r = look_for_growth(publication, again, in, &own);
 
+		if (!r && !*again && !*in)
+			*again = has_lost_its_base(publication);
 		if (!r && !*again && !*in && waits)
 			r = patience_pause(publisher, &patience, 0, &own);
 		else if (!r)

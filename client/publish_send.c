@@ -24,11 +24,20 @@
 
 /* ---- Turns ---- */
 
+/* Whoever has the turn has as long for its uploads. */
+static clock_ms upload_deadline(clock_ms begin, unsigned timeout, uint64_t size)
+{
+	uint64_t seconds = timeout + size / CAP_UPLOAD_RATE;
+
+	return seconds < INT32_MAX ? begin + (clock_ms)seconds * 1000 : CLOCK_NEVER;
+}
+
 int publication_take_turn(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), TURN_FIRST, TURN_LONGEST);
+	struct patience patience = patience_new(CLOCK_NEVER, TURN_FIRST, TURN_LONGEST);
 	const struct digest log_id = name_log_id(&publication->name);
+	clock_ms begin = clock_now();
 
 	for (;;) {
 		bool had = false;
@@ -37,6 +46,8 @@ int publication_take_turn(struct publication *publication, struct fault *flt)
 
 		if (r || had)
 			return r;
+		patience.deadline = upload_deadline(begin, publisher->options.timeout,
+						    journal_read_mark(publisher->journal, &log_id));
 		r = patience_pause(publisher, &patience, 0, flt);
 		if (r) {
 			fault_at(flt, "waiting for others who publish it");
@@ -188,9 +199,11 @@ static int upload(struct publication *publication, const struct api_upload *uplo
 	digest_format(&upload->content, digest);
 	if (fd < 0)
 		return fault_undecided(flt, FAULT_ABSENT, "the content %s is not staged any more", digest);
-	r = api_upload_content(&publisher->api,
-			       clock_in_seconds(publisher->options.timeout + size / CAP_UPLOAD_RATE), stall, upload, fd,
-			       size, flt);
+	publication->sent += size;
+	if (publication->turn.fd >= 0)
+		journal_mark_claim(&publication->turn, publication->sent);
+	r = api_upload_content(&publisher->api, upload_deadline(clock_now(), publisher->options.timeout, size), stall,
+			       upload, fd, size, flt);
 	close(fd);
 	if (r)
 		fault_at(flt, "uploading %s", digest);

@@ -120,6 +120,28 @@ static int await_view(struct publication *publication, struct fault *flt)
 	}
 }
 
+/* Where the record stands, as the document has it: what the registry said before was for finding it only. */
+static void note_place(struct publication *publication, const struct proof *proof)
+{
+	struct publish_result *result = &publication->result;
+	struct record record;
+
+	for (size_t i = 0; i < proof->package.count; i++) {
+		struct span content = buf_span(&proof->package.records[i].content);
+		struct digest id = record_id(RECORD_PACKAGE, content);
+
+		if (!digest_equals(&id, &result->record_id))
+			continue;
+		result->registry_index = proof->package.records[i].registry_index;
+		if (record_decode(RECORD_PACKAGE, content, &record, NULL))
+			continue;
+		result->early = record.time.seconds - (int64_t)proof->checkpoint.contents.timestamp;
+		if (result->early < 0)
+			result->early = 0;
+		record_release(&record);
+	}
+}
+
 static int keep_receipt(struct publication *publication, const struct view *view, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
@@ -137,6 +159,8 @@ static int keep_receipt(struct publication *publication, const struct view *view
 	if (!r)
 		r = receipts_put(publisher->receipts, &publication->name, &publication->result.record_id,
 				 buf_span(&text), flt);
+	if (!r)
+		note_place(publication, &proof);
 	buf_release(&text);
 	proof_release(&proof);
 	return r;

@@ -689,6 +689,86 @@ static void test_two_publishers(void **state)
 	scene_release(&scene);
 }
 
+/* Somebody has the turn for as long as the whole timeout, and longer if there is much to upload. */
+struct slow {
+	struct journal *journal;
+	struct journal_claim turn;
+	uint64_t bytes;
+};
+
+static void *end_turn_late(void *user)
+{
+	struct slow *slow = user;
+
+	usleep(SHORT * 1500000);
+	journal_end_claim(slow->journal, &slow->turn);
+	return NULL;
+}
+
+static void test_slow_turn(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct scene scene = scene_new();
+		struct name name = forge_name("test:new");
+		struct digest log_id = name_log_id(&name);
+		struct slow slow = {.bytes = i ? CAP_UPLOAD_RATE * LONG : 0};
+		struct publish_result result;
+		struct fault flt = {0};
+		pthread_t ender;
+		bool had;
+
+		open_publisher(&scene, SHORT);
+		assert_int_equal(journal_open(scene.state, "label", &slow.journal, NULL), 0);
+		assert_int_equal(journal_claim(slow.journal, &log_id, &slow.turn, &had, NULL), 0);
+		assert_true(had);
+		journal_mark_claim(&slow.turn, slow.bytes);
+		assert_int_equal(journal_read_mark(slow.journal, &log_id), slow.bytes);
+		assert_int_equal(pthread_create(&ender, NULL, end_turn_late, &slow), 0);
+		assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, &flt), i ? 0 : WARG_UNDECIDED);
+		assert_int_equal(flt.kind, i ? FAULT_NONE : FAULT_TIMEOUT);
+		pthread_join(ender, NULL);
+		assert_int_equal(journal_read_mark(slow.journal, &log_id), 0);
+		journal_close(slow.journal);
+		scene_release(&scene);
+	}
+}
+
+static void sign_at_second(void *user)
+{
+	struct meanwhile *meanwhile = user;
+
+	if (++meanwhile->calls == 2)
+		fake_registry_sign(meanwhile->scene->fake);
+}
+
+/* The record that ours stands on is rejected in the end: ours is not, but signed anew. */
+static void test_base_lost(void **state)
+{
+	struct scene scene = scene_new();
+	struct meanwhile meanwhile = {.scene = &scene};
+	struct pending_entry entry = release_of(&scene, "1.0.0");
+	struct publish_result first, second;
+	struct fault flt = {0};
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	fake_publish_delay(scene.publish, 3);
+	assert_int_equal(submit_entry(&scene, "test:new", &entry, PUBLISH_ACCEPTED, &first, &flt), 0);
+	/* Which nobody sees as yet. */
+	fake_registry_release(scene.fake, "test:new", "0.1.0");
+	fake_publish_meanwhile(scene.publish, sign_at_second, &meanwhile);
+	if (submit(&scene, "test:new", "2.0.0", &second, &flt))
+		fail_msg("%s", flt.what);
+	assert_true(second.is_proven);
+	assert_int_equal(meanwhile.calls, 3);
+	/* The other one is signed anew by who goes on with it. */
+	assert_int_equal(publish_resume(scene.publisher, NULL, NULL, &flt), 0);
+	assert_int_equal(published(&scene), 2);
+	check_done(&scene, "test:new", &second);
+	scene_release(&scene);
+}
+
 /* ---- Clocks ---- */
 
 /* A record of the future is there: ours is of no earlier time, and that is told. */
@@ -714,6 +794,8 @@ static void test_clock_behind(void **state)
 	assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, NULL), 0);
 	check_done(&scene, "test:new", &result);
 	assert_true(result.ahead > 86400);
+	/* The checkpoints of this registry are of 1970. */
+	assert_true(result.early > 250000000000);
 	forge_record_release(&forged);
 	ecdsa_private_key_free(key);
 	scene_release(&scene);
@@ -1068,6 +1150,8 @@ int main(void)
 		cmocka_unit_test(test_outrun),
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_two_publishers),
+		cmocka_unit_test(test_slow_turn),
+		cmocka_unit_test(test_base_lost),
 		cmocka_unit_test(test_clock_behind),
 		cmocka_unit_test(test_adopted),
 		cmocka_unit_test(test_left_behind),
