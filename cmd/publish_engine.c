@@ -267,7 +267,7 @@ static void remark(const struct pending *what, const struct publish_result *resu
 		fprintf(stderr, "the last record of %s is %lld days ahead of the clock here: this one has its date\n",
 			what->name.text, (long long)result->ahead / DAY);
 	else if (result->early > DAY)
-		fprintf(stderr, "the clock here is %lld days ahead of the registry's, and %s has a record of that date now\n",
+		fprintf(stderr, "the clock here is %lld days ahead of the registry's, and %s has a record of that date\n",
 			(long long)result->early / DAY, what->name.text);
 	if (!failed || digest_equals(&result->record_id, &none))
 		return;
