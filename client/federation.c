@@ -63,6 +63,7 @@ int federation_open(const struct federation_options *options, struct federation 
 	if (!federation)
 		return fault_no_memory(flt);
 	federation->options = *options;
+	federation->options.home.token = NULL; /* its owner wipes it; the home registry has a copy */
 	pthread_mutex_init(&federation->mutex, NULL);
 	pthread_cond_init(&federation->joined, NULL);
 	home.hinted = options->hints == FEDERATION_HINTS_IGNORED ? NULL : note_hint;

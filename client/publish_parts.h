@@ -34,7 +34,7 @@ struct publication {
 	struct name name;
 	const struct pending *what; /* what is to be published; NULL: what `entry` has */
 	struct pending own;         /* the same, taken from an entry */
-	struct ecdsa_private_key *key;
+	struct ecdsa_private_key *key; /* only while something is signed */
 	struct publish_result result;
 
 	/* The record; `has_entry` once it is signed. The journal has it, and we have the claim. */

@@ -38,7 +38,6 @@ void publication_release(struct publication *publication)
 	publication_end_turn(publication);
 	publication_drop(publication);
 	pending_release(&publication->own);
-	ecdsa_private_key_free(publication->key);
 }
 
 int publication_forget(struct publication *publication, struct fault *flt)

@@ -345,11 +345,18 @@ static int try_out(const struct tip *tip, const struct journal_entry *entry, str
 	return r;
 }
 
+/* As long as it takes to sign, and no longer: what comes then may take minutes. */
 static int find_key(struct publication *publication, struct fault *flt)
 {
 	const struct publisher_options *options = &publication->publisher->options;
 
-	return publication->key ? 0 : options->find_key(options->user, &publication->key, flt);
+	return options->find_key(options->user, &publication->key, flt);
+}
+
+static void forget_key(struct publication *publication)
+{
+	ecdsa_private_key_free(publication->key);
+	publication->key = NULL;
 }
 
 /* @param out  journal_entry_release() it on success */
@@ -376,6 +383,7 @@ static int make_entry(struct publication *publication, const struct tip *tip, st
 		r = encode(publication, tip, init, &entry, ahead, flt);
 	if (!r)
 		r = sign(publication, &entry, flt);
+	forget_key(publication);
 	if (!r)
 		r = try_out(tip, &entry, flt);
 	if (r)

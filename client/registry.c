@@ -124,6 +124,7 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	registry->next_save = CLOCK_NEVER;
 	registry->patience = 1;
 	freshness_init(&registry->freshness, freshness_now());
+	registry->options.token = NULL; /* its owner wipes it */
 	verdict = copy_text(options->token, &registry->token, flt);
 	if (!verdict)
 		verdict = copy_text(options->domain, &registry->domain, flt);
