@@ -10,11 +10,11 @@
 #include "client/pending.h"
 #include "client/publish.h"
 #include "client/staging.h"
+#include "client/wasm_file.h"
 #include "errmap.h"
 #include "mount.h"
 #include "staged.h"
 #include "tree.h"
-#include "verify/wasm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,40 +252,12 @@ static int new_publishing(struct mount *mount, struct node *node, const struct p
 
 /* ---- Releases ---- */
 
-/* Read what has to be looked at: what sections hold is passed over. */
-static int frame(int fd, uint64_t size, struct wasm_framing *framing, struct fault *flt)
-{
-	unsigned char bytes[4096];
-	ssize_t got;
-
-	for (;;) {
-		uint64_t skip = wasm_framing_skip(framing), left = size - framing->length;
-
-		wasm_framing_pass(framing, skip < left ? skip : left);
-		if (framing->length >= size)
-			return 0;
-		got = pread(fd, bytes, sizeof(bytes), (off_t)framing->length);
-		if (got <= 0)
-			return fault_system(flt, got ? errno : EIO, "what was written cannot be read");
-		if (wasm_framing_append(framing, (struct span){ bytes, (size_t)got }, flt))
-			return WARG_INVALID;
-	}
-}
-
 /* A file that is not whole is nobody's lie. */
 static int check_framing(int fd, struct fault *flt)
 {
-	struct wasm_framing framing;
 	struct fault own = {0};
-	struct stat status;
-	int verdict;
+	int verdict = wasm_file_check(fd, &own);
 
-	if (fstat(fd, &status))
-		return fault_system(flt, errno, "what was written cannot be read");
-	wasm_framing_init(&framing);
-	verdict = frame(fd, (uint64_t)status.st_size, &framing, &own);
-	if (!verdict)
-		verdict = wasm_framing_end(&framing, &own);
 	if (verdict == WARG_INVALID)
 		return fault_undecided(flt, FAULT_MISUSE, "what was written is no whole WebAssembly file: %s",
 				       own.what);
