@@ -131,8 +131,8 @@ static void end_call(struct publisher *publisher)
 	pthread_mutex_unlock(&publisher->mutex);
 }
 
-int publish_submit(struct publisher *publisher, const struct pending *what, enum publish_until until,
-		   struct publish_result *out, struct fault *flt)
+int publish_submit_while(struct publisher *publisher, const struct pending *what, enum publish_until until,
+			 bool (*is_wanted)(void *user), void *user, struct publish_result *out, struct fault *flt)
 {
 	struct publication publication;
 	int r;
@@ -143,6 +143,8 @@ int publish_submit(struct publisher *publisher, const struct pending *what, enum
 		return r;
 	publication_init(&publication, publisher, &what->name);
 	publication.what = what;
+	publication.is_wanted = is_wanted;
+	publication.user = user;
 	r = publication_run(&publication, until, flt);
 	*out = publication.result;
 	publication_release(&publication);
@@ -150,6 +152,12 @@ int publish_submit(struct publisher *publisher, const struct pending *what, enum
 		fault_at(flt, "publishing %s", what->name.text);
 	end_call(publisher);
 	return r;
+}
+
+int publish_submit(struct publisher *publisher, const struct pending *what, enum publish_until until,
+		   struct publish_result *out, struct fault *flt)
+{
+	return publish_submit_while(publisher, what, until, NULL, NULL, out, flt);
 }
 
 int publish_wait(struct publisher *publisher, const struct name *name, const struct digest *record_id,

@@ -87,6 +87,13 @@ int publish_submit(struct publisher *publisher, const struct pending *what, enum
 		   struct publish_result *out, struct fault *flt);
 
 /**
+ * publish_submit() for somebody who may leave: what is not wanted any more when everything is ready to be sent is given
+ * up, with FAULT_CANCELLED, and leaves no record behind. What was sent goes on to its end.
+ */
+int publish_submit_while(struct publisher *publisher, const struct pending *what, enum publish_until until,
+			 bool (*is_wanted)(void *user), void *user, struct publish_result *out, struct fault *flt);
+
+/**
  * Wait until a record is proven, whoever sent it, and keep a receipt. One that the journal has and nobody drives is
  * driven on.
  * @return as publish_submit(); FAULT_ABSENT if neither the journal nor the registry knows it

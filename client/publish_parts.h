@@ -33,6 +33,8 @@ struct publication {
 	struct publisher *publisher;
 	struct name name;
 	const struct pending *what; /* what is to be published; NULL: what `entry` has */
+	bool (*is_wanted)(void *user); /* asked before it is sent; NULL: it is */
+	void *user;
 	struct pending own;         /* the same, taken from an entry */
 	struct ecdsa_private_key *key; /* only while something is signed */
 	struct publish_result result;

@@ -79,6 +79,20 @@ static int note_accepted(struct publication *publication, struct fault *flt)
 	return r;
 }
 
+/* Whoever left while nothing was sent leaves nothing behind. */
+static int check_wanted(struct publication *publication, struct fault *flt)
+{
+	int r;
+
+	if (!publication->is_unsent || !publication->is_wanted || publication->is_wanted(publication->user))
+		return 0;
+	r = publication_forget(publication, flt);
+	if (r)
+		return r;
+	publication_drop(publication);
+	return fault_undecided(flt, FAULT_CANCELLED, "it is not wanted any more, and was not sent");
+}
+
 /* The record is the registry's, with its contents. We have the turn. */
 static int bring_in_turn(struct publication *publication, struct fault *flt)
 {
@@ -95,6 +109,8 @@ static int bring_in_turn(struct publication *publication, struct fault *flt)
 		r = publication_make_valid(publication, &published, flt);
 	if (!r && published)
 		publication->result.is_published = true;
+	if (!r && !known && !published)
+		r = check_wanted(publication, flt);
 	if (!r && !known && !published)
 		r = publication_send(publication, &state, &asked, flt);
 	if (!r && !published)

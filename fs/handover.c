@@ -290,11 +290,17 @@ static void look_again(struct mount *mount, const struct publish_result *result,
 		atomic_store(&mount->has_leftovers, true);
 }
 
-static int publish(struct mount *mount, const struct pending *pending, struct fault *flt)
+static bool is_awaited(void *user)
 {
+	return chore_is_awaited(user);
+}
+
+static int publish(struct chore *chore, const struct pending *pending, struct fault *flt)
+{
+	struct mount *mount = chore->mount;
 	struct publish_result result = {0};
 	struct fault own = {0};
-	int verdict = publish_submit(mount->publisher, pending, PUBLISH_PROVEN, &result, &own);
+	int verdict = publish_submit_while(mount->publisher, pending, PUBLISH_PROVEN, is_awaited, chore, &result, &own);
 
 	if (verdict) {
 		look_again(mount, &result, &own);
@@ -303,7 +309,7 @@ static int publish(struct mount *mount, const struct pending *pending, struct fa
 	return verdict;
 }
 
-static int submit(struct mount *mount, const struct name *name, const struct pending_entry *entry, struct fault *flt)
+static int submit(struct chore *chore, const struct name *name, const struct pending_entry *entry, struct fault *flt)
 {
 	struct pending pending;
 	int verdict;
@@ -311,7 +317,7 @@ static int submit(struct mount *mount, const struct name *name, const struct pen
 	pending_init(&pending, name);
 	verdict = pending_add(&pending, entry, flt);
 	if (!verdict)
-		verdict = publish(mount, &pending, flt);
+		verdict = publish(chore, &pending, flt);
 	pending_release(&pending);
 	return verdict;
 }
@@ -329,7 +335,7 @@ static int publish_release(struct publishing *publishing, struct fault *flt)
 		return flt->verdict;
 	verdict = keep(mount, publishing->node, &entry.content, flt);
 	if (!verdict)
-		verdict = submit(mount, &name, &entry, flt);
+		verdict = submit(&publishing->chore, &name, &entry, flt);
 	staging_end_hold(&hold);
 	return verdict;
 }
@@ -346,7 +352,7 @@ static int publish_yank(struct publishing *publishing, struct fault *flt)
 	struct pending_entry entry = { .type = ENTRY_YANK };
 
 	path_version(&publishing->claim.path, entry.version);
-	return submit(publishing->chore.mount, &name, &entry, flt);
+	return submit(&publishing->chore, &name, &entry, flt);
 }
 
 int handover_yank(struct mount *mount, const struct path *version, pid_t thread, struct chore **out,
@@ -370,7 +376,7 @@ static int publish_transaction(struct publishing *publishing, struct fault *flt)
 	if (!found || strcmp(pending.name.text, name.text) != 0)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "no publish of %s is pending", name.text);
 	else
-		verdict = publish(mount, &pending, flt);
+		verdict = publish(&publishing->chore, &pending, flt);
 	if (found)
 		pending_release(&pending);
 	return verdict;

@@ -257,6 +257,46 @@ static void test_release(void **state)
 	scene_release(&scene);
 }
 
+static bool says_no(void *user)
+{
+	++*(unsigned *)user;
+	return false;
+}
+
+static bool says_yes(void *user)
+{
+	++*(unsigned *)user;
+	return true;
+}
+
+/* What nobody wants any more is given up before it is sent, with nothing left of it; and can be wanted once more. */
+static void test_unwanted(void **state)
+{
+	struct scene scene = scene_new();
+	struct pending_entry entry = release_of(&scene, "1.0.0");
+	struct pending pending = pending_of("test:new", &entry, 1);
+	struct publish_result result;
+	struct fault flt = {0};
+	unsigned asked = 0;
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	assert_int_equal(publish_submit_while(scene.publisher, &pending, PUBLISH_PROVEN, says_no, &asked, &result,
+					      &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_CANCELLED);
+	assert_int_equal(asked, 1);
+	assert_true(digest_equals(&result.record_id, &(struct digest){{0}}));
+	assert_int_equal(published(&scene), 0);
+	assert_int_equal(fake_publish_counts(scene.publish).posts, 0);
+	assert_int_equal(journalled(&scene), 0);
+	assert_int_equal(publish_submit_while(scene.publisher, &pending, PUBLISH_PROVEN, says_yes, &asked, &result,
+					      &flt), 0);
+	assert_int_equal(asked, 2);
+	check_done(&scene, "test:new", &result);
+	pending_release(&pending);
+	scene_release(&scene);
+}
+
 /* A whole transaction is one record. */
 static void test_batch(void **state)
 {
@@ -1140,6 +1180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_unwanted),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_open_transaction),
 		cmocka_unit_test(test_wait_for_others),
