@@ -411,6 +411,15 @@ static void attempt_rename_file(struct request *request)
 	}
 }
 
+/* What was written to the transaction's folder and is no entry of it would be lost sight of. */
+static bool has_files(const struct request *request)
+{
+	struct fault flt = {0};
+
+	staged_remove_folder(request->mount, &request->from, &flt);
+	return flt.verdict && flt.kind != FAULT_ABSENT;
+}
+
 /* A transaction is submitted by giving its folder the package's place. */
 static void attempt_submit(struct request *request)
 {
@@ -420,6 +429,8 @@ static void attempt_submit(struct request *request)
 
 	if (request_has_wanted(request, REQUEST_DEED))
 		end_publishing(request);
+	else if (has_files(request))
+		fail_as(request, ENOTEMPTY, "files in it are no entries: they are written still, or no versions");
 	else if (strcmp(from.text, to.text) != 0)
 		fail(request, FAULT_MISUSE, "a transaction is submitted as the package that it is of");
 	else if (!handover_allows_namespace(request, &request->path))

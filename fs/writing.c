@@ -595,8 +595,8 @@ static void change_staged(struct request *request)
 }
 
 /*
- * Times and permissions are the registry's. But whoever has just put something there is not told that he failed for
- * want of them: he is answered, and sees what is.
+ * Times and permissions are the registry's. But whoever has just put something there, or is about to, is not told that
+ * he failed for want of them: he is answered, and sees what is.
  */
 static bool may_pretend(const struct request *request)
 {
@@ -606,7 +606,7 @@ static bool may_pretend(const struct request *request)
 	if (request->to_set & FUSE_SET_ATTR_SIZE)
 		return false;
 	if (path->kind == PATH_PACKAGE || path->kind == PATH_NAMESPACE)
-		return staged_has_folder(request->mount, path, NULL) ||
+		return !(request->to_set & FUSE_SET_ATTR_MODE) || staged_has_folder(request->mount, path, NULL) ||
 		       handover_is_recent(request->mount, path, thread);
 	return path->kind == PATH_TRANSACTION || path->kind == PATH_ENTRY ||
 	       (path->kind == PATH_RELEASE && handover_is_recent(request->mount, path, thread));

@@ -386,25 +386,55 @@ WAYS = {
 }
 
 
-def test_ways(place):
-    """All at once, each in a package of its own: others are served meanwhile."""
+def side_by_side(action, rows, meanwhile=lambda: None):
+    """action(row) for all at once: each waits for the registry's next checkpoint, and that is the same for all."""
     failed = {}
 
-    def publish(way):
-        path = place.at("test", f"way-{way}", "0.1.0.wasm")
+    def act(row):
         try:
-            os.mkdir(os.path.dirname(path))
-            WAYS[way](place, path, place.home)
-            check_published(place, path)
+            action(row)
         except Exception as failure:
-            failed[way] = failure
-    threads = [threading.Thread(target=publish, args=(way,)) for way in WAYS]
+            failed[row] = failure
+    threads = [threading.Thread(target=act, args=(row,)) for row in rows]
     for thread in threads:
         thread.start()
-    assert place.read("test/old/1.0.0.wasm") == OLD
+    meanwhile()
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_ways(place):
+    """Each in a package of its own."""
+    def publish(way):
+        path = place.at("test", f"way-{way}", "0.1.0.wasm")
+        os.mkdir(os.path.dirname(path))
+        WAYS[way](place, path, place.home)
+        check_published(place, path)
+    side_by_side(publish, WAYS, lambda: place.read("test/old/1.0.0.wasm"))
+
+
+TREES = {
+    "cp": "cp -r {source}/. {target}",
+    "cp-a": "cp -a {source}/. {target}",
+    "rsync": "rsync -a {source}/ {target}",
+    "tar": "tar -C {source} -cf - . | tar -C {target} -xf - --no-same-owner",
+}
+
+
+def test_trees(place):
+    """A tree of packages and versions is copied to a namespace, and every version of it is published."""
+    def copy(way):
+        tree = tempfile.mkdtemp(dir=place.home.work)
+        contents = {f"tree-{way}-{name}/0.1.0.wasm": wasm(3000 + len(way), len(name)) for name in ("a", "bc")}
+        for path, content in contents.items():
+            os.mkdir(os.path.dirname(os.path.join(tree, path)))
+            put(os.path.join(tree, path), content)
+        done = shell(place, TREES[way].format(source=tree, target=place.at("test")))
+        assert not done.stderr
+        for path, content in contents.items():
+            check_published(place, place.at("test", path), content)
+    side_by_side(copy, TREES)
 
 
 def test_elsewhere(place, package, server, new_home):
@@ -525,13 +555,16 @@ def test_transaction(place, package):
     assert "0.2.0" in place.home.warg("publish", "list").stdout
     refused = place.home.run("cp", source(place.home), os.path.join(folder, "0.1.0.wasm"), status=1)
     assert "File exists" in refused.stderr
+    write_file(os.path.join(folder, "note"), b"not an entry")
+    assert errno_of(os.rename, folder, package) == "ENOTEMPTY"
+    os.unlink(os.path.join(folder, "note"))
     run(place, "mv", folder, place.at("test"))
     assert place.list(".publish") == []
     assert sorted(os.listdir(package)) == ["0.1.0.wasm", "0.2.0.wasm", "latest.wasm"]
     assert read(os.path.join(package, "0.1.0.wasm")) == NEW and read(os.path.join(package, "0.2.0.wasm")) == OLD
     records = os.getxattr(os.path.join(package, "0.1.0.wasm"), "user.warg.record")
     assert records == os.getxattr(os.path.join(package, "0.2.0.wasm"), "user.warg.record")
-    place.expect("pending|already", "transaction has it")
+    place.expect("pending|already", "transaction has it", "no entries")
 
 
 def test_abort(place, package):
