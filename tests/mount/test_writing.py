@@ -616,8 +616,8 @@ def test_full(new_mount, server, writer):
 
 
 def test_interrupted(place, package, server):
-    """Whoever is told to end while he waits for a silent registry ends at once, and others are served meanwhile. What was
-    not sent by then is given up and stays a file, which can be published after all."""
+    """Whoever is told to end while he waits for a silent registry ends at once, and others are served meanwhile. What
+    was not sent by then is given up and stays a file, which can be published after all."""
     path = os.path.join(package, "0.1.0.wasm")
     file = source(place.home)
     place.read("test/old/1.0.0.wasm")
