@@ -58,7 +58,8 @@ endif
 # What every program built with a sanitizer runs with. A failed allocation must come back as NULL, as without.
 export ASAN_OPTIONS ?= detect_leaks=1:halt_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:suppressions=$(TSAN_SPARED)
+TSAN_SPARED = $(CURDIR)/tests/run/tsan
 
 room_packages = fuse3 libcurl libcrypto jansson
 # Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.

@@ -426,7 +426,7 @@ static int enter(struct publication *publication, struct journal_entry *entry, s
 static int sign_anew(struct publication *publication, const struct tip *tip, struct fault *flt)
 {
 	struct journal_entry entry;
-	int64_t ahead;
+	int64_t ahead = 0;
 	int r = make_entry(publication, tip, &entry, &ahead, flt);
 
 	if (!r)
