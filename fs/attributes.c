@@ -1,9 +1,9 @@
 /*
  * What stat() says of a node.
  *
- * A size holds for ever, also one that is only claimed: open() tells the kernel when another is the true one. One that
- * is not known yet is 0 for no time at all, so that the kernel asks again. A document has the size that it had when
- * it was opened last, and 0 before; but for those that never change.
+ * A size that was counted holds for ever. One that is only claimed, or not known at all, holds for no time, and it is
+ * remembered that it was told: who is about to read asks for the true one (see reading.c). A document's is known
+ * with its text.
  */
 #include "mount_parts.h"
 
@@ -24,21 +24,40 @@ static void set_size(struct stat *out, uint64_t size)
 	out->st_blocks = (blkcnt_t)((size + 511) / 512);
 }
 
+/* @return 0, for how long a size holds that was not counted */
+static double guess(struct node *node, uint64_t size, struct stat *out)
+{
+	atomic_fetch_add(&node->guesses, 1);
+	set_size(out, size);
+	return 0;
+}
+
 static double of_release(struct mount *mount, const struct path *path, struct node *node, struct stat *out)
 {
 	struct registry *registry = mount_registry(mount, path);
-	bool known = atomic_load(&node->verified);
 	uint64_t size = 0;
 
-	if (known)
-		size = atomic_load(&node->size);
-	else if (registry)
-		known = content_find_size(registry_content(registry), &node->content, &size);
-	atomic_store(&node->told_size, size);
-	set_size(out, size);
-	return known ? MOUNT_FOREVER : 0;
+	if (atomic_load(&node->verified)) {
+		set_size(out, atomic_load(&node->size));
+		return MOUNT_FOREVER;
+	}
+	if (!registry || !content_find_size(registry_content(registry), &node->content, &size) || !size)
+		return guess(node, MOUNT_SIZE_UNKNOWN, out);
+	atomic_store(&node->claimed, size);
+	return guess(node, size, out);
 }
 
+static double of_document(struct node *node, struct stat *out)
+{
+	const struct buf *text = node_document(node);
+
+	if (!text)
+		return guess(node, MOUNT_SIZE_UNKNOWN, out);
+	set_size(out, text->length);
+	return MOUNT_FOREVER;
+}
+
+/* It never changes: so it can be told before anybody asks. */
 static double of_yanked(struct mount *mount, const struct view *view, const struct path *path, struct node *node,
 			struct stat *out)
 {
@@ -47,12 +66,10 @@ static double of_yanked(struct mount *mount, const struct view *view, const stru
 
 	buf_init(&text, DOCUMENT_MOST);
 	verdict = document_render(mount, view, path, &text, NULL);
-	if (!verdict) {
-		atomic_store(&node->told_size, text.length);
+	if (!verdict)
 		set_size(out, text.length);
-	}
 	buf_release(&text);
-	return verdict ? 0 : MOUNT_FOREVER;
+	return verdict ? guess(node, MOUNT_SIZE_UNKNOWN, out) : MOUNT_FOREVER;
 }
 
 static double of_link(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)
@@ -126,7 +143,7 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	struct record_time time;
 
 	*out = (struct stat){
-		.st_ino = node->number,
+		.st_ino = path_is_document(path.kind) ? nodes_number(mount->nodes, &path, NULL) : node->number,
 		.st_mode = mode_of(mount, path.kind),
 		.st_nlink = links_of(path.kind),
 		.st_uid = mount->options.uid,
@@ -151,6 +168,5 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 		set_size(out, transaction_size(mount, node));
 		return 0;
 	}
-	set_size(out, atomic_load(&node->told_size));
-	return path_has_package(path.kind) ? MOUNT_FOREVER : 0;
+	return of_document(node, out);
 }

@@ -174,3 +174,91 @@ int document_render(struct mount *mount, const struct view *view, const struct p
 		return fault_undecided(flt, FAULT_MISUSE, "%s is no document", path->text);
 	}
 }
+
+/* ---- A node's text ---- */
+
+/* Takes over the text, which was made with this verdict. */
+static const struct buf *keep(struct request *request, struct buf *text, int verdict, struct fault *flt)
+{
+	const struct buf *kept = NULL;
+
+	if (verdict) {
+		buf_release(text);
+	} else {
+		kept = node_set_document(request->node, text);
+		if (!kept)
+			fault_no_memory(flt);
+	}
+	if (kept)
+		nodes_set_error(request->mount->nodes, request->node, NULL);
+	else
+		request_fail_with(request, flt);
+	return kept;
+}
+
+static const struct buf *render(struct request *request, const struct view *view)
+{
+	struct fault flt = {0};
+	struct buf text;
+	int verdict;
+
+	buf_init(&text, DOCUMENT_MOST);
+	verdict = document_render(request->mount, view, &request->path, &text, &flt);
+	return keep(request, &text, verdict, &flt);
+}
+
+static const struct buf *copy_proof(struct request *request, const struct registry_proof *proof)
+{
+	struct fault flt = {0};
+	struct buf text;
+	int verdict;
+
+	buf_init(&text, DOCUMENT_MOST);
+	verdict = buf_append(&text, buf_span(&proof->text), &flt);
+	return keep(request, &text, verdict, &flt);
+}
+
+/*
+ * A proof of the view's checkpoint. One that was made for this request will do, also where the view has moved on since.
+ */
+static const struct buf *find_proof(struct request *request, const struct view *view)
+{
+	uint64_t least = request_has_wanted(request, REQUEST_PROOF) ? 0 : view->checkpoint.contents.log_length;
+	struct name name = path_package(&request->path);
+	struct registry_proof *proof = NULL;
+	char version[CAP_VERSION + 1];
+	const struct buf *text = NULL;
+
+	path_version(&request->path, version);
+	if (!request->fault.verdict)
+		proof = registry_find_proof(request->registry, &name, version, least);
+	if (proof)
+		text = copy_proof(request, proof);
+	else
+		request_want_proof(request, &name, version);
+	registry_proof_unref(proof);
+	return text;
+}
+
+const struct buf *document_text(struct request *request)
+{
+	const struct buf *text = node_document(request->node);
+	struct view *view;
+	struct name name;
+
+	if (text)
+		return text;
+	atomic_store(&request->node->asked, true);
+	view = registry_view(request->registry);
+	if (request->path.kind != PATH_RECEIPT && path_has_package(request->path.kind) &&
+	    !tree_package(view, &request->path)) {
+		name = path_package(&request->path);
+		request_want_package(request, &name);
+	} else if (request->path.kind == PATH_PROOF) {
+		text = find_proof(request, view);
+	} else {
+		text = render(request, view);
+	}
+	view_unref(view);
+	return text;
+}

@@ -261,6 +261,12 @@ static bool put_dots(struct page *page, size_t index)
 	return put(page, index ? ".." : ".", &entry, index);
 }
 
+/*
+ * The kernel keeps what is listed until it is looked at: `ls -l` costs no message a file. What is not known is not
+ * entered: told beside somebody who reads it already, it would hide what he was told.
+ */
+#define SECONDS_OF_A_LOOK 0.2
+
 static void enter(struct page *page, const struct path *path, const struct digest *content,
 		  struct fuse_entry_param *entry)
 {
@@ -269,9 +275,13 @@ static void enter(struct page *page, const struct path *path, const struct diges
 
 	if (!node)
 		return;
-	entry->ino = node->number;
 	entry->attr_timeout = mount_attributes(page->mount, page->folder->view, node, &entry->attr);
-	nodes_look_up(nodes, node);
+	if (path->kind == PATH_RELEASE && !entry->attr_timeout)
+		entry->attr_timeout = SECONDS_OF_A_LOOK;
+	if (entry->attr.st_size != MOUNT_SIZE_UNKNOWN) {
+		entry->ino = node->number;
+		nodes_look_up(nodes, node);
+	}
 	nodes_unref(nodes, node);
 }
 

@@ -3,10 +3,12 @@
  *
  * A lookup never waits for a size: while it waits the kernel lets nobody else look up the same name, not even to be
  * killed. It answers with a size that holds for no time, so that stat() asks for it by getattr, where each waits
- * alone.
+ * alone. Nor does it wait for a document's text: that is made for who asks for its size, or reads.
  */
 #include "age.h"
+#include "document.h"
 #include "operations.h"
+#include "reading.h"
 #include "receipt.h"
 #include "staged.h"
 #include "transaction.h"
@@ -46,9 +48,10 @@ static void reply_entry(struct request *request, const struct view *view)
 	const struct package_release *release = tree_release(view, &request->path);
 	struct mount *mount = request->mount;
 	struct node *node = nodes_enter(mount->nodes, &request->path, release ? &release->content : NULL);
+	double timeout = may_change(&request->path) ? age_timeout(mount, &request->path) : MOUNT_FOREVER;
 
-	request_reply_entry(request, node, may_change(&request->path) ? age_timeout(mount, &request->path) :
-								      MOUNT_FOREVER);
+	/* The next one who opens a document gets another text. */
+	request_reply_entry(request, node, path_is_document(request->path.kind) ? 0 : timeout);
 }
 
 /*
@@ -226,44 +229,71 @@ static void prefetch_beside(struct mount *mount, const struct view *view, const 
 	nodes_unref(mount->nodes, node);
 }
 
-static bool knows_size(struct request *request)
+static void reply_attributes(struct request *request)
 {
-	struct node *node = request->node;
-	uint64_t size;
-
-	return node->kind != PATH_RELEASE || atomic_load(&node->verified) ||
-	       content_find_size(registry_content(request->registry), &node->content, &size);
-}
-
-static void reply_attributes(struct request *request, const struct view *view)
-{
+	struct view *view = registry_view(request->registry);
 	struct stat stat;
 	double timeout = mount_attributes(request->mount, view, request->node, &stat);
 
+	view_unref(view);
+	if (timeout)
+		reading_told_size(request);
 	request_settle(request);
 	fuse_reply_attr(request->fuse, &stat, timeout);
 	request_free(request);
 }
 
-void operations_answer_attributes(struct request *request)
+static void answer_with_true_size(struct request *request)
+{
+	struct content_file *content = reading_content(request);
+
+	if (!content)
+		return;
+	content_file_unref(content);
+	reply_attributes(request);
+}
+
+static void want_size(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 
-	if (knows_size(request)) {
-		reply_attributes(request, view);
-	} else {
-		prefetch_beside(request->mount, view, &request->path);
-		request_want_size(request, &request->node->content);
-	}
+	prefetch_beside(request->mount, view, &request->path);
 	view_unref(view);
+	request_want_size(request, &request->node->content);
+}
+
+/* That there is nothing in it is not taken from anybody: who believes it would never read. */
+static void answer_of_release(struct request *request)
+{
+	const struct node *node = request->node;
+	uint64_t size = 0;
+
+	if (atomic_load(&node->verified))
+		reply_attributes(request);
+	else if (request->is_to_be_read)
+		answer_with_true_size(request);
+	else if (!content_find_size(registry_content(request->registry), &node->content, &size))
+		want_size(request);
+	else if (size)
+		reply_attributes(request);
+	else
+		answer_with_true_size(request);
+}
+
+void operations_answer_attributes(struct request *request)
+{
+	if (request->node->kind == PATH_RELEASE)
+		answer_of_release(request);
+	else if (!path_is_document(request->node->kind) || document_text(request))
+		reply_attributes(request);
 }
 
 void operations_getattr(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = operations_answer_attributes };
+	/* The kernel names the file to somebody who reads or seeks, but not where it answers stat() or fstat(). */
+	const struct request request = { .attempt = operations_answer_attributes, .is_to_be_read = file };
 	struct mount *mount = fuse_req_userdata(fuse);
 
-	(void)file;
 	metrics_count(&mount->metrics, METRICS_GETATTR);
 	request_begin(fuse, number, &request);
 }

@@ -4,6 +4,7 @@
 #include "mount_parts.h"
 
 #include "elsewhere.h"
+#include "held.h"
 #include "loop.h"
 #include "mount.h"
 #include "negotiation.h"
@@ -44,6 +45,8 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 		verdict = log_new(&mount->log, flt);
 	if (!verdict)
 		verdict = nodes_new(inode_key, &mount->nodes, flt);
+	if (!verdict)
+		verdict = held_new(&mount->held, flt);
 	if (!verdict)
 		verdict = notifier_new(mount, &mount->notifier, flt);
 	if (verdict) {
@@ -190,11 +193,12 @@ void mount_run(struct mount *mount)
 	eventfd_t count;
 
 	while (!watched[0].revents) {
-		if (poll(watched, 3, -1) < 0) {
+		if (poll(watched, 3, HELD_SECONDS * 1000) < 0) {
 			if (errno != EINTR)
 				return;
 			continue;
 		}
+		held_let_go(mount->held, clock_now());
 		if (watched[1].revents && eventfd_read(mount->refresh, &count) == 0)
 			mount_refresh_soon(mount);
 		if (watched[2].revents)
@@ -251,6 +255,7 @@ void mount_free(struct mount *mount)
 	nodes_free(mount->nodes);
 	handover_end(mount);
 	pthread_mutex_destroy(&mount->writing_mutex);
+	held_free(mount->held);
 	log_free(mount->log);
 	free(mount->folder);
 	free(mount->source);

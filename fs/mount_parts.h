@@ -34,6 +34,9 @@ struct recent {
 };
 #define MOUNT_RECENTS 256
 
+/** What the kernel is told of a file whose size is not known: more than any has, so that it asks for all there is. */
+#define MOUNT_SIZE_UNKNOWN (CAP_CONTENT + 1)
+
 /** Seconds that the kernel may keep what cannot change, or what it is told of when it does. */
 #define MOUNT_FOREVER 1e9
 
@@ -42,9 +45,11 @@ struct mount {
 	struct federation *federation;
 	struct registry *registry; /* the home registry */
 	struct nodes *nodes;
+	struct held *held;
 	struct log *log;
 	struct metrics metrics;
 	struct fuse_session *session;
+	bool opens;             /* open() of a file is a message; else the kernel opens files without us */
 	bool can_be_parallel;   /* the kernel can have several lookups in one folder at once */
 	atomic_bool negotiated; /* the first answer was given */
 	struct loop *loop;

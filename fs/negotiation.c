@@ -13,7 +13,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Splicing hands pages of the cache file to the kernel without copying them here. */
+/*
+ * Splicing hands pages of the cache file to the kernel without copying them here. Past each read() that would go by
+ * attributes that do not hold any more it asks for them first (see reading.c): libfuse wants that by itself.
+ */
 void negotiation_choose(void *user, struct fuse_conn_info *connection)
 {
 	struct mount *mount = user;
@@ -22,6 +25,7 @@ void negotiation_choose(void *user, struct fuse_conn_info *connection)
 			    (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS);
 	/* What is written is copied once less, but all other requests take longer. */
 	connection->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
+	mount->opens = mount->options.writable || !(connection->capable & FUSE_CAP_NO_OPEN_SUPPORT);
 	mount->can_be_parallel = connection->capable & FUSE_CAP_PARALLEL_DIROPS;
 }
 

@@ -4,10 +4,8 @@
  */
 #include "node.h"
 
-#include "client/clock.h"
 #include "staged.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,31 +42,15 @@ int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
 	return 0;
 }
 
-/* A document's text that is kept for a thread. Those of a node are a list, the newest first. */
-struct node_draft {
-	struct node_draft *next;
-	pid_t thread;
-	clock_ms end; /* from then on nobody comes for it any more */
-	struct buf text;
-};
-#define DRAFT_SECONDS 10
-/* Threads that open one document at once. What an interrupted one left behind goes with the next that many. */
-#define MOST_DRAFTS 32
-
-static void draft_free(struct node_draft *draft)
-{
-	buf_release(&draft->text);
-	free(draft);
-}
-
 static void node_free(struct node *node)
 {
+	struct buf *document = atomic_load(&node->document);
+
 	free(node->error);
 	staged_free(node->staged);
-	for (struct node_draft *draft = node->drafts, *next; draft; draft = next) {
-		next = draft->next;
-		draft_free(draft);
-	}
+	if (document)
+		buf_release(document);
+	free(document);
 	free(node);
 }
 
@@ -107,6 +89,12 @@ static bool is_place(const struct node *node, const struct path *path, const str
 	       (!path_has_digest(path->kind) || digest_equals(&node->content, content));
 }
 
+/* Whether the next one who opens a document is not to get this text. */
+static bool is_spent(const struct node *node)
+{
+	return path_is_document(node->kind) && atomic_load(&node->asked);
+}
+
 /* The node of a place, or NULL and the number that it is to have. */
 static struct node *find_place(const struct nodes *nodes, const struct path *path, const struct digest *content,
 			       uint64_t *number)
@@ -116,7 +104,7 @@ static struct node *find_place(const struct nodes *nodes, const struct path *pat
 
 		*number = inode_number(&nodes->key, path, content, turn);
 		node = find(nodes, *number);
-		if (!node || is_place(node, path, content))
+		if (!node || (is_place(node, path, content) && !is_spent(node)))
 			return node;
 	}
 }
@@ -294,10 +282,15 @@ void nodes_unref(struct nodes *nodes, struct node *node)
 
 uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct digest *content)
 {
+	const struct node *node;
+	unsigned turn = 0;
 	uint64_t number;
 
 	pthread_mutex_lock(&nodes->mutex);
-	find_place(nodes, path, content, &number);
+	do {
+		number = inode_number(&nodes->key, path, content, turn++);
+		node = find(nodes, number);
+	} while (node && !is_place(node, path, content));
 	pthread_mutex_unlock(&nodes->mutex);
 	return number;
 }
@@ -334,55 +327,24 @@ bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_S
 	return has;
 }
 
-/* Take a thread's draft out of the list, or else the one at the end of a full list. NULL: neither. */
-static struct node_draft *unlink_draft(struct node *node, pid_t thread, unsigned most)
+const struct buf *node_document(const struct node *node)
 {
-	struct node_draft **link = &node->drafts, *draft;
-	unsigned count = 0;
-
-	while (*link && (*link)->thread != thread && ++count < most)
-		link = &(*link)->next;
-	draft = *link;
-	if (draft)
-		*link = draft->next;
-	return draft;
+	return atomic_load(&node->document);
 }
 
-bool nodes_keep_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *text)
+const struct buf *node_set_document(struct node *node, struct buf *text)
 {
-	struct node_draft *draft = malloc(sizeof(*draft)), *old;
+	struct buf *own = malloc(sizeof(*own)), *former = NULL;
 
-	if (!draft) {
+	if (!own) {
 		buf_release(text);
-		return false;
+		return NULL;
 	}
-	*draft = (struct node_draft){ .thread = thread, .end = clock_in_seconds(DRAFT_SECONDS), .text = *text };
+	*own = *text;
 	*text = (struct buf){ .cap = text->cap };
-	pthread_mutex_lock(&nodes->mutex);
-	old = unlink_draft(node, thread, MOST_DRAFTS);
-	draft->next = node->drafts;
-	node->drafts = draft;
-	pthread_mutex_unlock(&nodes->mutex);
-	if (old)
-		draft_free(old);
-	return true;
-}
-
-bool nodes_take_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *out)
-{
-	struct node_draft *draft;
-	bool is_for_now;
-
-	pthread_mutex_lock(&nodes->mutex);
-	draft = unlink_draft(node, thread, UINT_MAX);
-	pthread_mutex_unlock(&nodes->mutex);
-	if (!draft)
-		return false;
-	is_for_now = clock_left(draft->end) > 0;
-	if (is_for_now) {
-		*out = draft->text;
-		draft->text = (struct buf){0};
-	}
-	draft_free(draft);
-	return is_for_now;
+	if (atomic_compare_exchange_strong(&node->document, &former, own))
+		return own;
+	buf_release(own);
+	free(own);
+	return former;
 }

@@ -1,12 +1,14 @@
 /*
  * Nodes: the places that the kernel knows by number, or that a request works on.
  *
- * A table holds them; a node lives while the kernel remembers lookups of it or somebody holds a reference.
+ * A table holds them; a node lives while the kernel remembers lookups of it or somebody holds a reference. A place has
+ * one, but a document: it has one for each text of it that somebody still has open.
  */
 #ifndef WARGFS_FS_NODE_H
 #define WARGFS_FS_NODE_H
 
 #include "inode.h"
+#include "verify/buf.h"
 
 #include <stdatomic.h>
 
@@ -18,8 +20,11 @@ struct node {
 	/** Of a release: whether `size` is known, counted from verified bytes. Then it never changes. */
 	atomic_bool verified;
 	_Atomic uint64_t size;
-	/** Of a release or a document: the size that the kernel was told last. */
-	_Atomic uint64_t told_size;
+	/** How often the kernel was told a size that was not counted, and the last one that was claimed; 0: none. */
+	atomic_uint guesses;
+	_Atomic uint64_t claimed;
+	/** Of a document: somebody asked for its text. Who looks the place up from then on gets another node. */
+	atomic_bool asked;
 	/** Of a package: it was listed since sizes were last asked for ahead. */
 	atomic_bool listed;
 
@@ -28,7 +33,7 @@ struct node {
 	uint64_t lookups;
 	unsigned references;
 	char *error;
-	struct node_draft *drafts;
+	_Atomic(struct buf *) document;
 
 	enum path_kind kind;
 	char text[]; /* the path's */
@@ -73,7 +78,7 @@ void nodes_ref(struct nodes *nodes, struct node *node);
 /** NULL is fine. */
 void nodes_unref(struct nodes *nodes, struct node *node);
 
-/** The number that a place has, or would have if the kernel knew it. */
+/** The number that a place is shown with: its node's; of a document always the same. */
 uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct digest *content);
 
 /** Where a node is. */
@@ -84,12 +89,9 @@ void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentenc
 /** @return whether there is an error */
 bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE]);
 
-/**
- * Keep a document's text for a thread that is about to open it. Steals it.
- * @return false without memory; nothing is kept then
- */
-bool nodes_keep_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *text);
-/** Take what was kept for a thread just now. @return whether there was anything */
-bool nodes_take_draft(struct nodes *nodes, struct node *node, pid_t thread, struct buf *out);
+/** The text of a document; NULL: it was not made yet. Lives as long as the node, and never changes. */
+const struct buf *node_document(const struct node *node);
+/** Set it, unless somebody was faster. Steals it. @return the node's text; NULL without memory */
+const struct buf *node_set_document(struct node *node, struct buf *text);
 
 #endif

@@ -237,6 +237,11 @@ enum path_kind path_folder(enum path_kind kind)
 	return kinds[kind].parent;
 }
 
+bool path_is_document(enum path_kind kind)
+{
+	return kind > PATH_WARG && kind <= PATH_RECEIPT && kinds[kind].type == S_IFREG;
+}
+
 bool path_has_namespace(enum path_kind kind)
 {
 	return kinds[kind].parts >= 1;

@@ -137,6 +137,9 @@ bool path_is_called_version(enum path_kind kind);
 /** The kind of the folder that holds places of a kind. */
 enum path_kind path_folder(enum path_kind kind);
 
+/** Whether a place is a file whose text is made for whoever opens it: all in /.warg. */
+bool path_is_document(enum path_kind kind);
+
 /** Whether a place is of one namespace, or of one package. */
 bool path_has_namespace(enum path_kind kind);
 bool path_has_package(enum path_kind kind);

@@ -1,102 +1,39 @@
 /*
  * Reading releases and documents.
  *
- * open() of a release waits until the content lies here and has been hashed, and holds its descriptor until the file
- * is closed: what is being read stays as it is, whatever becomes of the cache, the registry and the network. So open
- * is a message of its own, where answering it once with ENOSYS would save it: without one, readers that never ask for
- * attributes (sendfile, splice, mmap) would go by a size that was only claimed, and end too early.
+ * Opening costs no message where nothing can be written: the first open() is answered with ENOSYS, and from then on the
+ * kernel opens files by itself, and reads again what it has read before without a word. So what is read is found by its
+ * node. Each node is of
+ * bytes that never change: a release is one of a digest, and whoever opens a document gets a node of his own, with a
+ * text that is made once (see node.h).
  *
- * Where the kernel was told another size than the true one, it is told ESTALE: it looks the name up again at once,
- * learns the true size, and opens again. Programs notice nothing.
+ * What is left is that the kernel goes by the size it was told, which may be one that was only claimed, before there is
+ * a byte to be read. Then
  *
- * open() of a document makes its text, or waits for a proof until that is made. It is read past the kernel's cache: so
- * read() ends where it ends, not where stat() said. But sendfile() and its like go by the size that the kernel knows:
- * where that is another, the text is kept, the kernel told ESTALE, and what it opens then is the text whose size it has
- * learned.
+ * - read() has attributes asked for again that hold for no time, and a claimed size does not. The kernel says that it
+ *   is about to read: it gets the true size, which waits until the content lies here and has its digest. (Where
+ *   a folder has just been listed claims hold for a moment, for `ls -l`.)
+ * - sendfile(), splice() and mmap() do not ask. A size that nobody told us yet is therefore told as one that no content
+ *   has: then all that is there is asked for, and where it ends, we answer with less, from which the kernel learns
+ *   the size. But it does not learn it if it was told another one meanwhile: such an answer is not given.
+ * - A READ that shows that the kernel goes by a wrong claim fails with EIO, and the kernel is told to ask for
+ *   attributes again. It will not have read anything by then. The next try has the right size.
+ *
+ * So no read ends early, and none goes on with zeroes, whatever sizes a registry claims.
  */
+#include "reading.h"
+
 #include "age.h"
 #include "document.h"
+#include "held.h"
 #include "operations.h"
-#include "tree.h"
 #include "writing.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <inttypes.h>
 #include <unistd.h>
 
-/*
- * An open file. The kernel releases it only after all reads of it were answered, but no tool that watches threads sees
- * that order: so a read holds a reference of its own.
- */
-struct reading {
-	atomic_uint references;
-	struct content_file *content; /* one reference; NULL: a document */
-	struct buf document;
-};
-
-static struct reading *reading_of(const struct fuse_file_info *file)
-{
-	return (struct reading *)(uintptr_t)file->fh;
-}
-
-static struct reading *reading_new(void)
-{
-	struct reading *reading = calloc(1, sizeof(*reading));
-
-	if (reading)
-		atomic_init(&reading->references, 1);
-	return reading;
-}
-
-static struct reading *reading_ref(struct reading *reading)
-{
-	atomic_fetch_add_explicit(&reading->references, 1, memory_order_relaxed);
-	return reading;
-}
-
-static void reading_unref(struct reading *reading)
-{
-	if (atomic_fetch_sub_explicit(&reading->references, 1, memory_order_acq_rel) > 1)
-		return;
-	content_file_unref(reading->content);
-	buf_release(&reading->document);
-	free(reading);
-}
-
-/* Takes over the reading. */
-static void reply_open(struct request *request, struct reading *reading)
-{
-	request_settle(request);
-	request->file.fh = (uintptr_t)reading;
-	request->file.noflush = 1;
-	if (fuse_reply_open(request->fuse, &request->file) < 0)
-		reading_unref(reading);
-	request_free(request);
-}
-
 /* ---- Releases ---- */
-
-/* Takes over the reference to `content`. */
-static void open_content(struct request *request, struct content_file *content)
-{
-	struct node *node = request->node;
-	struct reading *reading = NULL;
-	bool was_right = atomic_load(&node->told_size) == content->size;
-
-	atomic_store(&node->size, content->size);
-	atomic_store(&node->verified, true);
-	nodes_set_error(request->mount->nodes, node, NULL);
-	if (was_right)
-		reading = reading_new();
-	if (!reading) {
-		content_file_unref(content);
-		request_fail(request, was_right ? ENOMEM : ESTALE);
-		return;
-	}
-	reading->content = content;
-	request->file.keep_cache = 1;
-	reply_open(request, reading);
-}
 
 /* What lies here may be read however old it is, once it has been hashed. */
 static bool lies_here(const struct request *request)
@@ -110,216 +47,173 @@ static bool lies_here(const struct request *request)
 	return true;
 }
 
-static void attempt_open_release(struct request *request)
+static struct content_file *find_content(struct request *request)
+{
+	const struct digest *digest = &request->node->content;
+	struct content_file *file = held_find(request->mount->held, digest);
+
+	if (file)
+		return file;
+	file = content_find(registry_content(request->registry), digest);
+	if (file)
+		held_keep(request->mount->held, digest, file);
+	return file;
+}
+
+struct content_file *reading_content(struct request *request)
 {
 	struct node *node = request->node;
-	struct content_file *content = content_find(registry_content(request->registry), &node->content);
+	struct content_file *file = find_content(request);
 
-	if (content)
-		open_content(request, content);
-	else if (lies_here(request) || age_allows(request))
+	if (file) {
+		atomic_store(&node->size, file->size);
+		atomic_store(&node->verified, true);
+		nodes_set_error(request->mount->nodes, node, NULL);
+	} else if (lies_here(request) || age_allows(request)) {
 		request_want_content(request, &node->content);
-}
-
-/* ---- Documents ---- */
-
-/* Have the kernel learn how long the text is. It looks again once for each open, and then gives up. */
-static void have_looked_up(struct request *request, struct buf *text)
-{
-	pid_t thread = fuse_req_ctx(request->fuse)->pid;
-
-	atomic_store(&request->node->told_size, text->length);
-	request_fail(request, nodes_keep_draft(request->mount->nodes, request->node, thread, text) ? ESTALE : ENOMEM);
-}
-
-static void open_text(struct request *request, struct buf *text)
-{
-	struct reading *reading = reading_new();
-
-	if (!reading) {
-		buf_release(text);
-		request_fail(request, ENOMEM);
-		return;
 	}
-	reading->document = *text;
-	nodes_set_error(request->mount->nodes, request->node, NULL);
-	request->file.direct_io = 1;
-	reply_open(request, reading);
+	return file;
 }
 
-/*
- * Takes over a text that was made for this request. A thread of another namespace has no number here: nobody could tell
- * its second try from its first.
- */
-static void open_made(struct request *request, struct buf *text)
+/* ---- What the kernel takes for the size ---- */
+
+/* Whether nothing was guessed at the kernel since the request came. */
+static bool is_sure(const struct request *request)
 {
-	if (!fuse_req_ctx(request->fuse)->pid || text->length == atomic_load(&request->node->told_size))
-		open_text(request, text);
-	else
-		have_looked_up(request, text);
+	return request->guesses == atomic_load(&request->node->guesses);
 }
 
-static void open_document(struct request *request, const struct view *view)
+void reading_told_size(const struct request *request)
 {
+	if (is_sure(request))
+		atomic_store(&request->node->claimed, 0);
+}
+
+/* Of `length` bytes. What begins behind the end is read ahead by a kernel that does not know the size yet. */
+static bool may_answer(const struct request *request, uint64_t length)
+{
+	uint64_t claimed = atomic_load(&request->node->claimed), offset = (uint64_t)request->offset;
+
+	if ((claimed && claimed != length) || offset > length)
+		return false;
+	return length - offset >= request->size || claimed == length || is_sure(request);
+}
+
+/* The kernel takes no lock for this that a reader holds. */
+static void fail(struct request *request, uint64_t length)
+{
+	uint64_t claimed = atomic_load(&request->node->claimed);
 	struct fault flt = {0};
-	struct buf text;
 
-	buf_init(&text, DOCUMENT_MOST);
-	if (document_render(request->mount, view, &request->path, &text, &flt)) {
-		buf_release(&text);
+	fuse_lowlevel_notify_inval_inode(request->mount->session, request->node->number, -1, 0);
+	if (claimed && claimed != length) {
+		fault_system(&flt, EIO, "it was claimed to have %" PRIu64 " bytes, and has %" PRIu64, claimed, length);
 		request_fail_with(request, &flt);
 	} else {
-		open_made(request, &text);
+		request_fail(request, EIO);
 	}
 }
 
-/* Takes over the reference. */
-static void open_proof(struct request *request, struct registry_proof *proof)
+/* How many of the bytes that are asked for there are. */
+static size_t count_bytes(const struct request *request, uint64_t length)
 {
-	struct fault flt = {0};
-	struct buf text;
-	int verdict;
+	uint64_t left = length - (uint64_t)request->offset;
 
-	buf_init(&text, DOCUMENT_MOST);
-	verdict = buf_append(&text, buf_span(&proof->text), &flt);
-	registry_proof_unref(proof);
-	if (verdict)
-		request_fail_with(request, &flt);
-	else
-		open_made(request, &text);
-}
-
-/*
- * A proof of the view's checkpoint. One that was made for this request will do, also where the view has moved on since.
- */
-static void find_proof(struct request *request, const struct view *view)
-{
-	uint64_t least = request_has_wanted(request, REQUEST_PROOF) ? 0 : view->checkpoint.contents.log_length;
-	struct name name = path_package(&request->path);
-	struct registry_proof *proof = NULL;
-	char version[CAP_VERSION + 1];
-
-	path_version(&request->path, version);
-	if (!request->fault.verdict)
-		proof = registry_find_proof(request->registry, &name, version, least);
-	if (proof)
-		open_proof(request, proof);
-	else
-		request_want_proof(request, &name, version);
-}
-
-static void attempt_open_document(struct request *request)
-{
-	struct view *view = registry_view(request->registry);
-	struct name name;
-	struct buf text;
-
-	if (nodes_take_draft(request->mount->nodes, request->node, fuse_req_ctx(request->fuse)->pid, &text)) {
-		open_text(request, &text);
-	} else if (request->path.kind != PATH_RECEIPT && path_has_package(request->path.kind) &&
-		   !tree_package(view, &request->path)) {
-		name = path_package(&request->path);
-		request_want_package(request, &name);
-	} else if (request->path.kind == PATH_PROOF) {
-		find_proof(request, view);
-	} else {
-		open_document(request, view);
-	}
-	view_unref(view);
+	return request->size < left ? request->size : (size_t)left;
 }
 
 /* ---- Operations ---- */
 
-static void attempt_open(struct request *request)
+static void reply_content(struct request *request, const struct content_file *content)
+{
+	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(count_bytes(request, content->size));
+
+	metrics_add(&request->mount->metrics.bytes_read, bytes.buf[0].size);
+	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	bytes.buf[0].fd = content->fd;
+	bytes.buf[0].pos = request->offset;
+	request_settle(request);
+	if (bytes.buf[0].size)
+		fuse_reply_data(request->fuse, &bytes, 0);
+	else
+		fuse_reply_buf(request->fuse, NULL, 0);
+	request_free(request);
+}
+
+static void read_release(struct request *request)
+{
+	struct content_file *content = reading_content(request);
+
+	if (!content)
+		return;
+	if (may_answer(request, content->size))
+		reply_content(request, content);
+	else
+		fail(request, content->size);
+	content_file_unref(content);
+}
+
+static void read_document(struct request *request)
+{
+	const struct buf *text = document_text(request);
+	size_t count;
+
+	if (!text)
+		return;
+	if (!may_answer(request, text->length)) {
+		fail(request, text->length);
+		return;
+	}
+	count = count_bytes(request, text->length);
+	metrics_add(&request->mount->metrics.bytes_read, count);
+	request_settle(request);
+	fuse_reply_buf(request->fuse, (const char *)text->data + request->offset, count);
+	request_free(request);
+}
+
+static void attempt_read(struct request *request)
 {
 	if (request->node->kind == PATH_RELEASE)
-		attempt_open_release(request);
+		read_release(request);
 	else
-		attempt_open_document(request);
+		read_document(request);
+}
+
+void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	const struct request request = { .attempt = attempt_read, .size = size, .offset = offset };
+	struct mount *mount = fuse_req_userdata(fuse);
+
+	metrics_count(&mount->metrics, METRICS_READ);
+	if (writing_read(fuse, size, offset, file))
+		return;
+	if (offset < 0)
+		fuse_reply_err(fuse, EINVAL);
+	else
+		request_begin(fuse, number, &request);
 }
 
 void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
-	const struct request request = { .attempt = attempt_open, .file = *file };
 	struct mount *mount = fuse_req_userdata(fuse);
 
 	metrics_count(&mount->metrics, METRICS_OPEN);
 	if (writing_open(fuse, number, file))
 		return;
-	if ((file->flags & O_ACCMODE) != O_RDONLY)
+	if ((file->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(fuse, EROFS);
-	else
-		request_begin(fuse, number, &request);
-}
-
-/* How many of `size` bytes at `offset` there are. */
-static size_t bytes_at(uint64_t length, off_t offset, size_t size)
-{
-	if (offset < 0 || (uint64_t)offset >= length)
-		return 0;
-	return size < length - (uint64_t)offset ? size : (size_t)(length - (uint64_t)offset);
-}
-
-static void read_content(fuse_req_t fuse, const struct content_file *content, size_t size, off_t offset)
-{
-	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(size);
-
-	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-	bytes.buf[0].fd = content->fd;
-	bytes.buf[0].pos = offset;
-	fuse_reply_data(fuse, &bytes, 0);
-}
-
-static void attempt_read(struct request *request)
-{
-	struct node *node = request->node;
-	struct content_file *content = content_find(registry_content(request->registry), &node->content);
-
-	if (!content) {
-		request_want_content(request, &node->content);
-		return;
+	} else if (mount->opens) {
+		file->keep_cache = 1;
+		file->noflush = 1;
+		fuse_reply_open(fuse, file);
+	} else {
+		fuse_reply_err(fuse, ENOSYS);
 	}
-	request_settle(request);
-	read_content(request->fuse, content, request->size, request->offset);
-	content_file_unref(content);
-	request_free(request);
-}
-
-/* Somebody changed the file under the reader: what is read comes from one that verified since. */
-static void read_elsewhere(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset)
-{
-	const struct request request = { .attempt = attempt_read, .size = size, .offset = offset };
-
-	request_begin(fuse, number, &request);
-}
-
-void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
-{
-	struct mount *mount = fuse_req_userdata(fuse);
-	struct reading *reading;
-
-	if (writing_read(fuse, size, offset, file))
-		return;
-	reading = reading_ref(reading_of(file));
-	size = bytes_at(reading->content ? reading->content->size : reading->document.length, offset, size);
-	metrics_count(&mount->metrics, METRICS_READ);
-	metrics_add(&mount->metrics.bytes_read, size);
-	if (!size)
-		fuse_reply_buf(fuse, NULL, 0);
-	else if (!reading->content)
-		fuse_reply_buf(fuse, (const char *)reading->document.data + offset, size);
-	else if (content_file_is_intact(reading->content))
-		read_content(fuse, reading->content, size, offset);
-	else
-		read_elsewhere(fuse, number, size, offset);
-	reading_unref(reading);
 }
 
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	(void)number;
-	if (writing_release(fuse, file))
-		return;
-	reading_unref(reading_of(file));
-	fuse_reply_err(fuse, 0);
+	if (!writing_release(fuse, file))
+		fuse_reply_err(fuse, 0);
 }

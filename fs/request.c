@@ -108,6 +108,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	own->fuse = fuse;
 	own->mount = mount;
 	own->node = node;
+	own->guesses = atomic_load(&node->guesses);
 	if (own->path.kind == PATH_ROOT)
 		own->path = node_path(node);
 	own->waiter.done = landed;

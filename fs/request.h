@@ -42,10 +42,12 @@ struct request {
 	bool can_be_interrupted;
 	bool needs_registry; /* also of a namespace: that it is there is not enough */
 	bool is_elsewhere;   /* the place's namespace lives in another registry */
+	bool is_to_be_read; /* attributes are asked for by somebody who is about to read */
 	bool is_fresh; /* it was told that what may have changed may be told (age.h) */
 
 	/* What the operations need. */
 	struct fuse_file_info file;
+	unsigned guesses; /* the node's, when the request came */
 	size_t size; /* of what is read, */
 	off_t offset;
 	struct path path; /* what is asked about: the node itself, or for a lookup the child */

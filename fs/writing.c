@@ -28,10 +28,10 @@ struct writing {
 	bool may_write;
 };
 
-/* Files that are only read have handles of their own kind (reading.c): theirs are even, as pointers are. */
+/* Files that are only read have none: reading.c needs none. */
 static struct writing *writing_of(const struct fuse_file_info *file)
 {
-	return file->fh & 1 ? (struct writing *)(uintptr_t)(file->fh - 1) : NULL;
+	return (struct writing *)(uintptr_t)file->fh;
 }
 
 static bool is_for_writing(int flags)
@@ -93,7 +93,7 @@ static struct writing *begin_writing(struct mount *mount, struct node *node, int
 /* What a handle is to the kernel. Who cannot write has nothing to flush. */
 static void hand_over(struct fuse_file_info *file, struct writing *writing)
 {
-	file->fh = (uintptr_t)writing | 1;
+	file->fh = (uintptr_t)writing;
 	file->noflush = !writing->may_write;
 	file->keep_cache = 0;
 }
@@ -455,11 +455,12 @@ static void attempt_flush(struct request *request)
 void operations_flush(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
 {
 	const struct request request = { .attempt = attempt_flush };
+	const struct mount *mount = fuse_req_userdata(fuse);
 
 	if (writing_of(file))
 		request_begin(fuse, number, &request);
 	else
-		fuse_reply_err(fuse, 0);
+		fuse_reply_err(fuse, mount->opens ? 0 : ENOSYS); /* then it is never asked again */
 }
 
 /* To the disk, which may take long. */

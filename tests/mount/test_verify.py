@@ -406,7 +406,7 @@ def test_proof_from_a_liar(new_mount, liar, call, lie, errno):
     """No document comes of it, the mount is none the worse, and the next try is a good one. Nothing helps from here."""
     mount = new_mount(liar.url, "refresh=0").expect("^wargfs: ")
     path = ".warg/proof/test/hello/1.0.0.json"
-    mount.stat(path)
+    mount.list(os.path.dirname(path))
     os.unlink(kept_records(mount, "test:hello"))
     liar.lie(call, lie)
     assert errno_of(mount.read, path) == errno
@@ -419,7 +419,7 @@ def test_proof_while_the_registry_hangs(new_mount, liar):
     """A reader can be interrupted, has a deadline, and holds up nobody else."""
     mount = new_mount(liar.url, "refresh=0,timeout=3").expect("^wargfs: ")
     path = ".warg/proof/test/hello/1.0.0.json"
-    mount.stat(path)
+    mount.list(os.path.dirname(path))
     mount.read("test/hello/1.0.0.wasm")
     liar.lie("inclusion", silent)
     waits = subprocess.Popen(("cat", mount.at(path)), stderr=subprocess.PIPE)

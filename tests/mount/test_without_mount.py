@@ -270,8 +270,8 @@ def test_clear_while_warg_works(configured, liar):
     assert not os.listdir(os.path.join(configured.cache, "content/temp"))
 
 
-def test_clear_under_a_mount(mount, liar):
-    """What is open stays what it was; what is opened again is fetched again."""
+def test_clear_under_a_mount(mount, new_mount, liar):
+    """What was read stays what it was; what is read after that is fetched, once more or for the first time."""
     path = mount.at("test/hello/1.1.0+build.7.wasm")
     content = CONTENTS["test:hello", "1.1.0+build.7"]
     with open(path, "rb") as file:
@@ -283,6 +283,9 @@ def test_clear_under_a_mount(mount, liar):
     assert read(mount.at("test/other/0.1.0.wasm")) == CONTENTS["test:other", "0.1.0"]
     mount.home.wargfs("clear", "--yes")
     assert read(path) == content
+    mount.end()
+    mount = new_mount(liar.url, home=mount.home)
+    assert read(mount.at("test/hello/1.1.0+build.7.wasm")) == content
     assert read(mount.home.content_file(content)) == content
 
 

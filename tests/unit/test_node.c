@@ -173,52 +173,62 @@ static void test_errors(void **state)
 	nodes_free(nodes);
 }
 
-static void keep_draft(struct nodes *nodes, struct node *node, pid_t thread)
+static const struct buf *set_document(struct node *node, const char *words)
 {
 	struct buf text;
 
 	buf_init(&text, 100);
-	assert_int_equal(buf_append_format(&text, NULL, "for %d", (int)thread), 0);
-	assert_true(nodes_keep_draft(nodes, node, thread, &text));
-	assert_int_equal(text.length, 0);
+	assert_int_equal(buf_append_text(&text, words, NULL), 0);
+	return node_set_document(node, &text);
 }
 
-static bool take_draft(struct nodes *nodes, struct node *node, pid_t thread)
+static void test_documents(void **state)
 {
-	char expected[20];
-	struct buf text;
-
-	if (!nodes_take_draft(nodes, node, thread, &text))
-		return false;
-	snprintf(expected, sizeof(expected), "for %d", (int)thread);
-	assert_true(span_is(buf_span(&text), expected));
-	buf_release(&text);
-	return true;
-}
-
-/* Each thread gets its own text, once. */
-static void test_drafts(void **state)
-{
+	const struct path status = { PATH_STATUS, ".warg/status" };
 	struct nodes *nodes = new_nodes();
-	struct node *node = nodes_enter(nodes, &release, &content);
+	uint64_t number = nodes_number(nodes, &status, NULL);
+	struct node *first = nodes_enter(nodes, &status, NULL), *second, *third;
+	const struct buf *text;
 
 	(void)state;
-	assert_false(take_draft(nodes, node, 1));
-	for (pid_t thread = 1; thread < 4; thread++)
-		keep_draft(nodes, node, thread);
-	keep_draft(nodes, node, 2);
-	assert_true(take_draft(nodes, node, 2));
-	assert_false(take_draft(nodes, node, 2));
-	assert_true(take_draft(nodes, node, 1));
-	assert_true(take_draft(nodes, node, 3));
+	/* Nobody asked yet: the next one gets the same. */
+	assert_int_equal(first->number, number);
+	assert_null(node_document(first));
+	assert_ptr_equal(nodes_enter(nodes, &status, NULL), first);
+	nodes_unref(nodes, first);
 
-	/* Those that nobody comes for do not pile up. */
-	for (pid_t thread = 1; thread <= 1000; thread++)
-		keep_draft(nodes, node, thread);
-	assert_true(take_draft(nodes, node, 1000));
-	assert_true(take_draft(nodes, node, 990));
-	assert_false(take_draft(nodes, node, 900));
-	nodes_unref(nodes, node);
+	/* The first text stays. */
+	atomic_store(&first->asked, true);
+	text = set_document(first, "one");
+	assert_ptr_equal(node_document(first), text);
+	assert_ptr_equal(set_document(first, "two"), text);
+	assert_memory_equal(text->data, "one", 3);
+
+	/* Who comes then gets another node, which is shown with the same number. */
+	second = nodes_enter(nodes, &status, NULL);
+	assert_ptr_not_equal(second, first);
+	assert_int_not_equal(second->number, number);
+	assert_null(node_document(second));
+	assert_int_equal(nodes_number(nodes, &status, NULL), number);
+	assert_ptr_equal(nodes_find_path(nodes, &status, NULL), second);
+	nodes_unref(nodes, second);
+	atomic_store(&second->asked, true);
+	third = nodes_enter(nodes, &status, NULL);
+	assert_ptr_not_equal(third, first);
+	assert_ptr_not_equal(third, second);
+	assert_ptr_equal(nodes_find(nodes, first->number), first);
+	nodes_unref(nodes, first);
+	nodes_unref(nodes, second);
+	nodes_unref(nodes, third);
+	nodes_unref(nodes, first);
+	assert_int_equal(nodes_number(nodes, &status, NULL), number);
+
+	/* Releases have nothing of the kind. */
+	first = nodes_enter(nodes, &release, &content);
+	atomic_store(&first->asked, true);
+	assert_ptr_equal(nodes_enter(nodes, &release, &content), first);
+	nodes_unref(nodes, first);
+	nodes_unref(nodes, first);
 	nodes_free(nodes);
 }
 
@@ -243,7 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect), cmocka_unit_test(test_drafts),
+		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect), cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_no_memory),
 	};
 
