@@ -15,7 +15,7 @@ import forge
 import programs
 from desktops import Desktop
 from mounts import errno_of, read
-from registry import CONTENTS
+from registry import CONTENTS, wasm
 from waiting import until
 
 PASSWORD = "the password of this keyring"
@@ -54,6 +54,17 @@ def files(home, liar):
     """A home that keeps its keys in files."""
     home.wargfs("config", "--registry", liar.url, "--keyring-backend", "flat-file")
     return home
+
+
+@pytest.fixture(scope="module")
+def publishing(everything):
+    """A registry that is published to."""
+    server = programs.Server(programs.Home(os.path.join(everything, "keys-server")))
+    try:
+        server.wait_for_length(1)
+        yield server
+    finally:
+        server.end()
 
 
 def kept(home):
@@ -161,6 +172,29 @@ def test_key_of_home(files, liar):
     files.wargfs("key", "delete", "--yes")
     assert kept(files) == ["service=warg-signing-key&user=default"]
     assert files.warg("key", "info").stdout == ours == files.wargfs("key", "info").stdout
+
+
+@pytest.mark.parametrize("backend", ("flat-file", "secret-service"))
+def test_key_signs(backend, home, publishing, request):
+    """What is signed by a key that the one program made, the other goes on with."""
+    if backend == "secret-service":
+        request.getfixturevalue("desktop").start_keyring(PASSWORD)
+    home.wargfs("config", "--registry", publishing.url, "--keyring-backend", backend)
+    made = home.wargfs("key", "new").stdout.split()[2]
+    package = f"test:signed-by-{backend}"
+    path = os.path.join(home.work, "content.wasm")
+    for version, program in ("1.0.0", home.wargfs), ("1.1.0", home.warg), ("1.2.0", home.wargfs):
+        with open(path, "wb") as file:
+            file.write(wasm(500, int(version[2])))
+        program("publish", "release", "-n", package, "-v", version, path)
+    home.warg("update")
+    with open(home.log_file(publishing.url, package)) as file:
+        stored = json.load(file)["state"]
+    assert {version: release["by"] for version, release in stored["releases"].items()} == {
+        "1.0.0": made, "1.1.0": made, "1.2.0": made}
+    home.wargfs("key", "delete", "--yes")
+    done = home.wargfs("publish", "release", "-n", package, "-v", "1.3.0", path, status=1)
+    assert "key new" in done.stderr
 
 
 def test_key_modes(files):
