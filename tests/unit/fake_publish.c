@@ -16,7 +16,7 @@
 #include "forge.h"
 #include "verify/record.h"
 
-#define RECORDS 128
+#define RECORDS 256
 #define CONTENTS 64
 
 struct content {

@@ -4,7 +4,9 @@
  * And the same wherever memory lacks.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +58,9 @@ static void open_registry(struct scene *scene, unsigned timeout)
 	assert_int_equal(registry_open(&options, &scene->registry, NULL), 0);
 }
 
-static void open_publisher(struct scene *scene, unsigned timeout)
+static struct publisher *new_publisher(const struct scene *scene, unsigned timeout)
 {
+	struct publisher *publisher;
 	struct publisher_options options = {
 		.registry = scene->registry,
 		.state_dir = scene->state,
@@ -67,7 +70,8 @@ static void open_publisher(struct scene *scene, unsigned timeout)
 		.timeout = timeout,
 	};
 
-	assert_int_equal(publisher_open(&options, &scene->publisher, NULL), 0);
+	assert_int_equal(publisher_open(&options, &publisher, NULL), 0);
+	return publisher;
 }
 
 static void close_both(struct scene *scene)
@@ -81,7 +85,7 @@ static void reopen(struct scene *scene)
 {
 	close_both(scene);
 	open_registry(scene, LONG);
-	open_publisher(scene, LONG);
+	scene->publisher = new_publisher(scene, LONG);
 }
 
 static struct staging *open_staging(const struct scene *scene)
@@ -112,7 +116,7 @@ static struct scene *scene_new(unsigned timeout)
 	snprintf(scene->own, sizeof(scene->own), "%s/own", scene->folder);
 	snprintf(scene->state, sizeof(scene->state), "%s/state", scene->folder);
 	open_registry(scene, timeout);
-	open_publisher(scene, timeout);
+	scene->publisher = new_publisher(scene, timeout);
 	return scene;
 }
 
@@ -406,6 +410,143 @@ static void test_row(void **given)
 	scene_free(scene);
 }
 
+/* ---- Lies by chance ---- */
+
+#define SEEDS 3
+#define WORKERS 4
+#define PACKAGES 3
+#define RELEASES 6 /* of each worker */
+#define BRIEF 5    /* seconds for which they wait: who fails is gone on with later */
+
+/* Two programs with two threads each publish at the same time, and another thread has the registry change its mind. */
+struct chance {
+	struct scene *scene;
+	struct publisher *publishers[2];
+	unsigned seed;
+	atomic_bool over;
+};
+struct worker {
+	struct chance *chance;
+	unsigned number;
+	unsigned failed;
+	pthread_t thread;
+};
+
+/* One that never ends would only make everybody wait; and what is forgotten often enough may be sent again. */
+static bool is_passing(enum fake_publish_lie lie)
+{
+	return lie != PUBLISH_HANGS && lie != PUBLISH_PROCESSES && lie != PUBLISH_FORGETS;
+}
+
+static void *change_mind(void *user)
+{
+	struct chance *chance = user;
+	unsigned seed = chance->seed;
+
+	while (!atomic_load(&chance->over)) {
+		enum fake_publish_lie lie = rows[(unsigned)rand_r(&seed) % ROWS].lie;
+
+		fake_publish_lie(chance->scene->taking, is_passing(lie) ? lie : PUBLISH_HONEST,
+				 1 + (unsigned)rand_r(&seed) % 3);
+		fake_publish_delay(chance->scene->taking, (unsigned)rand_r(&seed) % 3);
+		usleep((unsigned)rand_r(&seed) % 30000);
+	}
+	return NULL;
+}
+
+static struct pending nth(const struct scene *scene, unsigned worker, unsigned i)
+{
+	struct staging *staging = open_staging(scene);
+	char package[32], version[32];
+	struct pending what;
+
+	snprintf(package, sizeof(package), "test:p%u", (worker + i) % PACKAGES);
+	snprintf(version, sizeof(version), "%u.%u.0", worker, i);
+	what = prepare(staging, package, version);
+	staging_close(staging);
+	return what;
+}
+
+static void *publish_some(void *user)
+{
+	struct worker *worker = user;
+	struct chance *chance = worker->chance;
+
+	for (unsigned i = 0; i < RELEASES; i++) {
+		struct pending what = nth(chance->scene, worker->number, i);
+		struct publish_result result = { 0 };
+		struct fault flt = { 0 };
+		int r = publish_submit(chance->publishers[worker->number % 2], &what, PUBLISH_PROVEN, &result, &flt);
+
+		worker->failed += r || !result.is_proven;
+		pending_release(&what);
+	}
+	return NULL;
+}
+
+/* The registry is honest, and another program runs: each release is there, once, whatever became of it before. */
+static void check_all(struct scene *scene)
+{
+	struct fake_publish_counts counts;
+	struct publish_result result;
+
+	fake_publish_lie(scene->taking, PUBLISH_HONEST, 0);
+	fake_publish_delay(scene->taking, 0);
+	reopen(scene);
+	publish_resume(scene->publisher, NULL, NULL, NULL);
+	for (unsigned i = 0; i < WORKERS * RELEASES; i++) {
+		struct pending what = nth(scene, i % WORKERS, i / WORKERS);
+		struct fault flt = { 0 };
+
+		if (publish_submit(scene->publisher, &what, PUBLISH_PROVEN, &result, &flt))
+			assert_int_equal(flt.kind, FAULT_EXISTS);
+		assert_true(is_released(scene, what.name.text, what.entries[0].version));
+		pending_release(&what);
+	}
+	counts = fake_publish_counts(scene->taking);
+	print_message("    %u posts, %u polls, %u uploads\n", counts.posts, counts.polls, counts.uploads);
+	assert_int_equal(counts.published, WORKERS * RELEASES);
+	assert_int_equal(counts.repeated, 0);
+	assert_int_equal(server_connections(scene->elsewhere), 0);
+	assert_int_equal(journalled(scene), 0);
+}
+
+static void run_by_chance(unsigned seed)
+{
+	struct chance chance = { .scene = scene_new(BRIEF), .seed = seed };
+	struct staging *staging = open_staging(chance.scene);
+	struct worker workers[WORKERS];
+	struct staging_hold hold;
+	pthread_t liar;
+
+	assert_int_equal(staging_take_hold(staging, &hold, NULL), 0);
+	chance.publishers[0] = chance.scene->publisher;
+	chance.publishers[1] = new_publisher(chance.scene, BRIEF);
+	assert_int_equal(pthread_create(&liar, NULL, change_mind, &chance), 0);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		workers[i] = (struct worker){ .chance = &chance, .number = i };
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, publish_some, &workers[i]), 0);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		print_message("    seed %u, worker %u: %u failed\n", seed, i, workers[i].failed);
+	}
+	atomic_store(&chance.over, true);
+	pthread_join(liar, NULL);
+	publisher_close(chance.publishers[1]);
+	check_all(chance.scene);
+	staging_end_hold(&hold);
+	staging_close(staging);
+	scene_free(chance.scene);
+}
+
+static void test_chance(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++)
+		run_by_chance(seed);
+}
+
 /* ---- Without memory ---- */
 
 /*
@@ -515,11 +656,12 @@ static int tear_down(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ROWS + 1];
+	struct CMUnitTest tests[ROWS + 2];
 
 	for (size_t i = 0; i < ROWS; i++)
 		tests[i] = (struct CMUnitTest){ .name = rows[i].name, .test_func = test_row,
 						.initial_state = (void *)(uintptr_t)&rows[i] };
-	tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(test_torture);
-	return _cmocka_run_group_tests("lies to who publishes", tests, ROWS + 1, set_up, tear_down);
+	tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(test_chance);
+	tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(test_torture);
+	return _cmocka_run_group_tests("lies to who publishes", tests, ROWS + 2, set_up, tear_down);
 }
