@@ -341,23 +341,40 @@ static int check_package(const struct publisher *publisher, const struct name *n
 	return r;
 }
 
+static struct wait wait_new(struct publisher *publisher)
+{
+	return (struct wait){
+		.waiter = {.done = done, .deadline = publisher_deadline(publisher)}, .publisher = publisher,
+	};
+}
+
+static int end_of(const struct wait *wait, struct fault *flt)
+{
+	if (wait->verdict && flt && !flt->verdict)
+		*flt = wait->fault;
+	return wait->verdict;
+}
+
+int publisher_refresh(struct publisher *publisher, struct fault *flt)
+{
+	struct wait wait = wait_new(publisher);
+
+	registry_want_refresh(publisher->options.registry, &wait.waiter);
+	await(&wait);
+	return end_of(&wait, flt);
+}
+
 int publisher_update(struct publisher *publisher, const struct name *name, bool *absent, struct fault *flt)
 {
-	clock_ms deadline = publisher_deadline(publisher);
-	struct wait waits[2];
+	struct wait waits[2] = {wait_new(publisher), wait_new(publisher)};
+	int r;
 
-	for (int i = 0; i < 2; i++)
-		waits[i] = (struct wait){.waiter = {.done = done, .deadline = deadline}, .publisher = publisher};
 	registry_want_update(publisher->options.registry, name, &waits[0].waiter, &waits[1].waiter);
 	await(&waits[0]);
 	await(&waits[1]);
 	*absent = !waits[0].verdict && waits[1].verdict && waits[1].fault.kind == FAULT_ABSENT;
-	for (int i = 0; i < 2; i++) {
-		if (!waits[i].verdict || (i && *absent))
-			continue;
-		if (flt && !flt->verdict)
-			*flt = waits[i].fault;
-		return waits[i].verdict;
-	}
-	return check_package(publisher, name, flt);
+	r = end_of(&waits[0], flt);
+	if (!r && !*absent)
+		r = end_of(&waits[1], flt);
+	return r ? r : check_package(publisher, name, flt);
 }

@@ -77,6 +77,8 @@ int patience_pause(struct publisher *publisher, struct patience *patience, unsig
 /** The deadline of a wait that begins now. */
 clock_ms publisher_deadline(const struct publisher *publisher);
 
+/** Bring the view to the newest checkpoint, with what it has. Many who want that at once cost one round trip. */
+int publisher_refresh(struct publisher *publisher, struct fault *flt);
 /**
  * Bring the view, and the package in it, to the newest checkpoint.
  * @param absent  whether the registry says that there is no such package, which is no fault

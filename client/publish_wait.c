@@ -9,9 +9,15 @@
 #include "pending.h"
 #include "proof.h"
 
-/* Milliseconds between looks. The reference takes up to 5 seconds, and its own client looks once a second. */
+/*
+ * Milliseconds between looks for a checkpoint that has it, which all publishes have in common; and between questions
+ * after the record itself, which may have been rejected. The reference takes up to 5 seconds, and its own client asks
+ * once a second.
+ */
 #define LOOK_FIRST 20
-#define LOOK_LONGEST 400
+#define LOOK_LONGEST 200
+#define ASK_FIRST 20
+#define ASK_LONGEST 1000
 
 /* ---- Until it says so ---- */
 
@@ -24,7 +30,7 @@ static int lost(const struct publication *publication, struct fault *flt)
 	return WARG_INVALID;
 }
 
-static int look(struct publication *publication, struct fault *flt)
+static int ask(struct publication *publication, struct fault *flt)
 {
 	struct api_record_state state = {0};
 	bool known = false;
@@ -39,20 +45,66 @@ static int look(struct publication *publication, struct fault *flt)
 	return r;
 }
 
+/* Whether the view has it, at its newest checkpoint. */
+static bool is_in_view(const struct publication *publication, const struct view *view)
+{
+	const struct view_package *package = view_find(view, &publication->name);
+
+	return package && package->log_length == view->checkpoint.contents.log_length &&
+	       publication_is_in(publication, package);
+}
+
+/*
+ * Look for a new checkpoint, and the record under it.
+ * @param seen  the log's length when the package was looked for last
+ */
+static int look(struct publication *publication, uint64_t *seen, struct fault *flt)
+{
+	struct publisher *publisher = publication->publisher;
+	struct registry *registry = publisher->options.registry;
+	struct fault own = {0};
+	struct view *view;
+	bool absent;
+
+	publisher_refresh(publisher, &own);
+	view = registry_view(registry);
+	/* What the view has comes with it; a package that it has not is asked for when it may be there. */
+	if (!own.verdict && !view_find(view, &publication->name) && view->checkpoint.contents.log_length != *seen) {
+		*seen = view->checkpoint.contents.log_length;
+		view_unref(view);
+		publisher_update(publisher, &publication->name, &absent, &own);
+		view = registry_view(registry);
+	}
+	publication->result.is_published = is_in_view(publication, view);
+	view_unref(view);
+	/* What the network has to do with it, the question after the record will tell. */
+	if (!own.verdict || own.kind == FAULT_UNREACHABLE || own.kind == FAULT_TIMEOUT)
+		return 0;
+	if (flt && !flt->verdict)
+		*flt = own;
+	return own.verdict;
+}
+
 int publication_await(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
 	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+	clock_ms next = 0, gap = ASK_FIRST;
+	uint64_t seen = 0;
+	int r = 0;
 
-	while (!publication->result.is_published) {
-		int r = look(publication, flt);
-
+	while (!r && !publication->result.is_published) {
+		if (clock_now() >= next) {
+			r = ask(publication, flt);
+			next = clock_now() + gap;
+			gap = gap * 2 < ASK_LONGEST ? gap * 2 : ASK_LONGEST;
+		}
+		if (!r && !publication->result.is_published && publication->has_entry)
+			r = look(publication, &seen, flt);
 		if (!r && !publication->result.is_published)
 			r = patience_pause(publisher, &patience, 0, flt);
-		if (r)
-			return r;
 	}
-	return 0;
+	return r;
 }
 
 /* ---- Until it is proven ---- */
@@ -65,6 +117,15 @@ static bool reaches(const struct view *view, const struct publication *publicati
 
 	return package && view->checkpoint.contents.log_length > index && package->log_length > index &&
 	       package->log_length == view->checkpoint.contents.log_length;
+}
+
+static bool is_there(const struct publication *publication)
+{
+	struct view *view = registry_view(publication->publisher->options.registry);
+	bool there = reaches(view, publication);
+
+	view_unref(view);
+	return there;
 }
 
 /* It was published before this checkpoint was signed. */
@@ -102,8 +163,8 @@ static int await_view(struct publication *publication, struct fault *flt)
 
 	for (;;) {
 		struct fault own = {0};
-		bool found = false;
-		int r = renew(publication, &found, &own);
+		bool found = is_there(publication);
+		int r = found ? 0 : renew(publication, &found, &own);
 
 		if (found)
 			return 0;
