@@ -19,7 +19,7 @@ static const struct options_entry entries[] = {
 	{KEY_NAMESPACE_PATH, "namespace-path", "FILE", "where it is kept which namespaces live elsewhere"},
 	{KEY_IGNORE_HINTS, "ignore-federation-hints", "BOOL", "whether hints to other registries are ignored"},
 	{KEY_NO_ACCEPT, "disable-auto-accept-federation-hints", "BOOL", "whether to ask before a hint is followed"},
-	{KEY_NO_INIT, "disable-auto-package-init", "BOOL", "whether to ask before a package is initialised"},
+	{KEY_NO_INIT, "disable-auto-package-init", "BOOL", "whether a release initialises no package"},
 	{KEY_BACKEND, "keyring-backend", "NAME", "secret-service, flat-file, linux-keyutils or mock"},
 	{KEY_OVERWRITE, "overwrite", NULL, "begin anew: keep nothing but the list of keys"},
 	{0}

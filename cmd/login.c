@@ -16,7 +16,7 @@ enum { KEY_IGNORE_HINTS = 300, KEY_NO_ACCEPT, KEY_NO_INIT, KEY_BACKEND };
 static const struct options_entry entries[] = {
 	{KEY_IGNORE_HINTS, "ignore-federation-hints", NULL, "from now on, ignore hints to other registries"},
 	{KEY_NO_ACCEPT, "disable-auto-accept-federation-hints", NULL, "from now on, ask before a hint is followed"},
-	{KEY_NO_INIT, "disable-auto-package-init", NULL, "from now on, ask before a package is initialised"},
+	{KEY_NO_INIT, "disable-auto-package-init", NULL, "from now on, a release initialises no package"},
 	{KEY_BACKEND, "keyring-backend", "NAME", "where to keep it, and keys: secret-service, flat-file, "
 						 "linux-keyutils or mock"},
 	{0}

@@ -299,6 +299,26 @@ def test_twice(home, liar, desktop):
     assert not home.run("secret-tool", "search", "--all", "service", "warg-signing-key").stdout
 
 
+def test_desktop_signs_copies(home, desktop, publishing, new_mount):
+    """A mount has what is copied to it signed by the desktop's key; without the desktop nothing, and it goes on."""
+    home.wargfs("config", "--registry", publishing.url)
+    desktop.start_keyring(PASSWORD)
+    home.wargfs("key", "new")
+    mount = new_mount(publishing.url, "rw", "timeout=20", home=home)
+    mount.expect("keyring secret-service")
+    folder = os.path.join(mount.path, "test/copied")
+    os.mkdir(folder)
+    source = os.path.join(home.work, "source.wasm")
+    with open(source, "wb") as file:
+        file.write(wasm(3000, 31))
+    home.run("cp", source, os.path.join(folder, "1.0.0.wasm"))
+    assert read(os.path.join(folder, "1.0.0.wasm")) == wasm(3000, 31)
+    desktop.end()
+    assert "Required key not available" in home.run("cp", source, os.path.join(folder, "1.1.0.wasm"), status=1).stderr
+    assert "1.1.0.wasm" not in os.listdir(folder)
+    assert read(os.path.join(folder, "1.0.0.wasm")) == wasm(3000, 31)
+
+
 # ---- Tokens ----
 
 def demand(liar):
