@@ -94,6 +94,25 @@ static int fail(struct fault *flt)
 	return fault_system(flt, errno, "what was written here cannot be changed");
 }
 
+/* What is in a folder may be seen by nobody: so it is named. */
+static int fail_for_files(const struct mount *mount, const struct path *folder, struct fault *flt)
+{
+	int fd = -1, verdict = open_folder(mount, folder, false, &fd, flt);
+	DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry = NULL;
+
+	while (listing && (entry = readdir(listing)) && entry->d_name[0] == '.' && strspn(entry->d_name, ".") < 3 &&
+	       !entry->d_name[strspn(entry->d_name, ".")])
+		continue;
+	if (!verdict)
+		verdict = fault_system(flt, ENOTEMPTY, "%.200s lies in it", entry ? entry->d_name : "something");
+	if (listing)
+		closedir(listing);
+	else if (fd >= 0)
+		close(fd);
+	return verdict;
+}
+
 int staged_remove_folder(const struct mount *mount, const struct path *folder, struct fault *flt)
 {
 	int fd = -1, verdict = open_folder_of(mount, folder, false, &fd, flt);
@@ -102,7 +121,7 @@ int staged_remove_folder(const struct mount *mount, const struct path *folder, s
 		return verdict;
 	errno = ENOENT;
 	if (fd < 0 || unlinkat(fd, path_name(folder), AT_REMOVEDIR))
-		verdict = fail(flt);
+		verdict = errno == ENOTEMPTY ? fail_for_files(mount, folder, flt) : fail(flt);
 	if (fd >= 0)
 		close(fd);
 	return verdict;
@@ -235,6 +254,14 @@ static int remove_name(struct mount *mount, struct staged *staged, struct fault 
 	return verdict;
 }
 
+void staged_remove_empty(struct mount *mount, struct staged *staged)
+{
+	struct stat status;
+
+	if (staged->stage == STAGED_OPEN && !staged->is_removed && fstat(staged->fd, &status) == 0 && !status.st_size)
+		remove_name(mount, staged, NULL);
+}
+
 int staged_remove(struct mount *mount, struct node *node, struct fault *flt)
 {
 	struct staged *staged = node->staged;
@@ -343,32 +370,17 @@ struct listing_of {
 	dev_t device;
 };
 
-/* A folder is the registry's as soon as that has it. Of files those of the log are. */
-static bool is_of_registry(const struct view *view, const struct path *path)
-{
-	if (path->kind == PATH_RELEASE)
-		return tree_release(view, path);
-	return tree_has(view, path) == TREE_YES;
-}
-
-/* Of a transaction: its entries are there already. */
-static bool is_listed(const struct tree_entries *entries, const struct path *path)
-{
-	for (size_t i = 0; path->kind == PATH_ENTRY && i < entries->count; i++) {
-		if (entries->entries[i].kind == PATH_ENTRY && span_equals(entries->entries[i].stem, path_stem(path)))
-			return true;
-	}
-	return false;
-}
-
+/*
+ * A folder is the registry's as soon as that has it. A file that is called like a version is found by its name alone:
+ * whoever lists takes what is called so for a release.
+ */
 static bool is_shown(const struct listing_of *of, const struct dirent *entry, struct path *path)
 {
 	if (!path_child(of->folder, entry->d_name, path))
 		return false;
-	if (path_as_staged(path, &(struct path){0}))
-		return entry->d_type == DT_REG && !is_listed(of->entries, path) &&
-		       (path->kind != PATH_RELEASE || !is_of_registry(of->view, path));
-	return entry->d_type == DT_DIR && !path_is_for_writing(path->kind) && !is_of_registry(of->view, path);
+	if (path_is_staged(path->kind))
+		return entry->d_type == DT_REG;
+	return entry->d_type == DT_DIR && !path_is_for_writing(path->kind) && tree_has(of->view, path) != TREE_YES;
 }
 
 static int add(struct listing_of *of, const struct dirent *entry, struct fault *flt)
@@ -397,7 +409,7 @@ static int add(struct listing_of *of, const struct dirent *entry, struct fault *
 static int append(struct listing_of *of, struct fault *flt)
 {
 	struct tree_entry *grown;
-	struct path path = {0}, as_staged;
+	struct path path = {0};
 
 	if (!of->count)
 		return 0;
@@ -407,8 +419,6 @@ static int append(struct listing_of *of, struct fault *flt)
 	of->entries->entries = grown;
 	for (size_t i = 0; i < of->count; i++) {
 		path_child(of->folder, of->listed[i].name, &path);
-		if (path_as_staged(&path, &as_staged))
-			path = as_staged;
 		grown[of->entries->count++] = (struct tree_entry){
 			.kind = path.kind,
 			.stem = span_of_text(of->listed[i].name),

@@ -62,6 +62,9 @@ int staged_open(const struct node *node, int flags, int *fd, struct fault *flt);
  */
 int staged_remove(struct mount *mount, struct node *node, struct fault *flt);
 
+/** Remove the name of a file that has no bytes, and that nobody publishes. The mutex is held. */
+void staged_remove_empty(struct mount *mount, struct staged *staged);
+
 /**
  * Give a file another name in the same area, which takes the name from a file that has it.
  * @param over  whose name is taken: its node, or NULL
@@ -93,7 +96,8 @@ int staged_remove_folder(const struct mount *mount, const struct path *folder, s
 struct staged_listed;
 
 /**
- * Add to the entries of a folder what was written here. What the registry has under the same name comes first.
+ * Add to the entries of a folder what was written here: files but for those that are called like versions, and folders
+ * that the registry does not have.
  * @param out  free() it after the entries; NULL if there is nothing
  */
 int staged_list(const struct mount *mount, const struct view *view, const struct path *folder,

@@ -57,15 +57,30 @@ static void fail_for(struct request *request, enum fault_kind kind, const char *
 
 /* ---- Handles ---- */
 
+/* The release, or the entry of the transaction, that a file is to become which is called like one. */
+static bool becomes(const struct path *staged, struct path *out)
+{
+	struct path folder = path_parent(staged);
+
+	return path_child(&folder, path_name(staged), out) && (out->kind == PATH_RELEASE || out->kind == PATH_ENTRY);
+}
+
+/* Who wrote nothing to what was to become a release leaves nothing behind. */
+static void end_writer(struct mount *mount, struct staged *staged)
+{
+	struct path version;
+
+	pthread_mutex_lock(&staged->mutex);
+	staged->writers--;
+	if (!staged->writers && becomes(&staged->path, &version))
+		staged_remove_empty(mount, staged);
+	pthread_mutex_unlock(&staged->mutex);
+}
+
 static void end_writing(struct mount *mount, struct writing *writing)
 {
-	struct staged *staged = writing->node->staged;
-
-	if (writing->may_write) {
-		pthread_mutex_lock(&staged->mutex);
-		staged->writers--;
-		pthread_mutex_unlock(&staged->mutex);
-	}
+	if (writing->may_write)
+		end_writer(mount, writing->node->staged);
 	close(writing->fd);
 	nodes_unref(mount->nodes, writing->node);
 	free(writing);
@@ -82,11 +97,8 @@ static struct writing *begin_writing(struct mount *mount, struct node *node, int
 		return writing;
 	}
 	close(fd);
-	if (may_write) {
-		pthread_mutex_lock(&node->staged->mutex);
-		node->staged->writers--;
-		pthread_mutex_unlock(&node->staged->mutex);
-	}
+	if (may_write)
+		end_writer(mount, node->staged);
 	return NULL;
 }
 
@@ -144,14 +156,6 @@ static void reply_created(struct request *request, struct node *node, int fd)
 
 /* ---- Opening ---- */
 
-/* The release, or the entry of the transaction, that a file is to become which is called like one. */
-static bool becomes(const struct path *staged, struct path *out)
-{
-	struct path folder = path_parent(staged);
-
-	return path_child(&folder, path_name(staged), out) && (out->kind == PATH_RELEASE || out->kind == PATH_ENTRY);
-}
-
 /* One writer wins, and may go on. @return 0 or the kind of what is wrong */
 static enum fault_kind add_writer(struct staged *staged)
 {
@@ -159,7 +163,9 @@ static enum fault_kind add_writer(struct staged *staged)
 	struct path version;
 
 	pthread_mutex_lock(&staged->mutex);
-	if (staged->stage != STAGED_OPEN || (staged->writers && becomes(&staged->path, &version)))
+	if (staged->is_removed)
+		kind = FAULT_ABSENT;
+	else if (staged->stage != STAGED_OPEN || (staged->writers && becomes(&staged->path, &version)))
 		kind = FAULT_EXISTS;
 	else
 		staged->writers++;
@@ -181,34 +187,42 @@ static void open_for_writing(struct request *request)
 {
 	int flags = O_RDWR | (request->file.flags & O_TRUNC), fd = -1;
 	struct path version, path = current_path(request->node);
+	enum fault_kind kind;
 	struct fault flt = {0};
 
 	if (becomes(&path, &version) && version.kind == PATH_RELEASE && !handover_allows(request, &version))
 		return;
-	if (add_writer(request->node->staged)) {
+	kind = add_writer(request->node->staged);
+	if (kind == FAULT_ABSENT) {
+		request_fail(request, ESTALE); /* the kernel looks the name up again */
+	} else if (kind) {
 		fault_undecided(&flt, FAULT_EXISTS, "it is being written or published already");
 		writing_fail(request, &path, &flt);
 	} else if (staged_open(request->node, flags, &fd, &flt)) {
-		pthread_mutex_lock(&request->node->staged->mutex);
-		request->node->staged->writers--;
-		pthread_mutex_unlock(&request->node->staged->mutex);
+		end_writer(request->mount, request->node->staged);
 		writing_fail(request, &path, &flt);
 	} else {
 		reply_open(request, request->node, fd, true);
 	}
 }
 
+/* Nothing is shown before it is proven: what is called like a release and is none can be seen, not read. */
 static void attempt_open_staged(struct request *request)
 {
+	struct path version, path = current_path(request->node);
 	struct fault flt = {0};
 	int fd;
 
-	if (is_for_writing(request->file.flags))
+	if (is_for_writing(request->file.flags)) {
 		open_for_writing(request);
-	else if (staged_open(request->node, O_RDONLY, &fd, &flt))
+	} else if (becomes(&path, &version)) {
+		fault_system(&flt, EBUSY, "it is not published");
+		writing_fail(request, &path, &flt);
+	} else if (staged_open(request->node, O_RDONLY, &fd, &flt)) {
 		request_fail_with(request, &flt);
-	else
+	} else {
 		writing_reply_open(request, fd);
+	}
 }
 
 /* "taken" is what people understand who copy over a version. */
@@ -396,19 +410,22 @@ bool writing_release(fuse_req_t fuse, struct fuse_file_info *file)
 
 /* ---- Closing ---- */
 
-/* What is written is given to be published, if there is something, and it is called like a version. */
-static bool give(struct staged *staged, struct path *version)
+/*
+ * What is written is given to be published, if there is something, and it is called like a version.
+ * @return 0; FAULT_ABSENT if somebody removed it, and so nobody can publish it
+ */
+static int give(struct staged *staged, struct path *version, bool *gives, struct fault *flt)
 {
-	bool gives;
+	bool is_meant;
 
 	pthread_mutex_lock(&staged->mutex);
-	gives = staged->is_written && !staged->is_removed && staged->stage == STAGED_OPEN &&
-		becomes(&staged->path, version);
+	is_meant = staged->is_written && staged->stage == STAGED_OPEN && becomes(&staged->path, version);
+	*gives = is_meant && !staged->is_removed;
 	staged->is_written = false;
-	if (gives)
+	if (*gives)
 		staged->stage = STAGED_GIVEN;
 	pthread_mutex_unlock(&staged->mutex);
-	return gives;
+	return *gives || !is_meant ? 0 : fault_undecided(flt, FAULT_ABSENT, "it was removed while it was written");
 }
 
 /* It comes to nothing. */
@@ -427,6 +444,7 @@ static void attempt_flush(struct request *request)
 	struct chore *chore = NULL;
 	struct fault flt = {0};
 	struct path version;
+	bool gives;
 	int verdict;
 
 	if (request_has_wanted(request, REQUEST_DEED)) {
@@ -436,7 +454,11 @@ static void attempt_flush(struct request *request)
 			request_succeed(request);
 		return;
 	}
-	if (!give(staged, &version)) {
+	if (give(staged, &version, &gives, &flt)) {
+		writing_fail(request, &version, &flt);
+		return;
+	}
+	if (!gives) {
 		request_succeed(request);
 		return;
 	}

@@ -266,10 +266,14 @@ def test_cut_short(place):
     os.mkdir(place.at("test/short"))
     error = refused(place, "test/short/0.1.0.wasm", NEW[:-1], "EINVAL")
     assert "whole" in error
-    assert place.list("test/short") == ["0.1.0.wasm"] and state(place.at("test/short/0.1.0.wasm")) == "staged"
-    os.unlink(place.at("test/short/0.1.0.wasm"))
-    assert place.list("test/short") == []
-    place.expect("whole")
+    path = place.at("test/short/0.1.0.wasm")
+    assert place.list("test/short") == []  # whoever lists would take it for a release
+    assert os.stat(path).st_size == len(NEW) - 1 and state(path) == "staged"
+    assert errno_of(read, path) == "EBUSY" and errno_of(os.rmdir, os.path.dirname(path)) == "ENOTEMPTY"
+    assert "0.1.0.wasm" in place.last_error("test/short")
+    os.unlink(path)
+    os.rmdir(os.path.dirname(path))
+    place.expect("whole", "not published", "lies in it")
 
 
 def test_no_key(new_mount, server, new_home):
@@ -425,7 +429,8 @@ TREES = {
 def test_trees(place):
     """A tree of packages and versions is copied to a namespace, and every version of it is published."""
     def copy(way):
-        tree = tempfile.mkdtemp(dir=place.home.work)
+        tree = os.path.join(place.home.work, f"tree-{way}")
+        os.mkdir(tree)
         contents = {f"tree-{way}-{name}/0.1.0.wasm": wasm(3000 + len(way), len(name)) for name in ("a", "bc")}
         for path, content in contents.items():
             os.mkdir(os.path.dirname(os.path.join(tree, path)))
@@ -465,12 +470,26 @@ def test_several_writers(place, package):
 def test_empty_flush(place, package):
     """Opened, duplicated, closed: nothing is published, and nothing fails."""
     path = os.path.join(package, "0.1.0.wasm")
-    with open(path, "wb") as file:
+    with open(path, "w+b") as file:
         os.close(os.dup(file.fileno()))
         shell(place, "true", stdout=file, capture_output=False)
-    assert os.stat(path).st_size == 0 and state(path) == "staged"
+        assert os.stat(path).st_size == 0 and state(path) == "staged" and not file.read()
     run(place, "cp", source(place.home), path)
     check_published(place, path)
+
+
+def test_nothing_written(place, package):
+    """Who opened a version's file, or was refused his bytes, leaves nothing behind; nor does who removes it."""
+    path = os.path.join(package, "0.1.0.wasm")
+    assert shell(place, f"echo hi > {path}", status=1).stderr
+    shell(place, f": > {path}")
+    until(lambda: not os.path.exists(path), "it is gone")
+    with open(path, "wb", buffering=0) as file:
+        file.write(NEW)
+        os.unlink(path)
+        assert errno_of(os.close, os.dup(file.fileno())) == "ENOENT"
+    assert os.listdir(package) == [] and not os.path.exists(path)
+    place.expect("WebAssembly", "removed")
 
 
 def test_open_after(place, package):
@@ -479,7 +498,7 @@ def test_open_after(place, package):
     with open(path, "w+b", buffering=0) as file:
         file.write(NEW)
         os.close(os.dup(file.fileno()))
-        assert state(path) == "verified" or read(path) == NEW
+        assert read(path) == NEW and state(path) == "verified"
         assert errno_of(file.write, b"more") == "EPERM"
         assert errno_of(file.truncate, 8) == "EPERM"
         file.seek(0)
@@ -531,7 +550,8 @@ def test_killed(place, new_mount, server, writer, package):
     place.over = True
     again = new_mount(server.url, "rw", "timeout=20", home=writer)
     name = os.path.basename(package)
-    assert again.list("test", name) == ["0.1.0.wasm"] and again.read("test", name, "0.1.0.wasm") == NEW[:50000]
+    assert again.list("test", name) == [] and again.stat("test", name, "0.1.0.wasm").st_size == 50000
+    assert "0.1.0.wasm" in again.home.wargfs("publish", "list").stdout
     write_file(again.at("test", name, "0.1.0.wasm"), NEW[50000:], "ab")
     check_published(again, again.at("test", name, "0.1.0.wasm"))
 
@@ -633,7 +653,7 @@ def test_interrupted(place, package, server):
         finally:
             server.resume()
     until(lambda: not errno_of(os.truncate, path, len(NEW)), "it is given up")
-    assert state(path) == "staged" and read(path) == NEW
+    assert state(path) == "staged" and os.stat(path).st_size == len(NEW)
     run(place, "cp", source(place.home), path)
     check_published(place, path)
     place.expect("never changes")
