@@ -15,8 +15,6 @@
 
 #include "file.h"
 
-#define PIECE (64u << 10)
-#define SYNC_PIECE (8u << 20) /* the disk writes so many bytes while the next ones come */
 #define ATTEMPTS 16          /* at one source: the first, and resumes after a broken connection */
 #define LEAST_PROGRESS 4096u /* bytes in each `timeout`: who sends less holds a place that others need */
 #define MARK_EVERY 250       /* milliseconds between two notes in the claim */
@@ -36,9 +34,8 @@ struct fetch {
 	clock_ms others_at;       /* when it was seen to make progress last */
 	struct store_temp temp;
 	bool has_temp;
-	struct digest_stream stream;
-	uint64_t received;        /* bytes in temp and stream */
-	uint64_t synced;          /* of which the disk was told to begin with */
+	struct content_writer writer; /* into temp */
+	struct fault outcome;     /* of the last exchange */
 	uint64_t from;            /* where the current exchange began */
 	bool accepts_ranges;      /* the current source does */
 	unsigned attempts;        /* at the current source */
@@ -80,32 +77,6 @@ static void land_local(struct fetch *fetch, const struct fault *flt)
 	land(fetch, flt->verdict);
 }
 
-/* ---- Hashing a file ---- */
-
-/* What the disk does not give back is left out: then the digest is another. */
-static int hash_file(struct content *content, int fd, uint64_t size, struct digest *out, struct fault *flt)
-{
-	unsigned char piece[PIECE];
-	struct digest_stream stream;
-	uint64_t offset = 0;
-	ssize_t count;
-
-	digest_stream_init(&stream);
-	while (offset < size) {
-		if (content_is_closing(content))
-			return fault_undecided(flt, FAULT_CANCELLED, "the registry is being closed");
-		count = pread(fd, piece, sizeof(piece), (off_t)offset);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			break;
-		digest_stream_update(&stream, (struct span){piece, (size_t)count});
-		offset += (uint64_t)count;
-	}
-	*out = digest_stream_final(&stream);
-	return 0;
-}
-
 /* Whether the file has the digest, and was left alone while it was hashed. */
 static int check_file(struct content_task *task, int fd, struct content_facts *facts, bool *matches, struct fault *flt)
 {
@@ -120,7 +91,7 @@ static int check_file(struct content_task *task, int fd, struct content_facts *f
 		*matches = false;
 		return 0;
 	}
-	r = hash_file(task->content, fd, facts->size, &digest, flt);
+	r = content_hash_file(task->content, fd, facts->size, &digest, flt);
 	if (!r)
 		r = content_look(fd, &after, flt);
 	if (!r)
@@ -137,12 +108,12 @@ static struct api_source *current(struct fetch *fetch)
 	return &fetch->task.sources.sources[fetch->task.at];
 }
 
-/* Forget the bytes that came. */
+/* Forget the bytes that came, of which none is being written. */
 static int start_over(struct fetch *fetch, struct fault *flt)
 {
-	fetch->received = fetch->synced = fetch->from = fetch->mark = 0;
-	digest_stream_init(&fetch->stream);
-	if (ftruncate(fetch->temp.fd, 0) || lseek(fetch->temp.fd, 0, SEEK_SET))
+	fetch->from = fetch->mark = 0;
+	content_writer_init(&fetch->writer, fetch->task.content, fetch->temp.fd);
+	if (ftruncate(fetch->temp.fd, 0))
 		return fault_system(flt, errno, "emptying a temporary file");
 	return 0;
 }
@@ -151,7 +122,7 @@ static void mark_claim(struct fetch *fetch, clock_ms now)
 {
 	if (!fetch->has_claim || now - fetch->claim_marked < MARK_EVERY)
 		return;
-	store_mark_claim(&fetch->claim, fetch->received);
+	store_mark_claim(&fetch->claim, fetch->writer.received);
 	fetch->claim_marked = now;
 }
 
@@ -163,11 +134,11 @@ static int check_progress(struct fetch *fetch, struct fault *flt)
 	mark_claim(fetch, now);
 	if (now - fetch->marked < fetch->task.content->options.timeout)
 		return 0;
-	if (fetch->received - fetch->mark < LEAST_PROGRESS)
+	if (fetch->writer.received - fetch->mark < LEAST_PROGRESS)
 		return fault_undecided(flt, FAULT_TIMEOUT, "the source sends less than %u bytes in the time allowed",
 				       LEAST_PROGRESS);
 	fetch->marked = now;
-	fetch->mark = fetch->received;
+	fetch->mark = fetch->writer.received;
 	return 0;
 }
 
@@ -175,10 +146,10 @@ static int check_size(struct fetch *fetch, size_t more, struct fault *flt)
 {
 	const struct api_source *source = current(fetch);
 
-	if (source->has_size && fetch->received + more > source->size)
+	if (source->has_size && fetch->writer.received + more > source->size)
 		return fault_invalid(flt, "the source sends more than the %llu bytes that were claimed",
 				     (unsigned long long)source->size);
-	if (fetch->received + more > CAP_CONTENT)
+	if (fetch->writer.received + more > CAP_CONTENT)
 		return fault_undecided(flt, FAULT_LIMIT, "larger than %llu bytes", CAP_CONTENT);
 	return 0;
 }
@@ -194,19 +165,13 @@ static int take_piece(struct http_exchange *exchange, struct span piece, struct 
 	if (!r)
 		r = check_size(fetch, piece.length, flt);
 	if (!r)
-		r = file_write_all(fetch->temp.fd, piece, flt);
+		r = content_writer_put(&fetch->writer, piece, flt);
 	if (r) {
 		if (r == WARG_INVALID || flt->kind == FAULT_LIMIT)
 			fault_blame(flt, FAULT_BY_SOURCE);
 		else
 			fault_blame(flt, FAULT_BY_SYSTEM);
 		return r;
-	}
-	digest_stream_update(&fetch->stream, piece);
-	fetch->received += piece.length;
-	if (fetch->received - fetch->synced >= SYNC_PIECE) {
-		file_begin_sync(fetch->temp.fd, fetch->synced, fetch->received - fetch->synced);
-		fetch->synced = fetch->received;
 	}
 	atomic_fetch_add(&fetch->task.content->counters.received, piece.length);
 	return check_progress(fetch, flt);
@@ -241,7 +206,7 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 	struct fault flt = {0};
 	int r;
 
-	if (broken && fetch->accepts_ranges && fetch->received > fetch->from && fetch->attempts < ATTEMPTS) {
+	if (broken && fetch->accepts_ranges && fetch->writer.received > fetch->from && fetch->attempts < ATTEMPTS) {
 		attempt(fetch);
 		return;
 	}
@@ -264,32 +229,41 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 		attempt(fetch);
 }
 
-static void keep(struct job *job);
-
-static struct fetch *fetch_of_job(struct job *job)
-{
-	return (struct fetch *)(void *)((char *)job - offsetof(struct fetch, job));
-}
+static void keep(struct fetch *fetch);
 
 /* The body came to its end. Its hash is the only thing that counts. */
 static void check_received(struct fetch *fetch)
 {
 	const struct http_exchange *exchange = &fetch->task.exchange;
-	struct digest digest = digest_stream_final(&fetch->stream);
+	struct digest digest = digest_stream_final(&fetch->writer.stream);
 	char text[DIGEST_TEXT_SIZE];
 	struct fault flt = {0};
 
 	if (digest_equals(&digest, &fetch->task.digest)) {
-		fetch->job.run = keep;
-		workers_run(fetch->task.content->options.workers, &fetch->job);
+		keep(fetch);
 		return;
 	}
 	digest_format(&digest, text);
 	fault_invalid(&flt, "the source sends %llu bytes with the digest %s",
-		      (unsigned long long)fetch->received, text);
+		      (unsigned long long)fetch->writer.received, text);
 	fault_at(&flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
 	fault_blame(&flt, FAULT_BY_SOURCE);
 	go_on(fetch, &flt);
+}
+
+/* An exchange is over, and what it brought is written and hashed. On a worker. */
+static void written(struct content_writer *writer)
+{
+	struct fetch *fetch = (struct fetch *)(void *)((char *)writer - offsetof(struct fetch, writer));
+
+	if (writer->fault.verdict)
+		land_local(fetch, &writer->fault);
+	else if (!fetch->outcome.verdict)
+		check_received(fetch);
+	else if (is_ours(&fetch->outcome))
+		land_local(fetch, &fetch->outcome);
+	else
+		go_on(fetch, &fetch->outcome);
 }
 
 static void downloaded(struct http_exchange *exchange)
@@ -301,25 +275,21 @@ static void downloaded(struct http_exchange *exchange)
 	atomic_fetch_sub(&fetch->task.content->counters.running, 1);
 	if (exchange->accepts_ranges)
 		fetch->accepts_ranges = true;
-	if (!r && fetch->from && exchange->status == 200 && fetch->received == fetch->from)
-		r = start_over(fetch, &flt); /* the whole, which is empty */
-	if (!r)
-		check_received(fetch);
-	else if (is_ours(&flt))
-		land_local(fetch, &flt);
-	else
-		go_on(fetch, &flt);
+	if (!r && fetch->from && exchange->status == 200 && fetch->writer.received == fetch->from)
+		start_over(fetch, &flt); /* the whole, which is empty */
+	fetch->outcome = flt;
+	content_writer_end(&fetch->writer, written);
 }
 
 static void attempt(struct fetch *fetch)
 {
 	fetch->attempts++;
-	fetch->from = fetch->mark = fetch->received;
+	fetch->from = fetch->mark = fetch->writer.received;
 	fetch->marked = clock_now();
 	fetch->task.exchange = (struct http_exchange){
 		.url = current(fetch)->url,
 		.follow = true,
-		.range_from = fetch->received,
+		.range_from = fetch->writer.received,
 		.cap = CAP_CONTENT,
 		.deadline = CLOCK_NEVER,
 		.stall = fetch->task.content->options.timeout,
@@ -369,7 +339,7 @@ static int find_others(struct fetch *fetch, int *out, struct content_facts *fact
 	r = store_open_content(content_store(fetch->task.content), &fetch->task.digest, &fd, &size, flt);
 	if (r || fd < 0)
 		return r;
-	if (size == fetch->received)
+	if (size == fetch->writer.received)
 		r = check_file(&fetch->task, fd, facts, &matches, flt);
 	if (!r && matches)
 		*out = fd;
@@ -396,9 +366,8 @@ static int keep_ours(struct fetch *fetch, int *out, struct content_facts *facts,
 }
 
 /* The bytes match: give them their name. */
-static void keep(struct job *job)
+static void keep(struct fetch *fetch)
 {
-	struct fetch *fetch = fetch_of_job(job);
 	struct content_facts facts = {0};
 	struct fault flt = {0};
 	int r, fd;
@@ -413,6 +382,11 @@ static void keep(struct job *job)
 	atomic_fetch_add(&fetch->task.content->counters.done, 1);
 	content_accept_take(&fetch->task, fd, &facts);
 	land(fetch, 0);
+}
+
+static struct fetch *fetch_of_job(struct job *job)
+{
+	return (struct fetch *)(void *)((char *)job - offsetof(struct fetch, job));
 }
 
 /*

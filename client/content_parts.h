@@ -1,5 +1,6 @@
 /*
- * What content.c, content_task.c, content_exchange.c, content_download.c and content_sizes.c share. Not for others.
+ * What content.c, content_task.c, content_exchange.c, content_download.c, content_write.c and content_sizes.c
+ * share. Not for others.
  *
  * A task is one digest being fetched, or its size being found out. It waits in its gate's queue for its turn, begins,
  * and goes from step to step on the event loop and the workers until it lands. It belongs to whoever runs the current
@@ -71,6 +72,47 @@ void content_accept_take(struct content_task *task, int fd, const struct content
 /** Those who waited for a content were told. */
 void content_let_go(struct content *content, const struct digest *digest);
 
+/** Hash a file of that size. What the disk does not give back is left out: then the digest is another. */
+int content_hash_file(struct content *content, int fd, uint64_t size, struct digest *out, struct fault *flt);
+
+/**
+ * Writes a content into an empty file and hashes it, on the workers: whoever receives it, the event loop, waits for
+ * neither. What is held in memory is bounded, for all contents together.
+ */
+struct content_writer {
+	struct content *content;
+	int fd;
+
+	/* Of whoever gives the bytes. */
+	uint64_t received;
+	struct content_block *filling;
+
+	/* Of the job that is under way. */
+	struct job job;
+	uint64_t done;               /* so many bytes are written and hashed, */
+	struct digest_stream stream; /* by this */
+	uint64_t syncing;            /* and the disk was told to begin with so many */
+
+	/* Under the content's mutex. */
+	struct content_block *first, *last; /* not yet written. What lies in no block lies in the file */
+	uint64_t told;               /* what the jobs know of */
+	bool busy;                   /* a job is under way */
+	void (*ended)(struct content_writer *writer);
+	struct fault fault;          /* of the disk: then no more is done */
+};
+
+/** Begin anew; nothing is under way. */
+void content_writer_init(struct content_writer *writer, struct content *content, int fd);
+/** Take what comes next. @return 0, or why it, or something before it, could not be written */
+int content_writer_put(struct content_writer *writer, struct span piece, struct fault *flt);
+/**
+ * Call `ended`, on a worker, when all is written and hashed, or cannot be, which `fault` says then. Nothing is under
+ * way: it may give up the writer, or more may be put.
+ */
+void content_writer_end(struct content_writer *writer, void (*ended)(struct content_writer *writer));
+/** Give up the memory, when nobody writes. The mutex is held. */
+void content_free_blocks(struct content *content);
+
 /** Whether content_free() waits for us. */
 bool content_is_closing(struct content *content);
 /** Where the contents lie. */
@@ -119,6 +161,8 @@ struct content {
 	struct content_entry *buckets[CONTENT_BUCKETS];
 	size_t verified;       /* entries that are */
 	unsigned hand;         /* the bucket where room is looked for next */
+	struct content_block *spare_blocks;
+	unsigned blocks;       /* that exist */
 };
 
 /* ---- content.c: entries. The mutex is held ---- */

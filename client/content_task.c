@@ -140,7 +140,8 @@ void content_land(struct content_task *task, int verdict)
 	count_end(task);
 	pthread_mutex_lock(&content->mutex);
 	detach(task);
-	content->gates[kind].running--;
+	if (!--content->gates[kind].running && kind == CONTENT_FETCH)
+		content_free_blocks(content);
 	pthread_mutex_unlock(&content->mutex);
 	tell(task);
 	if (kind == CONTENT_FETCH)

@@ -285,6 +285,23 @@ int file_write_all(int fd, struct span bytes, struct fault *flt)
 	return 0;
 }
 
+int file_write_at(int fd, uint64_t offset, struct span bytes, struct fault *flt)
+{
+	ssize_t count;
+
+	while (bytes.length) {
+		count = pwrite(fd, bytes.data, bytes.length, (off_t)offset);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return fault_system(flt, errno, "writing");
+		bytes.data += count;
+		bytes.length -= (size_t)count;
+		offset += (uint64_t)count;
+	}
+	return 0;
+}
+
 void file_begin_sync(int fd, uint64_t offset, uint64_t length)
 {
 	sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);

@@ -61,6 +61,9 @@ int file_read(int folder, const char *name, struct buf *out, bool *found, struct
 /** Write all bytes. */
 int file_write_all(int fd, struct span bytes, struct fault *flt);
 
+/** The same, from `offset` on, wherever the position of `fd` is. */
+int file_write_at(int fd, uint64_t offset, struct span bytes, struct fault *flt);
+
 /**
  * Put `bytes` under `name`, whole or not at all: a temporary dot-file beside it, fsync, rename. The folder itself is
  * not yet synced: file_sync(folder) does that, once for many files. The caller holds a lock against others who do the

@@ -1,11 +1,14 @@
 /* Contents over a server that can lie, break off and hang: content.h. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -24,7 +27,7 @@
 /* What a source does with a request. */
 enum manner {
 	HONEST,
-	FLIPPED,     /* one bit */
+	FLIPPED,     /* one byte */
 	LONGER,      /* one byte more, up to the end of the connection */
 	SHORTER,     /* one byte less, likewise */
 	BROKEN_OFF,  /* Content-Length says all, half comes */
@@ -48,7 +51,8 @@ struct place {
 	struct store *store;
 	struct content *content;
 
-	unsigned char bytes[SIZE];
+	unsigned char *bytes;
+	size_t size;
 	struct digest digest;
 
 	/* The script; set before anything is asked for. */
@@ -107,24 +111,23 @@ static void answer_rest(struct server_connection *connection, struct place *plac
 	char text[128];
 
 	if (manner == UNRESUMABLE) {
-		head_with_length(connection, "200 OK", SIZE, "");
-		server_write(connection, part(place, 0, SIZE));
+		head_with_length(connection, "200 OK", place->size, "");
+		server_write(connection, part(place, 0, place->size));
 		return;
 	}
-	snprintf(text, sizeof(text), "content-range: bytes %zu-%u/%u\r\naccept-ranges: bytes\r\n", from, SIZE - 1,
-		 SIZE);
-	head_with_length(connection, "206 Partial Content", SIZE - from, text);
+	snprintf(text, sizeof(text), "content-range: bytes %zu-%zu/%zu\r\naccept-ranges: bytes\r\n", from,
+		 place->size - 1, place->size);
+	head_with_length(connection, "206 Partial Content", place->size - from, text);
 	if (manner == LYING_REST)
-		server_write(connection, part(place, 0, SIZE - from));
+		server_write(connection, part(place, 0, place->size - from));
 	else
-		server_write(connection, part(place, from, SIZE));
+		server_write(connection, part(place, from, place->size));
 }
 
 static void answer_content(struct server_connection *connection, struct place *place, enum manner manner, bool first,
 			   const struct server_request *request)
 {
 	const char *range = strcasestr(request->head, "range: bytes=");
-	unsigned char flipped[SIZE];
 
 	if (range && (manner == RESUMABLE || manner == UNRESUMABLE || manner == LYING_REST)) {
 		answer_rest(connection, place, manner, range + strlen("range: bytes="));
@@ -132,23 +135,23 @@ static void answer_content(struct server_connection *connection, struct place *p
 	}
 	switch (manner) {
 	case FLIPPED:
-		memcpy(flipped, place->bytes, SIZE);
-		flipped[SIZE / 2] ^= 1;
-		head_with_length(connection, "200 OK", SIZE, "");
-		server_write(connection, (struct span){flipped, SIZE});
+		head_with_length(connection, "200 OK", place->size, "");
+		server_write(connection, part(place, 0, place->size / 2));
+		server_write_text(connection, place->bytes[place->size / 2] == 'x' ? "y" : "x");
+		server_write(connection, part(place, place->size / 2 + 1, place->size));
 		break;
 	case LONGER:
 		head(connection, "200 OK", "");
-		server_write(connection, part(place, 0, SIZE));
+		server_write(connection, part(place, 0, place->size));
 		server_write_text(connection, "x");
 		break;
 	case SHORTER:
 		head(connection, "200 OK", "");
-		server_write(connection, part(place, 0, SIZE - 1));
+		server_write(connection, part(place, 0, place->size - 1));
 		break;
 	case BROKEN_OFF:
-		head_with_length(connection, "200 OK", SIZE, "");
-		server_write(connection, part(place, 0, SIZE / 2));
+		head_with_length(connection, "200 OK", place->size, "");
+		server_write(connection, part(place, 0, place->size / 2));
 		break;
 	case MISSING:
 		head_with_length(connection, "404 Not Found", 0, "");
@@ -157,23 +160,23 @@ static void answer_content(struct server_connection *connection, struct place *p
 		head_with_length(connection, "503 Service Unavailable", 0, "");
 		break;
 	case HANGING:
-		head_with_length(connection, "200 OK", SIZE, "");
-		server_write(connection, part(place, 0, SIZE / 2));
+		head_with_length(connection, "200 OK", place->size, "");
+		server_write(connection, part(place, 0, place->size / 2));
 		server_hang(connection);
-		server_write(connection, part(place, SIZE / 2, SIZE));
+		server_write(connection, part(place, place->size / 2, place->size));
 		break;
 	case RESUMABLE:
 	case UNRESUMABLE:
 	case LYING_REST:
-		head_with_length(connection, "200 OK", SIZE, "accept-ranges: bytes\r\n");
-		server_write(connection, part(place, 0, first ? SIZE / 2 : SIZE));
+		head_with_length(connection, "200 OK", place->size, "accept-ranges: bytes\r\n");
+		server_write(connection, part(place, 0, first ? place->size / 2 : place->size));
 		break;
 	case EMPTY:
 		head_with_length(connection, "200 OK", 0, "");
 		break;
 	default:
-		head_with_length(connection, "200 OK", SIZE, "");
-		server_write(connection, part(place, 0, SIZE));
+		head_with_length(connection, "200 OK", place->size, "");
+		server_write(connection, part(place, 0, place->size));
 	}
 }
 
@@ -244,6 +247,18 @@ static void close_content(struct place *place)
 	airport_free(place->airport);
 }
 
+/* The content, of that size. */
+static void make_bytes(struct place *place, size_t size)
+{
+	free(place->bytes);
+	place->bytes = malloc(size);
+	assert_non_null(place->bytes);
+	place->size = size;
+	for (size_t i = 0; i < size; i++)
+		place->bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+	place->digest = digest_of((struct span){place->bytes, size});
+}
+
 static int set_up(void **state)
 {
 	struct place *place = calloc(1, sizeof(*place));
@@ -251,9 +266,7 @@ static int set_up(void **state)
 
 	assert_non_null(place);
 	place->path = scratch_new();
-	for (size_t i = 0; i < SIZE; i++)
-		place->bytes[i] = (unsigned char)(i * 2654435761u >> 13);
-	place->digest = digest_of((struct span){place->bytes, SIZE});
+	make_bytes(place, SIZE);
 	place->sources = 1;
 	place->claimed = -1;
 	pthread_mutex_init(&place->mutex, NULL);
@@ -274,6 +287,7 @@ static int tear_down(void **state)
 	assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
 	pthread_mutex_destroy(&place->mutex);
 	scratch_free(place->path);
+	free(place->bytes);
 	free(place);
 	return 0;
 }
@@ -308,14 +322,16 @@ static const char *cached_path(const struct place *place)
 static bool is_found(struct place *place)
 {
 	struct content_file *file = content_find(place->content, &place->digest);
-	unsigned char bytes[SIZE + 1];
-	bool same;
+	unsigned char *bytes;
 
 	if (!file)
 		return false;
-	same = file->size == SIZE && pread(file->fd, bytes, sizeof(bytes), 0) == SIZE &&
-	       !memcmp(bytes, place->bytes, SIZE);
-	assert_true(same);
+	bytes = malloc(place->size + 1);
+	assert_non_null(bytes);
+	assert_int_equal(file->size, place->size);
+	assert_int_equal(pread(file->fd, bytes, place->size + 1, 0), place->size);
+	assert_memory_equal(bytes, place->bytes, place->size);
+	free(bytes);
 	content_file_unref(file);
 	return true;
 }
@@ -578,6 +594,229 @@ static void test_disk_fault(void **state)
 	expect_fetched(place);
 }
 
+struct simple_waiter {
+	struct waiter waiter; /* first */
+	atomic_int told, verdict;
+};
+
+static void tell_simply(struct waiter *waiter, int verdict, const struct fault *flt)
+{
+	struct simple_waiter *simple = (struct simple_waiter *)waiter;
+
+	(void)flt;
+	atomic_store(&simple->verdict, verdict);
+	atomic_fetch_add(&simple->told, 1);
+}
+
+/* ---- Written and hashed beside the receiving ---- */
+
+#define LARGE (6u << 20) /* more than is ever held in memory, in each half */
+
+/* Both workers, held up. */
+struct jam {
+	struct held {
+		struct job job; /* first */
+		struct jam *jam;
+	} held[2];
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	unsigned stuck;
+	bool released;
+};
+
+static void hold_up(struct job *job)
+{
+	struct jam *jam = ((struct held *)job)->jam;
+
+	pthread_mutex_lock(&jam->mutex);
+	jam->stuck++;
+	pthread_cond_broadcast(&jam->changed);
+	while (!jam->released)
+		pthread_cond_wait(&jam->changed, &jam->mutex);
+	jam->stuck--;
+	pthread_cond_broadcast(&jam->changed);
+	pthread_mutex_unlock(&jam->mutex);
+}
+
+/* Have all workers do nothing. */
+static void jam_workers(struct place *place, struct jam *jam)
+{
+	*jam = (struct jam){0};
+	pthread_mutex_init(&jam->mutex, NULL);
+	pthread_cond_init(&jam->changed, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		jam->held[i] = (struct held){{.run = hold_up}, jam};
+		workers_run(place->workers, &jam->held[i].job);
+	}
+	pthread_mutex_lock(&jam->mutex);
+	while (jam->stuck < 2)
+		pthread_cond_wait(&jam->changed, &jam->mutex);
+	pthread_mutex_unlock(&jam->mutex);
+}
+
+static void release_workers(struct jam *jam)
+{
+	pthread_mutex_lock(&jam->mutex);
+	jam->released = true;
+	pthread_cond_broadcast(&jam->changed);
+	while (jam->stuck)
+		pthread_cond_wait(&jam->changed, &jam->mutex);
+	pthread_mutex_unlock(&jam->mutex);
+	pthread_cond_destroy(&jam->changed);
+	pthread_mutex_destroy(&jam->mutex);
+}
+
+/* Until so many bytes came in all. */
+static void wait_for_bytes(struct place *place, uint64_t count)
+{
+	clock_ms deadline = clock_in_seconds(PATIENCE);
+	struct content_counters counters;
+
+	for (content_count(place->content, &counters); counters.bytes_received < count;
+	     content_count(place->content, &counters)) {
+		assert_true(clock_now() < deadline);
+		usleep(1000);
+	}
+}
+
+/* Begin with a large content, whose second half comes while no worker has time. */
+static void fetch_in_a_jam(struct place *place, struct waiter *waiter, struct jam *jam)
+{
+	make_bytes(place, LARGE);
+	place->manners[0] = HANGING;
+	content_fetch(place->content, &place->digest, waiter);
+	server_wait_for(place->server, 2);
+	wait_for_bytes(place, LARGE / 2);
+	jam_workers(place, jam);
+	server_release(place->server);
+	wait_for_bytes(place, LARGE);
+}
+
+static void test_large(void **state)
+{
+	static const enum manner manners[] = {HONEST, RESUMABLE, UNRESUMABLE, LYING_REST};
+	struct place *place = *state;
+
+	make_bytes(place, LARGE);
+	for (size_t i = 0; i < sizeof(manners) / sizeof(manners[0]); i++) {
+		place->got[0] = 0;
+		place->manners[0] = manners[i];
+		expect_fetched(place);
+		assert_int_equal(unlink(cached_path(place)), 0);
+	}
+}
+
+/* A lie in the midst of a large one is seen. */
+static void test_large_lie(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	make_bytes(place, LARGE);
+	place->manners[0] = FLIPPED;
+	assert_int_equal(fetch(place, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_SOURCE);
+	place->manners[0] = HONEST;
+	expect_fetched(place);
+}
+
+/* The loop never waits for the workers, and holds no more in memory than it may: it reads the rest back. */
+static void test_jam(void **state)
+{
+	struct blocking_waiter blocking = {0};
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct jam jam;
+
+	blocking_waiter_init(&blocking, clock_in_seconds(PATIENCE));
+	fetch_in_a_jam(place, &blocking.waiter, &jam);
+	release_workers(&jam);
+	assert_int_equal(blocking_waiter_wait(&blocking, &flt), 0);
+	assert_true(is_found(place));
+}
+
+static void empty_temp(struct place *place)
+{
+	const char *path = scratch_path(place->path, "content/temp");
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+
+	assert_non_null(folder);
+	while ((entry = readdir(folder))) {
+		int fd = entry->d_name[0] == '.' ? -1 : openat(dirfd(folder), entry->d_name, O_WRONLY);
+
+		if (fd >= 0) {
+			assert_int_equal(ftruncate(fd, 0), 0);
+			close(fd);
+		}
+	}
+	closedir(folder);
+}
+
+/* What cannot be read back accuses no source. */
+static void test_jam_and_lost(void **state)
+{
+	struct blocking_waiter blocking = {0};
+	struct place *place = *state;
+	struct fault flt = {0};
+	struct jam jam;
+
+	blocking_waiter_init(&blocking, clock_in_seconds(PATIENCE));
+	fetch_in_a_jam(place, &blocking.waiter, &jam);
+	empty_temp(place);
+	release_workers(&jam);
+	assert_int_equal(blocking_waiter_wait(&blocking, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_SYSTEM);
+	assert_int_equal(flt.party, FAULT_BY_SYSTEM);
+	place->manners[0] = HONEST;
+	expect_fetched(place);
+}
+
+static void *free_content(void *content)
+{
+	content_free(content);
+	return NULL;
+}
+
+static void test_free_in_a_jam(void **state)
+{
+	struct simple_waiter simple = {.waiter = {.done = tell_simply, .deadline = CLOCK_NEVER}};
+	struct place *place = *state;
+	pthread_t thread;
+	struct jam jam;
+
+	fetch_in_a_jam(place, &simple.waiter, &jam);
+	assert_int_equal(pthread_create(&thread, NULL, free_content, place->content), 0);
+	release_workers(&jam);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	place->content = NULL;
+	assert_int_equal(atomic_load(&simple.told), 1);
+	assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
+}
+
+/* A disk that is full, in the midst: what came is given up, and the source not accused. */
+static void test_disk_full(void **state)
+{
+	struct sigaction ignored = {.sa_handler = SIG_IGN}, former;
+	struct rlimit limit, small;
+	struct place *place = *state;
+	struct fault flt = {0};
+
+	make_bytes(place, LARGE);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = (struct rlimit){.rlim_cur = LARGE / 4, .rlim_max = limit.rlim_max};
+	assert_int_equal(sigaction(SIGXFSZ, &ignored, &former), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(fetch(place, &flt), WARG_UNDECIDED);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &former, NULL), 0);
+	assert_int_equal(flt.kind, FAULT_SYSTEM);
+	assert_int_equal(flt.errnum, EFBIG);
+	assert_int_equal(flt.party, FAULT_BY_SYSTEM);
+	assert_int_equal(scratch_count(scratch_path(place->path, "content/temp")), 0);
+	expect_fetched(place);
+}
+
 /* ---- Many at once ---- */
 
 static void *fetch_on_thread(void *argument)
@@ -605,20 +844,6 @@ static void test_one_flight(void **state)
 	}
 	assert_int_equal(downloads(place), 1);
 	assert_int_equal(place->asked, 1);
-}
-
-struct simple_waiter {
-	struct waiter waiter; /* first */
-	atomic_int told, verdict;
-};
-
-static void tell_simply(struct waiter *waiter, int verdict, const struct fault *flt)
-{
-	struct simple_waiter *simple = (struct simple_waiter *)waiter;
-
-	(void)flt;
-	atomic_store(&simple->verdict, verdict);
-	atomic_fetch_add(&simple->told, 1);
 }
 
 /* Who leaves is not told; the download goes on for the cache. */
@@ -957,7 +1182,9 @@ int main(void)
 		CASE(test_fetch), CASE(test_empty), CASE(test_bad_sources), CASE(test_sources_in_turn),
 		CASE(test_resume), CASE(test_stall), CASE(test_nobody_there), CASE(test_cached),
 		CASE(test_cached_badly), CASE(test_changed),
-		CASE(test_cleared), CASE(test_disk_fault), CASE(test_one_flight), CASE(test_leave),
+		CASE(test_cleared), CASE(test_disk_fault),
+		CASE(test_large), CASE(test_large_lie), CASE(test_jam), CASE(test_jam_and_lost),
+		CASE(test_free_in_a_jam), CASE(test_disk_full), CASE(test_one_flight), CASE(test_leave),
 		CASE(test_claimed), CASE(test_claimed_for_nothing), CASE(test_claimed_by_the_dead),
 		CASE(test_claimed_for_ever), CASE(test_claim_without_sources), CASE(test_free_while_claimed),
 		CASE(test_claim_planted),
