@@ -14,6 +14,13 @@
 #include <unistd.h>
 
 /*
+ * What fills the kernel's cache it asks for in the background, and holds up everybody's while so many are under way.
+ * Ours may be waiting for the network: those of a few hundred readers must leave room for what lies here. The usual
+ * bound is 12.
+ */
+#define MOST_IN_BACKGROUND 1024
+
+/*
  * Splicing hands pages of the cache file to the kernel without copying them here. Past each read() that would go by
  * attributes that do not hold any more it asks for them first (see reading.c): libfuse wants that by itself.
  */
@@ -25,6 +32,7 @@ void negotiation_choose(void *user, struct fuse_conn_info *connection)
 			    (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS);
 	/* What is written is copied once less, but all other requests take longer. */
 	connection->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
+	connection->max_background = MOST_IN_BACKGROUND;
 	mount->opens = mount->options.writable || !(connection->capable & FUSE_CAP_NO_OPEN_SUPPORT);
 	mount->can_be_parallel = connection->capable & FUSE_CAP_PARALLEL_DIROPS;
 }

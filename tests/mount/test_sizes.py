@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
+from liar import silent
 from mounts import errno_of, read
-from registry import CONTENTS, PACKAGES
+from registry import BIG, CONTENTS, PACKAGES
 from waiting import until
 
 FILE = "test/hello/1.1.0+build.7.wasm"
@@ -301,3 +302,37 @@ def test_documents_beside_each_other(new_mount, server):
             first = first or text
         assert fds[-1][2] != first
     assert {entry.name: entry.inode() for entry in os.scandir(mount.at(".warg"))}["metrics"] == number
+
+
+# ---- Those who wait beside those who need not ----
+
+WAITING = 48
+FROM = "import os, sys; os.sendfile(1, os.open(sys.argv[1], os.O_RDONLY), int(sys.argv[2]), 4096)"
+
+
+def test_nobody_waits_for_those_who_wait(new_mount, liar):
+    """Many wait for what is under way; what lies in the cache, and not in the kernel, is read meanwhile."""
+    mount = new_mount(liar.url, "timeout=600")
+    big = mount.at("test/big/1.0.0.wasm")
+    assert mount.read(FILE) == BYTES
+    with opened(mount.at(FILE)) as fd:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    mount.stat("test/big/1.0.0.wasm")
+    liar.lie("bytes", silent)
+    readers = [subprocess.Popen([sys.executable, "-c", FROM, big, str(number * (BIG // WAITING))],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for number in range(WAITING)]
+    try:
+        for reader in readers:
+            until(lambda: "folio" in read(f"/proc/{reader.pid}/wchan").decode() or reader.poll() is not None,
+                  lambda: f"it waits: {read(f'/proc/{reader.pid}/wchan')}")
+            assert reader.poll() is None
+        assert liar.count("bytes") == 2
+        done = subprocess.run(["cat", mount.at(FILE)], capture_output=True, timeout=30)
+        assert done.stdout == BYTES
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+        liar.be_honest()
+        liar.hang_up()
+        mount.expect("^wargfs: ")
