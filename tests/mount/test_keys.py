@@ -46,7 +46,17 @@ def keyring(request, home, liar):
         request.getfixturevalue("desktop").start_keyring(PASSWORD)
     if request.param == "linux-keyutils" and not kernel_keeps_keys(home):
         pytest.skip("the kernel keeps no keys for this process: test_keyring.c has what can be had")
-    return home
+    yield home
+    # The kernel's are those of all that the user runs: of ours nothing stays, whatever became of the test.
+    for name in home.read_config().get("keys", []):
+        home.wargfs("key", "delete", "--yes", "--registry", name, status=None)
+    home.wargfs("logout", status=None)
+
+
+@pytest.fixture
+def own(home):
+    """--registry, and one that nobody else has a key for."""
+    return "--registry", f"https://{os.path.basename(os.path.dirname(home.path))}-{os.getpid()}.example"
 
 
 @pytest.fixture
@@ -136,26 +146,25 @@ class Terminal:
 
 # ---- Keys ----
 
-def test_key_shared(keyring):
-    """What one makes the other finds, replaces and deletes. The registry is one that nobody else has a key for."""
-    where = "--registry", f"https://{os.path.basename(os.path.dirname(keyring.path))}-{os.getpid()}.example"
-    ours = keyring.wargfs("key", "new", *where).stdout
+def test_key_shared(keyring, own):
+    """What one makes the other finds, replaces and deletes."""
+    ours = keyring.wargfs("key", "new", *own).stdout
     assert re.fullmatch(r"Key ID: sha256:[0-9a-f]{64}\nPublic Key: ecdsa-p256:[A-Za-z0-9+/]{44}\n", ours)
-    assert keyring.warg("key", "info", *where).stdout == ours == keyring.wargfs("key", "info", *where).stdout
-    its = keyring.warg("key", "new", *where).stdout
-    assert its != ours and keyring.wargfs("key", "info", *where).stdout == its
-    told = keyring.wargfs("key", "set", "--yes", *where, stdin=None, input=forge.PUBLISHER.text + "\n").stdout
-    assert keyring.warg("key", "info", *where).stdout == told != its
-    assert json.loads(keyring.wargfs("key", "info", "--json", *where).stdout) == {
+    assert keyring.warg("key", "info", *own).stdout == ours == keyring.wargfs("key", "info", *own).stdout
+    its = keyring.warg("key", "new", *own).stdout
+    assert its != ours and keyring.wargfs("key", "info", *own).stdout == its
+    told = keyring.wargfs("key", "set", "--yes", *own, stdin=None, input=forge.PUBLISHER.text + "\n").stdout
+    assert keyring.warg("key", "info", *own).stdout == told != its
+    assert json.loads(keyring.wargfs("key", "info", "--json", *own).stdout) == {
         "keyId": forge.PUBLISHER.id, "publicKey": forge.PUBLISHER.public}
-    keyring.wargfs("key", "delete", "--yes", *where)
-    assert where[1] not in keyring.read_config().get("keys", [])
-    keyring.warg("key", "info", *where, status=1)
-    its = keyring.warg("key", "new", *where).stdout
-    assert keyring.wargfs("key", "info", *where).stdout == its
-    keyring.warg_at_terminal("key", "delete", *where)
-    keyring.wargfs("key", "info", *where, status=1)
-    keyring.wargfs("key", "delete", "--yes", *where, status=1)
+    keyring.wargfs("key", "delete", "--yes", *own)
+    assert own[1] not in keyring.read_config().get("keys", [])
+    keyring.warg("key", "info", *own, status=1)
+    its = keyring.warg("key", "new", *own).stdout
+    assert keyring.wargfs("key", "info", *own).stdout == its
+    keyring.warg_at_terminal("key", "delete", *own)
+    keyring.wargfs("key", "info", *own, status=1)
+    keyring.wargfs("key", "delete", "--yes", *own, status=1)
 
 
 def test_key_of_home(files, liar):
@@ -330,8 +339,9 @@ def demand(liar):
         liar.lie(call, mutation)
 
 
-def test_token_shared(keyring, liar, at_terminal):
-    """One logs in, the other is logged in, and logs out."""
+def test_token_shared(keyring, own, liar, at_terminal):
+    """One logs in, the other is logged in, and logs out. Who has a key gets none."""
+    keyring.wargfs("key", "new", *own)
     done = keyring.wargfs("login", stdin=None, input=TOKEN + "\n")
     assert TOKEN not in done.stdout + done.stderr
     assert keyring.read_config()["keyringAuth"] is True
@@ -349,7 +359,7 @@ def test_token_shared(keyring, liar, at_terminal):
     assert json.loads(keyring.wargfs("logout", "--json").stdout) == {"registry": liar.url}
     assert keyring.read_config()["keyringAuth"] is False
     keyring.warg("logout", status=1)
-    keyring.wargfs("key", "delete", "--yes", status=None)
+    assert keyring.read_config()["keys"] == [own[1]]
 
 
 def test_token_sent(files, liar, new_mount):
