@@ -68,7 +68,7 @@ static int tear_down(void **state)
 	struct config *config = &place->config;
 
 	/* The kernel's are those of all that the user runs: of ours nothing stays, whatever became of the test. */
-	for (size_t i = 0; i < config->key_count && !strcmp(config->keyring_backend, "linux-keyutils"); i++)
+	for (size_t i = 0; i < config->key_count && !strcmp(keyring_backend_of(config), "linux-keyutils"); i++)
 		keyring_delete_signing_key(config, config->keys[i], NULL);
 	config_release(config);
 	scratch_free(place->path);
