@@ -7,7 +7,7 @@
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
 #
 # Pieces of these: make deps, reference, users, lint, unit, fuzz, mount-tests, manual, install-test.
-# For long: make soak.
+# For long: make soak; make kills.
 # SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
 
 .DELETE_ON_ERROR:
@@ -188,10 +188,18 @@ manual: $(BUILD)/wargfs
 MOUNT_SECONDS = 2400
 .PHONY: mount-tests
 mount-tests: $(BUILD)/wargfs $(MUTATIONS)
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_MUTATIONS=$(CURDIR)/$(MUTATIONS) \
+	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_MUTATIONS=$(CURDIR)/$(MUTATIONS) \
 		WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) \
 		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
 		$(if $(SAN),--ignore=tests/mount/test_users.py)
+
+# kill -9 at each system call of each command, of which the mount tests try some.
+KILLS = all
+.PHONY: kills
+kills: $(BUILD)/wargfs
+	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_KILLS=$(KILLS) \
+		WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) tests/run/one kills$(if $(SAN),-$(SAN)) \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/mount/test_killed.py tests/mount/test_publish_killed.py
 
 .PHONY: install-test
 install-test: all

@@ -122,8 +122,12 @@ static int submit(struct publishing *publishing, bool waits, int *status, struct
 
 	if (verdict)
 		return verdict;
-	if (!publishing->is_open)
+	if (!publishing->is_open) {
+		/* One that was cut short once the registry had taken it looks like this. */
+		publishing_resume(publishing);
+		publishing_tell_journal(publishing);
 		return fault_undecided(flt, FAULT_ABSENT, "no pending publish to submit");
+	}
 	before = publishing->pending;
 	publishing->is_open = false;
 	publishing_resume(publishing);

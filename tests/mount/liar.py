@@ -16,6 +16,8 @@ import time
 import traceback
 from dataclasses import dataclass, field
 
+DIGEST = "sha256:[0-9a-f]{64}"
+RECORD = f"/v1/package/{DIGEST}/record"
 CALLS = [(call, method, re.compile(path)) for call, method, path in (
     ("well-known", "GET", r"/\.well-known/wasm-pkg/registry\.json"),
     ("checkpoint", "GET", r"/v1/fetch/checkpoint"),
@@ -28,12 +30,15 @@ CALLS = [(call, method, re.compile(path)) for call, method, path in (
     ("sources", "GET", r"/v1/content/sha256:[0-9a-f]{64}"),
     ("size", "HEAD", r"/content/.*"),
     ("bytes", "GET", r"/content/.*"),
+    ("publish", "POST", RECORD),
+    ("record", "GET", rf"{RECORD}/{DIGEST}"),
+    ("upload", "POST|PUT", rf"{RECORD}/{DIGEST}/content/{DIGEST}"),
 )]
 
 
 def call_of(method, path):
     for call, its_method, its_path in CALLS:
-        if method == its_method and its_path.fullmatch(path):
+        if method in its_method.split("|") and its_path.fullmatch(path):
             return call
     return f"{method} {path}"
 
@@ -57,6 +62,7 @@ class Answer:
     body: bytes
     send: object = field(default=None)
     ask: object = field(default=None)  # ask(path, request): what the real server says to something else, as JSON
+    liar: object = field(default=None)
 
     @property
     def json(self):
@@ -88,7 +94,7 @@ class Liar:
         self.released = threading.Event()  # from lies that never end
         self.connections = set()
         with self.network:
-            self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}))
+            self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}), self.mistakes)
         self.address = self.listener.server_address
         self.thread = threading.Thread(target=self.listener.serve_forever, args=(0.05,))
         self.thread.start()
@@ -110,6 +116,8 @@ class Liar:
 
     def lie(self, call, mutation):
         """From now on, have mutation(answer) change each answer to a call."""
+        if isinstance(mutation, InTurn):
+            mutation = InTurn(*mutation.left)
         self.lies = {**self.lies, call: mutation}
 
     def be_honest(self):
@@ -159,20 +167,28 @@ class Liar:
         body = json.dumps(request).encode()
         return json.loads(self.pass_on(self.server, "POST", path, body, {"content-type": "application/json"})[2])
 
-    def answer(self, call, method, headers):
+    def lie_about(self, call):
+        """What is to be made of this call, or None."""
+        with self.lock:
+            lie = self.lies.get(call)
+            return lie.take() if isinstance(lie, InTurn) else lie
+
+    def answer(self, call, method, headers, mutation):
         """What the real server says, and then what the liar makes of it."""
         other = self.spoken_for.get(headers.get("warg-registry"))
         if other:
             headers = {name: value for name, value in headers.items() if name != "warg-registry"}
         server = other or self.server
-        answer = Answer(call, *self.pass_on(server, method, call.path, call.request, headers), ask=self.ask)
+        said = 200, {}, b""
+        for _ in range(getattr(mutation, "deliveries", 1)):
+            said = self.pass_on(server, method, call.path, call.request, headers)
+        answer = Answer(call, *said, ask=self.ask, liar=self)
         if call.name == "sources":
             answer.body = answer.body.replace(self.server.url.encode(), self.url.encode())
         if call.name == "checkpoint" and self.past:
             answer.json = self.past
         if call.name == "logs" and answer.status == 404 and self.hint and not other:
             answer.headers["warg-registry-hint"] = self.hint
-        mutation = self.lies.get(call.name)
         if mutation:
             mutation(answer)
         return answer
@@ -182,10 +198,28 @@ class Listener(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, address, handler, mistakes):
+        """mistakes: a list, to which what went wrong in these tests is added."""
+        super().__init__(address, handler)
+        self.mistakes = mistakes
+
     def handle_error(self, request, client_address):
         """Clients may hang up; all else is a mistake in the tests."""
         if not isinstance(sys.exc_info()[1], OSError):
-            self.RequestHandlerClass.liar.mistakes.append(traceback.format_exc())
+            self.mistakes.append(traceback.format_exc())
+
+
+def read_body(request):
+    """The body of a request, in whatever form it comes."""
+    if request.headers.get("transfer-encoding") != "chunked":
+        return request.rfile.read(int(request.headers.get("content-length") or 0))
+    body = b""
+    while True:
+        length = int(request.rfile.readline().split(b";")[0], 16)
+        body += request.rfile.read(length)
+        request.rfile.readline()
+        if not length:
+            return body
 
 
 class Exchange(http.server.BaseHTTPRequestHandler):
@@ -204,17 +238,24 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         super().finish()
 
     def handle_any(self):
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items() if name.lower() in self.passed_on}
-        call = Call(call_of(self.command, self.path), self.path, body, time.monotonic(), headers=headers)
+        call = Call(call_of(self.command, self.path), self.path, b"", time.monotonic(), headers=headers)
         with self.liar.lock:
             self.liar.calls.append(call)
-        answer = self.liar.answer(call, self.command, headers)
+        mutation = self.liar.lie_about(call.name)
+        unread = getattr(mutation, "unread", None)
+        if unread:
+            with contextlib.suppress(OSError):
+                unread(self)
+            self.hang_up()
+            return
+        call.request = read_body(self)
+        answer = self.liar.answer(call, self.command, headers, mutation)
         call.ended = time.monotonic()
         with contextlib.suppress(OSError):
             (answer.send or send_whole)(self, answer)
 
-    do_GET = do_POST = do_HEAD = do_PUT = handle_any
+    do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = handle_any
 
     def begin(self, answer, length):
         """The head of an answer. length: of the body; None: in chunks."""
@@ -315,9 +356,58 @@ def closed(exchange, _):
 
 
 @travels
+def late(exchange, answer):
+    """After a while."""
+    exchange.liar.released.wait(0.5)
+    send_whole(exchange, answer)
+
+
+@travels
+def twice(exchange, answer):
+    """The same answer again behind it, as if it were that to the next request."""
+    for _ in range(2):
+        send_whole(exchange, answer)
+
+
+@travels
 def not_http(exchange, _):
     exchange.wfile.write(b"220 mail.example ESMTP ready\r\n")
     exchange.hang_up()
+
+
+# ---- How a request travels ----
+
+
+def delivered(times, mutation):
+    """The lie, and the request reaches the real server that often: 0, not at all."""
+    def lie(answer):
+        mutation(answer)
+    lie.deliveries = times
+    return lie
+
+
+def unread(action):
+    """That action(exchange) is all that comes of a request, whose body is still to be read; then it hangs up."""
+    def lie(_):
+        raise AssertionError("it was not to be answered")
+    lie.unread = action
+    return lie
+
+
+@unread
+def half_read(exchange):
+    """Half of the body is taken, and what is left is thrown away with the connection."""
+    exchange.rfile.read(int(exchange.headers.get("content-length") or 2) // 2)
+
+
+class InTurn:
+    """One lie after another, the last again and again; None: the truth."""
+
+    def __init__(self, *mutations):
+        self.left = list(mutations)
+
+    def take(self):
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
 
 
 # ---- What it says ----

@@ -28,8 +28,8 @@ class Home:
         self.path = path
         self.work = os.path.join(path, "work")
         self.runtime = os.path.join(path, "run")
-        os.makedirs(self.work)
-        os.makedirs(self.runtime, 0o700)
+        os.makedirs(self.work, exist_ok=True)
+        os.makedirs(self.runtime, 0o700, exist_ok=True)
         self.cache = os.path.join(path, ".cache/warg")
         self.config = os.path.join(path, ".config/warg/config.json")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WARG_"))}

@@ -1,17 +1,13 @@
-"""kill -9 before each call that changes a file: whatever is there then, the next who comes understands it.
-
-Every so many-th call is taken, so that each of the tests kills KILLS times; with WARGFS_KILLS=all in the environment
-each call is taken once.
-"""
+"""kill -9 before each call that changes a file: whatever is there then, the next who comes understands it."""
 import itertools
 import os
-import re
 import signal
 import subprocess
 
 import pytest
 
 import programs
+from killing import expect_most, is_killed, killed_at, numbers, traced
 from mounts import mounted_at, read
 from registry import CONTENTS
 from waiting import until
@@ -20,42 +16,6 @@ KILLS = 20
 CALLS = "openat,write,pwrite64,ftruncate,fsync,renameat,unlinkat,mkdir,mkdirat,flock"
 PATH = "test/page/1.0.0.wasm"
 PAGE = CONTENTS["test:page", "1.0.0"]
-
-
-def traced(output, *injection):
-    """The words that have a program traced. What is traced cannot look for leaks."""
-    options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-    return ("strace", "-f", "-qq", "-o", output, "-e", "trace=" + CALLS, *injection, "-E", "ASAN_OPTIONS=" + options)
-
-
-def killed_at(number):
-    return traced(os.devnull, "-e", f"inject={CALLS}:signal=KILL:when={number}")
-
-
-def count_calls(trace):
-    """The most that one thread made: strace counts for each of them."""
-    with open(trace, errors="replace") as file:
-        threads = re.findall(r"^(\d+) +\w+\(", file.read(), re.M)
-    return max(threads.count(thread) for thread in set(threads))
-
-
-def numbers(trace):
-    calls = count_calls(trace)
-    if os.environ.get("WARGFS_KILLS") == "all":
-        return range(1, calls + 1)
-    return sorted({1 + i * (calls - 1) // (KILLS - 1) for i in range(KILLS)})
-
-
-def is_killed(home, number, *words):
-    """Run a command that hardly survives it. strace dies of the same signal."""
-    done = home.run(*killed_at(number), *words, status=None)
-    assert done.returncode in (0, -signal.SIGKILL), f"call {number}: {done.returncode} {done.stderr}"
-    return done.returncode != 0
-
-
-def expect_most(killed):
-    """The last calls are not the same in each run."""
-    assert sum(killed) >= len(killed) * 3 // 4, killed
 
 
 def expect_order(home, url):
@@ -78,11 +38,11 @@ def test_download(new_configured, liar, folder):
     """A command that begins with nothing."""
     trace = os.path.join(folder, "trace")
     words = programs.WARGFS, "download", "test:page", "-o", "out.wasm"
-    new_configured().run(*traced(trace), *words)
+    new_configured().run(*traced(CALLS, trace), *words)
     killed = []
-    for number in numbers(trace):
+    for number in numbers(trace, KILLS):
         home = new_configured()
-        killed.append(is_killed(home, number, *words))
+        killed.append(is_killed(home, CALLS, number, *words))
         home.run(*words)
         assert read(os.path.join(home.work, "out.wasm")) == PAGE
         expect_order(home, liar.url)
@@ -101,11 +61,11 @@ def test_update(new_configured, liar, server, folder):
             home.wargfs("download", name, "-o", "out.wasm")
         liar.past = None
         return home
-    old().run(*traced(trace), *words)
+    old().run(*traced(CALLS, trace), *words)
     killed = []
-    for number in numbers(trace):
+    for number in numbers(trace, KILLS):
         home = old()
-        killed.append(is_killed(home, number, *words))
+        killed.append(is_killed(home, CALLS, number, *words))
         home.run(*words)
         assert "0.3.0" in home.wargfs("info", "test:steps").stdout
         expect_order(home, liar.url)
@@ -134,11 +94,11 @@ def test_cold_read(new_configured, new_mount, liar, folder):
             daemon.kill()
             daemon.wait()
         return daemon.returncode == -signal.SIGKILL
-    mount_and_read(new_configured(), *traced(trace))
+    mount_and_read(new_configured(), *traced(CALLS, trace))
     killed = []
-    for number in numbers(trace):
+    for number in numbers(trace, KILLS):
         home = new_configured()
-        killed.append(mount_and_read(home, *killed_at(number)))
+        killed.append(mount_and_read(home, *killed_at(CALLS, number)))
         mount = new_mount(liar.url, home=home)
         assert mount.read(PATH) == PAGE
         mount.end()

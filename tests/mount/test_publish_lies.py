@@ -1,0 +1,120 @@
+"""Every lie of publish_lies.py: an error that names the thing, or none; in the log one record or none, never two; and
+with honesty the next run finishes.
+"""
+import contextlib
+import os
+import re
+import socket
+import threading
+
+import pytest
+
+import liar as liars
+import publish_lies as lies
+import registry
+from quick import QuickServer
+
+CONTENT = registry.wasm(100000, 1)
+NAME, VERSION = "test:lied", "1.0.0"
+RELEASE = ("publish", "release", "-n", NAME, "-v", VERSION, "content.wasm")
+
+
+@pytest.fixture(scope="module")
+def quick():
+    quick = QuickServer()
+    yield quick
+    quick.end()
+
+
+class Trap:
+    """A port at which nothing may arrive."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.arrived = []
+        self.thread = threading.Thread(target=self.listen)
+        self.thread.start()
+
+    def listen(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection:
+                    connection.settimeout(5)
+                    self.arrived.append(b"")
+                    with contextlib.suppress(OSError):
+                        self.arrived.append(connection.recv(65536))
+
+    def end(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+        assert not self.arrived, self.arrived
+
+
+@pytest.fixture
+def liar(quick):
+    """A liar before a registry that is new, and a trap beside it."""
+    quick.forget()
+    liar = liars.Liar(quick)
+    trap = Trap()
+    liar.trap = trap.address
+    yield liar
+    liar.close()
+    trap.end()
+    assert not liar.mistakes, "\n".join(liar.mistakes)
+
+
+@pytest.fixture
+def publisher(home, liar):
+    home.configure(liar.url)
+    with open(os.path.join(home.work, "content.wasm"), "wb") as file:
+        file.write(CONTENT)
+    return home
+
+
+UNDER_WAY = rf"it may be published yet: 'wargfs (publish wait {NAME} sha256:[0-9a-f]{{64}})' goes on with it\n"
+
+
+def check_said(done, kind, words, then):
+    """Exit status and sentence; and behind it, how to go on where there is something to go on with."""
+    assert done.returncode == (kind.status if kind else 0), done.stderr
+    assert not re.search(r"[^\n -~]|Sanitizer|runtime error", done.stderr), done.stderr
+    said = re.sub(UNDER_WAY, "", done.stderr)
+    assert (said != done.stderr) == (then == lies.GOES_ON), done.stderr
+    assert len(said) < 2048
+    if kind:
+        assert re.match("wargfs publish release: ", said) and said.count("\n") == 1, said
+        assert re.search(words, said, re.I), said
+
+
+def list_under_way(home):
+    done = home.wargfs("publish", "list", status=None)
+    assert done.returncode == 0 or done.stderr == "wargfs publish list: no pending publish to list\n", done
+    return done.stdout
+
+
+def go_on(home, done, then):
+    """The next run: what is under way is told, and finished."""
+    if then == lies.GOES_ON:
+        assert NAME in list_under_way(home)
+        home.wargfs(*re.search(UNDER_WAY, done.stderr)[1].split())
+    else:
+        assert not list_under_way(home)
+        home.wargfs(*RELEASE)
+
+
+@pytest.mark.parametrize("call, name, mutation, kind, words, sent, then", lies.TABLE, ids=lies.ids(lies.TABLE))
+def test_lied_to(publisher, quick, liar, call, name, mutation, kind, words, sent, then):
+    liar.lie(call, mutation)
+    done = publisher.wargfs(*RELEASE, status=None)
+    check_said(done, kind, words, then)
+    assert quick.registry.releases(NAME, VERSION) == sent
+    liar.be_honest()
+    if kind:
+        go_on(publisher, done, then)
+    assert quick.registry.releases(NAME, VERSION) == 1
+    assert not quick.registry.again, "the record was sent twice"
+    assert not list_under_way(publisher)
+    assert publisher.wargfs("download", NAME, "-o", "-", text=False).stdout == CONTENT
