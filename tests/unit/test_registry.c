@@ -725,7 +725,7 @@ static void test_proof_that_lies(void **state)
 	(void)state;
 	scene_init(&scene, TIMEOUT);
 	assert_int_equal(add(&scene, "test:victim", NULL), 0);
-	fake_registry_lie(scene.fake, LIE_RECORD, "test:victim");
+	fake_registry_lie(scene.fake, LIE_PROOFS_OTHER, "test:victim");
 	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_FORGED);
 	assert_null(find_proof(&scene, "1.0.0", 0));
 	fake_registry_lie(scene.fake, LIE_NONE, NULL);
