@@ -1,7 +1,8 @@
 """kill -9 before a system call, by strace: which calls there are, and what is killed at which of them.
 
-Every so many-th call is taken; how many that makes is said in the environment by WARGFS_KILLS: a number for each test,
-or `all`, which takes each call once.
+Strace counts each kind of call by itself, for each thread. So a place to die is a kind of call and a number. Every so
+many-th of them is taken; how many that makes is said in the environment by WARGFS_KILLS: a number for each test, or
+`all`, which takes each place once.
 """
 import os
 import re
@@ -14,30 +15,35 @@ def traced(calls, output, *injection):
     return ("strace", "-f", "-qq", "-o", output, "-e", "trace=" + calls, *injection, "-E", "ASAN_OPTIONS=" + options)
 
 
-def killed_at(calls, number):
-    return traced(calls, os.devnull, "-e", f"inject={calls}:signal=KILL:when={number}")
+def killed_at(place):
+    call, number = place
+    return traced(call, os.devnull, "-e", f"inject={call}:signal=KILL:when={number}")
 
 
-def count_calls(trace):
-    """The most that one thread made: strace counts for each of them."""
+def all_places(trace):
+    """In the order in which they come up: of each kind of call, as many as the thread made that made the most."""
     with open(trace, errors="replace") as file:
-        threads = re.findall(r"^(\d+) +\w+\(", file.read(), re.M)
-    return max(threads.count(thread) for thread in set(threads))
+        made = re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M)
+    counts, places = {}, {}
+    for thread, call in made:
+        counts[thread, call] = counts.get((thread, call), 0) + 1
+        places[call, counts[thread, call]] = None
+    return list(places)
 
 
-def numbers(trace, kills):
+def places(trace, kills):
     """Of the calls that were traced, those to be killed at."""
-    calls = count_calls(trace)
+    found = all_places(trace)
     asked = os.environ.get("WARGFS_KILLS") or str(kills)
-    if asked == "all" or int(asked) >= calls:
-        return range(1, calls + 1)
-    return sorted({1 + i * (calls - 1) // (int(asked) - 1) for i in range(int(asked))})
+    if asked == "all" or int(asked) >= len(found):
+        return found
+    return [found[i * (len(found) - 1) // (int(asked) - 1)] for i in range(int(asked))]
 
 
-def is_killed(home, calls, number, *words):
+def is_killed(home, place, *words):
     """Run a command that hardly survives it. strace dies of the same signal."""
-    done = home.run(*killed_at(calls, number), *words, status=None)
-    assert done.returncode in (0, -signal.SIGKILL), f"call {number}: {done.returncode} {done.stderr}"
+    done = home.run(*killed_at(place), *words, status=None)
+    assert done.returncode in (0, -signal.SIGKILL), f"{place}: {done.returncode} {done.stderr}"
     return done.returncode != 0
 
 

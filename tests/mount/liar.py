@@ -7,6 +7,7 @@ import base64
 import contextlib
 import http.client
 import http.server
+import io
 import json
 import re
 import socket
@@ -364,9 +365,12 @@ def late(exchange, answer):
 
 @travels
 def twice(exchange, answer):
-    """The same answer again behind it, as if it were that to the next request."""
-    for _ in range(2):
-        send_whole(exchange, answer)
+    """The same answer again right behind it, as if it were that to the next request."""
+    wire = exchange.wfile
+    exchange.wfile = io.BytesIO()
+    send_whole(exchange, answer)
+    wire.write(exchange.wfile.getvalue() * 2)
+    exchange.wfile = wire
 
 
 @travels

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import programs
-from killing import expect_most, is_killed, killed_at, numbers, traced
+from killing import expect_most, is_killed, killed_at, places, traced
 from mounts import mounted_at, read
 from registry import CONTENTS
 from waiting import until
@@ -40,9 +40,9 @@ def test_download(new_configured, liar, folder):
     words = programs.WARGFS, "download", "test:page", "-o", "out.wasm"
     new_configured().run(*traced(CALLS, trace), *words)
     killed = []
-    for number in numbers(trace, KILLS):
+    for place in places(trace, KILLS):
         home = new_configured()
-        killed.append(is_killed(home, CALLS, number, *words))
+        killed.append(is_killed(home, place, *words))
         home.run(*words)
         assert read(os.path.join(home.work, "out.wasm")) == PAGE
         expect_order(home, liar.url)
@@ -63,9 +63,9 @@ def test_update(new_configured, liar, server, folder):
         return home
     old().run(*traced(CALLS, trace), *words)
     killed = []
-    for number in numbers(trace, KILLS):
+    for place in places(trace, KILLS):
         home = old()
-        killed.append(is_killed(home, CALLS, number, *words))
+        killed.append(is_killed(home, place, *words))
         home.run(*words)
         assert "0.3.0" in home.wargfs("info", "test:steps").stdout
         expect_order(home, liar.url)
@@ -96,9 +96,9 @@ def test_cold_read(new_configured, new_mount, liar, folder):
         return daemon.returncode == -signal.SIGKILL
     mount_and_read(new_configured(), *traced(CALLS, trace))
     killed = []
-    for number in numbers(trace, KILLS):
+    for place in places(trace, KILLS):
         home = new_configured()
-        killed.append(mount_and_read(home, *killed_at(CALLS, number)))
+        killed.append(mount_and_read(home, *killed_at(place)))
         mount = new_mount(liar.url, home=home)
         assert mount.read(PATH) == PAGE
         mount.end()

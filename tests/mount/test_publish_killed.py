@@ -11,18 +11,13 @@ import pytest
 
 import programs
 import registry
-from killing import expect_most, is_killed, numbers, traced
+from killing import expect_most, is_killed, places, traced
 from mounts import read
 from quick import QuickServer
 
-KILLS = 14
-# Strace counts for each thread, and the one that comes first to a number is where all of them end. So what each of the
-# threads does is counted by itself.
-CALLS = {
-    "files": "openat,write,pwrite64,ftruncate,fallocate,copy_file_range,ioctl,fsync,fdatasync,renameat,renameat2,linkat,"
-             "unlinkat,mkdir,mkdirat,fchmod,flock",
-    "network": "connect,sendto,sendmsg,writev,shutdown",
-}
+KILLS = 30
+CALLS = ("openat,write,pwrite64,ftruncate,fallocate,copy_file_range,ioctl,fsync,fdatasync,renameat,renameat2,linkat,"
+         "unlinkat,mkdir,mkdirat,fchmod,flock,connect,sendto,sendmsg,writev,shutdown")
 CONTENT = registry.wasm(200000, 1)
 OTHER = registry.wasm(1000, 2)
 NAME = "test:killed"
@@ -108,9 +103,8 @@ def finish(home, words):
     assert not list_under_way(home)
 
 
-@pytest.mark.parametrize("calls", CALLS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_killed(template, quick, folder, scene, calls):
+def test_killed(template, quick, folder, scene):
     before, words, expected = SCENES[scene]
 
     def prepare(name):
@@ -120,17 +114,17 @@ def test_killed(template, quick, folder, scene, calls):
         before(home)
         return home
     trace = os.path.join(folder, "trace")
-    prepare("whole").run(*traced(CALLS[calls], trace), programs.WARGFS, *words)
+    prepare("whole").run(*traced(CALLS, trace), programs.WARGFS, *words)
     killed = []
-    for number in numbers(trace, KILLS):
-        home = prepare(f"killed at {number}")
-        killed.append(is_killed(home, CALLS[calls], number, programs.WARGFS, *words))
+    for place in places(trace, KILLS):
+        home = prepare("killed at %s %d" % place)
+        killed.append(is_killed(home, place, programs.WARGFS, *words))
         finish(home, words)
-        assert not quick.registry.again, f"call {number}: a record was sent twice"
+        assert not quick.registry.again, f"{place}: a record was sent twice"
         for version, content in expected.items():
-            assert quick.registry.releases(NAME, version) == 1, f"call {number}: {version}"
+            assert quick.registry.releases(NAME, version) == 1, f"{place}: {version}"
             home.wargfs("download", NAME, "-v", version, "-o", "out.wasm")
             assert read(os.path.join(home.work, "out.wasm")) == content
-        assert not left_behind(home), f"call {number}"
+        assert not left_behind(home), f"{place}"
         shutil.rmtree(home.path)
     expect_most(killed)
