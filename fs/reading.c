@@ -3,9 +3,8 @@
  *
  * Opening costs no message where nothing can be written: the first open() is answered with ENOSYS, and from then on the
  * kernel opens files by itself, and reads again what it has read before without a word. So what is read is found by its
- * node. Each node is of
- * bytes that never change: a release is one of a digest, and whoever opens a document gets a node of his own, with a
- * text that is made once (see node.h).
+ * node. Each node is of bytes that never change: a release is one of a digest, and whoever opens a document gets a node
+ * of his own, with a text that is made once (see node.h).
  *
  * What is left is that the kernel goes by the size it was told, which may be one that was only claimed, before there is
  * a byte to be read. Then
@@ -13,13 +12,16 @@
  * - read() has attributes asked for again that hold for no time, and a claimed size does not. The kernel says that it
  *   is about to read: it gets the true size, which waits until the content lies here and has its digest. (Where
  *   a folder has just been listed claims hold for a moment, for `ls -l`.)
- * - sendfile(), splice() and mmap() do not ask. A size that nobody told us yet is therefore told as one that no content
- *   has: then all that is there is asked for, and where it ends, we answer with less, from which the kernel learns
- *   the size. But it does not learn it if it was told another one meanwhile: such an answer is not given.
+ * - sendfile(), splice() and mmap() do not ask. Opening does, to check permissions, so that a claim is known by then.
+ *   Should a size still be unknown, it is told as one that no content has: then all that is there is asked for, and
+ *   where it ends, we answer with less, from which the kernel learns the size. But it does not learn it if it was told
+ *   another one meanwhile: such an answer is not given.
  * - A READ that shows that the kernel goes by a wrong claim fails with EIO, and the kernel is told to ask for
  *   attributes again. It will not have read anything by then. The next try has the right size.
  *
- * So no read ends early, and none goes on with zeroes, whatever sizes a registry claims.
+ * So whoever reads from the beginning gets all, or an error, whatever sizes a registry claims, and nobody gets zeroes for
+ * bytes. Only who begins behind a claim that is too small, by sendfile() or in the moment after a listing, is told that
+ * there is nothing, as stat() told him.
  */
 #include "reading.h"
 
