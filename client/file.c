@@ -328,13 +328,28 @@ int file_sync(int fd, struct fault *flt)
 	return 0;
 }
 
+/* What a file is written as before it has its name. @return false if that is too long */
+static bool temp_name(const char *name, char out[static NAME_MAX + 1])
+{
+	int length = snprintf(out, NAME_MAX + 1, ".%s.wargfs", name);
+
+	return length > 0 && length <= NAME_MAX;
+}
+
+void file_remove_temp(int folder, const char *name)
+{
+	char temp[NAME_MAX + 1];
+
+	if (temp_name(name, temp))
+		unlinkat(folder, temp, 0);
+}
+
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
 {
 	char temp[NAME_MAX + 1];
-	int length = snprintf(temp, sizeof(temp), ".%s.wargfs", name);
 	int fd, r;
 
-	if (length < 0 || (size_t)length >= sizeof(temp))
+	if (!temp_name(name, temp))
 		return fault_system(flt, ENAMETOOLONG, "writing %s", name);
 	unlinkat(folder, temp, 0);
 	fd = openat(folder, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);

@@ -70,6 +70,8 @@ int file_write_at(int fd, uint64_t offset, struct span bytes, struct fault *flt)
  * same: the temporary name is fixed, so that one left behind by a crash is used up by the next.
  */
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
+/** Remove what a crash left of that, where no next one will use it up. */
+void file_remove_temp(int folder, const char *name);
 
 /** Open the folder of the file at `path`, an absolute one, making it where it is missing. @param name  in `path` */
 int file_open_parent(const char *path, int *fd, const char **name, struct fault *flt);

@@ -3,7 +3,9 @@
  */
 #include "journal.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +311,61 @@ int journal_remove(struct journal *journal, const struct journal_claim *claim, s
 	digest_file_name(&claim->record_id, name);
 	r = file_remove_tree(journal->folder, name, flt);
 	return r ? r : file_sync(journal->folder, flt);
+}
+
+/* ---- Sweeping ---- */
+
+/* A claim's name, or the one that an entry has while it is written. */
+static bool read_leftover(const char *file, struct digest *out)
+{
+	struct span digits = {(const unsigned char *)file + 1, 2 * DIGEST_SIZE};
+	const char *end;
+
+	if (file[0] != '.' || strlen(file) <= 2 * DIGEST_SIZE || hex_decode(digits, out->bytes, DIGEST_SIZE, NULL))
+		return false;
+	end = file + 1 + 2 * DIGEST_SIZE;
+	return !strcmp(end, ".lock") || !strcmp(end, ".json.wargfs");
+}
+
+static bool has_entry(const struct journal *journal, const struct digest *id)
+{
+	char name[NAME_SIZE];
+
+	digest_file_name(id, name);
+	return !faccessat(journal->folder, name, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Whoever writes the entry has the claim, so with the claim nobody does. */
+static void sweep_record(struct journal *journal, const struct digest *id)
+{
+	struct journal_claim claim;
+	char name[NAME_SIZE];
+	bool had = false;
+
+	if (has_entry(journal, id) || journal_claim(journal, id, &claim, &had, NULL) || !had)
+		return;
+	digest_file_name(id, name);
+	if (!has_entry(journal, id))
+		file_remove_temp(journal->folder, name);
+	journal_end_claim(journal, &claim);
+}
+
+void journal_sweep(struct journal *journal)
+{
+	int folder = openat(journal->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = folder < 0 ? NULL : fdopendir(folder);
+	struct dirent *entry;
+	struct digest id;
+
+	if (!listing) {
+		if (folder >= 0)
+			close(folder);
+		return;
+	}
+	while ((entry = readdir(listing)))
+		if (read_leftover(entry->d_name, &id))
+			sweep_record(journal, &id);
+	closedir(listing);
 }
 
 /* ---- Reading ---- */

@@ -87,6 +87,9 @@ int journal_put(struct journal *journal, const struct journal_claim *claim, cons
 /** The record that is claimed is proven or refused: remove its entry, with fsync of the folder. None is fine. */
 int journal_remove(struct journal *journal, const struct journal_claim *claim, struct fault *flt);
 
+/** Remove what somebody who died was just writing, and the claims that he left, of records that have no entry. */
+void journal_sweep(struct journal *journal);
+
 /**
  * Read an entry. Whoever drives it may change or remove it meanwhile: with the claim it is what is true.
  * @param found  false if there is none

@@ -79,6 +79,8 @@ static int name_journal(const struct staging *staging, struct named *named, stru
 	for (size_t i = 0; !r && i < count; i++)
 		r = name_record(journal, &ids[i], named, flt);
 	free(ids);
+	if (!r)
+		journal_sweep(journal);
 	journal_close(journal);
 	return r;
 }

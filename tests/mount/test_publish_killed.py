@@ -75,8 +75,8 @@ SCENES = {
 }
 
 
-# What is gone once all is done: temporary files, entries of the journal, staged contents. Empty locks may stay.
-TEMPORARY = re.compile(r"/(temp|downloads)/|/(journal|staging)/.*[0-9a-f]{64}(?!\.lock)|\.tmp")
+# What is gone once all is done: temporary files, entries of the journal, staged contents.
+TEMPORARY = re.compile(r"/(temp|downloads)/|/(journal|staging)/.*[0-9a-f]{64}|\.tmp")
 
 
 def left_behind(home):

@@ -423,6 +423,49 @@ static int live(void *context, struct fault *flt)
 	return r;
 }
 
+static void write_leftovers(const struct place *place, const struct digest *id, const char *const *ends, size_t count)
+{
+	char hex[2 * DIGEST_SIZE + 1], path[700];
+
+	hex_encode(digest_span(id), hex);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "%s/%s/journal/.%s%s", place->path, LABEL, hex, ends[i]);
+		scratch_write(path, span_of_text("half"));
+	}
+}
+
+static bool has_leftover(const struct place *place, const struct digest *id, const char *end)
+{
+	char hex[2 * DIGEST_SIZE + 1], path[700];
+
+	hex_encode(digest_span(id), hex);
+	snprintf(path, sizeof(path), "%s/%s/journal/.%s%s", place->path, LABEL, hex, end);
+	return access(path, F_OK) == 0;
+}
+
+/* What the dead left goes; what somebody has a claim on, and what is none of ours, stays. */
+static void test_sweep(void **state)
+{
+	static const char *const ends[] = { ".json.wargfs", ".lock", ".json", ".json.wargfs~" };
+	struct place *place = *state;
+	struct digest dead = digest_of(span_of_text("dead"));
+	struct journal_claim claim;
+	bool had = false;
+
+	write_leftovers(place, &dead, ends, 4);
+	assert_int_equal(journal_claim(place->journal, &place->record.id, &claim, &had, NULL), 0);
+	assert_true(had);
+	write_leftovers(place, &place->record.id, ends, 1);
+	journal_sweep(place->journal);
+	assert_false(has_leftover(place, &dead, ".json.wargfs") || has_leftover(place, &dead, ".lock"));
+	assert_true(has_leftover(place, &dead, ".json") && has_leftover(place, &dead, ".json.wargfs~"));
+	assert_true(has_leftover(place, &place->record.id, ".json.wargfs"));
+	assert_true(journal_is_claimed(place->journal, &place->record.id));
+	journal_end_claim(place->journal, &claim);
+	journal_sweep(place->journal);
+	assert_false(has_leftover(place, &place->record.id, ".json.wargfs"));
+}
+
 static void test_torture(void **state)
 {
 	torture(live, *state);
@@ -445,6 +488,7 @@ int main(void)
 		TEST(test_huge_and_links),
 		TEST(test_labels),
 		TEST(test_other_owner),
+		TEST(test_sweep),
 		TEST(test_torture),
 	};
 
