@@ -19,9 +19,9 @@
  * - A READ that shows that the kernel goes by a wrong claim fails with EIO, and the kernel is told to ask for
  *   attributes again. It will not have read anything by then. The next try has the right size.
  *
- * So whoever reads from the beginning gets all, or an error, whatever sizes a registry claims, and nobody gets zeroes for
- * bytes. Only who begins behind a claim that is too small, by sendfile() or in the moment after a listing, is told that
- * there is nothing, as stat() told him.
+ * So whoever reads from the beginning gets all, or an error, whatever sizes a registry claims, and nobody gets zeroes
+ * for bytes. Only who begins behind a claim that is too small, by sendfile() or in the moment after a listing, is told
+ * that there is nothing, as stat() told him.
  */
 #include "reading.h"
 
