@@ -15,6 +15,12 @@ void chore_init(struct chore *chore, struct mount *mount, int (*run)(struct chor
 	atomic_init(&chore->references, 1);
 }
 
+struct chore *chore_ref(struct chore *chore)
+{
+	atomic_fetch_add_explicit(&chore->references, 1, memory_order_relaxed);
+	return chore;
+}
+
 void chore_unref(struct chore *chore)
 {
 	if (chore && atomic_fetch_sub_explicit(&chore->references, 1, memory_order_acq_rel) == 1)
@@ -42,6 +48,11 @@ void chore_begin(struct chore *chore, struct waiter *waiter)
 		flight_join(federation_airport(mount->federation), &chore->flight, waiter);
 	workers_run(mount->chores, &chore->job);
 	chore_unref(chore);
+}
+
+void chore_join(struct chore *chore, struct waiter *waiter)
+{
+	flight_join(federation_airport(chore->mount->federation), &chore->flight, waiter);
 }
 
 bool chore_is_awaited(struct chore *chore)

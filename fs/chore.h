@@ -27,11 +27,16 @@ struct chore {
 /** A chore with one reference; the rest of what it is embedded in stays as it is. */
 void chore_init(struct chore *chore, struct mount *mount, int (*run)(struct chore *chore, struct fault *flt),
 		void (*free)(struct chore *chore));
+/** One reference more. @return the chore */
+struct chore *chore_ref(struct chore *chore);
 /** NULL is fine. */
 void chore_unref(struct chore *chore);
 
 /** Have it done. @param waiter  is told the verdict; NULL: nobody waits */
 void chore_begin(struct chore *chore, struct waiter *waiter);
+
+/** Wait for it, too. The caller knows that it has not ended, and keeps it from ending meanwhile. */
+void chore_join(struct chore *chore, struct waiter *waiter);
 
 /** Whether somebody waits for it now. */
 bool chore_is_awaited(struct chore *chore);

@@ -65,12 +65,15 @@ static void fail(struct request *request, const struct path *path, enum fault_ki
 
 /* ---- What has just been published ---- */
 
-/* The group of threads that a thread is in: a program may close in one thread and go on in another. */
+/*
+ * The group of threads that a thread is in: a program may close in one thread and go on in another.
+ * @return 0 if there is no such thread any more
+ */
 static pid_t process_of(pid_t thread)
 {
 	char path[40], line[128];
 	FILE *status;
-	int group = thread;
+	int group = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
 	status = fopen(path, "re");
@@ -79,6 +82,13 @@ static pid_t process_of(pid_t thread)
 	if (status)
 		fclose(status);
 	return group;
+}
+
+bool handover_is_same_process(pid_t one, pid_t other)
+{
+	pid_t process = one == other || !one || !other ? 0 : process_of(other);
+
+	return !process || process == process_of(one);
 }
 
 static void remember(struct mount *mount, const struct path *path, pid_t process)
@@ -112,7 +122,9 @@ static bool has_recent(struct mount *mount, const struct path *path, pid_t proce
 
 bool handover_is_recent(struct mount *mount, const struct path *path, pid_t thread)
 {
-	return has_recent(mount, path, path_type(path->kind) == S_IFDIR ? 0 : process_of(thread));
+	pid_t process = path_type(path->kind) == S_IFDIR ? 0 : process_of(thread);
+
+	return (process || path_type(path->kind) == S_IFDIR) && has_recent(mount, path, process);
 }
 
 /* ---- Versions that are being published ---- */
@@ -182,14 +194,16 @@ static void free_publishing(struct chore *chore)
 }
 
 /* Files that are published are the registry's now, others their owner's again. */
-static void end_giving(struct publishing *publishing, bool is_done)
+static void end_giving(struct publishing *publishing, const struct fault *flt)
 {
 	struct staged *staged = publishing->node->staged;
 
 	pthread_mutex_lock(&staged->mutex);
-	staged->stage = is_done ? STAGED_PUBLISHED : STAGED_OPEN;
+	staged->stage = flt->verdict ? STAGED_OPEN : STAGED_PUBLISHED;
+	staged->chore = NULL;
+	staged->outcome = flt->verdict ? errmap_errno(flt) : 0;
 	pthread_mutex_unlock(&staged->mutex);
-	if (is_done)
+	if (!flt->verdict)
 		staged_remove(publishing->chore.mount, publishing->node, NULL);
 }
 
@@ -220,7 +234,7 @@ static int run_publishing(struct chore *chore, struct fault *flt)
 	else
 		verdict = fault_undecided(flt, FAULT_CANCELLED, "it is not wanted any more");
 	if (publishing->node)
-		end_giving(publishing, !verdict);
+		end_giving(publishing, flt);
 	end_claim(chore->mount, &publishing->claim);
 	tell_end(publishing, flt);
 	return verdict;

@@ -41,6 +41,12 @@ int handover_submit(struct mount *mount, const struct path *package, pid_t threa
 int handover_enlist(struct mount *mount, struct node *node, const struct path *entry, pid_t thread,
 		      struct chore **out, struct fault *flt);
 
+/**
+ * Whether two threads are of one process, as far as can be known.
+ * @param one, other  as the kernel names them
+ */
+bool handover_is_same_process(pid_t one, pid_t other);
+
 /** Whether a version is being published just now. */
 bool handover_is_claimed(struct mount *mount, const struct path *version);
 

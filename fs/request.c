@@ -186,6 +186,15 @@ void request_want_chore(struct request *request, enum request_want want, struct 
 		chore_begin(chore, &request->waiter);
 }
 
+void request_join_chore(struct request *request, enum request_want want, struct chore *chore)
+{
+	chore_unref(request->chore);
+	request->chore = chore_ref(chore);
+	request->waiter.deadline = CLOCK_NEVER;
+	if (begin_to_want(request, want))
+		chore_join(chore, &request->waiter);
+}
+
 bool request_has_wanted(const struct request *request, enum request_want want)
 {
 	return request->wanted & (unsigned)want;

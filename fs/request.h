@@ -90,6 +90,9 @@ void request_want_proof(struct request *request, const struct name *name, const 
  */
 void request_want_chore(struct request *request, enum request_want want, struct chore *chore);
 
+/** The same for a chore that was begun; as chore_join(). A reference is taken. */
+void request_join_chore(struct request *request, enum request_want want, struct chore *chore);
+
 /** Whether this was wanted before. */
 bool request_has_wanted(const struct request *request, enum request_want want);
 

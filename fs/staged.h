@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+struct chore;
 struct mount;
 struct node;
 struct request;
@@ -31,7 +32,10 @@ struct staged {
 	struct path path;      /* where it is */
 	bool is_removed;       /* it has no name any more */
 	bool is_written;       /* something was written that no flush has looked at */
+	pid_t writer;          /* the thread that wrote last; 0: nobody knows */
 	enum staged_stage stage;
+	struct chore *chore;   /* that it is given to; it ends the stage before it ends itself */
+	int outcome;           /* errno of what came of it last; 0: nothing is wrong, or more was written since */
 	unsigned writers;      /* open files that may write to it */
 };
 /** NULL is fine. */

@@ -72,6 +72,8 @@ static void end_writer(struct mount *mount, struct staged *staged)
 
 	pthread_mutex_lock(&staged->mutex);
 	staged->writers--;
+	if (!staged->writers)
+		staged->outcome = 0;
 	if (!staged->writers && becomes(&staged->path, &version))
 		staged_remove_empty(mount, staged);
 	pthread_mutex_unlock(&staged->mutex);
@@ -386,6 +388,8 @@ void operations_write(fuse_req_t fuse, fuse_ino_t number, const char *bytes, siz
 	path = staged->path;
 	/* Who was told that he failed is not told at close() that something is missing. */
 	staged->is_written = put(writing, bytes, size, offset, &flt) == 0;
+	staged->writer = fuse_req_ctx(fuse)->pid;
+	staged->outcome = 0;
 	pthread_mutex_unlock(&staged->mutex);
 	if (flt.verdict) {
 		int errnum = errmap_errno(&flt);
@@ -410,68 +414,84 @@ bool writing_release(fuse_req_t fuse, struct fuse_file_info *file)
 
 /* ---- Closing ---- */
 
-/*
- * What is written is given to be published, if there is something, and it is called like a version.
- * @return 0; FAULT_ABSENT if somebody removed it, and so nobody can publish it
- */
-static int give(struct staged *staged, struct path *version, bool *gives, struct fault *flt)
+/* The chore that publishes a file as what it is called. */
+static int new_chore(struct request *request, const struct path *version, struct chore **out, struct fault *flt)
 {
-	bool is_meant;
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
 
-	pthread_mutex_lock(&staged->mutex);
-	is_meant = staged->is_written && staged->stage == STAGED_OPEN && becomes(&staged->path, version);
-	*gives = is_meant && !staged->is_removed;
-	staged->is_written = false;
-	if (*gives)
-		staged->stage = STAGED_GIVEN;
-	pthread_mutex_unlock(&staged->mutex);
-	return *gives || !is_meant ? 0 : fault_undecided(flt, FAULT_ABSENT, "it was removed while it was written");
+	if (version->kind == PATH_RELEASE)
+		return handover_release(request->mount, request->node, version, thread, out, flt);
+	return handover_enlist(request->mount, request->node, version, thread, out, flt);
 }
 
-/* It comes to nothing. */
-static void take_back(struct staged *staged)
+/*
+ * Give what is written to be published. The mutex is held.
+ * @param out  a reference; NULL: there is nothing to be done
+ */
+static int give(struct request *request, struct path *version, struct chore **out, struct fault *flt)
 {
+	struct staged *staged = request->node->staged;
+	int verdict = 0;
+
+	*out = NULL;
+	if (!staged->is_written || !becomes(&staged->path, version))
+		return 0;
+	staged->is_written = false;
+	if (staged->is_removed)
+		verdict = fault_undecided(flt, FAULT_ABSENT, "it was removed while it was written");
+	else
+		verdict = new_chore(request, version, out, flt);
+	if (!verdict) {
+		staged->stage = STAGED_GIVEN;
+		staged->chore = *out;
+	}
+	return verdict;
+}
+
+/*
+ * Close() comes from whoever has the file open, and a program that a thread starts has for a moment all that the others
+ * have open: only who wrote last means that it is done. Others who close hear what came of it, if they have to wait for
+ * that: one of them may be who wrote it, by another's hand.
+ */
+static void close_file(struct request *request)
+{
+	struct staged *staged = request->node->staged;
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
+	struct path version = request->path;
+	struct chore *chore = NULL;
+	struct fault flt = {0};
+	bool is_writer;
+	int outcome;
+
 	pthread_mutex_lock(&staged->mutex);
-	staged->stage = STAGED_OPEN;
-	staged->is_written = true;
+	is_writer = handover_is_same_process(thread, staged->writer);
+	if (staged->stage == STAGED_GIVEN && staged->chore) {
+		request_join_chore(request, REQUEST_DEED, staged->chore);
+		pthread_mutex_unlock(&staged->mutex);
+		return;
+	}
+	if (is_writer && staged->stage == STAGED_OPEN)
+		give(request, &version, &chore, &flt);
+	outcome = staged->outcome;
 	pthread_mutex_unlock(&staged->mutex);
+	if (flt.verdict)
+		writing_fail(request, &version, &flt);
+	else if (chore)
+		request_want_chore(request, REQUEST_DEED, chore);
+	else if (outcome)
+		request_fail(request, outcome);
+	else
+		request_succeed(request);
 }
 
 static void attempt_flush(struct request *request)
 {
-	struct staged *staged = request->node->staged;
-	pid_t thread = fuse_req_ctx(request->fuse)->pid;
-	struct chore *chore = NULL;
-	struct fault flt = {0};
-	struct path version;
-	bool gives;
-	int verdict;
-
-	if (request_has_wanted(request, REQUEST_DEED)) {
-		if (request->fault.verdict)
-			request_fail(request, errmap_errno(&request->fault));
-		else
-			request_succeed(request);
-		return;
-	}
-	if (give(staged, &version, &gives, &flt)) {
-		writing_fail(request, &version, &flt);
-		return;
-	}
-	if (!gives) {
-		request_succeed(request);
-		return;
-	}
-	if (version.kind == PATH_RELEASE)
-		verdict = handover_release(request->mount, request->node, &version, thread, &chore, &flt);
+	if (!request_has_wanted(request, REQUEST_DEED))
+		close_file(request);
+	else if (request->fault.verdict)
+		request_fail(request, errmap_errno(&request->fault));
 	else
-		verdict = handover_enlist(request->mount, request->node, &version, thread, &chore, &flt);
-	if (!verdict) {
-		request_want_chore(request, REQUEST_DEED, chore);
-		return;
-	}
-	take_back(staged);
-	writing_fail(request, &version, &flt);
+		request_succeed(request);
 }
 
 void operations_flush(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)

@@ -492,6 +492,30 @@ def test_nothing_written(place, package):
     place.expect("WebAssembly", "removed")
 
 
+def test_foreign_close(place, package):
+    """A program that is started meanwhile has the file for a moment, and closes it: what is written by then is a whole
+    module as it happens, and is not meant."""
+    path = os.path.join(package, "0.1.0.wasm")
+    with open(path, "wb", buffering=0) as file:
+        file.write(NEW[:8])
+        subprocess.run(["true"], pass_fds=(file.fileno(),), check=True)
+        file.write(NEW[8:])
+    check_published(place, path)
+
+
+def test_close_by_another(place, package):
+    """Who only lent the file hears what came of it, too."""
+    path = os.path.join(package, "0.1.0.wasm")
+    for content, expected in ((NEW[:-1], "EINVAL"), (NEW, None)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        shell(place, f"cat {source(place.home, content)}", stdout=descriptor, capture_output=False,
+              stderr=subprocess.DEVNULL, status=1 if expected else 0)
+        assert errno_of(os.close, os.dup(descriptor)) == expected
+        assert errno_of(os.close, descriptor) == expected
+    check_published(place, path)
+    place.expect("whole")
+
+
 def test_open_after(place, package):
     """Who published still has the file, and can read but not write."""
     path = os.path.join(package, "0.1.0.wasm")
@@ -641,17 +665,20 @@ def test_interrupted(place, package, server):
     path = os.path.join(package, "0.1.0.wasm")
     file = source(place.home)
     place.read("test/old/1.0.0.wasm")
-    with open(path, "wb") as descriptor:
-        server.stop()
-        try:
-            writer_process = place.home.start("cat", file, stdout=descriptor, stderr=subprocess.PIPE)
-            until(lambda: os.stat(path).st_size == len(NEW), "it is written")
-            until(lambda: wchan(writer_process.pid) or writer_process.poll() is not None, "it waits")
-            assert place.read("test/old/1.0.0.wasm") == OLD and place.list(".publish") == []
-            writer_process.terminate()
-            writer_process.communicate(timeout=10)
-        finally:
-            server.resume()
+    os.mkfifo(os.path.join(place.home.work, "pipe"))
+    process = place.home.start("/bin/bash", "-c", f"exec > {path}; cat pipe > /dev/null; exec cat {file}",
+                               stderr=subprocess.PIPE)
+    until(lambda: os.path.exists(path), "it is open")
+    server.stop()
+    try:
+        write_file(os.path.join(place.home.work, "pipe"), b"")
+        until(lambda: os.stat(path).st_size == len(NEW), "it is written")
+        until(lambda: wchan(process.pid) or process.poll() is not None, "it waits")
+        assert place.read("test/old/1.0.0.wasm") == OLD and place.list(".publish") == []
+        process.terminate()
+        process.communicate(timeout=10)
+    finally:
+        server.resume()
     until(lambda: not errno_of(os.truncate, path, len(NEW)), "it is given up")
     assert state(path) == "staged" and os.stat(path).st_size == len(NEW)
     run(place, "cp", source(place.home), path)
