@@ -981,6 +981,35 @@ static void test_content_lost_meanwhile(void **state)
 	scene_release(&scene);
 }
 
+/* Whatever the registry says of the record: it is in the log, and that is what counts. */
+static void test_in_the_log_already(void **state)
+{
+	struct scene scene = scene_new(), other = scene;
+	struct pending_entry entry = release_of(&scene, "1.0.0");
+	struct name name = forge_name("test:new");
+	struct publish_result first, waited;
+	struct told told = {0};
+
+	(void)state;
+	open_publisher(&scene, LONG);
+	fake_publish_delay(scene.publish, 3);
+	assert_int_equal(submit_entry(&scene, "test:new", &entry, PUBLISH_ACCEPTED, &first, NULL), 0);
+	/* Somebody else, who knows nothing of our journal, waits for it. */
+	other.state = strdup(scratch_path(scene.folder, "other"));
+	open_publisher(&other, LONG);
+	assert_int_equal(publish_wait(other.publisher, &name, &first.record_id, &waited, NULL), 0);
+	close_publisher(&other);
+	free(other.state);
+	fake_publish_lie(scene.publish, PUBLISH_FORGETS, 0);
+	assert_int_equal(journalled(&scene), 1);
+	assert_int_equal(publish_resume(scene.publisher, note, &told, NULL), 0);
+	check_done(&scene, "test:new", &told.result);
+	assert_true(digest_equals(&told.result.record_id, &first.record_id));
+	assert_int_equal(told.result.registry_index, 2);
+	assert_int_equal(fake_publish_counts(scene.publish).posts, 1);
+	scene_release(&scene);
+}
+
 /* One that does not read is told of, and hides no other. */
 static void test_unreadable(void **state)
 {
@@ -1199,6 +1228,7 @@ int main(void)
 		cmocka_unit_test(test_version_taken_meanwhile),
 		cmocka_unit_test(test_key_lost_meanwhile),
 		cmocka_unit_test(test_content_lost_meanwhile),
+		cmocka_unit_test(test_in_the_log_already),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_upload_without_address),
