@@ -38,6 +38,7 @@ struct publication {
 	struct pending own;         /* the same, taken from an entry */
 	struct ecdsa_private_key *key; /* only while something is signed */
 	struct publish_result result;
+	struct staging_hold hold; /* what is copied here to be uploaded is not swept away meanwhile; fd -1: none yet */
 
 	/* The record; `has_entry` once it is signed. The journal has it, and we have the claim. */
 	bool has_entry;
@@ -89,7 +90,7 @@ int publisher_update(struct publisher *publisher, const struct name *name, bool 
 
 /** For a publish of the package; nothing is done yet. */
 void publication_init(struct publication *publication, struct publisher *publisher, const struct name *name);
-/** Gives up claims and turn; the journal keeps what it has. */
+/** Gives up claims, turn and hold, and sweeps; the journal keeps what it has. */
 void publication_release(struct publication *publication);
 /** Take over an entry that was loaded under its claim; steals both. */
 void publication_take(struct publication *publication, struct journal_entry *entry, struct journal_claim *claim);

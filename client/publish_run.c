@@ -18,6 +18,7 @@ void publication_init(struct publication *publication, struct publisher *publish
 	*publication = (struct publication){
 		.publisher = publisher,
 		.name = *name,
+		.hold = {.fd = -1},
 		.claim = {.fd = -1},
 		.turn = {.fd = -1},
 	};
@@ -38,6 +39,10 @@ void publication_release(struct publication *publication)
 	publication_end_turn(publication);
 	publication_drop(publication);
 	pending_release(&publication->own);
+	if (publication->hold.fd < 0)
+		return;
+	staging_end_hold(&publication->hold);
+	staging_sweep(publication->publisher->staging, publication->publisher->options.home, NULL);
 }
 
 int publication_forget(struct publication *publication, struct fault *flt)
@@ -264,6 +269,8 @@ static int bring_to_end(struct publication *publication, enum publish_until unti
 
 int publication_run(struct publication *publication, enum publish_until until, struct fault *flt)
 {
+	if (staging_take_hold(publication->publisher->staging, &publication->hold, flt))
+		return WARG_UNDECIDED;
 	for (unsigned signatures = 1;; signatures++) {
 		const struct digest before = publication->result.record_id;
 		bool again = false, in = false, was_dead = publication->is_dead;

@@ -257,7 +257,6 @@ static void finish(struct publication *publication)
 	    pending_end(publisher->options.home, &entry->pending, NULL))
 		return;
 	publication_forget(publication, NULL);
-	staging_sweep(publisher->staging, publisher->options.home, NULL);
 }
 
 int publication_prove(struct publication *publication, struct fault *flt)

@@ -137,6 +137,26 @@ static void test_around(void **state)
 	assert_int_equal(seen.st_mode & 07777, 0700);
 }
 
+/* Whose place it takes is told, where there is one. */
+static void test_replaces(void **state)
+{
+	struct place *place = *state;
+	struct journal_entry entry;
+	bool found;
+
+	put(place);
+	assert_int_equal(load(place, &entry, &found, NULL), 0);
+	assert_false(entry.replaces);
+	journal_entry_release(&entry);
+	place->entry.replaces = true;
+	place->entry.replaced = digest_of(span_of_text("another"));
+	put(place);
+	assert_int_equal(load(place, &entry, &found, NULL), 0);
+	assert_true(entry.replaces);
+	assert_true(digest_equals(&entry.replaced, &place->entry.replaced));
+	journal_entry_release(&entry);
+}
+
 static void test_stages(void **state)
 {
 	static const enum journal_stage stages[] = {JOURNAL_SIGNED, JOURNAL_SENT, JOURNAL_ACCEPTED};
@@ -477,6 +497,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_around),
+		TEST(test_replaces),
 		TEST(test_stages),
 		TEST(test_list),
 		TEST(test_claim),
