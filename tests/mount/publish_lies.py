@@ -8,10 +8,11 @@ something is under way and is finished, ANEW where nothing is and the same words
 import json
 
 import forge
-from lies import DOWN, FORGED, HTML, LIMIT, LOGIN, REFUSED, SLOW, error, ids
+from lies import DOWN, FORGED, HTML, LIMIT, LOGIN, REFUSED, Kind, error, ids
 from liar import (InTurn, changed, closed, cut, delivered, dribble, endless, half_read, late, not_http, raw, says,
                   silent, text, twice)
 
+ABSENT = Kind("ENOENT", 1)
 GOES_ON, ANEW = "goes on", "anew"
 FOREIGN = "sha256:" + "5a" * 32
 
@@ -87,7 +88,7 @@ PUBLISH = (
     ("400", refused(400), REFUSED, "a lie", 0, ANEW),
     ("401", refused(401), LOGIN, "a lie", 0, ANEW),
     ("403", refused(403), LOGIN, "a lie", 0, ANEW),
-    ("404 namespace", refused(404, type="namespace", id="test"), REFUSED, "namespace", 0, ANEW),
+    ("404 namespace", refused(404, type="namespace", id="test"), ABSENT, "namespace", 0, ANEW),
     ("405", refused(405), REFUSED, "", 0, ANEW),
     ("409 namespaceImport", refused(409, type="namespaceImport", id="other.example"), REFUSED, "another registry", 0,
      ANEW),
@@ -102,12 +103,12 @@ PUBLISH = (
     ("422 with control characters", refused(422, message="a\x1b]0;b\x07\nc"), REFUSED, "", 0, ANEW),
     ("429 once", first(headers(error(429), retry_after="1")), None, "", 1, None),
     ("429", headers(error(429), retry_after="3600"), DOWN, "", 0, GOES_ON),
-    ("500", refused(500), REFUSED, "a lie", 0, GOES_ON),
+    ("500", refused(500), DOWN, "a lie", 0, GOES_ON),
     ("500, and accepted", error(500), None, "", 1, None),
     ("501", refused(501), REFUSED, "a lie", 0, ANEW),
     ("503", refused(503), DOWN, "", 0, GOES_ON),
     ("503 once", first(headers(error(503), retry_after="1")), None, "", 1, None),
-    ("a redirect", headers(says(307), location="http://127.0.0.1:1/"), REFUSED, "307", 0, GOES_ON),
+    ("a redirect", headers(says(307), location="http://127.0.0.1:1/"), DOWN, "307", 0, GOES_ON),
     # Another record.
     ("another record's id", changed(lambda said: said.update(recordId=FOREIGN)), FORGED, "record", 0, GOES_ON),
     ("no record's id", changed(lambda said: said.pop("recordId") and None), FORGED, "recordId", 0, GOES_ON),
@@ -193,13 +194,13 @@ UPLOAD = (
     ("400", refused(400), REFUSED, "a lie", 0, GOES_ON),
     ("401", refused(401), LOGIN, "a lie", 0, GOES_ON),
     ("403", refused(403), LOGIN, "a lie", 0, GOES_ON),
-    ("404", refused(404), REFUSED, "", 0, GOES_ON),
+    ("404", refused(404), ABSENT, "", 0, GOES_ON),
     ("413", refused(413), REFUSED, "a lie", 0, GOES_ON),
     ("429 once", first(headers(error(429), retry_after="1")), None, "", 1, None),
-    ("500", refused(500), REFUSED, "a lie", 0, GOES_ON),
+    ("500", refused(500), DOWN, "a lie", 0, GOES_ON),
     ("503", refused(503), DOWN, "", 0, GOES_ON),
     ("503 once", first(refused(503)), None, "", 1, None),
-    ("a redirect", headers(says(307), location="http://127.0.0.1:1/"), REFUSED, "307", 0, GOES_ON),
+    ("a redirect", headers(says(307), location="http://127.0.0.1:1/"), DOWN, "307", 0, GOES_ON),
     ("HTML", says(content_type="text/html", body=HTML), None, "", 1, None),
     ("without end", endless, None, "", 1, None),
     ("not HTTP", not_http, FORGED, "", 1, GOES_ON),
@@ -218,7 +219,7 @@ RECORD = (
     ("429 once", first(headers(error(429), retry_after="1")), None, "", 1, None),
     ("503 once", first(error(503)), None, "", 1, None),
     ("another record's id", changed(lambda said: said.update(recordId=FOREIGN)), FORGED, "record", 1, GOES_ON),
-    ("sourcing for ever", state("sourcing", missingContent={}), SLOW, "", 1, GOES_ON),
+    ("sourcing for ever", state("sourcing", missingContent={}), REFUSED, "was given", 1, GOES_ON),
     ("rejected, and in the log", state("rejected", reason="we do not like it"), None, "", 1, None),
     ("rejected without a reason", state("rejected"), FORGED, "reason", 1, GOES_ON),
     ("rejected with control characters", state("rejected", reason="a\x1b[31mb\n\x00c"), FORGED, "", 1, GOES_ON),

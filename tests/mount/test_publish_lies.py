@@ -12,6 +12,7 @@ import pytest
 import liar as liars
 import publish_lies as lies
 import registry
+from mounts import errno_of
 from quick import QuickServer
 
 CONTENT = registry.wasm(100000, 1)
@@ -118,3 +119,32 @@ def test_lied_to(publisher, quick, liar, call, name, mutation, kind, words, sent
     assert not quick.registry.again, "the record was sent twice"
     assert not list_under_way(publisher)
     assert publisher.wargfs("download", NAME, "-o", "-", text=False).stdout == CONTENT
+
+
+def copy(path):
+    """As cp does it: what close says is the truth."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(file, CONTENT)
+    finally:
+        os.close(file)
+
+
+@pytest.mark.parametrize("call, name, mutation, kind, words, sent, then", lies.TABLE, ids=lies.ids(lies.TABLE))
+def test_copied(publisher, new_mount, quick, liar, call, name, mutation, kind, words, sent, then):
+    """The same on a mount: an errno, a sentence, and the next copy publishes."""
+    mount = new_mount(liar.url, "rw", "timeout=5", home=publisher).expect("^wargfs: ")
+    os.mkdir(mount.at("test/lied"))
+    path = mount.at(f"test/lied/{VERSION}.wasm")
+    liar.lie(call, mutation)
+    assert errno_of(copy, path) == (kind.errno if kind else None), mount.log
+    sentence = mount.last_error("test/lied")
+    assert re.search(words, sentence, re.I) and sentence in mount.log if kind else not sentence
+    assert quick.registry.releases(NAME, VERSION) == sent
+    liar.be_honest()
+    if kind:
+        copy(path)
+    assert quick.registry.releases(NAME, VERSION) == 1
+    assert not quick.registry.again, "the record was sent twice"
+    assert mount.read(path) == CONTENT
+    assert not list_under_way(publisher)
