@@ -243,6 +243,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         call = Call(call_of(self.command, self.path), self.path, b"", time.monotonic(), headers=headers)
         with self.liar.lock:
             self.liar.calls.append(call)
+        self.released = self.liar.released  # before the lie: who is told one is let go when the liar turns honest
         mutation = self.liar.lie_about(call.name)
         unread = getattr(mutation, "unread", None)
         if unread:
@@ -323,7 +324,7 @@ def endless(exchange, answer):
     exchange.begin(answer, None)
     piece = answer.body
     blanks = b" " * 65536
-    while not exchange.liar.released.is_set():
+    while not exchange.released.is_set():
         exchange.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         piece = blanks
     exchange.hang_up()
@@ -332,7 +333,7 @@ def endless(exchange, answer):
 @travels
 def dribble(exchange, answer):
     """A byte now and then, never the last."""
-    released = exchange.liar.released
+    released = exchange.released
     exchange.begin(answer, len(answer.body) + 1)
     for byte in answer.body:
         if exchange.gone() or released.is_set():
@@ -344,7 +345,7 @@ def dribble(exchange, answer):
 @travels
 def silent(exchange, answer):
     """Nothing at all, until the client is gone or the liar honest."""
-    released = exchange.liar.released
+    released = exchange.released
     while not exchange.gone() and not released.is_set():
         pass
     exchange.hang_up()
@@ -359,7 +360,7 @@ def closed(exchange, _):
 @travels
 def late(exchange, answer):
     """After a while."""
-    exchange.liar.released.wait(0.5)
+    exchange.released.wait(0.5)
     send_whole(exchange, answer)
 
 

@@ -68,7 +68,7 @@ def at_terminal():
 @travels
 def held(exchange, answer):
     """Nothing, until the liar is honest again; then all."""
-    exchange.liar.released.wait(60)
+    exchange.released.wait(60)
     send_whole(exchange, answer)
 
 
@@ -77,7 +77,7 @@ def half(exchange, answer):
     """Half of it, and the rest when the liar is honest again."""
     exchange.begin(answer, len(answer.body))
     exchange.wfile.write(answer.body[:len(answer.body) // 2])
-    exchange.liar.released.wait(60)
+    exchange.released.wait(60)
     exchange.wfile.write(answer.body[len(answer.body) // 2:])
 
 

@@ -19,7 +19,7 @@ READERS = 64
 @travels
 def stuck(exchange, answer):
     """Half, and the rest only once the liar is honest."""
-    released = exchange.liar.released
+    released = exchange.released
     exchange.begin(answer, len(answer.body))
     exchange.wfile.write(answer.body[:len(answer.body) // 2])
     exchange.wfile.flush()

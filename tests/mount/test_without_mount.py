@@ -299,7 +299,7 @@ def test_clear_under_a_download(mount, liar):
         exchange.begin(answer, len(answer.body))
         exchange.wfile.write(answer.body[:len(answer.body) // 2])
         half.set()
-        exchange.liar.released.wait(30)
+        exchange.released.wait(30)
         exchange.wfile.write(answer.body[len(answer.body) // 2:])
     liar.lie("bytes", halting)
     found = []
