@@ -61,7 +61,7 @@ export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:suppressions=$(TSAN_SPARED)
 TSAN_SPARED = $(CURDIR)/tests/run/tsan
 
-room_packages = fuse3 libcurl libcrypto jansson
+room_packages = fuse3 libcurl libcrypto jansson libmicrohttpd sqlite3
 # Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.
 loaded_packages = libsecret-1
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null) \
@@ -77,6 +77,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 VERIFY = $(call objects,verify)
 CLIENT = $(call objects,client)
 FS = $(call objects,fs)
+SERVER = $(call objects,server)
 CMD = $(call objects,cmd)
 
 .PHONY: all
@@ -90,7 +91,11 @@ $(BUILD)/fs.a: $(FS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/libwarg.a
+$(BUILD)/server.a: $(SERVER)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/server.a $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c Makefile | libraries
@@ -103,7 +108,7 @@ libraries:
 		{ echo "A library is missing ($(room_packages) $(loaded_packages)): run 'make deps' first." >&2; \
 		exit 1; }
 
--include $(patsubst %.o,%.d,$(VERIFY) $(CLIENT) $(FS) $(CMD))
+-include $(patsubst %.o,%.d,$(VERIFY) $(CLIENT) $(FS) $(SERVER) $(CMD))
 
 # ---- Unit tests: one program a file; those that start with test_ are run ----
 
@@ -111,7 +116,8 @@ UNIT_COMMON = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildc
 UNIT = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 TORTURE = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 
-$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/fs.a $(BUILD)/libwarg.a
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/fs.a $(BUILD)/server.a \
+		$(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/unit/*.d)
@@ -145,7 +151,7 @@ mutations: $(MUTATIONS)
 FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS = 120
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libwarg.a
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/server.a $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/fuzz/*.d)
