@@ -307,6 +307,11 @@ void file_begin_sync(int fd, uint64_t offset, uint64_t length)
 	sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
 }
 
+void file_forget(int fd, uint64_t offset, uint64_t length)
+{
+	posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+}
+
 int file_reopen_take(int fd)
 {
 	char path[64];

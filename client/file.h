@@ -89,6 +89,9 @@ int file_remove_tree(int parent, const char *name, struct fault *flt);
 /** Have the disk begin with bytes that were written: a later fsync has less to wait for. Nothing is promised. */
 void file_begin_sync(int fd, uint64_t offset, uint64_t length);
 
+/** Have the kernel keep these bytes of a file no longer in memory, once the disk has them: a reader has its own copy. */
+void file_forget(int fd, uint64_t offset, uint64_t length);
+
 /**
  * The same file for reading only, also where it has lost its name: who holds it keeps no disk writable. Steals `fd`.
  * @return a descriptor; `fd` itself where that cannot be had

@@ -26,6 +26,7 @@
 #include "reading.h"
 
 #include "age.h"
+#include "client/file.h"
 #include "document.h"
 #include "held.h"
 #include "operations.h"
@@ -34,6 +35,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
+
+#define WORTH_FORGETTING (64u << 10)
 
 /* ---- Releases ---- */
 
@@ -126,19 +129,31 @@ static size_t count_bytes(const struct request *request, uint64_t length)
 
 /* ---- Operations ---- */
 
+/*
+ * What the kernel was given it keeps as the mount's. To keep it as the cache's as well would take twice the memory, and
+ * finding that much is a good part of what a large copy takes. Pieces of small files are not worth a call.
+ */
+static void keep_once(const struct content_file *content, uint64_t offset, size_t count)
+{
+	if (count >= WORTH_FORGETTING)
+		file_forget(content->fd, offset, count);
+}
+
 static void reply_content(struct request *request, const struct content_file *content)
 {
 	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(count_bytes(request, content->size));
+	const size_t count = bytes.buf[0].size;
 
-	metrics_add(&request->mount->metrics.bytes_read, bytes.buf[0].size);
+	metrics_add(&request->mount->metrics.bytes_read, count);
 	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	bytes.buf[0].fd = content->fd;
 	bytes.buf[0].pos = request->offset;
 	request_settle(request);
-	if (bytes.buf[0].size)
+	if (count)
 		fuse_reply_data(request->fuse, &bytes, 0);
 	else
 		fuse_reply_buf(request->fuse, NULL, 0);
+	keep_once(content, (uint64_t)request->offset, count);
 	request_free(request);
 }
 
