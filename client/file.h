@@ -89,7 +89,7 @@ int file_remove_tree(int parent, const char *name, struct fault *flt);
 /** Have the disk begin with bytes that were written: a later fsync has less to wait for. Nothing is promised. */
 void file_begin_sync(int fd, uint64_t offset, uint64_t length);
 
-/** Have the kernel keep these bytes of a file no longer in memory, once the disk has them: a reader has its own copy. */
+/** Have the kernel keep these bytes of a file in memory no longer, where the disk has them. */
 void file_forget(int fd, uint64_t offset, uint64_t length);
 
 /**
