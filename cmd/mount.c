@@ -8,6 +8,7 @@
 #include "client/file.h"
 #include "client/keyring.h"
 #include "fs/mount.h"
+#include "leftover.h"
 #include "output.h"
 #include "progress.h"
 #include "session.h"
@@ -73,6 +74,7 @@ static int prepare(struct task *task, struct fault *flt)
 	task->folder = realpath(folder, NULL);
 	if (!task->folder)
 		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
+	leftover_clear(task->folder);
 	return mount_check_folder(task->folder, flt);
 }
 

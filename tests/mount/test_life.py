@@ -212,3 +212,18 @@ def test_foreign_attributes(mount):
     for name in ("security.selinux", "trusted.x", "system.posix_acl_access"):
         assert errno_of(os.getxattr, mount.at("test/tiny/1.0.0.wasm"), name) == "ENOTSUP"
     assert errno_of(os.getxattr, mount.at("test/tiny/1.0.0.wasm"), "user.warg.none") == "ENODATA"
+
+
+def test_killed_daemon(new_mount, home, server):
+    """What a killed daemon left stands in nobody's way: the next one takes its place. One that only hangs keeps it."""
+    mount = new_mount(server.url)
+    mount.process.send_signal(signal.SIGSTOP)
+    assert "is mounted on" in home.wargfs("mount", server.url, mount.path, status=1).stderr
+    mount.process.kill()
+    mount.process.wait()
+    mount.over = True
+    assert errno_of(os.statvfs, mount.path) == "ENOTCONN"
+    home.wargfs("mount", server.url, mount.path)
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    subprocess.run(["fusermount3", "-u", mount.path], check=True)
+    assert not mounted_at(mount.path)
