@@ -153,6 +153,42 @@ int pending_copy_record(const struct name *name, const struct record *record, st
 	return 0;
 }
 
+int pending_copy(const struct pending *pending, struct pending *out, struct fault *flt)
+{
+	struct pending_entry *entries = calloc(pending->count + 1, sizeof(*entries));
+
+	if (!entries)
+		return fault_no_memory(flt);
+	if (pending->count)
+		memcpy(entries, pending->entries, pending->count * sizeof(*entries));
+	*out = *pending;
+	out->entries = entries;
+	return 0;
+}
+
+static bool is_same_entry(const struct pending_entry *a, const struct pending_entry *b)
+{
+	return a->type == b->type && a->permissions == b->permissions && !strcmp(a->version, b->version) &&
+	       digest_equals(&a->content, &b->content) && !strcmp(a->key, b->key) &&
+	       digest_equals(&a->key_id, &b->key_id);
+}
+
+bool pending_wants_same(const struct pending *a, const struct pending *b)
+{
+	size_t i = a->count && a->entries[0].type == ENTRY_INIT;
+	size_t j = b->count && b->entries[0].type == ENTRY_INIT;
+
+	if (strcmp(a->name.text, b->name.text) || a->count - i != b->count - j)
+		return false;
+	/* Two that only initialise. */
+	if (a->count == i && i != j)
+		return false;
+	while (i < a->count)
+		if (!is_same_entry(&a->entries[i++], &b->entries[j++]))
+			return false;
+	return true;
+}
+
 const struct pending_entry *pending_find(const struct pending *pending, const char *version)
 {
 	return find(pending, ENTRY_RELEASE, version);

@@ -56,6 +56,12 @@ int pending_add(struct pending *pending, const struct pending_entry *entry, stru
 /** What a record publishes, as it was once asked for. @param out  pending_release() it */
 int pending_copy_record(const struct name *name, const struct record *record, struct pending *out, struct fault *flt);
 
+/** A copy of its own. @param out  pending_release() it */
+int pending_copy(const struct pending *pending, struct pending *out, struct fault *flt);
+
+/** Whether two publishes want the same of one package, but for an init that one of them needed. */
+bool pending_wants_same(const struct pending *a, const struct pending *b);
+
 /** The entry that releases this version, or NULL. */
 const struct pending_entry *pending_find(const struct pending *pending, const char *version);
 

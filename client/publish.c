@@ -207,7 +207,7 @@ static int resume_one(struct publisher *publisher, const struct leftover *leftov
 	if (r)
 		fault_at(flt, "publishing %s", publication.name.text);
 	if (told && (r || had))
-		told(user, &publication.name, &publication.result, r, flt);
+		told(user, publication.what, &publication.result, r, flt);
 	publication_release(&publication);
 	return r;
 }

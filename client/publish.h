@@ -101,8 +101,12 @@ int publish_submit_while(struct publisher *publisher, const struct pending *what
 int publish_wait(struct publisher *publisher, const struct name *name, const struct digest *record_id,
 		 struct publish_result *out, struct fault *flt);
 
-/** How it went with a record that was left over. @param verdict  0: it is proven; else `flt` says why not */
-typedef void publish_resumed(void *user, const struct name *name, const struct publish_result *result, int verdict,
+/**
+ * How it went with a record that was left over.
+ * @param what     what it publishes; NULL: it cannot be read
+ * @param verdict  0: it is proven; else `flt` says why not
+ */
+typedef void publish_resumed(void *user, const struct pending *what, const struct publish_result *result, int verdict,
 			     const struct fault *flt);
 
 /**
@@ -110,7 +114,7 @@ typedef void publish_resumed(void *user, const struct name *name, const struct p
  * got is sent, or signed anew if the log has grown meanwhile. One whose time is over, or that is in doubt still, stays
  * in the journal; one that is refused, or cannot be valid any more (its version was taken by another, say), leaves it,
  * and is told of.
- * @param told  called for each, one after the other; one that cannot be read is told with an empty name. May be NULL
+ * @param told  called for each, one after the other. May be NULL
  * @return 0 if each one is proven, or is driven by somebody else; else the worst verdict, with the first such fault
  */
 int publish_resume(struct publisher *publisher, publish_resumed *told, void *user, struct fault *flt);

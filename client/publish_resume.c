@@ -128,28 +128,17 @@ int publication_claim(struct publication *publication, const struct digest *reco
 	return publication->what ? 0 : take_what(publication, flt);
 }
 
-/* Whether two publishes want the same, but for an init that one of them needed. */
-static bool is_same(const struct pending *what, const struct record *record)
+/* Whether the record is what is to be published. */
+static int compare(const struct publication *publication, bool *same, struct fault *flt)
 {
-	size_t i = what->count && what->entries[0].type == ENTRY_INIT;
-	size_t j = record->entry_count && record->entries[0].type == ENTRY_INIT;
+	struct pending other;
+	int r = pending_copy_record(&publication->name, &publication->entry.record, &other, flt);
 
-	if (what->count - i != record->entry_count - j)
-		return false;
-	/* Two that only initialise. */
-	if (what->count == i && i != j)
-		return false;
-	for (; i < what->count; i++, j++) {
-		const struct pending_entry *one = &what->entries[i];
-		const struct record_entry *other = &record->entries[j];
-
-		if (one->type != other->type || one->permissions != other->permissions ||
-		    !span_is(other->version, one->version) || !digest_equals(&one->content, &other->content) ||
-		    (one->type == ENTRY_GRANT_FLAT && !span_is(other->key, one->key)) ||
-		    (one->type == ENTRY_REVOKE_FLAT && !digest_equals(&one->key_id, &other->key_id)))
-			return false;
-	}
-	return true;
+	if (r)
+		return r;
+	*same = pending_wants_same(publication->what, &other);
+	pending_release(&other);
+	return 0;
 }
 
 /* It is the open transaction now, whatever it was before. */
@@ -172,12 +161,13 @@ int publication_adopt(struct publication *publication, struct fault *flt)
 	int r = leftovers_list(publication->publisher, &publication->name, &leftovers, &count, flt);
 
 	for (size_t i = 0; !r && i < count && !publication->has_entry; i++) {
-		bool had = false;
+		bool had = false, same = false;
 
 		r = publication_claim(publication, &leftovers[i].record_id, &had, flt);
 		if (r || !had)
 			continue;
-		if (is_same(publication->what, &publication->entry.record))
+		r = compare(publication, &same, flt);
+		if (same)
 			r = note_pending(publication, flt);
 		else
 			publication_drop(publication);

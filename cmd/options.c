@@ -233,5 +233,7 @@ int options_fail(const struct command *command, const struct fault *flt)
 
 	fault_sentence(flt, sentence);
 	fprintf(stderr, "wargfs %s: %s\n", command->name, sentence);
+	if (flt->kind == FAULT_LOGIN)
+		fprintf(stderr, "'wargfs login' keeps a token for a registry that wants one\n");
 	return options_status_of(flt);
 }

@@ -4,6 +4,8 @@
 #include "publish.h"
 #include "commands.h"
 
+#include <stdlib.h>
+
 static const struct command *const group[] = {
 	&publish_init_command, &publish_release_command, &publish_yank_command, &publish_grant_command,
 	&publish_revoke_command, &publish_start_command, &publish_list_command, &publish_abort_command,
@@ -58,6 +60,9 @@ static void close_staging(struct publishing *publishing, struct staging *staging
 void publishing_release(struct publishing *publishing)
 {
 	publisher_close(publishing->publisher);
+	for (size_t i = 0; i < publishing->resumed_count; i++)
+		pending_release(&publishing->resumed[i].what);
+	free(publishing->resumed);
 	close_staging(publishing, publishing->elsewhere, &publishing->hold_elsewhere);
 	close_staging(publishing, publishing->staging, &publishing->hold);
 	if (publishing->is_open)

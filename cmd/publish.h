@@ -14,6 +14,12 @@ extern const struct command publish_init_command, publish_release_command, publi
 	publish_revoke_command, publish_start_command, publish_list_command, publish_abort_command,
 	publish_submit_command, publish_wait_command;
 
+/** A record that was left under way, and was brought to its proof by this command. */
+struct publishing_resumed {
+	struct pending what;
+	struct publish_result result;
+};
+
 /** Begin with publishing_init(); release it whatever became of it. */
 struct publishing {
 	const struct command *command;
@@ -26,6 +32,8 @@ struct publishing {
 	struct registry *registry;   /* that the package lives in; NULL before publishing_choose() */
 	struct publisher *publisher; /* on it */
 	const char *keyed_as;        /* which registry's key signs: as typed, or a domain; NULL: the home registry's */
+	struct publishing_resumed *resumed;
+	size_t resumed_count;
 	struct pending pending;      /* the open transaction, while `is_open` */
 	bool is_open;
 };
@@ -55,7 +63,8 @@ void publishing_tell_journal(struct publishing *publishing);
 int publishing_hold(struct publishing *publishing, struct fault *flt);
 
 /**
- * Publish, and print what came of it.
+ * Publish, and print what came of it. What was left under way, and was just gone on with, is not published again: who
+ * tries once more means that one.
  * @param waits  until it is proven; else until the registry has taken it
  * @return what to end with
  */

@@ -51,20 +51,37 @@ static int open_engine(struct publishing *publishing, struct registry *registry,
 
 /* ---- What was left under way ---- */
 
-static void told(void *user, const struct name *name, const struct publish_result *result, int verdict,
+/* Where memory runs out, trying once more is told that it was published already. */
+static void keep_resumed(struct publishing *publishing, const struct pending *what, const struct publish_result *result)
+{
+	struct publishing_resumed *more = reallocarray(publishing->resumed, publishing->resumed_count + 1,
+						       sizeof(*more));
+
+	if (!more)
+		return;
+	publishing->resumed = more;
+	more += publishing->resumed_count;
+	more->result = *result;
+	if (!pending_copy(what, &more->what, NULL))
+		publishing->resumed_count++;
+}
+
+static void told(void *user, const struct pending *what, const struct publish_result *result, int verdict,
 		 const struct fault *flt)
 {
-	const struct publishing *publishing = user;
+	struct publishing *publishing = user;
 	char record[DIGEST_TEXT_SIZE];
 
 	digest_format(&result->record_id, record);
-	if (name->text[0])
-		fprintf(stderr, "record `%s` of package `%s`, which was left under way, %s\n", record, name->text,
-			verdict ? "did not come through" : "is published");
+	if (what)
+		fprintf(stderr, "record `%s` of package `%s`, which was left under way, %s\n", record,
+			what->name.text, verdict ? "did not come through" : "is published");
 	else
 		fprintf(stderr, "record `%s`, which was left under way, cannot be gone on with\n", record);
 	if (verdict)
 		options_fail(publishing->command, flt);
+	else if (what)
+		keep_resumed(publishing, what, result);
 }
 
 /* What the journal of a registry holds, and nobody drives. */
@@ -276,16 +293,29 @@ static void remark(const struct pending *what, const struct publish_result *resu
 		record);
 }
 
+/* What was to be published, if it was left under way and is published now; else NULL. */
+static const struct publish_result *find_resumed(const struct publishing *publishing, const struct pending *what)
+{
+	for (size_t i = 0; i < publishing->resumed_count; i++)
+		if (pending_wants_same(what, &publishing->resumed[i].what))
+			return &publishing->resumed[i].result;
+	return NULL;
+}
+
 int publishing_submit(struct publishing *publishing, const struct pending *what, bool waits, struct fault *flt)
 {
+	const struct publish_result *resumed;
 	struct publish_result result = {0};
 	int verdict;
 
 	progress_begin(&publishing->session.progress, what->name.text, NULL, NULL);
 	verdict = publishing_choose(publishing, &what->name, flt);
-	if (!verdict)
+	resumed = find_resumed(publishing, what);
+	if (!verdict && !resumed)
 		verdict = check_contents(publishing, what, flt);
-	if (!verdict)
+	if (!verdict && resumed)
+		result = *resumed;
+	else if (!verdict)
 		verdict = publish_submit(publishing->publisher, what, waits ? PUBLISH_PROVEN : PUBLISH_ACCEPTED,
 					 &result, flt);
 	progress_end(&publishing->session.progress);

@@ -428,17 +428,20 @@ int handover_enlist(struct mount *mount, struct node *node, const struct path *e
 
 /* ---- What was left over ---- */
 
-static void resumed(void *user, const struct name *name, const struct publish_result *result, int verdict,
+static void resumed(void *user, const struct pending *what, const struct publish_result *result, int verdict,
 		    const struct fault *flt)
 {
-	struct path package = path_of_package(name);
+	struct path package;
 
-	if (verdict)
-		look_again(user, result, flt);
-	if (verdict && *name->text)
-		handover_tell(user, &package, flt);
-	else if (verdict)
+	if (!verdict)
+		return;
+	look_again(user, result, flt);
+	if (!what) {
 		mount_failed(user, flt);
+		return;
+	}
+	package = path_of_package(&what->name);
+	handover_tell(user, &package, flt);
 }
 
 /* Whether a file that was written is what its release has: then it was published, and nobody lived to clear it away. */

@@ -365,7 +365,7 @@ def test_token_shared(keyring, own, liar, at_terminal):
 def test_token_sent(files, liar, new_mount):
     """To the registry, from commands and mounts; not to whoever says which one that is, nor to where contents lie."""
     demand(liar)
-    assert "login" in files.wargfs("ls", status=1).stderr
+    assert "'wargfs login'" in files.wargfs("ls", status=1).stderr
     files.wargfs("login", stdin=None, input=TOKEN)
     liar.forget()
     files.wargfs("ls")

@@ -239,6 +239,47 @@ static void test_add(void **state)
 	pending_release(&pending);
 }
 
+/* Whether two want the same, and whether the other way round. */
+static void expect_same(const struct pending *a, const struct pending *b, bool same)
+{
+	assert_int_equal(pending_wants_same(a, b), same);
+	assert_int_equal(pending_wants_same(b, a), same);
+}
+
+static void test_wants_same(void **state)
+{
+	const struct pending_entry init = {.type = ENTRY_INIT};
+	struct name name = forge_name("test:a"), other_name = forge_name("test:b");
+	struct pending_entry entry = release_of("1.0.0");
+	struct pending one, other, empty;
+
+	(void)state;
+	pending_init(&one, &name);
+	pending_init(&empty, &name);
+	assert_int_equal(pending_copy(&one, &other, NULL), 0);
+	expect_same(&one, &other, true);
+	pending_release(&other);
+	assert_int_equal(pending_add(&one, &entry, NULL), 0);
+	assert_int_equal(pending_copy(&one, &other, NULL), 0);
+	assert_int_equal(pending_add(&other, &init, NULL), 0);
+	expect_same(&one, &other, true);
+	other.name = other_name;
+	expect_same(&one, &other, false);
+	other.name = name;
+	other.entries[1].content.bytes[0] ^= 1;
+	expect_same(&one, &other, false);
+	other.entries[1].content.bytes[0] ^= 1;
+	other.entries[1].type = ENTRY_YANK;
+	expect_same(&one, &other, false);
+	expect_same(&one, &empty, false);
+	/* An init alone is more than nothing. */
+	assert_int_equal(pending_drop(&one, "1.0.0"), true);
+	assert_int_equal(pending_add(&one, &init, NULL), 0);
+	expect_same(&one, &empty, false);
+	pending_release(&one);
+	pending_release(&other);
+}
+
 static void test_add_refused(void **state)
 {
 	const struct pending_entry init = {.type = ENTRY_INIT};
@@ -602,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_wants_same),
 		cmocka_unit_test(test_add_refused),
 		cmocka_unit_test(test_add_many),
 		TEST(test_life),

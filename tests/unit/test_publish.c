@@ -866,13 +866,13 @@ struct told {
 	struct fault fault;
 };
 
-static void note(void *user, const struct name *name, const struct publish_result *result, int verdict,
+static void note(void *user, const struct pending *what, const struct publish_result *result, int verdict,
 		 const struct fault *flt)
 {
 	struct told *told = user;
 
 	told->count++;
-	told->name = *name;
+	told->name = what ? what->name : (struct name){0};
 	told->result = *result;
 	told->fault = *flt;
 	assert_int_equal(verdict, flt->verdict);
