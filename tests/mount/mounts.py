@@ -46,7 +46,8 @@ class Mount:
         self.log_path = path + ".log"
         self.expected = []
         self.over = False
-        os.makedirs(path, exist_ok=True)
+        if not mounted_at(path): # a dead one says of its folder that it is none
+            os.makedirs(path, exist_ok=True)
         words = ["-o", ",".join(options)] if options else []
         with open(self.log_path, "wb") as log:
             self.process = home.start(programs.WARGFS, "mount", "-f", url, path, *words, stdout=log, stderr=log)

@@ -1,0 +1,100 @@
+"""kill -9 of a mount's daemon before each call that changes a file or sends something, while somebody copies into it:
+the next mount takes its place, and there the release is, or can be copied again; it is in the log exactly once.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import programs
+import registry
+from killing import expect_most, killed_at, places, traced
+from mounts import Mount, errno_of, mounted_at, read, unmount_by_force
+from quick import QuickServer
+from test_publish_killed import CALLS, left_behind
+from waiting import until
+
+KILLS = 24
+CONTENT = registry.wasm(200000, 1)
+NAME = "test:copied"
+
+
+@pytest.fixture(scope="module")
+def quick():
+    quick = QuickServer()
+    yield quick
+    quick.end()
+
+
+class Copying:
+    """A home with a mountpoint, and a file to be copied there."""
+
+    def __init__(self, quick, path):
+        quick.forget()
+        self.url = quick.url
+        self.home = programs.Home(path).configure(quick.url)
+        self.path = os.path.join(path, "mnt")
+        self.target = os.path.join(self.path, "test/copied/1.0.0.wasm")
+        with open(os.path.join(self.home.work, "content.wasm"), "wb") as file:
+            file.write(CONTENT)
+        os.mkdir(self.path)
+
+    def copy(self):
+        """Into a package that may be new. What the first program says that fails, or cp."""
+        made = self.home.run("mkdir", "-p", os.path.dirname(self.target), status=None)
+        return made if made.returncode else self.home.run("cp", "content.wasm", self.target, status=None)
+
+    def copy_under(self, words):
+        """Copy with the daemon under strace. @return whether it was killed"""
+        with open(os.path.join(self.home.path, "strace.log"), "wb") as log:
+            daemon = self.home.start(*words, programs.WARGFS, "mount", "-f", "-o", "rw", self.url, self.path,
+                                     stdout=log, stderr=log)
+        try:
+            until(lambda: mounted_at(self.path) or daemon.poll() is not None, "the mount stands, or was killed")
+            if daemon.poll() is None:
+                done = self.copy()
+                assert done.returncode == 0 or daemon.wait(60) == -signal.SIGKILL, done
+            if daemon.poll() is None:
+                subprocess.run(["fusermount3", "-u", self.path], stdin=subprocess.DEVNULL, check=False)
+            return daemon.wait(60) == -signal.SIGKILL
+        finally:
+            if daemon.poll() is None:
+                daemon.kill()
+                daemon.wait()
+
+    def finish(self):
+        """As a person does it again. Where the next mount was faster, it is there already."""
+        mount = Mount(self.home, self.url, self.path, ("rw",)).expect("")
+        try:
+            # What was left is mounted, too.
+            until(lambda: errno_of(os.statvfs, self.path) is None, lambda: f"a mount that lives: {mount.log}")
+            mount.wait()
+            done = self.copy()
+            assert done.returncode == 0 or re.search("File exists$", done.stderr), f"{done}\n{mount.log}"
+            until(lambda: os.path.exists(self.target), "the release is shown")
+            assert read(self.target) == CONTENT
+            mount.end()
+        finally:
+            mount.abandon()
+
+
+def test_copy_killed(quick, folder):
+    trace = os.path.join(folder, "trace")
+    whole = Copying(quick, os.path.join(folder, "whole"))
+    assert not whole.copy_under(traced(CALLS, trace)), "nobody was to be killed"
+    killed = []
+    for place in places(trace, KILLS):
+        copying = Copying(quick, os.path.join(folder, "killed-%s-%d" % place))
+        try:
+            killed.append(copying.copy_under(killed_at(place)))
+            copying.finish()
+        finally:
+            unmount_by_force(copying.path)
+        assert not quick.registry.again, f"{place}: a record was sent twice"
+        assert quick.registry.releases(NAME, "1.0.0") == 1, f"{place}"
+        assert not left_behind(copying.home), f"{place}"
+        shutil.rmtree(copying.home.path)
+    expect_most(killed)
