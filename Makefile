@@ -205,8 +205,7 @@ KILLS = all
 kills: $(BUILD)/wargfs
 	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_KILLS=$(KILLS) \
 		WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) tests/run/one kills$(if $(SAN),-$(SAN)) \
-		$(PYTHON) -m pytest -q -p no:cacheprovider tests/mount/test_killed.py tests/mount/test_publish_killed.py \
-		tests/mount/test_copy_killed.py
+		$(PYTHON) -m pytest -q -p no:cacheprovider $(wildcard tests/mount/test_*killed.py)
 
 .PHONY: install-test
 install-test: all
