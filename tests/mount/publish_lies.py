@@ -5,6 +5,7 @@ comes of the publish, None that it works all the same; `words` a pattern that th
 records with the release are in the real log then; and `then` what the next run, with honesty, comes to: GOES_ON where
 something is under way and is finished, ANEW where nothing is and the same words publish it.
 """
+import base64
 import json
 
 import forge
@@ -230,6 +231,42 @@ RECORD = (
     ("published, then processing", InTurn(None, state("processing")), None, "", 1, None),
     ("sourcing after processing", InTurn(state("processing"), state("sourcing", missingContent={}), None), None, "", 1,
      None),
+)
+
+# ---- On a mount, with two seconds for each wait ----
+
+
+def frozen():
+    """The first answer again and again."""
+    first_one = []
+
+    def lie(answer):
+        first_one.append(answer.json)
+        answer.json = first_one[0]
+    return lie
+
+
+def other_bytes(said):
+    """The package's records are not what was sent."""
+    for records in said.get("packages", {}).values():
+        for record in records:
+            content = bytearray(base64.b64decode(record["contentBytes"]))
+            content[-1] ^= 1
+            record["contentBytes"] = base64.b64encode(content).decode()
+
+
+SLOW = (
+    ("the record answered with silence", {"publish": silent}, None, 1),
+    ("the record lost in silence", {"publish": delivered(0, silent)}, "ETIMEDOUT", 0),
+    ("the record answered in drops", {"publish": dribble}, None, 1),
+    ("the record asked for in silence", {"record": silent, "checkpoint": frozen()}, "ETIMEDOUT", 1),
+    ("the content lost in silence", {"upload": delivered(0, silent)}, "ETIMEDOUT", 0),
+    ("the content answered with silence", {"upload": silent}, None, 1),
+    ("processing for ever", {"record": state("processing"), "checkpoint": frozen()}, "ETIMEDOUT", 1),
+    ("never under a checkpoint", {"checkpoint": frozen()}, "ETIMEDOUT", 1),
+    ("busy for ever", {"record": headers(error(429), retry_after="3600"), "checkpoint": frozen()}, "EHOSTUNREACH", 1),
+    ("another record under way for ever", {"publish": refused(409, type="record", id=FOREIGN)}, "EPERM", 0),
+    ("other bytes in the log", {"logs": changed(other_bytes)}, "EBADMSG", 1),
 )
 
 TABLE = tuple((call, *row) for call, rows in (

@@ -4,6 +4,7 @@ with honesty the next run finishes.
 import contextlib
 import os
 import re
+import signal
 import socket
 import threading
 
@@ -12,8 +13,10 @@ import pytest
 import liar as liars
 import publish_lies as lies
 import registry
+from liar import silent
 from mounts import errno_of
 from quick import QuickServer
+from waiting import until
 
 CONTENT = registry.wasm(100000, 1)
 NAME, VERSION = "test:lied", "1.0.0"
@@ -78,12 +81,17 @@ def publisher(home, liar):
 UNDER_WAY = rf"it may be published yet: 'wargfs (publish wait {NAME} sha256:[0-9a-f]{{64}})' goes on with it\n"
 
 
+LOGIN = "'wargfs login' keeps a token for a registry that wants one\n"
+
+
 def check_said(done, kind, words, then):
     """Exit status and sentence; and behind it, how to go on where there is something to go on with."""
     assert done.returncode == (kind.status if kind else 0), done.stderr
     assert not re.search(r"[^\n -~]|Sanitizer|runtime error", done.stderr), done.stderr
     said = re.sub(UNDER_WAY, "", done.stderr)
     assert (said != done.stderr) == (then == lies.GOES_ON), done.stderr
+    assert (LOGIN in said) == (kind == lies.LOGIN)
+    said = said.replace(LOGIN, "")
     assert len(said) < 2048
     if kind:
         assert re.match("wargfs publish release: ", said) and said.count("\n") == 1, said
@@ -148,3 +156,51 @@ def test_copied(publisher, new_mount, quick, liar, call, name, mutation, kind, w
     assert not quick.registry.again, "the record was sent twice"
     assert mount.read(path) == CONTENT
     assert not list_under_way(publisher)
+
+
+@pytest.mark.parametrize("name, mutations, errno, sent", lies.SLOW, ids=[row[0] for row in lies.SLOW])
+def test_slow(publisher, new_mount, quick, liar, name, mutations, errno, sent):
+    """Who takes too long on a mount, or for ever: each copy ends with the reason; the next one publishes, or the
+    next mount goes on."""
+    mount = new_mount(liar.url, "rw", "timeout=2", home=publisher).expect("^wargfs: ")
+    os.mkdir(mount.at("test/lied"))
+    path = mount.at(f"test/lied/{VERSION}.wasm")
+    for call, mutation in mutations.items():
+        liar.lie(call, mutation)
+    assert errno_of(copy, path) == errno, mount.log
+    assert errno is None or mount.last_error("test/lied") in mount.log
+    assert quick.registry.releases(NAME, VERSION) == sent
+    liar.be_honest()
+    with contextlib.suppress(FileExistsError): # it is there, once it is looked at again
+        copy(path)
+    assert quick.registry.releases(NAME, VERSION) == 1
+    assert not quick.registry.again, "the record was sent twice"
+    assert mount.read(path) == CONTENT
+    mount.end()
+    mount = new_mount(liar.url, "rw", home=publisher)
+    until(lambda: not list_under_way(publisher), "nothing is under way")
+    assert mount.read(f"test/lied/{VERSION}.wasm") == CONTENT and quick.registry.releases(NAME, VERSION) == 1
+
+
+def test_interrupted(publisher, new_mount, quick, liar):
+    """Who waits for a slow registry can be interrupted at once, and holds up nobody; it is published all the same."""
+    mount = new_mount(liar.url, "rw", "timeout=600", home=publisher).expect("^wargfs: ")
+    os.mkdir(mount.at("test/lied"))
+    path = mount.at(f"test/lied/{VERSION}.wasm")
+    liar.forget()
+    liar.lie("record", silent)
+    program = publisher.start("cp", "content.wasm", path)
+    until(lambda: liar.count("record"), "the registry is asked for the record")
+    assert mount.list("test") == ["lied"]
+    write_staged = mount.at("test/lied/notes")
+    with open(write_staged, "wb") as file:
+        file.write(b"meanwhile")
+    assert mount.read(write_staged) == b"meanwhile"
+    os.unlink(write_staged)
+    program.send_signal(signal.SIGINT)
+    assert program.wait(30) == -signal.SIGINT
+    liar.be_honest()
+    until(lambda: errno_of(mount.read, path) is None, lambda: mount.log)
+    assert mount.read(path) == CONTENT
+    until(lambda: not list_under_way(publisher), "nothing is under way")
+    assert quick.registry.releases(NAME, VERSION) == 1 and not quick.registry.again
