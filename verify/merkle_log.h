@@ -83,7 +83,20 @@ int merkle_log_check_consistency(const struct merkle_log_bundle *bundle, uint64_
 
 /* ---- The prover ---- */
 
-/** A whole log: every node's hash is kept, 64 bytes a record. */
+/** Where the nodes of a log are read from, by their numbers: those that are complete at its length. */
+struct merkle_log_source {
+	uint64_t length;
+	int (*read)(void *user, uint64_t node, struct digest *out, struct fault *flt);
+	void *user;
+};
+
+/** As merkle_log_prove_inclusion() and merkle_log_prove_consistency(), of a log that lies elsewhere. */
+int merkle_log_source_prove_inclusion(const struct merkle_log_source *source, uint64_t length, const uint64_t *indices,
+				      size_t count, struct merkle_log_bundle *out, struct fault *flt);
+int merkle_log_source_prove_consistency(const struct merkle_log_source *source, uint64_t old_length,
+					uint64_t new_length, struct merkle_log_bundle *out, struct fault *flt);
+
+/** A whole log in memory: every node's hash is kept, 64 bytes a record. */
 struct merkle_log;
 
 /** An empty log. */

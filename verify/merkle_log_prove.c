@@ -1,6 +1,6 @@
 /*
- * The prover: a whole log in memory, and bundles as the reference makes them: of all walks that are asked for, every
- * node once, sorted, even those that could be computed from others.
+ * The prover: bundles as the reference makes them, of all walks that are asked for, every node once, sorted, even those
+ * that could be computed from others; and a whole log in memory to make them from.
  * Source: protocol.md section 5; interop.md section A 7.
  */
 #include <inttypes.h>
@@ -127,10 +127,11 @@ static int compare_nodes(const void *a, const void *b)
 }
 
 /** The hashes of all needed nodes, each once, sorted. */
-static int gather_hashes(const struct merkle_log *log, struct needed *needed, struct merkle_log_bundle *bundle,
-			 struct fault *flt)
+static int gather_hashes(const struct merkle_log_source *source, struct needed *needed,
+			 struct merkle_log_bundle *bundle, struct fault *flt)
 {
 	size_t count = 0;
+	int ret = 0;
 
 	if (needed->count == 0)
 		return 0; /* a log of one record */
@@ -145,13 +146,15 @@ static int gather_hashes(const struct merkle_log *log, struct needed *needed, st
 	if (!bundle->hashes)
 		return fault_no_memory(flt);
 	bundle->hash_count = count;
-	for (size_t i = 0; i < count; i++)
-		bundle->hashes[i] = (struct merkle_log_hash){ needed->nodes[i], log->nodes[needed->nodes[i]] };
-	return 0;
+	for (size_t i = 0; i < count && !ret; i++) {
+		bundle->hashes[i].node = needed->nodes[i];
+		ret = source->read(source->user, needed->nodes[i], &bundle->hashes[i].hash, flt);
+	}
+	return ret;
 }
 
-int merkle_log_prove_inclusion(const struct merkle_log *log, uint64_t length, const uint64_t *indices, size_t count,
-			       struct merkle_log_bundle *out, struct fault *flt)
+int merkle_log_source_prove_inclusion(const struct merkle_log_source *source, uint64_t length, const uint64_t *indices,
+				      size_t count, struct merkle_log_bundle *out, struct fault *flt)
 {
 	struct merkle_log_bundle bundle = { .log_length = (uint32_t)length };
 	struct needed needed = { 0 };
@@ -159,9 +162,9 @@ int merkle_log_prove_inclusion(const struct merkle_log *log, uint64_t length, co
 
 	if (count == 0)
 		return fault_undecided(flt, FAULT_MISUSE, "a proof of no record is asked for");
-	if (length > log->length)
-		return fault_undecided(flt, FAULT_MISUSE, "the log has %" PRIu64 " records, not %" PRIu64, log->length,
-				       length);
+	if (length > source->length)
+		return fault_undecided(flt, FAULT_MISUSE, "the log has %" PRIu64 " records, not %" PRIu64,
+				       source->length, length);
 	if (count > CAP_PROOF_LEAVES)
 		return fault_undecided(flt, FAULT_LIMIT, "a proof of %zu records is asked for, more than %u", count,
 				       (unsigned)CAP_PROOF_LEAVES);
@@ -180,7 +183,7 @@ int merkle_log_prove_inclusion(const struct merkle_log *log, uint64_t length, co
 		if (ret)
 			goto out;
 	}
-	ret = gather_hashes(log, &needed, &bundle, flt);
+	ret = gather_hashes(source, &needed, &bundle, flt);
 	if (ret)
 		goto out;
 	*out = bundle;
@@ -191,8 +194,8 @@ out:
 	return ret;
 }
 
-int merkle_log_prove_consistency(const struct merkle_log *log, uint64_t old_length, uint64_t new_length,
-				 struct merkle_log_bundle *out, struct fault *flt)
+int merkle_log_source_prove_consistency(const struct merkle_log_source *source, uint64_t old_length,
+					uint64_t new_length, struct merkle_log_bundle *out, struct fault *flt)
 {
 	struct merkle_log_bundle bundle = { .log_length = (uint32_t)new_length };
 	uint64_t roots[CAP_LOG_HEIGHT];
@@ -200,10 +203,10 @@ int merkle_log_prove_consistency(const struct merkle_log *log, uint64_t old_leng
 	size_t count;
 	int ret;
 
-	if (old_length == 0 || old_length > new_length || new_length > log->length)
+	if (old_length == 0 || old_length > new_length || new_length > source->length)
 		return fault_undecided(flt, FAULT_MISUSE,
 				       "a log of %" PRIu64 " records did not grow from %" PRIu64 " to %" PRIu64,
-				       log->length, old_length, new_length);
+				       source->length, old_length, new_length);
 	bundle.consistent_lengths = calloc(1, sizeof(*bundle.consistent_lengths));
 	if (!bundle.consistent_lengths)
 		return fault_no_memory(flt);
@@ -215,7 +218,7 @@ int merkle_log_prove_consistency(const struct merkle_log *log, uint64_t old_leng
 		ret = needed_add_walk(&needed, roots[i], new_length, flt);
 	if (ret)
 		goto out;
-	ret = gather_hashes(log, &needed, &bundle, flt);
+	ret = gather_hashes(source, &needed, &bundle, flt);
 	if (ret)
 		goto out;
 	*out = bundle;
@@ -224,4 +227,36 @@ out:
 	free(needed.nodes);
 	merkle_log_bundle_release(&bundle);
 	return ret;
+}
+
+/* ---- From memory ---- */
+
+static int read_node(void *user, uint64_t node, struct digest *out, struct fault *flt)
+{
+	const struct merkle_log *log = user;
+
+	(void)flt;
+	*out = log->nodes[node];
+	return 0;
+}
+
+static struct merkle_log_source source_of(const struct merkle_log *log)
+{
+	return (struct merkle_log_source){ log->length, read_node, (void *)(uintptr_t)log };
+}
+
+int merkle_log_prove_inclusion(const struct merkle_log *log, uint64_t length, const uint64_t *indices, size_t count,
+			       struct merkle_log_bundle *out, struct fault *flt)
+{
+	const struct merkle_log_source source = source_of(log);
+
+	return merkle_log_source_prove_inclusion(&source, length, indices, count, out, flt);
+}
+
+int merkle_log_prove_consistency(const struct merkle_log *log, uint64_t old_length, uint64_t new_length,
+				 struct merkle_log_bundle *out, struct fault *flt)
+{
+	const struct merkle_log_source source = source_of(log);
+
+	return merkle_log_source_prove_consistency(&source, old_length, new_length, out, flt);
 }

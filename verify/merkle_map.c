@@ -148,18 +148,6 @@ static struct leaf *nearest_leaf(const struct merkle_map *map, const struct dige
 	return leaf_at(map, reference);
 }
 
-/** The depth at which the paths part; 256 if they are the same. */
-static size_t parting_depth(const struct digest *a, const struct digest *b)
-{
-	for (size_t i = 0; i < DIGEST_SIZE; i++) {
-		unsigned difference = a->bytes[i] ^ b->bytes[i];
-
-		if (difference)
-			return 8 * i + (size_t)__builtin_clz(difference << 24);
-	}
-	return CAP_MAP_HEIGHT;
-}
-
 /** Mark all forks on `path` above `depth` stale. @return the reference, to be changed in place, that is below them */
 static uint32_t *descend_stale(struct merkle_map *map, const struct digest *path, size_t depth)
 {
@@ -210,7 +198,7 @@ int merkle_map_set(struct merkle_map *map, const struct merkle_map_entry *entry,
 	if (map->leaf_count > 0) {
 		struct leaf *leaf = nearest_leaf(map, &path);
 
-		depth = parting_depth(&path, &leaf->path);
+		depth = merkle_map_tree_parting(&path, &leaf->path);
 		if (depth == CAP_MAP_HEIGHT) {
 			if (digest_equals(&leaf->hash, &hash))
 				return 0;

@@ -25,6 +25,17 @@ bool merkle_map_tree_turns_right(const struct digest *path, size_t depth)
 	return path->bytes[depth / 8] >> (7 - depth % 8) & 1;
 }
 
+size_t merkle_map_tree_parting(const struct digest *a, const struct digest *b)
+{
+	for (size_t i = 0; i < DIGEST_SIZE; i++) {
+		unsigned difference = a->bytes[i] ^ b->bytes[i];
+
+		if (difference)
+			return 8 * i + (size_t)__builtin_clz(difference << 24);
+	}
+	return CAP_MAP_HEIGHT;
+}
+
 struct digest merkle_map_tree_leaf(const struct digest *record_id)
 {
 	/* 00 marks a leaf; the length of an id's text, 71, fits one byte of leb(). */

@@ -24,6 +24,9 @@ struct digest merkle_map_tree_path(const struct digest *log_id);
 /** Whether the path turns right below `depth`, 0 … 255. */
 bool merkle_map_tree_turns_right(const struct digest *path, size_t depth);
 
+/** The depth at which two paths part; CAP_MAP_HEIGHT if they are the same. */
+size_t merkle_map_tree_parting(const struct digest *a, const struct digest *b);
+
 /** H(00 || WARG-MAP-LEAF-V0 || str(record id text)). */
 struct digest merkle_map_tree_leaf(const struct digest *record_id);
 

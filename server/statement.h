@@ -1,0 +1,37 @@
+/*
+ * Statements of a database: bound, stepped through, read.
+ */
+#ifndef WARG_SERVER_STATEMENT_H
+#define WARG_SERVER_STATEMENT_H
+
+#include "database.h"
+#include "verify/digest.h"
+
+struct statement;
+
+/**
+ * A statement, made when it is first used on its connection and kept there. Nothing is bound.
+ * @param text  a literal: its address is what it is known by
+ */
+int statement_use(struct database *database, const char *text, struct statement **out, struct fault *flt);
+
+/** Bind what the caller keeps until the statement ends; positions count from 1. */
+void statement_put_number(struct statement *statement, int position, uint64_t number);
+void statement_put_span(struct statement *statement, int position, struct span bytes);
+void statement_put_digest(struct statement *statement, int position, const struct digest *digest);
+
+/** Go to the next row. @param found  false: there is none, and the statement has ended, as after a failure */
+int statement_step(struct statement *statement, bool *found, struct fault *flt);
+/** To the end of a statement that has no rows to give. */
+int statement_run(struct statement *statement, struct fault *flt);
+
+/** What stands in a column of the row, from 0; bytes are borrowed until the next step. */
+uint64_t statement_number(struct statement *statement, int column);
+struct span statement_span(struct statement *statement, int column);
+/** @return 0; WARG_INVALID if it is none */
+int statement_digest(struct statement *statement, int column, struct digest *out, struct fault *flt);
+
+/** Nothing more is wanted of it; whoever uses it next begins anew. */
+void statement_end(struct statement *statement);
+
+#endif
