@@ -1,0 +1,321 @@
+/*
+ * Records are rows by their place in the registry's log; a log is a row with its end (see committed.h).
+ */
+#include "committed.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "statement.h"
+
+/* ---- Writing ---- */
+
+/* The log's row, with one record more. */
+static int grow_log(struct database *database, enum record_kind kind, const struct committed_record *record,
+		    struct fault *flt)
+{
+	static const char text[] = "INSERT INTO logs (log_id, kind, length, head) VALUES (?, ?, 1, ?)"
+				   " ON CONFLICT (log_id) DO UPDATE SET length = length + 1, head = excluded.head";
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, &record->log_id);
+	statement_put_number(statement, 2, kind == RECORD_OPERATOR);
+	statement_put_number(statement, 3, record->registry_index);
+	return statement_run(statement, flt);
+}
+
+static int put_record(struct database *database, const struct committed_record *record, struct fault *flt)
+{
+	static const char text[] = "INSERT INTO records (registry_index, log, record_id, key_id, signature, content)"
+				   " SELECT ?, id, ?, ?, ?, ? FROM logs WHERE log_id = ?";
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, record->registry_index);
+	statement_put_digest(statement, 2, &record->record_id);
+	statement_put_digest(statement, 3, &record->key_id);
+	statement_put_span(statement, 4, record->signature);
+	statement_put_span(statement, 5, record->content);
+	statement_put_digest(statement, 6, &record->log_id);
+	return statement_run(statement, flt);
+}
+
+int committed_append(struct database *database, enum record_kind kind, const struct committed_record *record,
+		     struct fault *flt)
+{
+	uint64_t length = 0;
+	int r = committed_length(database, &length, flt);
+
+	if (!r && record->registry_index != length)
+		r = fault_invalid(flt, "the place %" PRIu64 " is not the end of a log of %" PRIu64 " records",
+				  record->registry_index, length);
+	if (!r)
+		r = grow_log(database, kind, record, flt);
+	return r ? r : put_record(database, record, flt);
+}
+
+int committed_put_checkpoint(struct database *database, const struct committed_checkpoint *checkpoint,
+			     struct fault *flt)
+{
+	static const char text[] = "INSERT OR REPLACE INTO checkpoints"
+				   " (log_length, log_root, map_root, map_node, timestamp, key_id, signature)"
+				   " VALUES (?, ?, ?, ?, ?, ?, ?)";
+	const struct checkpoint *contents = &checkpoint->checkpoint.contents;
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, contents->log_length);
+	statement_put_digest(statement, 2, &contents->log_root);
+	statement_put_digest(statement, 3, &contents->map_root);
+	statement_put_number(statement, 4, checkpoint->map.node);
+	statement_put_number(statement, 5, contents->timestamp);
+	statement_put_digest(statement, 6, &checkpoint->checkpoint.key_id);
+	statement_put_span(statement, 7, span_of_text(checkpoint->checkpoint.signature));
+	return statement_run(statement, flt);
+}
+
+/* ---- Reading ---- */
+
+/* The one row of a statement that has been bound. @return FAULT_ABSENT, saying `absent`, if there is none */
+static int find_row(struct statement *statement, const char *absent, struct fault *flt)
+{
+	bool found = false;
+	int r = statement_step(statement, &found, flt);
+
+	return r || found ? r : fault_undecided(flt, FAULT_ABSENT, "%s", absent);
+}
+
+int committed_length(struct database *database, uint64_t *out, struct fault *flt)
+{
+	struct statement *statement;
+	bool found = false;
+	int r = statement_use(database, "SELECT max(registry_index) FROM records HAVING count(*)", &statement, flt);
+
+	if (!r)
+		r = statement_step(statement, &found, flt);
+	if (r)
+		return r;
+	*out = found ? statement_number(statement, 0) + 1 : 0;
+	statement_end(statement);
+	return 0;
+}
+
+static int read_signature(struct statement *statement, int column, char out[static CAP_SIGNATURE_TEXT + 1],
+			  struct fault *flt)
+{
+	struct span text = statement_span(statement, column);
+
+	if (text.length > CAP_SIGNATURE_TEXT || memchr(text.data, 0, text.length))
+		return fault_invalid(flt, "the database has a signature that is none");
+	memcpy(out, text.data, text.length);
+	out[text.length] = 0;
+	return 0;
+}
+
+#define CHECKPOINT "SELECT log_length, log_root, map_root, map_node, timestamp, key_id, signature FROM checkpoints"
+
+static int read_checkpoint(struct statement *statement, struct committed_checkpoint *out, struct fault *flt)
+{
+	struct committed_checkpoint found = {0};
+	struct checkpoint *contents = &found.checkpoint.contents;
+	int r;
+
+	contents->log_length = statement_number(statement, 0);
+	r = statement_digest(statement, 1, &contents->log_root, flt);
+	if (!r)
+		r = statement_digest(statement, 2, &contents->map_root, flt);
+	found.map = (struct map_root){statement_number(statement, 3), contents->map_root};
+	contents->timestamp = statement_number(statement, 4);
+	if (!r)
+		r = statement_digest(statement, 5, &found.checkpoint.key_id, flt);
+	if (!r)
+		r = read_signature(statement, 6, found.checkpoint.signature, flt);
+	if (!r)
+		*out = found;
+	return r;
+}
+
+int committed_checkpoint_at(struct database *database, uint64_t length, struct committed_checkpoint *out,
+			    struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, CHECKPOINT " WHERE log_length = ?", &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, length);
+	r = find_row(statement, "no checkpoint had this length", flt);
+	if (!r)
+		r = read_checkpoint(statement, out, flt);
+	statement_end(statement);
+	return r;
+}
+
+int committed_last_checkpoint(struct database *database, struct committed_checkpoint *out, struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, CHECKPOINT " ORDER BY log_length DESC LIMIT 1", &statement, flt);
+
+	if (r)
+		return r;
+	r = find_row(statement, "there is no checkpoint", flt);
+	if (!r)
+		r = read_checkpoint(statement, out, flt);
+	statement_end(statement);
+	return r;
+}
+
+int committed_find_log(struct database *database, const struct digest *log_id, struct committed_log *out,
+		       struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, "SELECT kind, length, head FROM logs WHERE log_id = ?", &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, log_id);
+	r = find_row(statement, "there is no such log", flt);
+	if (!r)
+		*out = (struct committed_log){
+			.kind = statement_number(statement, 0) ? RECORD_OPERATOR : RECORD_PACKAGE,
+			.length = statement_number(statement, 1),
+			.head = statement_number(statement, 2),
+		};
+	statement_end(statement);
+	return r;
+}
+
+int committed_find_record(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			  uint64_t *registry_index, struct fault *flt)
+{
+	static const char text[] = "SELECT registry_index FROM records"
+				   " WHERE log = (SELECT id FROM logs WHERE log_id = ?) AND record_id = ?";
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, log_id);
+	statement_put_digest(statement, 2, record_id);
+	r = find_row(statement, "there is no such record", flt);
+	if (!r)
+		*registry_index = statement_number(statement, 0);
+	statement_end(statement);
+	return r;
+}
+
+static int read_record(struct statement *statement, struct committed_record *out, struct fault *flt)
+{
+	int r;
+
+	out->registry_index = statement_number(statement, 0);
+	r = statement_digest(statement, 1, &out->record_id, flt);
+	if (!r)
+		r = statement_digest(statement, 2, &out->key_id, flt);
+	out->signature = statement_span(statement, 3);
+	out->content = statement_span(statement, 4);
+	return r;
+}
+
+int committed_walk(struct database *database, const struct digest *log_id, uint64_t first, uint64_t length,
+		   uint64_t limit, int (*take)(void *user, const struct committed_record *record, struct fault *flt),
+		   void *user, struct fault *flt)
+{
+	static const char text[] = "SELECT registry_index, record_id, key_id, signature, content FROM records"
+				   " WHERE log = (SELECT id FROM logs WHERE log_id = ?)"
+				   " AND registry_index >= ? AND registry_index < ? ORDER BY registry_index LIMIT ?";
+	struct committed_record record = {.log_id = *log_id};
+	struct statement *statement;
+	bool found = false;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, log_id);
+	statement_put_number(statement, 2, first);
+	statement_put_number(statement, 3, length);
+	statement_put_number(statement, 4, limit);
+	for (;;) {
+		r = statement_step(statement, &found, flt);
+		if (r || !found)
+			return r;
+		r = read_record(statement, &record, flt);
+		if (!r)
+			r = take(user, &record, flt);
+		if (r)
+			break;
+	}
+	statement_end(statement);
+	return r;
+}
+
+int committed_leaf(struct database *database, uint64_t registry_index, uint64_t length, struct merkle_map_entry *out,
+		   bool *is_head, struct fault *flt)
+{
+	static const char text[] = "SELECT log_id, record_id, EXISTS (SELECT 1 FROM records AS later"
+				   " WHERE later.log = records.log AND later.registry_index > records.registry_index"
+				   " AND later.registry_index < ?)"
+				   " FROM records JOIN logs ON logs.id = records.log WHERE registry_index = ?";
+	struct merkle_map_entry found = {0};
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, length);
+	statement_put_number(statement, 2, registry_index);
+	r = find_row(statement, "the log is shorter", flt);
+	if (!r)
+		r = statement_digest(statement, 0, &found.log_id, flt);
+	if (!r)
+		r = statement_digest(statement, 1, &found.record_id, flt);
+	if (!r) {
+		*is_head = !statement_number(statement, 2);
+		*out = found;
+	}
+	statement_end(statement);
+	return r;
+}
+
+static int append_entry(struct statement *statement, struct buf *out, struct fault *flt)
+{
+	struct merkle_map_entry entry;
+	int r = statement_digest(statement, 0, &entry.log_id, flt);
+
+	if (!r)
+		r = statement_digest(statement, 1, &entry.record_id, flt);
+	if (!r)
+		r = buf_append(out, digest_span(&entry.log_id), flt);
+	return r ? r : buf_append(out, digest_span(&entry.record_id), flt);
+}
+
+int committed_ledger(struct database *database, uint64_t first, uint64_t end, struct buf *out, struct fault *flt)
+{
+	static const char text[] = "SELECT log_id, record_id FROM records JOIN logs ON logs.id = records.log"
+				   " WHERE registry_index >= ? AND registry_index < ? ORDER BY registry_index";
+	size_t before = out->length;
+	struct statement *statement;
+	bool found = true;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, first);
+	statement_put_number(statement, 2, end);
+	while (!r && found) {
+		r = statement_step(statement, &found, flt);
+		if (!r && found)
+			r = append_entry(statement, out, flt);
+	}
+	statement_end(statement);
+	if (r)
+		out->length = before;
+	return r;
+}

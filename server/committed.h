@@ -1,0 +1,83 @@
+/*
+ * What is in the registry's log: records, the logs that they make, and the checkpoints over all of them.
+ *
+ * Reading functions see one state between database_begin() and database_commit(); what they find malformed, the
+ * database being a stranger as every file is, is WARG_INVALID. Writing functions stand between the two as well.
+ */
+#ifndef WARG_SERVER_COMMITTED_H
+#define WARG_SERVER_COMMITTED_H
+
+#include "map_nodes.h"
+#include "verify/checkpoint.h"
+#include "verify/record.h"
+
+/** A record in its place. */
+struct committed_record {
+	uint64_t registry_index;
+	struct digest log_id, record_id, key_id;
+	struct span content, signature; /* borrowed; the signature in text form */
+};
+
+/** A log, as it is at its end. */
+struct committed_log {
+	enum record_kind kind;
+	uint64_t length; /* records */
+	uint64_t head;   /* the last one's place in the registry's log */
+};
+
+/** A checkpoint, with its map. */
+struct committed_checkpoint {
+	struct signed_checkpoint checkpoint;
+	struct map_root map;
+};
+
+/* ---- Writing ---- */
+
+/**
+ * Put a record at the end of the registry's log, which is where its place has to be.
+ * @return 0; WARG_INVALID if that place is taken, or its log has the record already
+ */
+int committed_append(struct database *database, enum record_kind kind, const struct committed_record *record,
+		     struct fault *flt);
+/** Keep a checkpoint; one of the same length gives way. */
+int committed_put_checkpoint(struct database *database, const struct committed_checkpoint *checkpoint,
+			     struct fault *flt);
+
+/* ---- Reading ---- */
+
+/** How many records there are. */
+int committed_length(struct database *database, uint64_t *out, struct fault *flt);
+
+/** The checkpoint of this length, or the longest. @return 0; FAULT_ABSENT: there is none */
+int committed_checkpoint_at(struct database *database, uint64_t length, struct committed_checkpoint *out,
+			    struct fault *flt);
+int committed_last_checkpoint(struct database *database, struct committed_checkpoint *out, struct fault *flt);
+
+/** A log. @return 0; FAULT_ABSENT: nothing of it was published yet */
+int committed_find_log(struct database *database, const struct digest *log_id, struct committed_log *out,
+		       struct fault *flt);
+/** Where a record of a log stands in the registry's. @return 0; FAULT_ABSENT: it does not */
+int committed_find_record(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			  uint64_t *registry_index, struct fault *flt);
+
+/**
+ * The records of one log, in order: from the registry index `first` on, below `length`, at most `limit`.
+ * @param take  called for each; what it borrows lives until it returns. It uses no database. Non-zero ends the walk
+ * @return 0, or what `take` returned
+ */
+int committed_walk(struct database *database, const struct digest *log_id, uint64_t first, uint64_t length,
+		   uint64_t limit, int (*take)(void *user, const struct committed_record *record, struct fault *flt),
+		   void *user, struct fault *flt);
+
+/**
+ * The record at a place, for its proofs.
+ * @param is_head  whether it is its log's last one among the first `length` of the registry
+ * @return 0; FAULT_ABSENT: the registry's log is shorter
+ */
+int committed_leaf(struct database *database, uint64_t registry_index, uint64_t length, struct merkle_map_entry *out,
+		   bool *is_head, struct fault *flt);
+
+/** Append the ledger's entries from `first` up to, not including, `end`: 64 bytes each, log id and record id. */
+int committed_ledger(struct database *database, uint64_t first, uint64_t end, struct buf *out, struct fault *flt);
+
+#endif
