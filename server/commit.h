@@ -1,0 +1,42 @@
+/*
+ * The commit: records enter the registry's log and map, and a checkpoint over them is signed, all in one transaction
+ * that is synced once. Whatever is cut off leaves the registry as it was before.
+ *
+ * Whether a record may enter is decided before: package_log.h, operator_log.h.
+ */
+#ifndef WARG_SERVER_COMMIT_H
+#define WARG_SERVER_COMMIT_H
+
+#include "committed.h"
+#include "verify/merkle_log.h"
+
+/** Where the registry stands: all that is needed to go on, whatever its length. A value: may be copied. */
+struct commit_state {
+	struct merkle_log_roots roots;
+	struct committed_checkpoint last; /* zero while the registry has no records */
+};
+
+/**
+ * Read where the registry stands.
+ * @return 0; WARG_INVALID if the records are not those of the last checkpoint, or its log's root is another
+ */
+int commit_load(struct database *database, struct commit_state *out, struct fault *flt);
+
+/** A record that enters. */
+struct commit_record {
+	enum record_kind kind;
+	struct digest log_id, record_id;
+	struct record_envelope envelope;
+};
+
+/**
+ * Let records enter, in this order, at least one.
+ * @param state  as it is; on success as it is then, which readers see from then on
+ * @param key    the operator's
+ * @param now    seconds since 1970; a checkpoint is never earlier than the one before
+ * @return 0; else nothing has entered: WARG_INVALID if a log has one of them already, FAULT_SYSTEM with ENOSPC …
+ */
+int commit_records(struct database *database, struct commit_state *state, const struct commit_record *records,
+		   size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt);
+
+#endif
