@@ -170,7 +170,8 @@ endif
 
 BENCH = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/forge.o $(BUILD)/libwarg.a
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/forge.o $(BUILD)/server.a \
+		$(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/bench/*.d)

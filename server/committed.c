@@ -94,9 +94,10 @@ static int find_row(struct statement *statement, const char *absent, struct faul
 
 int committed_length(struct database *database, uint64_t *out, struct fault *flt)
 {
+	static const char text[] = "SELECT registry_index FROM records ORDER BY registry_index DESC LIMIT 1";
 	struct statement *statement;
 	bool found = false;
-	int r = statement_use(database, "SELECT max(registry_index) FROM records HAVING count(*)", &statement, flt);
+	int r = statement_use(database, text, &statement, flt);
 
 	if (!r)
 		r = statement_step(statement, &found, flt);
