@@ -232,8 +232,7 @@ int options_fail(const struct command *command, const struct fault *flt)
 	char sentence[FAULT_SENTENCE_SIZE];
 
 	fault_sentence(flt, sentence);
-	fprintf(stderr, "wargfs %s: %s\n", command->name, sentence);
-	if (flt->kind == FAULT_LOGIN)
-		fprintf(stderr, "'wargfs login' keeps a token for a registry that wants one\n");
+	fprintf(stderr, "wargfs %s: %s%s\n", command->name, sentence,
+		flt->kind == FAULT_LOGIN ? "; 'wargfs login' keeps a token for a registry that wants one" : "");
 	return options_status_of(flt);
 }

@@ -76,6 +76,8 @@ class Copying:
             assert done.returncode == 0 or re.search("File exists$", done.stderr), f"{done}\n{mount.log}"
             until(lambda: os.path.exists(self.target), "the release is shown")
             assert read(self.target) == CONTENT
+            # The mount goes on with what was left while others use it.
+            until(lambda: not any("/journal/" in path for path in left_behind(self.home)), mount.log)
             mount.end()
         finally:
             mount.abandon()
