@@ -26,8 +26,8 @@ static int load_last(struct database *database, uint64_t length, struct commit_s
 	int r = committed_last_checkpoint(database, &state.last, &own);
 
 	if (own.kind == FAULT_ABSENT)
-		r = fault_invalid(flt, "the database has %" PRIu64 " records, and no checkpoint", length);
-	else if (r && flt)
+		return fault_invalid(flt, "the database has %" PRIu64 " records, and no checkpoint", length);
+	if (r && flt)
 		*flt = own;
 	if (!r && state.last.checkpoint.contents.log_length != length)
 		r = fault_invalid(flt, "the database has %" PRIu64 " records, and its last checkpoint %" PRIu64, length,
@@ -56,22 +56,19 @@ int commit_load(struct database *database, struct commit_state *out, struct faul
 
 /* ---- Going on ---- */
 
-static int append(struct database *database, struct merkle_log_roots *roots, const struct commit_record *record,
+static int append(struct database *database, struct merkle_log_roots *roots, struct committed_record record,
 		  struct fault *flt)
 {
-	const struct committed_record row = {
-		.registry_index = roots->length, .log_id = record->log_id, .record_id = record->record_id,
-		.key_id = record->envelope.key_id, .content = record->envelope.content,
-		.signature = record->envelope.signature,
-	};
-	const struct digest leaf = merkle_log_leaf(&record->log_id, &record->record_id);
-	int r = committed_append(database, record->kind, &row, flt);
+	const struct digest leaf = merkle_log_leaf(&record.log_id, &record.record_id);
+	int r;
 
+	record.registry_index = roots->length;
+	r = committed_append(database, &record, flt);
 	return r ? r : log_nodes_append(database, roots, &leaf, flt);
 }
 
-static int set_map(struct database *database, struct map_root *map, const struct commit_record *records, size_t count,
-		   struct fault *flt)
+static int set_map(struct database *database, struct map_root *map, const struct committed_record *records,
+		   size_t count, struct fault *flt)
 {
 	struct merkle_map_entry *entries = calloc(count, sizeof(*entries));
 	int r;
@@ -100,19 +97,19 @@ static int sign(struct database *database, struct commit_state *state, const str
 	return r ? r : committed_put_checkpoint(database, &state->last, flt);
 }
 
-static int enter(struct database *database, struct commit_state *state, const struct commit_record *records,
+static int enter(struct database *database, struct commit_state *state, const struct committed_record *records,
 		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < count && !r; i++)
-		r = append(database, &state->roots, &records[i], flt);
+		r = append(database, &state->roots, records[i], flt);
 	if (!r)
 		r = set_map(database, &state->last.map, records, count, flt);
 	return r ? r : sign(database, state, key, now, flt);
 }
 
-int commit_records(struct database *database, struct commit_state *state, const struct commit_record *records,
+int commit_records(struct database *database, struct commit_state *state, const struct committed_record *records,
 		   size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt)
 {
 	struct commit_state next = *state;

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "statement.h"
+#include "verify/name.h"
 
 /* ---- Writing ---- */
 
 /* The log's row, with one record more. */
-static int grow_log(struct database *database, enum record_kind kind, const struct committed_record *record,
-		    struct fault *flt)
+static int grow_log(struct database *database, const struct committed_record *record, struct fault *flt)
 {
-	static const char text[] = "INSERT INTO logs (log_id, kind, length, head) VALUES (?, ?, 1, ?)"
+	static const char text[] = "INSERT INTO logs (log_id, length, head) VALUES (?, 1, ?)"
 				   " ON CONFLICT (log_id) DO UPDATE SET length = length + 1, head = excluded.head";
 	struct statement *statement;
 	int r = statement_use(database, text, &statement, flt);
@@ -22,8 +22,7 @@ static int grow_log(struct database *database, enum record_kind kind, const stru
 	if (r)
 		return r;
 	statement_put_digest(statement, 1, &record->log_id);
-	statement_put_number(statement, 2, kind == RECORD_OPERATOR);
-	statement_put_number(statement, 3, record->registry_index);
+	statement_put_number(statement, 2, record->registry_index);
 	return statement_run(statement, flt);
 }
 
@@ -38,15 +37,14 @@ static int put_record(struct database *database, const struct committed_record *
 		return r;
 	statement_put_number(statement, 1, record->registry_index);
 	statement_put_digest(statement, 2, &record->record_id);
-	statement_put_digest(statement, 3, &record->key_id);
-	statement_put_span(statement, 4, record->signature);
-	statement_put_span(statement, 5, record->content);
+	statement_put_digest(statement, 3, &record->envelope.key_id);
+	statement_put_span(statement, 4, record->envelope.signature);
+	statement_put_span(statement, 5, record->envelope.content);
 	statement_put_digest(statement, 6, &record->log_id);
 	return statement_run(statement, flt);
 }
 
-int committed_append(struct database *database, enum record_kind kind, const struct committed_record *record,
-		     struct fault *flt)
+int committed_append(struct database *database, const struct committed_record *record, struct fault *flt)
 {
 	uint64_t length = 0;
 	int r = committed_length(database, &length, flt);
@@ -55,7 +53,7 @@ int committed_append(struct database *database, enum record_kind kind, const str
 		r = fault_invalid(flt, "the place %" PRIu64 " is not the end of a log of %" PRIu64 " records",
 				  record->registry_index, length);
 	if (!r)
-		r = grow_log(database, kind, record, flt);
+		r = grow_log(database, record, flt);
 	return r ? r : put_record(database, record, flt);
 }
 
@@ -95,17 +93,13 @@ static int find_row(struct statement *statement, const char *absent, struct faul
 int committed_length(struct database *database, uint64_t *out, struct fault *flt)
 {
 	static const char text[] = "SELECT registry_index FROM records ORDER BY registry_index DESC LIMIT 1";
-	struct statement *statement;
-	bool found = false;
-	int r = statement_use(database, text, &statement, flt);
+	uint64_t last;
+	bool found;
+	int r = statement_ask(database, text, &found, &last, flt);
 
 	if (!r)
-		r = statement_step(statement, &found, flt);
-	if (r)
-		return r;
-	*out = found ? statement_number(statement, 0) + 1 : 0;
-	statement_end(statement);
-	return 0;
+		*out = found ? last + 1 : 0;
+	return r;
 }
 
 static int read_signature(struct statement *statement, int column, char out[static CAP_SIGNATURE_TEXT + 1],
@@ -176,8 +170,9 @@ int committed_last_checkpoint(struct database *database, struct committed_checkp
 int committed_find_log(struct database *database, const struct digest *log_id, struct committed_log *out,
 		       struct fault *flt)
 {
+	const struct digest operator = name_operator_log_id();
 	struct statement *statement;
-	int r = statement_use(database, "SELECT kind, length, head FROM logs WHERE log_id = ?", &statement, flt);
+	int r = statement_use(database, "SELECT length, head FROM logs WHERE log_id = ?", &statement, flt);
 
 	if (r)
 		return r;
@@ -185,9 +180,9 @@ int committed_find_log(struct database *database, const struct digest *log_id, s
 	r = find_row(statement, "there is no such log", flt);
 	if (!r)
 		*out = (struct committed_log){
-			.kind = statement_number(statement, 0) ? RECORD_OPERATOR : RECORD_PACKAGE,
-			.length = statement_number(statement, 1),
-			.head = statement_number(statement, 2),
+			.kind = digest_equals(log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE,
+			.length = statement_number(statement, 0),
+			.head = statement_number(statement, 1),
 		};
 	statement_end(statement);
 	return r;
@@ -219,9 +214,9 @@ static int read_record(struct statement *statement, struct committed_record *out
 	out->registry_index = statement_number(statement, 0);
 	r = statement_digest(statement, 1, &out->record_id, flt);
 	if (!r)
-		r = statement_digest(statement, 2, &out->key_id, flt);
-	out->signature = statement_span(statement, 3);
-	out->content = statement_span(statement, 4);
+		r = statement_digest(statement, 2, &out->envelope.key_id, flt);
+	out->envelope.signature = statement_span(statement, 3);
+	out->envelope.content = statement_span(statement, 4);
 	return r;
 }
 

@@ -14,8 +14,8 @@
 /** A record in its place. */
 struct committed_record {
 	uint64_t registry_index;
-	struct digest log_id, record_id, key_id;
-	struct span content, signature; /* borrowed; the signature in text form */
+	struct digest log_id, record_id;
+	struct record_envelope envelope; /* borrowed */
 };
 
 /** A log, as it is at its end. */
@@ -37,8 +37,7 @@ struct committed_checkpoint {
  * Put a record at the end of the registry's log, which is where its place has to be.
  * @return 0; WARG_INVALID if that place is taken, or its log has the record already
  */
-int committed_append(struct database *database, enum record_kind kind, const struct committed_record *record,
-		     struct fault *flt);
+int committed_append(struct database *database, const struct committed_record *record, struct fault *flt);
 /** Keep a checkpoint; one of the same length gives way. */
 int committed_put_checkpoint(struct database *database, const struct committed_checkpoint *checkpoint,
 			     struct fault *flt);

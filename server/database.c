@@ -65,24 +65,10 @@ int database_run(struct database *database, const char *text, struct fault *flt)
 
 /* ---- Tables ---- */
 
-static int read_version(struct database *database, uint64_t *out, struct fault *flt)
-{
-	struct statement *statement;
-	bool found = false;
-	int r = statement_use(database, "PRAGMA user_version", &statement, flt);
-
-	if (!r)
-		r = statement_step(statement, &found, flt);
-	if (r)
-		return r;
-	*out = found ? statement_number(statement, 0) : 0;
-	statement_end(statement);
-	return 0;
-}
-
 static int check_version(struct database *database, uint64_t *version, struct fault *flt)
 {
-	int r = read_version(database, version, flt);
+	bool found;
+	int r = statement_ask(database, "PRAGMA user_version", &found, version, flt);
 
 	if (!r && *version > SCHEMA_VERSION)
 		r = fault_undecided(flt, FAULT_LIMIT, "the database was written by a later version of this program");

@@ -5,6 +5,7 @@
 #include "map_nodes.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "statement.h"
@@ -16,6 +17,21 @@ struct slot {
 	uint64_t id;
 	struct digest hash;
 };
+
+/* The hashes of the empty subtrees, which are the same for all maps. */
+static struct merkle_map_empties empties;
+static pthread_once_t empties_once = PTHREAD_ONCE_INIT;
+
+static void make_empties(void)
+{
+	merkle_map_empties_init(&empties);
+}
+
+static const struct merkle_map_empties *find_empties(void)
+{
+	pthread_once(&empties_once, make_empties);
+	return &empties;
+}
 
 /* As stored. */
 struct node {
@@ -85,24 +101,9 @@ static int read_node(struct database *database, uint64_t id, size_t above, struc
 /* A set under way. */
 struct change {
 	struct database *database;
-	struct merkle_map_empties empties;
-	uint64_t next; /* id */
+	const struct merkle_map_empties *empties;
+	uint64_t last; /* id in use */
 };
-
-static int find_next(struct change *change, struct fault *flt)
-{
-	struct statement *statement;
-	bool found = false;
-	int r = statement_use(change->database, "SELECT max(id) FROM map_nodes", &statement, flt);
-
-	if (!r)
-		r = statement_step(statement, &found, flt);
-	if (r)
-		return r;
-	change->next = (found ? statement_number(statement, 0) : 0) + 1;
-	statement_end(statement);
-	return 0;
-}
 
 static int write_leaf(struct change *change, const struct digest *path, const struct digest *hash, uint64_t *id,
 		      struct fault *flt)
@@ -113,7 +114,7 @@ static int write_leaf(struct change *change, const struct digest *path, const st
 
 	if (r)
 		return r;
-	*id = change->next++;
+	*id = ++change->last;
 	statement_put_number(statement, 1, *id);
 	statement_put_digest(statement, 2, path);
 	statement_put_digest(statement, 3, hash);
@@ -129,7 +130,7 @@ static int write_fork(struct change *change, const struct node *fork, uint64_t *
 
 	if (r)
 		return r;
-	*id = change->next++;
+	*id = ++change->last;
 	statement_put_number(statement, 1, *id);
 	statement_put_number(statement, 2, fork->depth);
 	statement_put_digest(statement, 3, &fork->path);
@@ -176,7 +177,7 @@ static size_t count_left(const struct leaf *leaves, size_t count, size_t depth)
 static int put_leaf(struct change *change, const struct leaf *leaf, size_t above, struct slot *out, struct fault *flt)
 {
 	out->id = leaf->id;
-	out->hash = merkle_map_tree_lift(&change->empties, &leaf->path, CAP_MAP_HEIGHT, above, leaf->hash);
+	out->hash = merkle_map_tree_lift(change->empties, &leaf->path, CAP_MAP_HEIGHT, above, leaf->hash);
 	return leaf->id ? 0 : write_leaf(change, &leaf->path, &leaf->hash, &out->id, flt);
 }
 
@@ -184,7 +185,7 @@ static int put_fork(struct change *change, const struct node *fork, size_t above
 {
 	struct digest hash = merkle_node_branch(&fork->children[0].hash, &fork->children[1].hash);
 
-	out->hash = merkle_map_tree_lift(&change->empties, &fork->path, fork->depth, above, hash);
+	out->hash = merkle_map_tree_lift(change->empties, &fork->path, fork->depth, above, hash);
 	return write_fork(change, fork, &out->id, flt);
 }
 
@@ -263,7 +264,7 @@ static int part_before(struct change *change, const struct node *old, uint64_t i
 	const struct leaf *others = right ? leaves : leaves + left, *mates = right ? leaves + left : leaves;
 	const size_t other_count = right ? left : count - left, mate_count = count - other_count;
 	struct node fork = {.depth = depth, .path = old->path};
-	struct slot moved = {id, merkle_map_tree_lift(&change->empties, &old->path, old->depth, depth + 1, hash)};
+	struct slot moved = {id, merkle_map_tree_lift(change->empties, &old->path, old->depth, depth + 1, hash)};
 	int r = 0;
 
 	fork.children[right] = moved;
@@ -313,19 +314,17 @@ static size_t sort_leaves(struct leaf *leaves, size_t count)
 
 struct map_root map_nodes_empty(void)
 {
-	struct merkle_map_empties empties;
-
-	merkle_map_empties_init(&empties);
-	return (struct map_root){0, empties.at[CAP_MAP_HEIGHT]};
+	return (struct map_root){0, find_empties()->at[CAP_MAP_HEIGHT]};
 }
 
 int map_nodes_set(struct database *database, struct map_root *root, const struct merkle_map_entry *entries,
 		  size_t count, struct fault *flt)
 {
 	const struct slot old = {root->node, root->hash};
-	struct change change = {.database = database};
+	struct change change = {.database = database, .empties = find_empties()};
 	struct slot changed;
 	struct leaf *leaves;
+	bool found;
 	int r;
 
 	if (!count)
@@ -336,8 +335,7 @@ int map_nodes_set(struct database *database, struct map_root *root, const struct
 	for (size_t i = 0; i < count; i++)
 		leaves[i] = (struct leaf){ .path = merkle_map_tree_path(&entries[i].log_id),
 					   .hash = merkle_map_tree_leaf(&entries[i].record_id), .order = i };
-	merkle_map_empties_init(&change.empties);
-	r = find_next(&change, flt);
+	r = statement_ask(database, "SELECT id FROM map_nodes ORDER BY id DESC LIMIT 1", &found, &change.last, flt);
 	if (!r)
 		r = change_slot(&change, &old, leaves, sort_leaves(leaves, count), 0, &changed, flt);
 	free(leaves);
@@ -348,32 +346,33 @@ int map_nodes_set(struct database *database, struct map_root *root, const struct
 
 /* ---- Proving ---- */
 
-/* The siblings on the way to a leaf, from the root down, each with the depth of its fork. */
-struct way {
-	size_t depths[CAP_MAP_HEIGHT];
-	struct digest siblings[CAP_MAP_HEIGHT];
-	size_t count;
+/* A map to be proven from. */
+struct stored {
+	struct database *database;
+	uint64_t root;
 };
 
-static int find_way(struct database *database, uint64_t root, const struct digest *path, struct way *out, bool *found,
+static int find_way(void *user, const struct digest *log_id, struct merkle_map_way *out, bool *found,
 		    struct fault *flt)
 {
+	const struct digest path = merkle_map_tree_path(log_id);
+	const struct stored *map = user;
 	size_t above = 0;
 
 	out->count = 0;
 	*found = false;
-	for (uint64_t id = root; id;) {
+	for (uint64_t id = map->root; id;) {
 		struct node node;
 		bool right;
-		int r = read_node(database, id, above, &node, flt);
+		int r = read_node(map->database, id, above, &node, flt);
 
 		if (r)
 			return r;
 		if (is_leaf(&node)) {
-			*found = digest_equals(&node.path, path);
+			*found = digest_equals(&node.path, &path);
 			return 0;
 		}
-		right = merkle_map_tree_turns_right(path, node.depth);
+		right = merkle_map_tree_turns_right(&path, node.depth);
 		out->depths[out->count] = node.depth;
 		out->siblings[out->count++] = node.children[!right].hash;
 		id = node.children[right].id;
@@ -382,58 +381,11 @@ static int find_way(struct database *database, uint64_t root, const struct diges
 	return 0;
 }
 
-/* From the lowest sibling on that is not empty. Alone in its map, a leaf has an empty one all the same. */
-static int render_way(const struct way *way, const struct merkle_map_empties *empties, struct merkle_map_path *out,
-		      struct fault *flt)
-{
-	size_t count = way->count ? way->depths[way->count - 1] + 1 : 1;
-	struct digest *hashes = malloc(count * sizeof(*hashes));
-
-	if (!hashes)
-		return fault_no_memory(flt);
-	for (size_t i = 0; i < count; i++)
-		hashes[i] = empties->at[CAP_MAP_HEIGHT - count + i];
-	for (size_t i = 0; i < way->count; i++)
-		hashes[count - 1 - way->depths[i]] = way->siblings[i];
-	*out = (struct merkle_map_path){hashes, count};
-	return 0;
-}
-
-static int prove(struct database *database, const struct map_root *root, const struct digest *log_id,
-		 const struct merkle_map_empties *empties, struct merkle_map_path *out, struct fault *flt)
-{
-	const struct digest path = merkle_map_tree_path(log_id);
-	char text[DIGEST_TEXT_SIZE];
-	struct way way;
-	bool found;
-	int r = find_way(database, root->node, &path, &way, &found, flt);
-
-	if (r)
-		return r;
-	digest_format(log_id, text);
-	return found ? render_way(&way, empties, out, flt) :
-		       fault_undecided(flt, FAULT_ABSENT, "the map has no log %s", text);
-}
-
 int map_nodes_prove(struct database *database, const struct map_root *root, const struct digest *log_ids, size_t count,
 		    struct merkle_map_bundle *out, struct fault *flt)
 {
-	struct merkle_map_bundle bundle = {NULL, 0};
-	struct merkle_map_empties empties;
-	int r = 0;
+	struct stored map = {database, root->node};
+	const struct merkle_map_source source = {find_way, &map, find_empties(), FAULT_ABSENT};
 
-	if (count > CAP_PROOF_LEAVES)
-		return fault_undecided(flt, FAULT_LIMIT, "a proof of %zu logs is asked for, more than %u", count,
-				       (unsigned)CAP_PROOF_LEAVES);
-	bundle.paths = calloc(count + 1, sizeof(*bundle.paths));
-	if (!bundle.paths)
-		return fault_no_memory(flt);
-	merkle_map_empties_init(&empties);
-	for (; !r && bundle.count < count; bundle.count += !r)
-		r = prove(database, root, &log_ids[bundle.count], &empties, &bundle.paths[bundle.count], flt);
-	if (r)
-		merkle_map_bundle_release(&bundle);
-	else
-		*out = bundle;
-	return r;
+	return merkle_map_source_prove(&source, log_ids, count, out, flt);
 }

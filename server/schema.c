@@ -20,11 +20,10 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	right INTEGER REFERENCES map_nodes,"
 	"	right_hash BLOB CHECK (length(right_hash) = 32)"
 	");"
-	/* What has been published: committed.h. The operator's log has the kind 1, a package's 0. */
+	/* What has been published: committed.h. */
 	"CREATE TABLE logs ("
 	"	id INTEGER PRIMARY KEY,"
 	"	log_id BLOB NOT NULL UNIQUE CHECK (length(log_id) = 32),"
-	"	kind INTEGER NOT NULL CHECK (kind IN (0, 1)),"
 	"	length INTEGER NOT NULL,"
 	"	head INTEGER NOT NULL" /* the last record's place in the registry's log */
 	");"

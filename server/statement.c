@@ -55,7 +55,6 @@ void statement_put_digest(struct statement *statement, int position, const struc
 int statement_step(struct statement *statement, bool *found, struct fault *flt)
 {
 	int code = sqlite3_step(statement->handle);
-
 	int r = 0;
 
 	/* Ending takes the fault away. */
@@ -97,6 +96,20 @@ int statement_digest(struct statement *statement, int column, struct digest *out
 	if (bytes.length != DIGEST_SIZE)
 		return fault_invalid(flt, "the database has %zu bytes where a digest should be", bytes.length);
 	memcpy(out->bytes, bytes.data, DIGEST_SIZE);
+	return 0;
+}
+
+int statement_ask(struct database *database, const char *text, bool *found, uint64_t *out, struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (!r)
+		r = statement_step(statement, found, flt);
+	if (r)
+		return r;
+	*out = *found ? statement_number(statement, 0) : 0;
+	statement_end(statement);
 	return 0;
 }
 

@@ -31,6 +31,12 @@ struct span statement_span(struct statement *statement, int column);
 /** @return 0; WARG_INVALID if it is none */
 int statement_digest(struct statement *statement, int column, struct digest *out, struct fault *flt);
 
+/**
+ * The number in the first row of a statement without parameters.
+ * @param found  false: it has no rows, and `out` is 0
+ */
+int statement_ask(struct database *database, const char *text, bool *found, uint64_t *out, struct fault *flt);
+
 /** Nothing more is wanted of it; whoever uses it next begins anew. */
 void statement_end(struct statement *statement);
 

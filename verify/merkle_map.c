@@ -277,69 +277,36 @@ struct digest merkle_map_root(struct merkle_map *map)
 	return *slot_of(map, map->root);
 }
 
-/**
- * The siblings of the leaf that has `path`, from the lowest one on that is not empty. The map is up to date.
- *
- * Alone in its map, a leaf has the empty sibling below the root all the same: the reference never sends no hash at all.
- */
-static int prove_leaf(const struct merkle_map *map, const struct digest *path, struct merkle_map_path *out,
-		      struct fault *flt)
+/** The map is up to date. */
+static int find_way(void *user, const struct digest *log_id, struct merkle_map_way *out, bool *found,
+		    struct fault *flt)
 {
-	const struct fork *forks[CAP_MAP_HEIGHT];
-	size_t fork_count = 0, count;
-	struct digest *hashes;
+	const struct digest path = merkle_map_tree_path(log_id);
+	const struct merkle_map *map = user;
+	uint32_t at = map->root;
 
-	for (uint32_t at = map->root; is_fork(at);) {
-		forks[fork_count++] = fork_at(map, at);
-		at = fork_at(map, at)->children[merkle_map_tree_turns_right(path, fork_at(map, at)->depth)];
-	}
-	count = fork_count > 0 ? forks[fork_count - 1]->depth + 1 : 1;
-	hashes = malloc(count * sizeof(*hashes));
-	if (!hashes)
-		return fault_no_memory(flt);
-	for (size_t i = 0; i < count; i++)
-		hashes[i] = map->empties.at[CAP_MAP_HEIGHT - count + i];
-	for (size_t i = 0; i < fork_count; i++) {
-		bool right = merkle_map_tree_turns_right(path, forks[i]->depth);
+	(void)flt;
+	*found = false;
+	if (map->leaf_count == 0)
+		return 0;
+	for (out->count = 0; is_fork(at); out->count++) {
+		const struct fork *fork = fork_at(map, at);
+		bool right = merkle_map_tree_turns_right(&path, fork->depth);
 
-		hashes[count - 1 - forks[i]->depth] = *slot_of(map, forks[i]->children[!right]);
+		out->depths[out->count] = fork->depth;
+		out->siblings[out->count] = *slot_of(map, fork->children[!right]);
+		at = fork->children[right];
 	}
-	*out = (struct merkle_map_path){ hashes, count };
+	*found = digest_equals(&leaf_at(map, at)->path, &path);
 	return 0;
 }
 
 int merkle_map_prove(struct merkle_map *map, const struct digest *log_ids, size_t count,
 		     struct merkle_map_bundle *out, struct fault *flt)
 {
-	struct merkle_map_bundle bundle = { NULL, 0 };
-	int ret;
+	const struct merkle_map_source source = { find_way, map, &map->empties, FAULT_MISUSE };
 
-	if (count > CAP_PROOF_LEAVES)
-		return fault_undecided(flt, FAULT_LIMIT, "a proof of %zu logs is asked for, more than %u", count,
-				       (unsigned)CAP_PROOF_LEAVES);
-	bundle.paths = calloc(count + 1, sizeof(*bundle.paths));
-	if (!bundle.paths)
-		return fault_no_memory(flt);
 	if (map->leaf_count > 0)
 		refresh(map);
-	for (size_t i = 0; i < count; i++) {
-		struct digest path = merkle_map_tree_path(&log_ids[i]);
-
-		if (map->leaf_count == 0 || !digest_equals(&nearest_leaf(map, &path)->path, &path)) {
-			char text[DIGEST_TEXT_SIZE];
-
-			digest_format(&log_ids[i], text);
-			ret = fault_undecided(flt, FAULT_MISUSE, "the map has no log %s", text);
-			goto err;
-		}
-		ret = prove_leaf(map, &path, &bundle.paths[i], flt);
-		if (ret)
-			goto err;
-		bundle.count++;
-	}
-	*out = bundle;
-	return 0;
-err:
-	merkle_map_bundle_release(&bundle);
-	return ret;
+	return merkle_map_source_prove(&source, log_ids, count, out, flt);
 }

@@ -43,19 +43,19 @@ static struct digest digest_at(unsigned char what, uint64_t number)
 }
 
 /* As large as a record with one release is. */
-static struct commit_record record_at(uint64_t index)
+static struct committed_record record_at(uint64_t index)
 {
 	static const unsigned char content[220], signature[107];
 
-	return (struct commit_record){
-		.kind = RECORD_PACKAGE, .log_id = digest_at('l', index), .record_id = digest_at('r', index),
+	return (struct committed_record){
+		.log_id = digest_at('l', index), .record_id = digest_at('r', index),
 		.envelope = {{content, sizeof(content)}, digest_at('k', 0), {signature, sizeof(signature)}},
 	};
 }
 
 static int make(const char *folder, uint64_t records, struct fault *flt)
 {
-	struct commit_record batch[BATCH];
+	struct committed_record batch[BATCH];
 	struct ecdsa_private_key *key;
 	struct commit_state state;
 	struct database *database;

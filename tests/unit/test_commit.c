@@ -52,20 +52,19 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct commit_record record_at(uint64_t index)
+static struct committed_record record_at(uint64_t index)
 {
 	const struct forge_record *record = &forge.records[index];
 
-	return (struct commit_record){
-		.kind = index ? RECORD_PACKAGE : RECORD_OPERATOR, .log_id = record->log_id, .record_id = record->id,
-		.envelope = forge_envelope(record),
+	return (struct committed_record){
+		.log_id = record->log_id, .record_id = record->id, .envelope = forge_envelope(record),
 	};
 }
 
 /* Up to `length`, all that lack. */
 static int try_commit(uint64_t length, uint64_t now, struct fault *flt)
 {
-	struct commit_record records[MOST];
+	struct committed_record records[MOST];
 	uint64_t first = place.roots.length;
 
 	for (uint64_t i = first; i < length; i++)
@@ -165,7 +164,7 @@ static void test_clock(void **state)
 /* A record that is there already takes those with it down that came before it in the batch. */
 static void test_all_or_none(void **state)
 {
-	struct commit_record records[2];
+	struct committed_record records[2];
 
 	(void)state;
 	commit(5);
@@ -188,7 +187,7 @@ static void test_killed(void **state)
 	database_close(database);
 	other = fork();
 	if (other == 0) {
-		const struct commit_record record = record_at(5);
+		const struct committed_record record = record_at(5);
 		const struct digest leaf = merkle_log_leaf(&record.log_id, &record.record_id);
 
 		if (!database_open(data_dir, &database, NULL) && !database_begin(database, NULL))

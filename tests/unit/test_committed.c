@@ -22,16 +22,9 @@ static struct committed_record record_at(uint64_t index)
 	const struct forge_record *record = &forge.records[index];
 
 	return (struct committed_record){
-		.registry_index = index, .log_id = record->log_id, .record_id = record->id, .key_id = record->key_id,
-		.content = buf_span(&record->content), .signature = span_of_text(record->signature),
+		.registry_index = index, .log_id = record->log_id, .record_id = record->id,
+		.envelope = forge_envelope(record),
 	};
-}
-
-static enum record_kind kind_of(const struct committed_record *record)
-{
-	struct digest operator = name_operator_log_id();
-
-	return digest_equals(&record->log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE;
 }
 
 /* An operator's record, two packages whose records alternate, and one more. */
@@ -53,7 +46,7 @@ static int set_up(void **state)
 	for (uint64_t i = 0; i < forge.count; i++) {
 		const struct committed_record record = record_at(i);
 
-		assert_int_equal(committed_append(database, kind_of(&record), &record, NULL), 0);
+		assert_int_equal(committed_append(database, &record, NULL), 0);
 	}
 	assert_int_equal(database_commit(database, NULL), 0);
 	return 0;
@@ -113,9 +106,9 @@ static int take(void *user, const struct committed_record *record, struct fault 
 	assert_int_equal(record->registry_index, walk->expected[walk->count++]);
 	assert_true(digest_equals(&record->log_id, &expected.log_id));
 	assert_true(digest_equals(&record->record_id, &expected.record_id));
-	assert_true(digest_equals(&record->key_id, &expected.key_id));
-	assert_true(span_equals(record->content, expected.content));
-	assert_true(span_equals(record->signature, expected.signature));
+	assert_true(digest_equals(&record->envelope.key_id, &expected.envelope.key_id));
+	assert_true(span_equals(record->envelope.content, expected.envelope.content));
+	assert_true(span_equals(record->envelope.signature, expected.envelope.signature));
 	return walk->verdict;
 }
 
@@ -199,12 +192,12 @@ static void test_append_refused(void **state)
 	struct committed_log log;
 
 	(void)state;
-	assert_int_equal(committed_append(database, RECORD_PACKAGE, &record, NULL), WARG_INVALID);
+	assert_int_equal(committed_append(database, &record, NULL), WARG_INVALID);
 	record.registry_index = forge.count + 1;
-	assert_int_equal(committed_append(database, RECORD_PACKAGE, &record, NULL), WARG_INVALID);
+	assert_int_equal(committed_append(database, &record, NULL), WARG_INVALID);
 	record.registry_index = forge.count;
 	assert_int_equal(database_begin(database, NULL), 0);
-	assert_int_equal(committed_append(database, RECORD_PACKAGE, &record, NULL), WARG_INVALID);
+	assert_int_equal(committed_append(database, &record, NULL), WARG_INVALID);
 	database_rollback(database);
 	assert_int_equal(committed_find_log(database, &log_id, &log, NULL), 0);
 	assert_int_equal(log.length, 5);
