@@ -3,12 +3,11 @@
  * long.
  */
 #include "leftover.h"
+#include "fs/mount.h"
 
 #include <errno.h>
-#include <mntent.h>
 #include <spawn.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -17,22 +16,6 @@
 
 #define LONGEST 2 /* seconds for a daemon to answer */
 #define MOST 16   /* mounts on top of each other */
-
-/* Whether what is mounted there, at the top, is ours. */
-static bool is_ours(const char *folder)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	char texts[8192];
-	struct mntent entry;
-	bool ours = false;
-
-	while (mounts && getmntent_r(mounts, &entry, texts, sizeof(texts)))
-		if (strcmp(entry.mnt_dir, folder) == 0)
-			ours = strcmp(entry.mnt_type, "fuse.warg") == 0;
-	if (mounts)
-		endmntent(mounts);
-	return ours;
-}
 
 /* Whether a process ends with 0. */
 static bool succeeds(pid_t process)
@@ -70,7 +53,7 @@ static bool take_away(const char *folder)
 
 void leftover_clear(const char *folder)
 {
-	for (int i = 0; i < MOST && is_ours(folder) && is_dead(folder); i++)
+	for (int i = 0; i < MOST && mount_is_ours(folder) && is_dead(folder); i++)
 		if (!take_away(folder))
 			return;
 }

@@ -37,6 +37,9 @@ int mount_welcome(void *host, const char *domain, struct registry_options *optio
 /** Whether `folder` can be mounted on; a sentence that says why not. Touches nothing that may hang. No network. */
 int mount_check_folder(const char *folder, struct fault *flt);
 
+/** Whether what is mounted on `folder`, an absolute path, is a mount of ours, alive or dead. Touches nothing. */
+bool mount_is_ours(const char *folder);
+
 /**
  * Mount the registries on `folder`, an absolute path, and answer from now on.
  * @param socket  listening socket that status is asked on, or -1; the mount closes it

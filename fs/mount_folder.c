@@ -16,26 +16,40 @@ static bool is_fuse(const char *type)
 	return strncmp(type, "fuse", 4) == 0 && (type[4] == 0 || type[4] == '.');
 }
 
-/* Whether a FUSE mount stands right there. */
-static bool is_taken(const char *folder)
+/* What is mounted right on a folder. */
+struct standing {
+	bool is_taken; /* by FUSE, be it under something else */
+	bool is_ours;  /* what is on top */
+};
+
+static struct standing look(const char *folder)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct standing standing = {0};
 	char texts[8192];
 	struct mntent entry;
-	bool taken = false;
 
-	while (mounts && !taken && getmntent_r(mounts, &entry, texts, sizeof(texts)))
-		taken = is_fuse(entry.mnt_type) && strcmp(entry.mnt_dir, folder) == 0;
+	while (mounts && getmntent_r(mounts, &entry, texts, sizeof(texts))) {
+		if (strcmp(entry.mnt_dir, folder))
+			continue;
+		standing.is_taken |= is_fuse(entry.mnt_type);
+		standing.is_ours = strcmp(entry.mnt_type, "fuse.warg") == 0;
+	}
 	if (mounts)
 		endmntent(mounts);
-	return taken;
+	return standing;
+}
+
+bool mount_is_ours(const char *folder)
+{
+	return look(folder).is_ours;
 }
 
 int mount_check_folder(const char *folder, struct fault *flt)
 {
 	struct stat seen;
 
-	if (is_taken(folder))
+	if (look(folder).is_taken)
 		return fault_system(flt, EBUSY, "something is mounted on %.150s already", folder);
 	if (stat(folder, &seen))
 		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
