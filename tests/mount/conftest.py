@@ -12,6 +12,7 @@ import liar as liars
 import mounts
 import programs
 import registry
+from quick import QuickServer
 
 TEST_SECONDS = 120  # after which a test hangs
 
@@ -112,6 +113,14 @@ def new_mount(folder, new_home):
         for mount in started:
             mount.abandon()
         assert not hung.is_set(), "a mount hung"
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """A registry that signs at once, and keeps count."""
+    quick = QuickServer()
+    yield quick
+    quick.end()
 
 
 @pytest.fixture

@@ -7,26 +7,16 @@ import shutil
 import signal
 import subprocess
 
-import pytest
-
 import programs
 import registry
 from killing import expect_most, killed_at, places, traced
 from mounts import Mount, errno_of, mounted_at, read, unmount_by_force
-from quick import QuickServer
 from test_publish_killed import CALLS, left_behind
 from waiting import until
 
 KILLS = 24
 CONTENT = registry.wasm(200000, 1)
 NAME = "test:copied"
-
-
-@pytest.fixture(scope="module")
-def quick():
-    quick = QuickServer()
-    yield quick
-    quick.end()
 
 
 class Copying:

@@ -13,7 +13,6 @@ import programs
 import registry
 from killing import expect_most, is_killed, places, traced
 from mounts import read
-from quick import QuickServer
 
 KILLS = 30
 CALLS = ("openat,write,pwrite64,ftruncate,fallocate,copy_file_range,ioctl,fsync,fdatasync,renameat,renameat2,linkat,"
@@ -21,13 +20,6 @@ CALLS = ("openat,write,pwrite64,ftruncate,fallocate,copy_file_range,ioctl,fsync,
 CONTENT = registry.wasm(200000, 1)
 OTHER = registry.wasm(1000, 2)
 NAME = "test:killed"
-
-
-@pytest.fixture(scope="module")
-def quick():
-    quick = QuickServer()
-    yield quick
-    quick.end()
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,11 @@ import publish_lies as lies
 import registry
 from liar import silent
 from mounts import errno_of
-from quick import QuickServer
 from waiting import until
 
 CONTENT = registry.wasm(100000, 1)
 NAME, VERSION = "test:lied", "1.0.0"
 RELEASE = ("publish", "release", "-n", NAME, "-v", VERSION, "content.wasm")
-
-
-@pytest.fixture(scope="module")
-def quick():
-    quick = QuickServer()
-    yield quick
-    quick.end()
 
 
 class Trap:
