@@ -61,7 +61,7 @@ export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:suppressions=$(TSAN_SPARED)
 TSAN_SPARED = $(CURDIR)/tests/run/tsan
 
-room_packages = fuse3 libcurl libcrypto jansson libmicrohttpd sqlite3
+room_packages = fuse3 libcurl libcrypto jansson sqlite3
 # Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.
 loaded_packages = libsecret-1
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null) \
@@ -151,7 +151,7 @@ mutations: $(MUTATIONS)
 FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS = 120
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/server.a $(BUILD)/libwarg.a
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/fuzz/*.d)
