@@ -61,7 +61,7 @@ export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:suppressions=$(TSAN_SPARED)
 TSAN_SPARED = $(CURDIR)/tests/run/tsan
 
-room_packages = fuse3 libcurl libcrypto jansson sqlite3
+room_packages = fuse3 libcurl libcrypto jansson sqlite3 libmicrohttpd
 # Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.
 loaded_packages = libsecret-1
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null) \

@@ -10,7 +10,7 @@
 static const struct command *const commands[] = {
 	&mount_command, &status_command, &config_command, &ls_command, &info_command, &update_command,
 	&download_command, &fetch_command, &verify_command, &publish_command, &key_command, &login_command,
-	&logout_command, &clear_command, &reset_command, NULL,
+	&logout_command, &clear_command, &reset_command, &serve_command, NULL,
 };
 
 static const struct command *find(const struct command *const *group, const char *word)

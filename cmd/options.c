@@ -12,9 +12,13 @@
 
 enum { KEY_REGISTRY = 1000, KEY_CONFIG, KEY_JSON, KEY_YES };
 
-const struct options_entry options_common[] = {
+const struct options_entry options_client[] = {
 	{KEY_REGISTRY, "registry", "URL", "the registry, in place of the configured one"},
 	{KEY_CONFIG, "config", "FILE", "the configuration, in place of the one that is found"},
+	{0}
+};
+
+const struct options_entry options_common[] = {
 	{KEY_JSON, "json", NULL, "print the result as JSON"},
 	{'h', "help", NULL, "print this help"},
 	{'V', "version", NULL, "print the version"},
@@ -124,6 +128,8 @@ void options_print_help(const struct command *command)
 	print_entries(command->options, NULL);
 	if (command->asks)
 		print_entries(options_yes, NULL);
+	if (!command->is_server)
+		print_entries(options_client, command->options);
 	print_entries(options_common, command->options);
 	printf("\nThe whole story: man wargfs-%.*s\n", (int)strcspn(command->name, " "), command->name);
 }
@@ -184,6 +190,8 @@ bool options_parse(const struct command *command, int argc, char **argv,
 	spell(&spelling, command->options);
 	if (command->asks)
 		spell(&spelling, options_yes);
+	if (!command->is_server)
+		spell(&spelling, options_client);
 	spell(&spelling, options_common);
 
 	*out = (struct options){0};

@@ -37,6 +37,7 @@ struct command {
 	const char *text;      /* what it does, for --help; lines end with newlines */
 	int least, most;       /* how many arguments it takes */
 	bool asks;             /* whether it asks questions, and so takes --yes */
+	bool is_server;        /* it is no client of a registry: it takes neither --registry nor --config */
 	const struct options_entry *options;
 	int (*run)(const struct command *command, int argc, char **argv);
 };
@@ -51,8 +52,8 @@ struct options {
 	int argument_count;
 };
 
-/** The options of every command but --yes, and --yes itself. */
-extern const struct options_entry options_common[], options_yes[];
+/** The options of every command, those of a registry's clients, and --yes. */
+extern const struct options_entry options_common[], options_client[], options_yes[];
 
 /**
  * Parse a command line. What is wrong with it is said on stderr, what --help and -V ask for on stdout.

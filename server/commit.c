@@ -97,7 +97,7 @@ static int sign(struct database *database, struct commit_state *state, const str
 	return r ? r : committed_put_checkpoint(database, &state->last, flt);
 }
 
-static int enter(struct database *database, struct commit_state *state, const struct committed_record *records,
+int commit_enter(struct database *database, struct commit_state *state, const struct committed_record *records,
 		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt)
 {
 	int r = 0;
@@ -116,7 +116,7 @@ int commit_records(struct database *database, struct commit_state *state, const 
 	int r = database_begin(database, flt);
 
 	if (!r)
-		r = enter(database, &next, records, count, key, now, flt);
+		r = commit_enter(database, &next, records, count, key, now, flt);
 	if (!r)
 		r = database_commit(database, flt);
 	if (r)

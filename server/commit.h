@@ -23,12 +23,16 @@ struct commit_state {
 int commit_load(struct database *database, struct commit_state *out, struct fault *flt);
 
 /**
- * Let records enter, in this order, at least one. Each gets the next place, whatever its `registry_index` says.
- * @param state  as it is; on success as it is then, which readers see from then on
+ * Let records enter, in this order, at least one, within database_begin() and database_commit(). Each gets the next place, whatever its `registry_index` says.
+ * @param state  as it is; on success as it is once that is committed. After a failure use it no more
  * @param key    the operator's
  * @param now    seconds since 1970; a checkpoint is never earlier than the one before
  * @return 0; else nothing has entered: WARG_INVALID if a log has one of them already, FAULT_SYSTEM with ENOSPC …
  */
+int commit_enter(struct database *database, struct commit_state *state, const struct committed_record *records,
+		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt);
+
+/** The same in a transaction of its own; `state` is untouched unless 0. */
 int commit_records(struct database *database, struct commit_state *state, const struct committed_record *records,
 		   size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt);
 

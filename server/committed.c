@@ -81,15 +81,6 @@ int committed_put_checkpoint(struct database *database, const struct committed_c
 
 /* ---- Reading ---- */
 
-/* The one row of a statement that has been bound. @return FAULT_ABSENT, saying `absent`, if there is none */
-static int find_row(struct statement *statement, const char *absent, struct fault *flt)
-{
-	bool found = false;
-	int r = statement_step(statement, &found, flt);
-
-	return r || found ? r : fault_undecided(flt, FAULT_ABSENT, "%s", absent);
-}
-
 int committed_length(struct database *database, uint64_t *out, struct fault *flt)
 {
 	static const char text[] = "SELECT registry_index FROM records ORDER BY registry_index DESC LIMIT 1";
@@ -146,7 +137,7 @@ int committed_checkpoint_at(struct database *database, uint64_t length, struct c
 	if (r)
 		return r;
 	statement_put_number(statement, 1, length);
-	r = find_row(statement, "no checkpoint had this length", flt);
+	r = statement_find(statement, "no checkpoint had this length", flt);
 	if (!r)
 		r = read_checkpoint(statement, out, flt);
 	statement_end(statement);
@@ -160,7 +151,7 @@ int committed_last_checkpoint(struct database *database, struct committed_checkp
 
 	if (r)
 		return r;
-	r = find_row(statement, "there is no checkpoint", flt);
+	r = statement_find(statement, "there is no checkpoint", flt);
 	if (!r)
 		r = read_checkpoint(statement, out, flt);
 	statement_end(statement);
@@ -177,7 +168,7 @@ int committed_find_log(struct database *database, const struct digest *log_id, s
 	if (r)
 		return r;
 	statement_put_digest(statement, 1, log_id);
-	r = find_row(statement, "there is no such log", flt);
+	r = statement_find(statement, "there is no such log", flt);
 	if (!r)
 		*out = (struct committed_log){
 			.kind = digest_equals(log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE,
@@ -200,7 +191,7 @@ int committed_find_record(struct database *database, const struct digest *log_id
 		return r;
 	statement_put_digest(statement, 1, log_id);
 	statement_put_digest(statement, 2, record_id);
-	r = find_row(statement, "there is no such record", flt);
+	r = statement_find(statement, "there is no such record", flt);
 	if (!r)
 		*registry_index = statement_number(statement, 0);
 	statement_end(statement);
@@ -267,7 +258,7 @@ int committed_leaf(struct database *database, uint64_t registry_index, uint64_t 
 		return r;
 	statement_put_number(statement, 1, length);
 	statement_put_number(statement, 2, registry_index);
-	r = find_row(statement, "the log is shorter", flt);
+	r = statement_find(statement, "the log is shorter", flt);
 	if (!r)
 		r = statement_digest(statement, 0, &found.log_id, flt);
 	if (!r)

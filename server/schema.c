@@ -46,5 +46,32 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	key_id BLOB NOT NULL CHECK (length(key_id) = 32),"
 	"	signature BLOB NOT NULL"
 	");"
+	/* The names of packages, from the first record that was sent on: packages.h. */
+	"CREATE TABLE packages ("
+	"	log_id BLOB NOT NULL PRIMARY KEY CHECK (length(log_id) = 32),"
+	"	name BLOB NOT NULL"
+	") WITHOUT ROWID;"
+	/* What was sent and is not published: submitted.h. */
+	"CREATE TABLE submitted ("
+	"	id INTEGER PRIMARY KEY,"
+	"	log_id BLOB NOT NULL REFERENCES packages,"
+	"	record_id BLOB NOT NULL CHECK (length(record_id) = 32),"
+	"	key_id BLOB NOT NULL CHECK (length(key_id) = 32),"
+	"	signature BLOB NOT NULL,"
+	"	content BLOB NOT NULL,"
+	"	since INTEGER NOT NULL,"   /* seconds since 1970 */
+	"	lacking INTEGER NOT NULL," /* contents */
+	"	reason BLOB,"              /* of one that was rejected */
+	"	UNIQUE (log_id, record_id)"
+	");"
+	"CREATE INDEX submitted_waiting ON submitted (log_id) WHERE reason IS NULL;"
+	"CREATE INDEX submitted_complete ON submitted (id) WHERE reason IS NULL AND lacking = 0;"
+	"CREATE TABLE missing ("
+	"	digest BLOB NOT NULL CHECK (length(digest) = 32),"
+	"	submitted INTEGER NOT NULL REFERENCES submitted ON DELETE CASCADE,"
+	"	place INTEGER NOT NULL," /* in the order of the record */
+	"	PRIMARY KEY (submitted, digest)"
+	") WITHOUT ROWID;"
+	"CREATE INDEX missing_digests ON missing (digest);"
 	"PRAGMA user_version = 1",
 };

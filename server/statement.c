@@ -67,6 +67,14 @@ int statement_step(struct statement *statement, bool *found, struct fault *flt)
 	return r;
 }
 
+int statement_find(struct statement *statement, const char *absent, struct fault *flt)
+{
+	bool found = false;
+	int r = statement_step(statement, &found, flt);
+
+	return r || found ? r : fault_undecided(flt, FAULT_ABSENT, "%s", absent);
+}
+
 int statement_run(struct statement *statement, struct fault *flt)
 {
 	bool found = true;

@@ -22,6 +22,8 @@ void statement_put_digest(struct statement *statement, int position, const struc
 
 /** Go to the next row. @param found  false: there is none, and the statement has ended, as after a failure */
 int statement_step(struct statement *statement, bool *found, struct fault *flt);
+/** Go to the one row that it is to have. @return 0; FAULT_ABSENT, saying `absent`, if there is none */
+int statement_find(struct statement *statement, const char *absent, struct fault *flt);
 /** To the end of a statement that has no rows to give. */
 int statement_run(struct statement *statement, struct fault *flt);
 

@@ -66,6 +66,17 @@
 #define CAP_REQUEST_NAMES 1000         /* more are silently left out by the reference */
 #define CAP_REQUEST_RECORDS 1000       /* `limit` of fetch/logs: the most that the reference takes */
 
+/* What a server of ours takes, and gives */
+#define CAP_SERVED_BODY (2u << 20)     /* a request's body; the reference takes 2 MB */
+#define CAP_SERVED_ANSWER (64u << 20)  /* an answer that is made in memory: CAP_BODY_LOGS */
+#define CAP_SERVED_LOGS (8u << 20)     /* contents of records in one answer to fetch/logs: the rest comes with `more` */
+#define CAP_SERVED_NAMES 1000          /* names of one answer, as the reference */
+#define CAP_SERVED_LEAVES 16384        /* records whose inclusion is proven in one answer */
+#define CAP_SERVED_CONNECTIONS 4096    /* open at a time */
+#define CAP_SERVED_HEADERS (32u << 10) /* memory of a connection: all of a request's header lines, and its path */
+#define CAP_SERVED_IDLE 30             /* seconds without a byte after which a connection is closed */
+#define CAP_SERVED_REQUEST 60          /* seconds for a request of CAP_SERVED_BODY to come in whole */
+
 /* Federation */
 #define CAP_REGISTRIES 32              /* others than the home registry, open at a time: five threads each */
 #define CAP_HINTS 64                   /* hints that one command may get: one for each namespace that it asks about */

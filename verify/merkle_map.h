@@ -40,6 +40,9 @@ struct merkle_map_entry {
 int merkle_map_check_inclusion(const struct merkle_map_bundle *bundle, const struct digest *root,
 			       const struct merkle_map_entry *entries, size_t count, struct fault *flt);
 
+/** The root that a path of at most CAP_MAP_HEIGHT hashes leads to from an entry. */
+struct digest merkle_map_evaluate(const struct merkle_map_path *path, const struct merkle_map_entry *entry);
+
 /* ---- The prover ---- */
 
 /** A whole map. Memory grows with the number of entries, not with the depth. */

@@ -4,21 +4,36 @@
 #include "merkle_map.h"
 #include "merkle_map_tree.h"
 
-static int check_entry(const struct merkle_map_path *siblings, const struct merkle_map_empties *empties,
-		       const struct digest *root, const struct merkle_map_entry *entry, struct fault *flt)
+static struct digest evaluate(const struct merkle_map_path *siblings, const struct merkle_map_empties *empties,
+			      const struct merkle_map_entry *entry)
 {
 	struct digest path = merkle_map_tree_path(&entry->log_id);
 	struct digest hash = merkle_map_tree_leaf(&entry->record_id);
 	size_t depth = siblings->count;
 
-	if (siblings->count > CAP_MAP_HEIGHT)
-		return fault_invalid(flt, "a path of %zu hashes is longer than the map is high", siblings->count);
 	hash = merkle_map_tree_lift(empties, &path, CAP_MAP_HEIGHT, depth, hash);
 	for (size_t i = 0; i < siblings->count; i++)
 		hash = merkle_map_tree_step(&path, --depth, &hash, &siblings->hashes[i]);
-	if (!digest_equals(&hash, root))
-		return fault_invalid(flt, "the proof leads to another map root");
-	return 0;
+	return hash;
+}
+
+struct digest merkle_map_evaluate(const struct merkle_map_path *path, const struct merkle_map_entry *entry)
+{
+	struct merkle_map_empties empties;
+
+	merkle_map_empties_init(&empties);
+	return evaluate(path, &empties, entry);
+}
+
+static int check_entry(const struct merkle_map_path *siblings, const struct merkle_map_empties *empties,
+		       const struct digest *root, const struct merkle_map_entry *entry, struct fault *flt)
+{
+	struct digest found;
+
+	if (siblings->count > CAP_MAP_HEIGHT)
+		return fault_invalid(flt, "a path of %zu hashes is longer than the map is high", siblings->count);
+	found = evaluate(siblings, empties, entry);
+	return digest_equals(&found, root) ? 0 : fault_invalid(flt, "the proof leads to another map root");
 }
 
 int merkle_map_check_inclusion(const struct merkle_map_bundle *bundle, const struct digest *root,

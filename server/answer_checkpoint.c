@@ -1,0 +1,65 @@
+/*
+ * GET v1/fetch/checkpoint, POST v1/verify/checkpoint.
+ */
+#include "client/store_state.h"
+#include "routes.h"
+
+void answer_checkpoint(struct exchange *exchange)
+{
+	struct signed_checkpoint checkpoint;
+	struct fault flt = {0};
+
+	if (service_checkpoint(exchange->service, &checkpoint, &flt))
+		exchange_fail(exchange, &flt);
+	else
+		exchange_answer_json(exchange, 200, store_state_new_checkpoint(&checkpoint));
+}
+
+/* ---- Whether a checkpoint is of this registry ---- */
+
+static const char *word(bool is_verified)
+{
+	return is_verified ? "verified" : "invalid";
+}
+
+/* @param is_ours  whether the registry's log was like this at that length */
+static int check_state(struct service *service, const struct checkpoint *checkpoint, bool *is_ours,
+		       struct fault *flt)
+{
+	struct committed_checkpoint found;
+	struct database *database = NULL;
+	struct fault own = {0};
+	int r = readers_take(service->readers, &database, &own);
+
+	if (!r)
+		r = committed_checkpoint_at(database, checkpoint->log_length, &found, &own);
+	readers_give(service->readers, database);
+	*is_ours = !r && checkpoint_same_state(&found.checkpoint.contents, checkpoint);
+	if (!r || own.kind == FAULT_ABSENT)
+		return 0;
+	*flt = own;
+	return r;
+}
+
+void answer_verify_checkpoint(struct exchange *exchange)
+{
+	struct json *asked = exchange_read_json(exchange), *answer;
+	struct signed_checkpoint checkpoint;
+	struct fault flt = {0};
+	bool is_ours, is_signed;
+
+	if (!asked)
+		return;
+	if (store_state_read_checkpoint(asked, &checkpoint, &flt)) {
+		exchange_answer_misfit(exchange, &flt);
+	} else if (check_state(exchange->service, &checkpoint.contents, &is_ours, &flt)) {
+		exchange_fail(exchange, &flt);
+	} else {
+		is_signed = !checkpoint_verify(&checkpoint, exchange->service->operator, NULL);
+		answer = json_new_object();
+		json_put_text(answer, "checkpoint", word(is_ours));
+		json_put_text(answer, "signature", word(is_signed));
+		exchange_answer_json(exchange, 200, answer);
+	}
+	json_free(asked);
+}

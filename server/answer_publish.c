@@ -1,0 +1,248 @@
+/*
+ * POST v1/package/LOG/record: a record is sent. Checked in the order of the reference (interop.md section B 7); what
+ * the log's state has to say is decided by the committer.
+ */
+#include "routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct publish {
+	struct committer_job job;
+	struct exchange *exchange;
+	struct buf content;    /* of the record */
+	struct digest *contents;
+	char signature[CAP_SIGNATURE_TEXT + 1];
+};
+
+void answer_publish_forget(struct exchange *exchange)
+{
+	struct publish *publish = exchange->work;
+
+	if (!publish)
+		return;
+	buf_release(&publish->content);
+	free(publish->contents);
+	free(publish);
+	exchange->work = NULL;
+}
+
+/* ---- Who may ---- */
+
+static bool is_let_in(struct exchange *exchange)
+{
+	const char *value = exchange->header(exchange, "Authorization");
+
+	if (!exchange->service->has_token)
+		return true;
+	if (value && !strncasecmp(value, "Bearer ", 7)) {
+		struct span token = span_of_text(value + 7);
+
+		if (service_is_token(exchange->service, token))
+			return true;
+	}
+	exchange_put_header(exchange, "WWW-Authenticate", "Bearer");
+	exchange_refuse(exchange, 401, "publishing here takes a token");
+	return false;
+}
+
+/* @return false: answered */
+static bool check_namespace(struct exchange *exchange, const struct name *name)
+{
+	const struct operator_namespace *found = operator_log_find(exchange->service->operator, name_namespace(name));
+	char namespace[CAP_NAME_PART + 1] = "";
+
+	if (found && !found->registry)
+		return true;
+	memcpy(namespace, name->text, name->colon);
+	if (found)
+		exchange_answer_type(exchange, 409, "namespaceImport", namespace);
+	else
+		exchange_answer_type(exchange, 404, "namespace", namespace);
+	return false;
+}
+
+/* @return false: answered */
+static bool check_policy(struct exchange *exchange, const struct publish *publish, const struct record *record)
+{
+	const struct authorized_keys *keys = exchange->service->authorized;
+	struct fault flt = {0};
+
+	if (!keys || !authorized_keys_check(keys, &publish->job.name, &publish->job.record.envelope.key_id, record,
+					    &flt))
+		return true;
+	exchange_refuse(exchange, 401, "%s", flt.what);
+	return false;
+}
+
+/* ---- What is sent ---- */
+
+static bool has_members(const struct json *object)
+{
+	struct json_walk walk = json_walk(object);
+
+	return json_is_an_object(object) && json_step(&walk);
+}
+
+static int read_body(const struct json *asked, struct publish *publish, struct span *key_id, bool *has_sources,
+		     struct fault *flt)
+{
+	const struct json *record, *sources = json_member(asked, "contentSources");
+	struct span name, signature;
+	int r = json_read_text(asked, "packageName", &name, flt);
+
+	if (!r)
+		r = name_parse(name, &publish->job.name, flt);
+	if (!r)
+		r = json_read_object(asked, "record", &record, flt);
+	if (!r)
+		r = json_read_base64(record, "contentBytes", &publish->content, flt);
+	if (!r)
+		r = json_read_text(record, "keyId", key_id, flt);
+	if (!r)
+		r = json_read_text(record, "signature", &signature, flt);
+	if (!r && signature.length > CAP_SIGNATURE_TEXT)
+		r = fault_invalid(flt, "signature: it is too long");
+	if (r)
+		return r;
+	memcpy(publish->signature, signature.data, signature.length);
+	publish->job.record.envelope.signature =
+		(struct span){(const unsigned char *)publish->signature, signature.length};
+	publish->job.record.envelope.content = buf_span(&publish->content);
+	*has_sources = has_members(sources);
+	return 0;
+}
+
+/* @return false: answered */
+static bool collect_contents(struct exchange *exchange, struct publish *publish, const struct record *record)
+{
+	struct fault flt = {0};
+
+	publish->contents = calloc(record->entry_count + 1, sizeof(*publish->contents));
+	if (!publish->contents) {
+		fault_no_memory(&flt);
+		exchange_fail(exchange, &flt);
+		return false;
+	}
+	publish->job.contents = publish->contents;
+	for (size_t i = 0; i < record->entry_count; i++)
+		if (record->entries[i].type == ENTRY_RELEASE)
+			publish->contents[publish->job.content_count++] = record->entries[i].content;
+	return true;
+}
+
+/* @return false: answered */
+static bool check_record(struct exchange *exchange, struct publish *publish, const struct digest *log_id,
+			 struct span key_id, bool has_sources)
+{
+	struct committed_record *sent = &publish->job.record;
+	char expected[DIGEST_TEXT_SIZE], given[DIGEST_TEXT_SIZE];
+	struct fault flt = {0};
+	struct record record;
+	bool is_fine;
+
+	sent->log_id = name_log_id(&publish->job.name);
+	digest_format(&sent->log_id, expected);
+	digest_format(log_id, given);
+	if (strcmp(expected, given)) {
+		exchange_refuse(exchange, 400, "package log identifier `%s` derived from `%s` does not match provided "
+				"log identifier `%s`", expected, publish->job.name.text, given);
+		return false;
+	}
+	if (record_decode(RECORD_PACKAGE, sent->envelope.content, &record, &flt)) {
+		exchange_refuse(exchange, 400, "%s%s%s", flt.where, *flt.where ? ": " : "", flt.what);
+		return false;
+	}
+	sent->record_id = record.id;
+	is_fine = !has_sources;
+	if (has_sources)
+		exchange_refuse(exchange, 501, "specifying content sources is not supported");
+	is_fine = is_fine && check_namespace(exchange, &publish->job.name);
+	if (is_fine && digest_parse(key_id, &sent->envelope.key_id, NULL)) {
+		exchange_refuse(exchange, 401, "unknown key id `%.*s`", (int)(key_id.length < 100 ? key_id.length : 100),
+				(const char *)key_id.data);
+		is_fine = false;
+	}
+	is_fine = is_fine && check_policy(exchange, publish, &record) && collect_contents(exchange, publish, &record);
+	record_release(&record);
+	return is_fine;
+}
+
+/* ---- The job ---- */
+
+static void done(struct committer_job *job)
+{
+	struct publish *publish = (struct publish *)job;
+
+	publish->exchange->resume(publish->exchange);
+}
+
+static void give(struct exchange *exchange)
+{
+	struct publish *publish = exchange->work;
+
+	committer_give(exchange->service->committer, &publish->job);
+}
+
+static void submit(struct exchange *exchange, struct publish *publish, const struct digest *log_id)
+{
+	struct json *asked = exchange_read_json(exchange);
+	struct fault flt = {0};
+	struct span key_id;
+	bool has_sources, is_fine = false;
+
+	if (!asked)
+		return;
+	if (read_body(asked, publish, &key_id, &has_sources, &flt))
+		exchange_answer_misfit(exchange, &flt);
+	else
+		is_fine = check_record(exchange, publish, log_id, key_id, has_sources);
+	json_free(asked);
+	if (is_fine)
+		exchange->wait = give;
+}
+
+void answer_publish(struct exchange *exchange)
+{
+	struct publish *publish;
+	struct fault flt = {0};
+	struct digest log_id;
+
+	if (!exchange_read_digest(exchange, 0, &log_id) || !is_let_in(exchange))
+		return;
+	publish = calloc(1, sizeof(*publish));
+	if (!publish) {
+		fault_no_memory(&flt);
+		exchange_fail(exchange, &flt);
+		return;
+	}
+	publish->exchange = exchange;
+	publish->job.task = COMMITTER_SUBMIT;
+	publish->job.done = done;
+	buf_init(&publish->content, CAP_RECORD);
+	exchange->work = publish;
+	submit(exchange, publish, &log_id);
+}
+
+void answer_publish_go_on(struct exchange *exchange)
+{
+	const struct publish *publish = exchange->work;
+	const struct committer_job *job = &publish->job;
+
+	if (job->verdict) {
+		exchange_fail(exchange, &job->fault);
+		return;
+	}
+	switch (job->refusal) {
+	case COMMITTER_TAKEN:
+		answer_standing(exchange, 202, &job->record.log_id, &job->record.record_id);
+		break;
+	case COMMITTER_UNAUTHORIZED:
+		exchange_refuse(exchange, 401, "%s", job->fault.what);
+		break;
+	case COMMITTER_CONFLICT:
+		exchange_answer_type_digest(exchange, 409, "record", &job->other);
+		break;
+	}
+}

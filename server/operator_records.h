@@ -1,0 +1,30 @@
+/*
+ * The operator's log of a registry here: its first record, and the namespaces that are added later.
+ */
+#ifndef WARG_SERVER_OPERATOR_RECORDS_H
+#define WARG_SERVER_OPERATOR_RECORDS_H
+
+#include "commit.h"
+#include "verify/operator_log.h"
+
+/** A namespace that the registry is to have. */
+struct operator_wish {
+	const char *name;
+	const char *registry; /* the domain that it is imported from; NULL: it is defined here */
+};
+
+/** The operator's log as it is in the database; without records, if there is none. @param out  one reference */
+int operator_records_load(struct database *database, struct operator_log **out, struct fault *flt);
+
+/**
+ * See that the registry has begun, and has these namespaces: one record and its checkpoint, if anything lacks.
+ * @param log    as it is; on success as it is then
+ * @param state  the same
+ * @return 0; FAULT_DENIED if the key is not one that the log lets do this; FAULT_MISUSE if a namespace is none, or is
+ *         already something else
+ */
+int operator_records_ensure(struct database *database, struct commit_state *state, struct operator_log **log,
+			    const struct ecdsa_private_key *key, const struct operator_wish *wishes, size_t count,
+			    struct fault *flt);
+
+#endif

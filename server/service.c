@@ -1,0 +1,195 @@
+/*
+ * Opening and closing a registry, and where it stands now (see service.h).
+ */
+#include "service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "service_parts.h"
+
+#define SIGN_AGAIN 5000 /* milliseconds: as often as the reference */
+#define WORKERS 16      /* uploads that are synced at a time */
+
+/* ---- What the committer tells, and asks ---- */
+
+static void stands(void *user, const struct commit_state *state)
+{
+	struct service *service = user;
+	uint64_t before;
+
+	pthread_mutex_lock(&service->mutex);
+	before = service->checkpoint.contents.log_length;
+	service->checkpoint = state->last.checkpoint;
+	service->signed_at = clock_now();
+	pthread_mutex_unlock(&service->mutex);
+	counters_add(&service->counters.records, state->roots.length - before);
+	counters_add(&service->counters.commits, 1);
+}
+
+static bool is_uploading(void *user, const struct digest *record_id)
+{
+	struct service *service = user;
+	const struct service_upload *upload;
+
+	pthread_mutex_lock(&service->mutex);
+	for (upload = service->uploads; upload && !digest_equals(&upload->record_id, record_id); upload = upload->next)
+		;
+	pthread_mutex_unlock(&service->mutex);
+	return upload;
+}
+
+static bool has_content(void *user, const struct digest *content)
+{
+	const struct service *service = user;
+
+	return content_files_have(service->contents, content);
+}
+
+/* ---- Beginning and end ---- */
+
+static int start_committer(struct service *service, const struct commit_state *state, struct fault *flt)
+{
+	const struct committer_host host = {stands, is_uploading, has_content, service};
+
+	service->checkpoint = state->last.checkpoint;
+	service->signed_at = clock_now() - SIGN_AGAIN;
+	return committer_start(service->database, state, service->key, &host, &service->committer, flt);
+}
+
+static int open_registry(struct service *service, const struct service_options *options, struct fault *flt)
+{
+	struct commit_state state;
+	int r = content_files_open(options->content_dir, options->content_limit, &service->contents, flt);
+
+	if (!r)
+		r = commit_load(service->database, &state, flt);
+	if (!r)
+		r = operator_records_load(service->database, &service->operator, flt);
+	if (!r)
+		r = operator_records_ensure(service->database, &state, &service->operator, options->key,
+					    options->namespaces, options->namespace_count, flt);
+	if (!r)
+		r = readers_new(options->data_dir, &service->readers, flt);
+	if (!r)
+		r = workers_new(WORKERS, &service->workers, flt);
+	return r ? r : start_committer(service, &state, flt);
+}
+
+static int copy_options(struct service *service, const struct service_options *options, struct fault *flt)
+{
+	service->key = options->key;
+	service->authorized = options->authorized;
+	service->has_token = options->token.length;
+	service->token = digest_of(options->token);
+	service->failed = options->failed;
+	service->user = options->user;
+	if (!options->base_url)
+		return 0;
+	service->base_url = strdup(options->base_url);
+	return service->base_url ? 0 : fault_no_memory(flt);
+}
+
+int service_open(const struct service_options *options, struct service **out, struct fault *flt)
+{
+	struct service *service = calloc(1, sizeof(*service));
+	int r;
+
+	if (!service) {
+		database_close(options->database);
+		return fault_no_memory(flt);
+	}
+	service->database = options->database;
+	pthread_mutex_init(&service->mutex, NULL);
+	r = copy_options(service, options, flt);
+	if (!r)
+		r = open_registry(service, options, flt);
+	if (r)
+		service_close(service);
+	else
+		*out = service;
+	return r;
+}
+
+void service_close(struct service *service)
+{
+	if (!service)
+		return;
+	workers_free(service->workers);
+	committer_stop(service->committer);
+	readers_free(service->readers);
+	operator_log_unref(service->operator);
+	content_files_close(service->contents);
+	database_close(service->database);
+	pthread_mutex_destroy(&service->mutex);
+	free(service->base_url);
+	free(service);
+}
+
+/* ---- Where it stands ---- */
+
+uint64_t service_length(struct service *service)
+{
+	uint64_t length;
+
+	pthread_mutex_lock(&service->mutex);
+	length = service->checkpoint.contents.log_length;
+	pthread_mutex_unlock(&service->mutex);
+	return length;
+}
+
+static int sign_again(struct service *service, struct fault *flt)
+{
+	struct checkpoint contents = service->checkpoint.contents;
+	const uint64_t now = (uint64_t)time(NULL);
+
+	if (now > contents.timestamp)
+		contents.timestamp = now;
+	service->signed_at = clock_now();
+	return checkpoint_sign(&contents, service->key, &service->checkpoint, flt);
+}
+
+int service_checkpoint(struct service *service, struct signed_checkpoint *out, struct fault *flt)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&service->mutex);
+	if (clock_now() - service->signed_at >= SIGN_AGAIN)
+		r = sign_again(service, flt);
+	if (!r)
+		*out = service->checkpoint;
+	pthread_mutex_unlock(&service->mutex);
+	return r;
+}
+
+/* ---- Uploads ---- */
+
+void service_upload_begin(struct service *service, struct service_upload *upload, const struct digest *record_id)
+{
+	upload->record_id = *record_id;
+	pthread_mutex_lock(&service->mutex);
+	upload->next = service->uploads;
+	upload->link = &service->uploads;
+	if (upload->next)
+		upload->next->link = &upload->next;
+	service->uploads = upload;
+	pthread_mutex_unlock(&service->mutex);
+}
+
+void service_upload_end(struct service *service, struct service_upload *upload)
+{
+	pthread_mutex_lock(&service->mutex);
+	*upload->link = upload->next;
+	if (upload->next)
+		upload->next->link = upload->link;
+	pthread_mutex_unlock(&service->mutex);
+}
+
+bool service_is_token(const struct service *service, struct span token)
+{
+	const struct digest hash = digest_of(token);
+
+	/* How far two hashes agree tells nothing of the texts. */
+	return digest_equals(&hash, &service->token);
+}

@@ -1,0 +1,63 @@
+/*
+ * Records that were sent and are not in the registry's log: those that wait for contents, and those that were rejected.
+ * One that was published is not here any more.
+ *
+ * Writing functions stand between database_begin() and database_commit().
+ */
+#ifndef WARG_SERVER_SUBMITTED_H
+#define WARG_SERVER_SUBMITTED_H
+
+#include "committed.h"
+
+/* ---- Writing ---- */
+
+/**
+ * Keep a record of a package whose name is known.
+ * @param missing  the contents that it waits for, at least one; or with a reason, none
+ * @param reason   why it is rejected; NULL: it is not
+ * @param now      seconds since 1970
+ */
+int submitted_add(struct database *database, const struct committed_record *record, const struct digest *missing,
+		  size_t count, const char *reason, uint64_t now, struct fault *flt);
+
+/** Reject one that waits. */
+int submitted_reject(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		     const char *reason, struct fault *flt);
+
+/** Forget one: it was published. None is fine. */
+int submitted_remove(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		     struct fault *flt);
+
+/** A content is there now: no record waits for it any more. */
+int submitted_arrived(struct database *database, const struct digest *content, struct fault *flt);
+
+/* ---- Reading ---- */
+
+/** What is known of a record that is not published. */
+struct submitted_state {
+	bool is_rejected;
+	char reason[CAP_MESSAGE + 1]; /* "" unless it is */
+};
+/** @return 0; FAULT_ABSENT: there is no such record here */
+int submitted_find(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		   struct submitted_state *out, struct fault *flt);
+
+/** The contents that a record waits for, in its own order. @param out  free() it; NULL if there are none */
+int submitted_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		      struct digest **out, size_t *count, struct fault *flt);
+
+/** The record of a log that waits for contents. @return 0; FAULT_ABSENT: none does */
+int submitted_waiting(struct database *database, const struct digest *log_id, struct digest *record_id,
+		      uint64_t *since, struct fault *flt);
+
+/**
+ * A record that waits for nothing any more.
+ * @param out     its envelope borrows from `bytes`, which is filled; both until the next
+ * @return 0; FAULT_ABSENT: there is none
+ */
+int submitted_complete(struct database *database, struct committed_record *out, struct buf *bytes, struct fault *flt);
+
+/** All contents that any record waits for, each once. @param out  free() it; NULL if there are none */
+int submitted_all_missing(struct database *database, struct digest **out, size_t *count, struct fault *flt);
+
+#endif
