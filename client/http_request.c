@@ -9,6 +9,7 @@
  * before, and on an HTTP/2 stream that was refused, so it gets neither. A body from a file cannot be rewound: curl
  * would give up rather than send it again.
  */
+#include "http_local.h"
 #include "http_parts.h"
 
 #include <arpa/inet.h>
@@ -46,6 +47,8 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
 
 		memcpy(&in6, (const char *)&address->addr + offsetof(struct sockaddr_in6, sin6_addr), sizeof(in6));
 		loopback = IN6_IS_ADDR_LOOPBACK(&in6);
+	} else if (address->family == AF_UNIX) {
+		loopback = true; /* curl was told to */
 	}
 	if (!request->origin.secure && !loopback)
 		return CURL_SOCKET_BAD;
@@ -299,7 +302,8 @@ static int aim(struct http_request *request, const char *url, struct fault *flt)
 	/* Proxies are what the environment says, but none stands between this machine and itself. */
 	if (curl_easy_setopt(easy, CURLOPT_URL, url) ||
 	    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, secure ? "https" : "http") ||
-	    curl_easy_setopt(easy, CURLOPT_PROXY, request->origin.loopback ? "" : NULL))
+	    curl_easy_setopt(easy, CURLOPT_PROXY, request->origin.loopback ? "" : NULL) ||
+	    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, http_local_find(request->origin.host)))
 		return fault_no_memory(flt);
 	request->answered = false;
 	return set_headers(request, flt);

@@ -5,6 +5,7 @@
  * host that ends in a number, dots that are percent-encoded, a backslash), the URL is refused.
  */
 #include "http_url.h"
+#include "http_local.h"
 
 #include <arpa/inet.h>
 #include <locale.h>
@@ -129,7 +130,7 @@ static bool is_loopback(const char *host)
 	char bare[64];
 	size_t length = strlen(host);
 
-	if (!strcmp(host, "localhost"))
+	if (!strcmp(host, "localhost") || http_local_find(host))
 		return true;
 	if (host[0] != '[')
 		return inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;

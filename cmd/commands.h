@@ -7,7 +7,7 @@
 #include "options.h"
 
 extern const struct command clear_command, config_command, download_command, fetch_command, info_command, key_command,
-	login_command, logout_command, ls_command, mount_command, publish_command, reset_command, serve_command, status_command,
-	update_command, verify_command;
+	login_command, logout_command, ls_command, mount_command, publish_command, reset_command, serve_command,
+	status_command, update_command, verify_command;
 
 #endif

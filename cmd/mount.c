@@ -25,9 +25,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#define NAMESPACES 64 /* on one command line */
+
+enum { KEY_LOCAL = 300, KEY_NAMESPACE };
+
 static const struct options_entry entries[] = {
 	{'f', "foreground", NULL, "stay in the foreground, and log to the standard error"},
 	{'o', "options", "WORDS", "mount options, with commas between them"},
+	{KEY_LOCAL, "local", "DIR", "mount the registry in a folder, and begin it if there is none"},
+	{KEY_NAMESPACE, "namespace", "NAME", "with --local: a namespace that it is to have, local unless given; may be "
+					     "repeated"},
 	{0}
 };
 
@@ -37,6 +44,10 @@ struct task {
 	struct options options;
 	struct mount_options mount_options;
 	bool foreground;
+	const char *local;    /* the folder of a registry; NULL: none */
+	char *local_source;   /* what is shown as mounted then */
+	struct operator_wish namespaces[NAMESPACES];
+	size_t namespace_count;
 	char *folder;         /* absolute */
 	struct session session;
 	struct mount *mount;
@@ -49,10 +60,42 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 {
 	struct task *task = user;
 
-	if (key == 'o')
+	switch (key) {
+	case 'o':
 		return mount_options_parse(&task->mount_options, value, flt);
-	task->foreground = true;
-	return 0;
+	case KEY_LOCAL:
+		task->local = value;
+		return 0;
+	case KEY_NAMESPACE:
+		if (task->namespace_count == NAMESPACES)
+			return fault_undecided(flt, FAULT_MISUSE, "more than %d namespaces at a time", NAMESPACES);
+		task->namespaces[task->namespace_count++] = (struct operator_wish){.name = value};
+		return 0;
+	default:
+		task->foreground = true;
+		return 0;
+	}
+}
+
+/* The registry: a folder's, which is joined or begun, or one that a URL leads to. */
+static int choose_registry(struct task *task, const char *url, struct fault *flt)
+{
+	const char *local = task->local ? task->local : local_folder_of(url);
+
+	if (task->local && (url || task->options.registry))
+		return fault_undecided(flt, FAULT_MISUSE, "two registries are given");
+	if (task->namespace_count && !local)
+		return fault_undecided(flt, FAULT_MISUSE, "--namespace is for a registry in a folder: --local DIR");
+	if (!local)
+		return session_choose(&task->session, url, &task->options, flt);
+	if (task->local && asprintf(&task->local_source, "local:%s", local) < 0) {
+		task->local_source = NULL;
+		return fault_no_memory(flt);
+	}
+	if (task->local)
+		task->mount_options.source = task->local_source;
+	return local_join(local, task->local, task->namespaces, task->namespace_count, &task->session.local,
+			  &task->session.url, flt);
 }
 
 /* Everything that can be found out without the network. */
@@ -61,21 +104,24 @@ static int prepare(struct task *task, struct fault *flt)
 	char **arguments = task->options.arguments;
 	bool has_url = task->options.argument_count > 1;
 	const char *folder = arguments[has_url];
-	int verdict = mount_options_check(&task->mount_options, flt);
+	int verdict;
 
+	/* A registry of one's own is for writing, unless told otherwise. */
+	if (task->local && !task->mount_options.has_mode)
+		task->mount_options.writable = true;
+	verdict = mount_options_check(&task->mount_options, flt);
 	if (!verdict)
 		verdict = session_load(&task->session, &task->options, flt);
 	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
 	task->mount_options.source = has_url ? arguments[0] : NULL;
-	if (!verdict)
-		verdict = session_choose(&task->session, has_url ? arguments[0] : NULL, &task->options, flt);
 	if (verdict)
 		return verdict;
 	task->folder = realpath(folder, NULL);
 	if (!task->folder)
 		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
 	leftover_clear(task->folder);
-	return mount_check_folder(task->folder, flt);
+	verdict = mount_check_folder(task->folder, flt);
+	return verdict ? verdict : choose_registry(task, has_url ? arguments[0] : NULL, flt);
 }
 
 /* A key for inode numbers that stays, and that no registry knows: from the machine's own id, and the registry. */
@@ -148,13 +194,28 @@ static int look_first(struct task *task, struct fault *flt)
 	return flt->verdict;
 }
 
+/* A server that ran already has what it began with. */
+static int check_namespaces(const struct task *task, struct fault *flt)
+{
+	struct view *view = registry_view(task->session.registry);
+	int r = 0;
+
+	for (size_t i = 0; i < task->namespace_count && !r; i++)
+		if (!operator_log_find(view->operator, span_of_text(task->namespaces[i].name)))
+			r = fault_undecided(flt, FAULT_EXISTS, "the registry runs already, without the namespace "
+					    "%.100s: it gets it when it is mounted and was not before",
+					    task->namespaces[i].name);
+	view_unref(view);
+	return r;
+}
+
 /* The registry by the name that the user gave it: keys go by that. */
 static int find_key(void *user, struct ecdsa_private_key **out, struct fault *flt)
 {
 	const struct task *task = user;
 	const char *typed = task->mount_options.source;
 
-	return keyring_find_signing_key(&task->session.config, typed ? typed : task->options.registry, out, flt);
+	return session_find_signing_key(&task->session, typed ? typed : task->options.registry, out, flt);
 }
 
 /* The registry, as far as its first checkpoint. */
@@ -187,6 +248,8 @@ static int open_registry(struct task *task, struct fault *flt)
 		verdict = session_open(&task->session, &how, flt);
 	if (!verdict)
 		verdict = look_first(task, flt);
+	if (!verdict)
+		verdict = check_namespaces(task, flt);
 	progress_end(&progress);
 	return verdict;
 }
@@ -362,6 +425,7 @@ static int run(const struct command *command, int argc, char **argv)
 	mount_options_release(&task.mount_options);
 	if (task.sockets >= 0)
 		close(task.sockets);
+	free(task.local_source);
 	free(task.folder);
 	return status;
 }

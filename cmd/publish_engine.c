@@ -22,7 +22,7 @@ static int find_key(void *user, struct ecdsa_private_key **out, struct fault *fl
 {
 	const struct publishing *publishing = user;
 
-	return keyring_find_signing_key(&publishing->session.config, publishing->keyed_as, out, flt);
+	return session_find_signing_key(&publishing->session, publishing->keyed_as, out, flt);
 }
 
 static int open_engine(struct publishing *publishing, struct registry *registry, struct fault *flt)

@@ -6,13 +6,12 @@
 #include "client/file.h"
 #include "commands.h"
 #include "output.h"
-#include "server/listener.h"
+#include "server.h"
 #include "server/operator_key.h"
 #include "service_manager.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,19 +48,13 @@ static const struct options_entry entries[] = {
 struct serve {
 	const struct command *command;
 	struct options options;
-	const char *data_dir, *content_dir, *listen, *key_file, *authorized_file, *token_file, *base_url;
-	const char *certificate_file, *tls_key_file;
+	const char *listen, *authorized_file, *token_file, *base_url, *certificate_file, *tls_key_file;
 	struct operator_wish namespaces[NAMESPACES];
 	size_t namespace_count;
-	uint64_t content_limit;
-	char contents[PATH_MAX];  /* of content_dir, if it is not given */
-	char url[CAP_URL + 2];    /* of base_url, with '/' at its end */
+	char url[CAP_URL + 2]; /* of base_url, with '/' at its end */
 	struct buf token, certificate, tls_key;
-	struct ecdsa_private_key *key;
 	struct authorized_keys *authorized;
-	struct database *database; /* until the service has it */
-	struct service *service;
-	struct listener *listener;
+	struct server server;
 };
 
 /* ---- Options ---- */
@@ -96,7 +89,7 @@ static int take_limit(struct serve *serve, const char *text, struct fault *flt)
 	}
 	if (*text < '0' || *text > '9' || *end || errno || number > CAP_CONTENT >> shift || !number)
 		return fault_undecided(flt, FAULT_MISUSE, "'%.40s' is no size from 1 to %llu bytes", text, CAP_CONTENT);
-	serve->content_limit = number << shift;
+	serve->server.content_limit = number << shift;
 	return 0;
 }
 
@@ -105,11 +98,11 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	struct serve *serve = user;
 
 	switch (key) {
-	case KEY_DATA: serve->data_dir = value; break;
-	case KEY_CONTENT_DIR: serve->content_dir = value; break;
+	case KEY_DATA: serve->server.data_dir = value; break;
+	case KEY_CONTENT_DIR: serve->server.content_dir = value; break;
 	case 'l': serve->listen = value; break;
 	case KEY_NAMESPACE: return take_namespace(serve, (char *)(uintptr_t)value, flt);
-	case KEY_OPERATOR_KEY_FILE: serve->key_file = value; break;
+	case KEY_OPERATOR_KEY_FILE: serve->server.key_file = value; break;
 	case KEY_AUTHORIZED_KEYS_FILE: serve->authorized_file = value; break;
 	case KEY_AUTH_TOKEN_FILE: serve->token_file = value; break;
 	case KEY_CONTENT_LIMIT: return take_limit(serve, value, flt);
@@ -131,22 +124,18 @@ static const char *or_environment(const char *given, const char *name)
 static int complete_options(struct serve *serve, struct fault *flt)
 {
 	const char *namespace = or_environment(NULL, "WARG_NAMESPACE");
+	struct server *server = &serve->server;
 
-	serve->content_dir = or_environment(serve->content_dir, "WARG_CONTENT_DIR");
+	server->content_dir = or_environment(server->content_dir, "WARG_CONTENT_DIR");
+	server->key_file = or_environment(server->key_file, "WARG_OPERATOR_KEY_FILE");
+	server->key_text = or_environment(NULL, "WARG_OPERATOR_KEY");
 	serve->listen = or_environment(serve->listen, "WARG_LISTEN");
-	serve->key_file = or_environment(serve->key_file, "WARG_OPERATOR_KEY_FILE");
 	serve->authorized_file = or_environment(serve->authorized_file, "WARG_AUTHORIZED_KEYS_FILE");
 	serve->base_url = or_environment(serve->base_url, "WARG_CONTENT_BASE_URL");
-	if (!serve->data_dir)
+	if (!server->data_dir)
 		return fault_undecided(flt, FAULT_MISUSE, "where is the registry to be kept? --data DIR");
 	if (!serve->certificate_file != !serve->tls_key_file)
 		return fault_undecided(flt, FAULT_MISUSE, "a certificate needs its key, and a key its certificate");
-	if (!serve->content_dir) {
-		snprintf(serve->contents, sizeof(serve->contents), "%s/contents", serve->data_dir);
-		serve->content_dir = serve->contents;
-	}
-	if (!serve->listen)
-		serve->listen = LISTEN_USUAL;
 	if (!serve->namespace_count && namespace)
 		return take_namespace(serve, (char *)(uintptr_t)namespace, flt);
 	return 0;
@@ -183,17 +172,6 @@ static int read_token(struct serve *serve, struct fault *flt)
 	if (!r && serve->token_file && !token->length)
 		r = fault_undecided(flt, FAULT_MISUSE, "%.150s holds no token", serve->token_file);
 	return r;
-}
-
-static int read_key(struct serve *serve, struct fault *flt)
-{
-	const char *text = or_environment(NULL, "WARG_OPERATOR_KEY");
-
-	if (serve->key_file)
-		return operator_key_read(serve->key_file, &serve->key, flt);
-	if (text)
-		return operator_key_parse(span_of_text(text), &serve->key, flt);
-	return operator_key_keep(serve->data_dir, true, &serve->key, flt);
 }
 
 static int read_base_url(struct serve *serve, struct fault *flt)
@@ -236,50 +214,29 @@ static void failed(void *user, const struct fault *flt)
 	options_fail(serve->command, flt);
 }
 
-static int open_service(struct serve *serve, struct fault *flt)
-{
-	const struct service_options options = {
-		.database = serve->database,
-		.data_dir = serve->data_dir,
-		.content_dir = serve->content_dir,
-		.key = serve->key,
-		.namespaces = serve->namespaces,
-		.namespace_count = serve->namespace_count,
-		.authorized = serve->authorized,
-		.token = buf_span(&serve->token),
-		.base_url = *serve->url ? serve->url : NULL,
-		.content_limit = serve->content_limit,
-		.failed = failed,
-		.user = serve,
-	};
-
-	serve->database = NULL;
-	return service_open(&options, &serve->service, flt);
-}
-
-/* The key is looked for once the folder is ours: of two that start at once only one may make it. */
 static int start(struct serve *serve, struct fault *flt)
 {
-	struct listener_options listener = {
-		.address = serve->listen,
-		.certificate = (const char *)serve->certificate.data,
-		.key = (const char *)serve->tls_key.data,
-	};
-	int r = service_manager_socket(&listener.socket, flt);
+	struct server *server = &serve->server;
 
-	if (!r)
-		r = database_open(serve->data_dir, &serve->database, flt);
-	if (!r)
-		r = read_key(serve, flt);
-	if (!r)
-		r = open_service(serve, flt);
-	return r ? r : listener_start(serve->service, &listener, &serve->listener, flt);
+	server->namespaces = serve->namespaces;
+	server->namespace_count = serve->namespace_count;
+	server->authorized = serve->authorized;
+	server->token = buf_span(&serve->token);
+	server->base_url = *serve->url ? serve->url : NULL;
+	server->listen.address = serve->listen ? serve->listen : LISTEN_USUAL;
+	server->listen.certificate = (const char *)serve->certificate.data;
+	server->listen.key = (const char *)serve->tls_key.data;
+	server->failed = failed;
+	server->user = serve;
+	if (service_manager_socket(&server->listen.socket, flt))
+		return flt->verdict;
+	return server_start(server, flt);
 }
 
 static int say(const struct serve *serve)
 {
-	struct ecdsa_public_key *key = ecdsa_private_key_public(serve->key);
-	const char *address = listener_address(serve->listener);
+	struct ecdsa_public_key *key = ecdsa_private_key_public(serve->server.key);
+	const char *address = listener_address(serve->server.listener);
 	char url[CAP_URL + 2], key_id[DIGEST_TEXT_SIZE];
 	struct json *json;
 
@@ -291,8 +248,9 @@ static int say(const struct serve *serve)
 	else
 		snprintf(url, sizeof(url), "%s://%s/", serve->certificate_file ? "https" : "http", address);
 	if (!serve->options.json) {
-		printf("registry    %s\nlistens at  %s\nkey id      %s\npublic key  %s\nrecords     %llu\n", url, address,
-		       key_id, ecdsa_public_key_text(key), (unsigned long long)service_length(serve->service));
+		printf("registry    %s\nlistens at  %s\nkey id      %s\npublic key  %s\nrecords     %llu\n", url,
+		       address, key_id, ecdsa_public_key_text(key),
+		       (unsigned long long)service_length(serve->server.service));
 		return fflush(stdout) ? STATUS_FAILED : STATUS_DONE;
 	}
 	json = json_new_object();
@@ -300,7 +258,7 @@ static int say(const struct serve *serve)
 	json_put_text(json, "address", address);
 	json_put_text(json, "keyId", key_id);
 	json_put_text(json, "publicKey", ecdsa_public_key_text(key));
-	json_put_uint(json, "records", service_length(serve->service));
+	json_put_uint(json, "records", service_length(serve->server.service));
 	json_put_uint(json, "pid", (uint64_t)getpid());
 	return output_json(serve->command, json) == STATUS_DONE && !fflush(stdout) ? STATUS_DONE : STATUS_FAILED;
 }
@@ -337,15 +295,13 @@ static int serve_until_told(struct serve *serve)
 			;
 		service_manager_tell("STOPPING=1");
 	}
-	listener_stop(serve->listener);
-	service_close(serve->service);
-	database_close(serve->database);
+	server_stop(&serve->server);
 	return status;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct serve serve = {.command = command, .content_limit = CAP_CONTENT};
+	struct serve serve = {.command = command, .server.content_limit = CAP_CONTENT};
 	int status;
 
 	buf_init(&serve.token, CAP_SECRET);
@@ -354,7 +310,6 @@ static int run(const struct command *command, int argc, char **argv)
 	if (options_parse(command, argc, argv, take, &serve, &serve.options, &status))
 		status = serve_until_told(&serve);
 	authorized_keys_free(serve.authorized);
-	ecdsa_private_key_free(serve.key);
 	buf_wipe(&serve.token);
 	buf_wipe(&serve.tls_key);
 	buf_release(&serve.certificate);

@@ -36,6 +36,8 @@ int session_choose(struct session *session, const char *typed, const struct opti
 	if (!text)
 		return fault_undecided(flt, FAULT_MISUSE, "no registry is configured: give one with --registry URL, "
 				       "or for good with 'wargfs config --registry URL'");
+	if (local_folder_of(text))
+		return local_join(local_folder_of(text), false, NULL, 0, &session->local, &session->url, flt);
 	return http_url_parse(text, &session->url, flt);
 }
 
@@ -165,11 +167,20 @@ int session_start(struct session *session, const struct options *options, struct
 void session_release(struct session *session)
 {
 	federation_close(session->federation);
+	local_leave(session->local);
 	if (session->has_config)
 		config_release(&session->config);
 	if (session->has_environment)
 		config_environment_release(&session->environment);
 	*session = (struct session){0};
+}
+
+int session_find_signing_key(const struct session *session, const char *typed, struct ecdsa_private_key **out,
+			     struct fault *flt)
+{
+	if (session->local)
+		return local_find_signing_key(session->local, out, flt);
+	return keyring_find_signing_key(&session->config, typed, out, flt);
 }
 
 void session_content_path(const struct session *session, const struct digest *digest, char *out, size_t size)

@@ -6,6 +6,7 @@
 
 #include "client/config.h"
 #include "client/federation.h"
+#include "local.h"
 #include "options.h"
 #include "progress.h"
 
@@ -19,6 +20,7 @@ struct session {
 	struct config config;
 	bool has_config;
 	struct http_url url;       /* as typed or configured, then as discovered */
+	struct local *local;       /* the registry's, if it lives in a folder; else NULL */
 	const struct options *options;
 	struct progress progress;      /* of the work on the registry: questions take it away */
 	struct federation *federation; /* NULL before session_open() */
@@ -31,7 +33,8 @@ struct session {
 int session_load(struct session *session, const struct options *options, struct fault *flt);
 
 /**
- * Choose the registry's URL: `typed`, else --registry, else the configured home.
+ * Choose the registry's URL: `typed`, else --registry, else the configured home. One that is "local:DIR" is joined, for
+ * which no thread may have been started.
  * @return 0; WARG_UNDECIDED with FAULT_MISUSE if there is none, or it is no URL that we talk to
  */
 int session_choose(struct session *session, const char *typed, const struct options *options, struct fault *flt);
@@ -66,6 +69,14 @@ int session_start(struct session *session, const struct options *options, struct
 
 /** Close the registry and give everything back; the session is as zeroed then. */
 void session_release(struct session *session);
+
+/**
+ * The key to sign with: a local registry's own, or the keyring's for the registry that was typed.
+ * @param typed  as it was typed: keys go by that; NULL: the configured home
+ * @return as keyring_find_signing_key()
+ */
+int session_find_signing_key(const struct session *session, const char *typed, struct ecdsa_private_key **out,
+			     struct fault *flt);
 
 /** Where a content lies in the cache, or would. */
 void session_content_path(const struct session *session, const struct digest *digest, char *out, size_t size);

@@ -144,6 +144,7 @@ static int take(struct mount_options *options, const struct mount_options_word *
 	case KEY_RO:
 	case KEY_RW:
 		options->writable = word->key == KEY_RW;
+		options->has_mode = true;
 		return 0;
 	case KEY_YANK:
 		options->yank = true;

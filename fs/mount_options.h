@@ -26,6 +26,7 @@ struct mount_options {
 	unsigned max_age;  /* seconds that a checkpoint may be old for what may have changed to be told; 0: no bound */
 	bool offline;      /* nothing is ever sent */
 	bool writable;     /* what is written is published */
+	bool has_mode;     /* ro or rw was among the words */
 	bool yank;         /* a release that is removed is yanked */
 	uid_t uid;         /* owner of everything */
 	gid_t gid;

@@ -149,7 +149,8 @@ static bool write_operator(struct page *page)
 	struct buf *out = &page->exchange->answer;
 	size_t before = out->length;
 
-	if (buf_append_text(out, "\"operator\":", &page->flt) || !write_log(page, &log_id, page->wanted->operator_token))
+	if (buf_append_text(out, "\"operator\":", &page->flt) ||
+	    !write_log(page, &log_id, page->wanted->operator_token))
 		return false;
 	/* It is left out when it is empty (interop.md B 5). */
 	if (page->records)

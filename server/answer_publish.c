@@ -160,8 +160,8 @@ static bool check_record(struct exchange *exchange, struct publish *publish, con
 		exchange_refuse(exchange, 501, "specifying content sources is not supported");
 	is_fine = is_fine && check_namespace(exchange, &publish->job.name);
 	if (is_fine && digest_parse(key_id, &sent->envelope.key_id, NULL)) {
-		exchange_refuse(exchange, 401, "unknown key id `%.*s`", (int)(key_id.length < 100 ? key_id.length : 100),
-				(const char *)key_id.data);
+		exchange_refuse(exchange, 401, "unknown key id `%.*s`",
+				(int)(key_id.length < 100 ? key_id.length : 100), (const char *)key_id.data);
 		is_fine = false;
 	}
 	is_fine = is_fine && check_policy(exchange, publish, &record) && collect_contents(exchange, publish, &record);

@@ -75,7 +75,8 @@ void answer_metrics(struct exchange *exchange)
 
 	put_requests(out, counters);
 	put_one(out, "log_length", "gauge", "Records in the registry's log.", service_length(exchange->service));
-	put_one(out, "records_total", "counter", "Records published since the start.", counters_get(&counters->records));
+	put_one(out, "records_total", "counter", "Records published since the start.",
+		counters_get(&counters->records));
 	put_one(out, "commits_total", "counter", "Checkpoints of them.", counters_get(&counters->commits));
 	put_one(out, "received_bytes_total", "counter", "Bytes of contents that were uploaded.",
 		counters_get(&counters->bytes_received));

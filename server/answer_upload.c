@@ -141,8 +141,8 @@ static void commit(struct upload *upload)
 	} else {
 		job->task = COMMITTER_REJECT;
 		digest_format(&upload->digest, digest);
-		snprintf(job->reason, sizeof(job->reason), "content with digest `%s` was rejected by policy: %s", digest,
-			 upload->fault.what);
+		snprintf(job->reason, sizeof(job->reason), "content with digest `%s` was rejected by policy: %s",
+			 digest, upload->fault.what);
 	}
 	committer_give(upload->exchange->service->committer, job);
 }

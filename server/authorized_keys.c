@@ -331,8 +331,8 @@ int authorized_keys_check(const struct authorized_keys *keys, const struct name 
 		if (allows(of_namespace, key_id, is_init) || allows(of_package, key_id, is_init))
 			continue;
 		digest_format(key_id, text);
-		return fault_undecided(flt, FAULT_DENIED, "key id `%s` is not authorized to publish to package `%.140s`",
-				       text, name->text);
+		return fault_undecided(flt, FAULT_DENIED, "key id `%s` is not authorized to publish to package "
+				       "`%.140s`", text, name->text);
 	}
 	return 0;
 }

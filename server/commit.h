@@ -23,7 +23,8 @@ struct commit_state {
 int commit_load(struct database *database, struct commit_state *out, struct fault *flt);
 
 /**
- * Let records enter, in this order, at least one, within database_begin() and database_commit(). Each gets the next place, whatever its `registry_index` says.
+ * Let records enter, in this order, at least one, within database_begin() and database_commit(). Each gets the next
+ * place, whatever its `registry_index` says.
  * @param state  as it is; on success as it is once that is committed. After a failure use it no more
  * @param key    the operator's
  * @param now    seconds since 1970; a checkpoint is never earlier than the one before

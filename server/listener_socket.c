@@ -16,8 +16,8 @@
 
 static int bad_address(const char *address, struct fault *flt)
 {
-	return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is no address to listen on: ADDRESS:PORT, [ADDRESS]:PORT or "
-			       "unix:PATH", address);
+	return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is no address to listen on: ADDRESS:PORT, [ADDRESS]:PORT "
+			       "or unix:PATH", address);
 }
 
 static int listen_at(const struct sockaddr *address, socklen_t size, const char *text, int *out, struct fault *flt)

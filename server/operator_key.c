@@ -19,7 +19,7 @@ int operator_key_parse(struct span text, struct ecdsa_private_key **out, struct 
 		text.length--;
 	r = ecdsa_private_key_parse(text, out, flt);
 	if (r)
-		fault_at(flt, "the operator's key");
+		fault_at(flt, "the key");
 	return r;
 }
 
@@ -31,7 +31,7 @@ static int read_key(int fd, struct buf *bytes, const char *path, struct fault *f
 	if (fstat(fd, &status))
 		return fault_system(flt, errno, "%.150s", path);
 	if (status.st_mode & (S_IRWXG | S_IRWXO))
-		return fault_system(flt, EACCES, "%.150s: others may read the operator's key", path);
+		return fault_system(flt, EACCES, "%.150s: others may read this key", path);
 	return file_read_all(fd, bytes, flt);
 }
 
@@ -58,7 +58,7 @@ int operator_key_read(const char *path, struct ecdsa_private_key **out, struct f
 	return take_key(fd, path, out, flt);
 }
 
-static int make_key(int folder, struct ecdsa_private_key **out, struct fault *flt)
+static int make_key(int folder, const char *name, struct ecdsa_private_key **out, struct fault *flt)
 {
 	struct ecdsa_private_key *key;
 	struct buf text;
@@ -69,7 +69,7 @@ static int make_key(int folder, struct ecdsa_private_key **out, struct fault *fl
 	buf_init(&text, CAP_SECRET);
 	r = ecdsa_private_key_format(key, &text, flt);
 	if (!r)
-		r = file_replace(folder, OPERATOR_KEY_FILE, 0600, buf_span(&text), flt);
+		r = file_replace(folder, name, 0600, buf_span(&text), flt);
 	if (!r)
 		r = file_sync(folder, flt);
 	buf_wipe(&text);
@@ -80,20 +80,21 @@ static int make_key(int folder, struct ecdsa_private_key **out, struct fault *fl
 	return r;
 }
 
-int operator_key_keep(const char *data_dir, bool make, struct ecdsa_private_key **out, struct fault *flt)
+int operator_key_keep(const char *data_dir, const char *name, bool make, struct ecdsa_private_key **out,
+		      struct fault *flt)
 {
 	int folder, fd = -1;
 	int r = file_open_top(data_dir, &folder, flt);
 
 	if (r)
 		return r;
-	r = file_open(folder, OPERATOR_KEY_FILE, &fd, NULL, flt);
+	r = file_open(folder, name, &fd, NULL, flt);
 	if (!r && fd >= 0)
-		r = take_key(fd, OPERATOR_KEY_FILE, out, flt);
+		r = take_key(fd, name, out, flt);
 	else if (!r && make)
-		r = make_key(folder, out, flt);
+		r = make_key(folder, name, out, flt);
 	else if (!r)
-		r = fault_undecided(flt, FAULT_NO_KEY, "there is no %s in %.150s", OPERATOR_KEY_FILE, data_dir);
+		r = fault_undecided(flt, FAULT_NO_KEY, "there is no %.60s in %.150s", name, data_dir);
 	close(folder);
 	return r;
 }

@@ -16,10 +16,12 @@ int operator_key_parse(struct span text, struct ecdsa_private_key **out, struct 
 int operator_key_read(const char *path, struct ecdsa_private_key **out, struct fault *flt);
 
 /**
- * The key that is kept in the data folder. The caller has the folder's lock.
+ * A key that is kept in the data folder. Whoever makes one has a lock.
+ * @param name  of its file
  * @param make  make one, synced, where there is none
  * @return 0; FAULT_NO_KEY: there is none
  */
-int operator_key_keep(const char *data_dir, bool make, struct ecdsa_private_key **out, struct fault *flt);
+int operator_key_keep(const char *data_dir, const char *name, bool make, struct ecdsa_private_key **out,
+		      struct fault *flt);
 
 #endif

@@ -175,8 +175,8 @@ static int gather(struct statement *statement, struct digest **out, size_t *coun
 int submitted_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		      struct digest **out, size_t *count, struct fault *flt)
 {
-	static const char text[] = "SELECT digest FROM missing WHERE submitted = (SELECT id FROM submitted" OF_RECORD ")"
-				   " ORDER BY place";
+	static const char text[] = "SELECT digest FROM missing WHERE submitted ="
+				   " (SELECT id FROM submitted" OF_RECORD ") ORDER BY place";
 	struct statement *statement;
 	int r = use_of(database, text, 1, log_id, record_id, &statement, flt);
 

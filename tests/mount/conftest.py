@@ -42,7 +42,7 @@ def everything():
 @pytest.fixture(scope="session")
 def server(everything):
     """The real server, with what registry.py tells of."""
-    server = programs.Server(programs.Home(os.path.join(everything, "server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "server")))
     try:
         server.lengths = registry.publish(server, programs.Home(os.path.join(everything, "publisher")))
         yield server
@@ -134,6 +134,18 @@ def shared(everything, server):
     """A mount of the real server for tests that change nothing."""
     with mounts.standing(everything, "shared", server.url) as mount:
         yield mount
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "reference(why): about what only the reference's server does")
+
+
+def pytest_collection_modifyitems(items):
+    """With our own server, what is about the other one is left out."""
+    for item in items:
+        about = item.get_closest_marker("reference")
+        if about and programs.HomeServer is programs.OwnServer:
+            item.add_marker(pytest.mark.skip(reason=about.args[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -160,7 +160,8 @@ class Liar:
         try:
             upstream.request(method, path, body or None, headers)
             response = upstream.getresponse()
-            return response.status, dict(response.getheaders()), response.read()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, headers, response.read()
         finally:
             upstream.close()
 

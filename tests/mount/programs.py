@@ -94,27 +94,34 @@ class Home:
 
 
 class Server:
-    """The real warg-server, with its operator's key known and one namespace."""
+    """A registry's server, with its operator's key known and one namespace: the reference's."""
 
     def __init__(self, home, namespace="test", operator=forge.OPERATOR):
         self.home = home
-        contents = os.path.join(home.path, "contents")
-        os.makedirs(contents)
+        self.namespace = namespace
+        self.contents = os.path.join(home.path, "contents")
+        os.makedirs(self.contents)
         self.log = os.path.join(home.path, "server.log")
-        environment = dict(home.environment, WARG_OPERATOR_KEY=operator.text)
+        self.environment = dict(home.environment, WARG_OPERATOR_KEY=operator.text)
+        self.checkpoints = {}
+        self.start()
+
+    def words(self):
+        return (WARG_SERVER, "--content-dir", self.contents, "--listen", "127.0.0.1:0", "--namespace", self.namespace)
+
+    def start(self, *before):
+        """Start the program, with the words of another one before it."""
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [*TIED, WARG_SERVER, "--content-dir", contents, "--listen", "127.0.0.1:0", "--namespace", namespace],
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        port = until(self.find_port, "warg-server listens")
+            self.process = subprocess.Popen([*TIED, *before, *self.words()], env=self.environment,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        port = until(self.find_port, "the server listens")
         self.address = "127.0.0.1", port
         self.url = f"http://127.0.0.1:{port}/"
-        self.checkpoints = {}
 
     def find_port(self):
-        assert self.process.poll() is None, "warg-server ended"
+        assert self.process.poll() is None, "the server ended"
         with open(self.log) as file:
-            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", file.read())
+            found = re.search(r"listen(?:ing on|s at) +127\.0\.0\.1:(\d+)", file.read())
         return found and int(found[1])
 
     def get(self, path):
@@ -140,3 +147,31 @@ class Server:
         self.resume()
         self.process.kill()
         self.process.wait()
+
+
+class OwnServer(Server):
+    """Our own. It keeps what it has: started again, it goes on."""
+
+    def __init__(self, home, *more, **options):
+        self.data = os.path.join(home.path, "data")
+        self.more = more
+        super().__init__(home, **options)
+
+    def words(self):
+        return (WARGFS, "serve", "--data", self.data, "--content-dir", self.contents, "--listen", "127.0.0.1:0",
+                "--namespace", self.namespace, *self.more)
+
+    def terminate(self):
+        """End it in good order, and see that it says nothing but how it began."""
+        self.process.terminate()
+        assert self.process.wait(30) == 0
+        with open(self.log) as file:
+            assert len(file.readlines()) == 5
+
+    def restart(self):
+        self.terminate()
+        self.start()
+
+
+# Whose server the registries of the tests are: the reference's, or with `wargfs` in the environment our own.
+HomeServer = OwnServer if os.environ.get("WARGFS_SERVER") == "wargfs" else Server

@@ -19,7 +19,7 @@ HELLO = CONTENTS["test:hello", "1.0.0"]
 @pytest.fixture(scope="module")
 def other(everything, server):
     """Another real server with the same operator's key, the same namespace, as many records, and another history."""
-    other = programs.Server(programs.Home(os.path.join(everything, "forked-server")))
+    other = programs.HomeServer(programs.Home(os.path.join(everything, "forked-server")))
     try:
         home = programs.Home(os.path.join(everything, "forked-publisher")).configure(other.url)
         other.wait_for_length(1)

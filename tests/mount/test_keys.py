@@ -69,7 +69,7 @@ def files(home, liar):
 @pytest.fixture(scope="module")
 def publishing(everything):
     """A registry that is published to."""
-    server = programs.Server(programs.Home(os.path.join(everything, "keys-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "keys-server")))
     try:
         server.wait_for_length(1)
         yield server

@@ -3,6 +3,8 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from registry import BIG, CONTENTS, PACKAGES
 from waiting import until
 
@@ -49,6 +51,7 @@ def test_entering(mount, liar):
     assert not names(liar) & {"logs", "inclusion", "bytes"}
 
 
+@pytest.mark.reference("ours tells sizes without being asked")
 def test_sizes(mount, liar):
     """A size costs no content, and is asked for once, whoever asks."""
     for _ in range(2):

@@ -97,7 +97,7 @@ def test_sooner_after_an_outage(behind, liar):
 @pytest.fixture
 def own(folder):
     """A registry of the test's own, and who publishes there."""
-    server = programs.Server(programs.Home(os.path.join(folder, "own-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(folder, "own-server")))
     try:
         yield server, programs.Home(os.path.join(folder, "own-publisher")).configure(server.url)
     finally:

@@ -140,7 +140,7 @@ def test_without_a_listing(new_mount, liar, server):
 
 def test_published_and_yanked(new_mount, everything, new_home):
     """The reference's client publishes and yanks, and the mount follows."""
-    server = programs.Server(programs.Home(os.path.join(new_home().path, "server")))
+    server = programs.HomeServer(programs.Home(os.path.join(new_home().path, "server")))
     try:
         publisher = new_home().configure(server.url)
         server.wait_for_length(1)

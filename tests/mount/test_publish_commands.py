@@ -24,7 +24,7 @@ SECOND = forge.Key("the second publisher of these tests")
 @pytest.fixture(scope="module")
 def registry(everything):
     """A registry of these tests' own."""
-    server = programs.Server(programs.Home(os.path.join(everything, "publish-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "publish-server")))
     try:
         server.wait_for_length(1)
         yield server
@@ -154,6 +154,7 @@ def test_init(home, reader, name):
     release(programs.WARG, reader, name, "0.1.0", wasm(300, 3))
 
 
+@pytest.mark.reference("with ours there is nothing to wait for")
 def test_several_without_waiting(home, registry, name):
     """Who does not wait for one does not wait for it with the next either; who waits has all of them proven."""
     path = write(home, wasm(300, 23))
@@ -517,7 +518,7 @@ def test_no_file(home, name):
 
 def test_elsewhere(home, reader, folder):
     """What lives in another registry is published there, also out of what is pending at home."""
-    server = programs.Server(programs.Home(os.path.join(folder, "elsewhere")), namespace="elsewhere")
+    server = programs.HomeServer(programs.Home(os.path.join(folder, "elsewhere")), namespace="elsewhere")
     try:
         server.wait_for_length(1)
         for one in (home, reader):

@@ -19,7 +19,7 @@ MANY = 50
 @pytest.fixture(scope="module")
 def registry(everything):
     """A registry of these tests' own."""
-    server = programs.Server(programs.Home(os.path.join(everything, "engine-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "engine-server")))
     try:
         server.wait_for_length(1)
         yield server

@@ -121,6 +121,7 @@ def doubtful(new_mount, liar):
 # ---- Claims ----
 
 
+@pytest.mark.reference("ours tells sizes without being asked")
 @pytest.mark.parametrize("reader", THAT_READ)
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_reading(doubtful, to, claim, reader):
@@ -132,6 +133,7 @@ def test_reading(doubtful, to, claim, reader):
     assert mount.last_error(FILE) == ""
 
 
+@pytest.mark.reference("ours tells sizes without being asked")
 @pytest.mark.parametrize("reader", THAT_DO_NOT)
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_without_asking(doubtful, to, claim, reader):

@@ -40,7 +40,7 @@ LINKS = {"test/greeter/latest.wasm": "1.0.0.wasm", "test/calc/latest.wasm": "0.2
 @pytest.fixture(scope="module")
 def server(everything):
     """A registry of its own, filled by the reference's client."""
-    server = programs.Server(programs.Home(os.path.join(everything, "users-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "users-server")))
     publisher = programs.Home(os.path.join(everything, "users-publisher")).configure(server.url)
     try:
         server.wait_for_length(1)
@@ -279,7 +279,7 @@ def test_file_manager(home, place):
 def test_wkg_publish(folder, new_home, new_mount):
     """wkg takes a mount for its registry on the local disk, and publishes to it. It does not look at what close() says,
     nor wait for it: so it is looked for here."""
-    server = programs.Server(new_home())
+    server = programs.HomeServer(new_home())
     try:
         server.wait_for_length(1)
         home = new_home().configure(server.url)

@@ -23,7 +23,7 @@ from waiting import until
 @pytest.fixture(scope="module")
 def server(everything):
     """A registry of its own, with one package that has a version."""
-    server = programs.Server(programs.Home(os.path.join(everything, "writing-server")))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "writing-server")))
     publisher = programs.Home(os.path.join(everything, "writing-publisher")).configure(server.url)
     try:
         server.wait_for_length(1)

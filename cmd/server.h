@@ -1,0 +1,35 @@
+/*
+ * A registry in this process: what `serve` and `--local` have in common.
+ */
+#ifndef WARGFS_CMD_SERVER_H
+#define WARGFS_CMD_SERVER_H
+
+#include "server/listener.h"
+
+/** What is wanted, and what then runs. Zero it, fill in the first half. All borrowed. */
+struct server {
+	const char *data_dir;
+	const char *content_dir;                /* NULL: "contents" in the data folder */
+	const char *key_file;                   /* the operator's; NULL: `key_text`, or the one that is kept */
+	const char *key_text;                   /* NULL: the one that is kept, made where missing */
+	const struct operator_wish *namespaces;
+	size_t namespace_count;
+	const struct authorized_keys *authorized; /* NULL: anybody whom a package's log lets */
+	struct span token;                      /* empty: none */
+	const char *base_url;                   /* NULL: as each client asks */
+	uint64_t content_limit;
+	struct listener_options listen;
+	void (*failed)(void *user, const struct fault *flt);
+	void *user;
+
+	struct ecdsa_private_key *key;
+	struct service *service;
+	struct listener *listener;
+};
+
+/** Open or begin the registry, and listen. Starts threads. Whatever comes of it: server_stop(). */
+int server_start(struct server *server, struct fault *flt);
+/** Answer what was accepted, and end. */
+void server_stop(struct server *server);
+
+#endif
