@@ -1,7 +1,7 @@
 # wargfs: a Warg registry as a file system.
 #
 #   make            the program, build/wargfs, and the library, build/libwarg.a
-#   make demo       set up, start a registry, mount it, and show what that gives
+#   make demo       set up, begin a registry, mount it, and show what that gives
 #   make check      set up, build, lint, every test; the last line counts them
 #   make bench      a table of ratios against peers measured in the same run
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
@@ -230,10 +230,11 @@ soak: $(BUILD)/wargfs
 	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/soak/run --minutes $(MINUTES)
 
 .PHONY: demo
-demo: set-up
+demo:
+	@$(MAKE) deps
 	@echo "demo: building $(BUILD)/wargfs where it is out of date"
 	@$(MAKE) -s all
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/demo
+	@WARGFS=$(CURDIR)/$(BUILD)/wargfs tests/demo
 
 # ---- Set-up. What comes after it runs in a make of its own, which finds the libraries that were not there before ----
 

@@ -438,6 +438,8 @@ const struct command mount_command = {
 		"the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP has a new\n"
 		"checkpoint looked for. With -o rw a file that is copied to NAMESPACE/PACKAGE/VERSION.wasm is\n"
 		"published as that version, and with yank one that is removed is yanked.\n"
+		"\nWith --local the registry is one that lives in a folder, for you alone; it is begun if there is\n"
+		"none, and mounted for writing.\n"
 		"\nMount options: ro, rw, writable, yank, timeout=SEC, refresh=SEC, max_age=SEC, offline, uid=N,\n"
 		"gid=N, umask=OCTAL, allow_other, and those of mount(8): nosuid, nodev, noexec, noatime, sync,\n"
 		"dirsync and their opposites.\n",
