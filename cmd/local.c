@@ -27,7 +27,9 @@
 #define USERS "users"
 #define SOCKET "socket"
 #define LOG "server.log"
-#define PATIENCE 20 /* seconds for a server to begin, or to end */
+#define PATIENCE 20    /* seconds for a server to end */
+#define BEGINNING 5    /* seconds for one that another program starts to begin */
+#define AGAIN 50000    /* microseconds between looks at it */
 
 struct local {
 	char *folder;
@@ -203,7 +205,7 @@ static bool is_answering(const struct local *local)
 
 static int reach(struct local *local, const struct operator_wish *namespaces, size_t count, struct fault *flt)
 {
-	clock_ms deadline = clock_in_seconds(PATIENCE);
+	clock_ms deadline = clock_in_seconds(BEGINNING);
 
 	while (!is_answering(local)) {
 		struct fault own = {0};
@@ -215,7 +217,7 @@ static int reach(struct local *local, const struct operator_wish *namespaces, si
 			*flt = own;
 			return own.verdict;
 		}
-		usleep(20000);
+		usleep(AGAIN);
 	}
 	return 0;
 }

@@ -40,7 +40,7 @@ static int open_service(struct server *server, struct database *database, struct
 	return service_open(&options, &server->service, flt);
 }
 
-int server_start(struct server *server, struct fault *flt)
+static int start(struct server *server, struct fault *flt)
 {
 	struct database *database = NULL;
 	int r = database_open(server->data_dir, &database, flt);
@@ -55,6 +55,16 @@ int server_start(struct server *server, struct fault *flt)
 	}
 	r = open_service(server, database, flt);
 	return r ? r : listener_start(server->service, &server->listen, &server->listener, flt);
+}
+
+int server_start(struct server *server, struct fault *flt)
+{
+	int r = start(server, flt);
+
+	/* A database that lies is this machine's. */
+	if (r)
+		fault_blame(flt, FAULT_BY_SYSTEM);
+	return r;
 }
 
 void server_stop(struct server *server)

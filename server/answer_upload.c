@@ -179,6 +179,9 @@ void answer_upload_go_on(struct exchange *exchange)
 {
 	struct upload *upload = exchange->work;
 
+	/* What was refused is gone before that is told. */
+	incoming_free(upload->incoming);
+	upload->incoming = NULL;
 	if (upload->committing.verdict)
 		exchange_fail(exchange, &upload->committing.fault);
 	else if (upload->verdict == INCOMING_REFUSED)

@@ -86,11 +86,12 @@ def home(new_home):
 
 @pytest.fixture
 def new_mount(folder, new_home):
-    """Starts mounts: new_mount(url, *options, home=, wait=). Each is unmounted at the end, and must have behaved."""
+    """Starts mounts: new_mount(url, *options, home=, wait=, words=). Each is unmounted at the end, and must have behaved."""
     started = []
 
-    def make(url, *options, home=None, wait=True):
-        mount = mounts.Mount(home or new_home(), url, os.path.join(folder, f"mount{len(started)}"), options)
+    def make(url, *options, home=None, wait=True, words=()):
+        path = os.path.join(folder, f"mount{len(started)}")
+        mount = mounts.Mount(home or new_home(), url, path, options, words)
         started.append(mount)
         return mount.wait() if wait else mount
 

@@ -38,9 +38,9 @@ def read(path):
 
 
 class Mount:
-    """`wargfs mount -f URL PATH -o OPTIONS`. What it prints is in `log`, and must be expected by the test."""
+    """`wargfs mount -f WORDS URL PATH -o OPTIONS`. What it prints is in `log`, and must be expected by the test."""
 
-    def __init__(self, home, url, path, options=()):
+    def __init__(self, home, url, path, options=(), words=()):
         self.home = home
         self.path = path
         self.log_path = path + ".log"
@@ -48,9 +48,9 @@ class Mount:
         self.over = False
         if not mounted_at(path): # a dead one says of its folder that it is none
             os.makedirs(path, exist_ok=True)
-        words = ["-o", ",".join(options)] if options else []
+        words = [*words, *([url] if url else []), path, *(["-o", ",".join(options)] if options else [])]
         with open(self.log_path, "wb") as log:
-            self.process = home.start(programs.WARGFS, "mount", "-f", url, path, *words, stdout=log, stderr=log)
+            self.process = home.start(programs.WARGFS, "mount", "-f", *words, stdout=log, stderr=log)
 
     @property
     def log(self):

@@ -414,11 +414,11 @@ def test_malformed(serve, connect, request_):
     server = serve()
     with socket.create_connection(server.address) as stranger:
         stranger.settimeout(30)
-        stranger.sendall(request_)
-        stranger.shutdown(socket.SHUT_WR)
         try:
+            stranger.sendall(request_)
+            stranger.shutdown(socket.SHUT_WR)
             answer = stranger.recv(100)
-        except ConnectionError:
+        except OSError:  # it did not want to hear all of it
             answer = b""
     assert not answer or re.match(rb"HTTP/1\.[01] [45]\d\d ", answer), answer
     assert connect(server).length() == 1

@@ -1,0 +1,218 @@
+"""Registries that live in a folder: begun by their first mount, joined by the others, ended with the last."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+
+import mounts
+import programs
+from registry import wasm
+from waiting import until
+
+CONTENT = wasm(30000, 61)
+
+
+@pytest.fixture
+def registry(folder):
+    """A folder for a registry. No server of it is left at the end."""
+    path = os.path.join(folder, "registry")
+    yield path
+    until(lambda: not servers_of(path), "the server ends with its last mount")
+
+
+def servers_of(path):
+    """The processes that have the registry's database open for writing: those that hold its lock file."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if any(os.readlink(f"/proc/{pid}/fd/{fd}") == os.path.join(path, "lock")
+                   for fd in os.listdir(f"/proc/{pid}/fd")):
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture
+def new_local(registry, new_mount):
+    """Mounts the registry: new_local(*options, home=)."""
+    def make(*options, words=("--local", registry), **more):
+        return new_mount(None, *options, words=words, **more)
+    return make
+
+
+def write(mount, name, version, content=CONTENT):
+    os.makedirs(mount.at(*name.split(":")), exist_ok=True)
+    path = mount.at(*name.split(":"), f"{version}.wasm")
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def test_first_mount(new_local, registry, home):
+    """Everything is made without a question, and for nobody else."""
+    mount = new_local(home=home)
+    assert mount.list() == ["local"]
+    path = write(mount, "local:hello", "0.1.0")
+    assert mounts.read(path) == CONTENT
+    assert stat.S_IMODE(os.stat(registry).st_mode) == 0o700
+    for name in ("operator.key", "signing.key", "users", "server.log"):
+        assert stat.S_IMODE(os.stat(os.path.join(registry, name)).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.join(registry, "socket")).st_mode) == 0o600
+    with open("/proc/self/mountinfo") as file:
+        line = next(line for line in file if f" {mount.path} " in line)
+    assert f"local:{registry}" in line and " rw," in line
+    assert not os.path.exists(home.config)
+
+
+def test_it_keeps_what_it_has(new_local, registry, new_home):
+    """With another home, which knows nothing of it; also after it was moved."""
+    mount = new_local()
+    write(mount, "local:hello", "0.1.0")
+    mount.end()
+    until(lambda: not servers_of(registry), "the server ends")
+    assert not os.path.exists(os.path.join(registry, "socket"))
+    moved = registry + "-moved"
+    os.rename(registry, moved)
+    mount = new_local(words=("--local", moved))
+    assert mount.read("local/hello/0.1.0.wasm") == CONTENT
+    write(mount, "local:hello", "0.2.0", wasm(1000, 62))
+    mount.end()
+    until(lambda: not servers_of(moved), "the server ends")
+    os.rename(moved, registry)
+
+
+def test_several_mounts(new_local, registry):
+    """One server for all of them, which ends with the last; the one that started it may go first."""
+    first, second = new_local(), new_local("refresh=1")
+    (server,) = servers_of(registry)
+    write(first, "local:hello", "0.1.0")
+    first.end()
+    assert servers_of(registry) == [server]
+    until(lambda: second.list("local") == ["hello"], "the other one sees it")
+    assert second.read("local/hello/0.1.0.wasm") == CONTENT
+    write(second, "local:hello", "0.2.0", wasm(1000, 63))
+
+
+def test_two_at_once(new_local, registry):
+    started = [new_local(wait=False) for _ in range(4)]
+    for mount in started:
+        mount.wait()
+    assert len(servers_of(registry)) == 1
+    write(started[0], "local:hello", "0.1.0")
+    for mount in started:
+        assert mount.list() == ["local"]
+
+
+def test_daemon_is_killed(new_local, registry):
+    """The kernel gives up its part: the server ends, or goes on for the others."""
+    first, second = new_local(), new_local()
+    first.process.kill()
+    first.process.wait()
+    mounts.unmount_by_force(first.path)
+    first.over = True
+    write(second, "local:hello", "0.1.0")
+    second.process.kill()
+    second.process.wait()
+    mounts.unmount_by_force(second.path)
+    second.over = True
+    until(lambda: not servers_of(registry), "the server ends")
+    third = new_local()
+    assert third.read("local/hello/0.1.0.wasm") == CONTENT
+
+
+def test_server_is_killed(new_local, registry):
+    """What was proven is read on; the next mount starts another."""
+    first = new_local().expect("^wargfs: ")
+    path = write(first, "local:hello", "0.1.0")
+    (server,) = servers_of(registry)
+    os.kill(server, signal.SIGKILL)
+    until(lambda: not servers_of(registry), "the server is gone")
+    assert mounts.read(path) == CONTENT
+    second = new_local()
+    write(second, "local:hello", "0.2.0", wasm(1000, 64))
+    write(first, "local:hello", "0.3.0", wasm(1000, 65))
+
+
+def test_namespaces(new_local, registry, home, folder):
+    """Those that are asked for, in place of the usual one; a server that runs already takes no more."""
+    mount = new_local(words=("--local", registry, "--namespace", "mine", "--namespace", "ours"))
+    assert mount.list() == ["mine", "ours"]
+    place = os.path.join(folder, "place")
+    os.mkdir(place)
+    done = home.wargfs("mount", "--local", registry, "--namespace", "late", place, status=1)
+    assert "runs already, without the namespace late" in done.stderr
+    mount.end()
+    until(lambda: not servers_of(registry), "the server ends")
+    assert new_local(words=("--local", registry, "--namespace", "late")).list() == ["late", "mine", "ours"]
+
+
+def test_read_only(new_local, registry):
+    mount = new_local("ro")
+    with pytest.raises(OSError):
+        os.mkdir(mount.at("local/hello"))
+
+
+def test_commands(new_local, registry, home):
+    """Commands reach it as local:DIR, mounted or not."""
+    name = f"local:{registry}"
+    assert "there is no registry" in home.wargfs("ls", "--registry", f"local:{home.path}", status=1).stderr
+    mount = new_local(home=home)
+    write(mount, "local:hello", "0.1.0")
+    assert "hello" in home.wargfs("ls", "--registry", name, "local").stdout
+    mount.end()
+    content = os.path.join(home.work, "content.wasm")
+    with open(content, "wb") as file:
+        file.write(wasm(900, 66))
+    home.wargfs("publish", "release", "--registry", name, "-n", "local:hello", "-v", "0.2.0", content)
+    home.wargfs("download", "--registry", name, "local:hello", "-o", os.path.join(home.work, "out.wasm"))
+    with open(os.path.join(home.work, "out.wasm"), "rb") as file:
+        assert file.read() == wasm(900, 66)
+    said = json.loads(home.wargfs("info", "--registry", name, "--json").stdout)
+    assert "local:hello" in json.dumps(said)
+    receipt = os.path.join(home.work, "proof.json")
+    home.wargfs("verify", "--registry", name, "local:hello")
+    assert not os.path.exists(receipt)
+
+
+def test_misuse(registry, home, folder):
+    place = os.path.join(folder, "place")
+    os.mkdir(place)
+    for words in (("--local", registry, "http://localhost:1", place), ("--namespace", "x", "http://localhost:1", place),
+                  ("--local", registry, "--registry", "http://localhost:1", place)):
+        home.wargfs("mount", *words, status=2)
+    assert not os.path.exists(registry)
+    os.mkdir(registry)
+    os.chmod(registry, 0o777)
+    assert "written to by others" in home.wargfs("mount", "--local", registry, place, status=1).stderr
+    os.chmod(registry, 0o700)
+    with open(os.path.join(registry, "registry.db"), "w") as file:
+        file.write("no database" * 1000)
+    assert "not a database" in home.wargfs("mount", "--local", registry, place, status=1).stderr
+    file = os.path.join(home.work, "file")
+    with open(file, "w"):
+        pass
+    home.wargfs("mount", "--local", file, place, status=1)
+    missing = os.path.join(folder, "missing/registry")
+    assert "No such file" in home.wargfs("mount", "--local", missing, place, status=1).stderr
+
+
+def test_other_server_has_it(registry, home, folder):
+    """One that was started by hand listens elsewhere."""
+    place = os.path.join(folder, "place")
+    os.mkdir(place)
+    os.mkdir(registry, 0o700)
+    process = home.start(programs.WARGFS, "serve", "--data", registry, "--listen", "127.0.0.1:0",
+                         stdout=subprocess.PIPE, text=True)
+    try:
+        process.stdout.readline()
+        start = time.monotonic()
+        done = home.wargfs("mount", "--local", registry, place, status=1)
+        assert "another server has" in done.stderr and time.monotonic() - start < 60
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
