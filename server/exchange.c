@@ -81,6 +81,10 @@ void exchange_refuse(struct exchange *exchange, unsigned status, const char *for
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
+	/* It may hold what the client wrote, which is perhaps no text. */
+	for (char *c = message; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	json_put_uint(value, "status", status);
 	json_put_text(value, "message", message);
 	exchange_answer_json(exchange, status, value);

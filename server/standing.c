@@ -61,6 +61,7 @@ int standing_read(struct database *database, const struct digest *log_id, const 
 	}
 	if (own.kind == FAULT_ABSENT)
 		find_log(database, log_id, has_log, &own);
-	*flt = own;
+	if (flt)
+		*flt = own;
 	return r;
 }

@@ -86,7 +86,9 @@ def home(new_home):
 
 @pytest.fixture
 def new_mount(folder, new_home):
-    """Starts mounts: new_mount(url, *options, home=, wait=, words=). Each is unmounted at the end, and must have behaved."""
+    """Starts mounts: new_mount(url, *options, home=, wait=, words=). At the end each is unmounted, and must have
+    behaved.
+    """
     started = []
 
     def make(url, *options, home=None, wait=True, words=()):

@@ -159,6 +159,7 @@ SAME_BUT_WORDS = (
     ("POST", "v1/proof/consistency", {"from": 3}, {}),
     ("POST", "v1/verify/checkpoint", {"contents": 1}, {}),
     ("GET", "v1/content/no-digest", None, {}),
+    ("GET", "v1/content/%ff%fe", None, {}),
     ("GET", "v1/ledger/records/x", None, {}),
     ("GET", f"v1/package/{LOG}/record/x", None, {}),
     ("GET", f"v1/package/x/record/{RECORD}", None, {}),

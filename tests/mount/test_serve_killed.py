@@ -18,8 +18,8 @@ from publisher import Client, Record, digest, init, release
 from registry import wasm
 
 # What changes something outside the process, or waits for it; futex and the like would only add places of chance.
-CALLS = "write,pwrite64,writev,sendmsg,sendto,sendfile,fsync,fdatasync,ftruncate,rename,renameat,renameat2,openat,unlink," \
-        "unlinkat,mmap,read,pread64,recvfrom,epoll_ctl,accept4,fcntl"
+CALLS = ("write,pwrite64,writev,sendmsg,sendto,sendfile,fsync,fdatasync,ftruncate,rename,renameat,renameat2,openat,"
+         "unlink,unlinkat,mmap,read,pread64,recvfrom,epoll_ctl,accept4,fcntl")
 PUBLISHERS = 8
 RECORDS = 3
 
@@ -119,7 +119,8 @@ def expect_whole(server, client, before):
         assert orphans == 0
     now = client.checkpoint()["contents"]
     assert now["logLength"] >= before["logLength"]
-    ledger = b"".join(client.ask("GET", source["url"]).body for source in client.ask("GET", "v1/ledger").json["sources"])
+    sources = client.ask("GET", "v1/ledger").json["sources"]
+    ledger = b"".join(client.ask("GET", source["url"]).body for source in sources)
     assert len(ledger) == 64 * now["logLength"]
     assert client.post("v1/verify/checkpoint", client.checkpoint()).json == {"checkpoint": "verified",
                                                                              "signature": "verified"}

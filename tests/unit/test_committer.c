@@ -1,0 +1,467 @@
+/* What becomes of records that are sent, and of contents that come: committer.h, standing.h, submitted.h. */
+#include <setjmp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "forge.h"
+#include "scratch.h"
+#include "server/committer.h"
+#include "server/database_parts.h"
+#include "server/operator_records.h"
+#include "server/packages.h"
+#include "server/standing.h"
+#include "server/statement.h"
+
+#define MOST 16
+
+static char *folder;
+static struct database *database, *reading;
+static struct operator_log *operator;
+static struct ecdsa_private_key *key, *publisher;
+static struct committer *committer;
+static struct commit_state told; /* by the committer, last */
+static unsigned tellings;
+
+/* What the committer asks about. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct digest contents[MOST];
+static size_t content_count;
+static bool uploading;
+
+static void stands(void *user, const struct commit_state *state)
+{
+	(void)user;
+	pthread_mutex_lock(&mutex);
+	told = *state;
+	tellings++;
+	pthread_mutex_unlock(&mutex);
+}
+
+static bool is_uploading(void *user, const struct digest *record_id)
+{
+	bool is;
+
+	(void)user;
+	(void)record_id;
+	pthread_mutex_lock(&mutex);
+	is = uploading;
+	pthread_mutex_unlock(&mutex);
+	return is;
+}
+
+static bool has_content(void *user, const struct digest *content)
+{
+	bool has = false;
+
+	(void)user;
+	pthread_mutex_lock(&mutex);
+	for (size_t i = 0; i < content_count; i++)
+		has = has || digest_equals(&contents[i], content);
+	pthread_mutex_unlock(&mutex);
+	return has;
+}
+
+static void add_content(const char *text)
+{
+	pthread_mutex_lock(&mutex);
+	contents[content_count++] = digest_of(span_of_text(text));
+	pthread_mutex_unlock(&mutex);
+}
+
+static void start(void)
+{
+	const struct committer_host host = {stands, is_uploading, has_content, NULL};
+	struct commit_state state;
+
+	assert_int_equal(commit_load(database, &state, NULL), 0);
+	assert_int_equal(operator_records_load(database, &operator, NULL), 0);
+	assert_int_equal(operator_records_ensure(database, &state, &operator, key,
+						 &(struct operator_wish){"test", NULL}, 1, NULL), 0);
+	told = state;
+	assert_int_equal(committer_start(database, &state, key, &host, &committer, NULL), 0);
+}
+
+static void stop(void)
+{
+	committer_stop(committer);
+	operator_log_unref(operator);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	folder = scratch_new();
+	content_count = 0;
+	uploading = false;
+	tellings = 0;
+	key = forge_key(1);
+	publisher = forge_key(2);
+	assert_int_equal(database_open(scratch_path(folder, "data"), &database, NULL), 0);
+	start();
+	assert_int_equal(database_open_reading(scratch_path(folder, "data"), &reading, NULL), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	stop();
+	database_close(reading);
+	database_close(database);
+	ecdsa_private_key_free(key);
+	ecdsa_private_key_free(publisher);
+	scratch_free(folder);
+	return 0;
+}
+
+/* ---- Jobs ---- */
+
+/* A record that is sent, and who waits for what comes of it. */
+struct sent {
+	struct committer_job job;
+	struct forge_record record;
+	struct digest releases[MOST];
+	bool is_done;
+};
+
+static pthread_cond_t done_once = PTHREAD_COND_INITIALIZER;
+
+static void done(struct committer_job *job)
+{
+	pthread_mutex_lock(&mutex);
+	((struct sent *)job)->is_done = true;
+	pthread_cond_broadcast(&done_once);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void await(struct sent *sent)
+{
+	pthread_mutex_lock(&mutex);
+	while (!sent->is_done)
+		pthread_cond_wait(&done_once, &mutex);
+	pthread_mutex_unlock(&mutex);
+}
+
+/* @param prev  NULL: the first of its package */
+static void make(struct sent *sent, const char *name, const struct sent *prev, const struct record_entry *entries,
+		 size_t count, const struct ecdsa_private_key *signer)
+{
+	struct record_entry own[MOST];
+	struct record record = {
+		.kind = RECORD_PACKAGE, .has_prev = prev, .time = {1700000000, 0}, .entries = own, .entry_count = count,
+	};
+
+	memset(sent, 0, sizeof(*sent));
+	if (prev)
+		record.prev = prev->record.id;
+	memcpy(own, entries, count * sizeof(*entries));
+	forge_record(RECORD_PACKAGE, &record, signer, &sent->record);
+	sent->job = (struct committer_job){
+		.task = COMMITTER_SUBMIT, .name = forge_name(name), .done = done, .contents = sent->releases,
+	};
+	sent->job.record = (struct committed_record){
+		.log_id = name_log_id(&sent->job.name), .record_id = sent->record.id,
+		.envelope = forge_envelope(&sent->record),
+	};
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].type == ENTRY_RELEASE)
+			sent->releases[sent->job.content_count++] = entries[i].content;
+}
+
+/* Send it, and look at what comes of it. @return as its standing says; -1: it was refused */
+static int send_it(struct sent *sent)
+{
+	sent->is_done = false;
+	committer_give(committer, &sent->job);
+	await(sent);
+	assert_int_equal(sent->job.verdict, 0);
+	return sent->job.refusal ? -1 : 0;
+}
+
+static struct standing standing_of(const struct sent *sent)
+{
+	struct standing standing = {0};
+	bool has_log;
+
+	assert_int_equal(standing_read(reading, &sent->job.record.log_id, &sent->job.record.record_id, &standing,
+				       &has_log, NULL), 0);
+	return standing;
+}
+
+static void expect(const struct sent *sent, enum standing_state state, uint64_t number)
+{
+	struct standing standing = standing_of(sent);
+
+	assert_int_equal(standing.state, state);
+	if (state == STANDING_PUBLISHED)
+		assert_int_equal(standing.registry_index, number);
+	if (state == STANDING_SOURCING)
+		assert_int_equal(standing.missing_count, number);
+	standing_release(&standing);
+}
+
+static void arrive(const char *text)
+{
+	struct sent sent = {.job = {.task = COMMITTER_ARRIVE, .content = digest_of(span_of_text(text)), .done = done}};
+
+	add_content(text);
+	assert_int_equal(send_it(&sent), 0);
+}
+
+/* ---- Tests ---- */
+
+static void published_at_once(void **state)
+{
+	const struct record_entry entries[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	struct sent sent;
+
+	(void)state;
+	add_content("a");
+	make(&sent, "test:a", NULL, entries, 2, publisher);
+	assert_int_equal(send_it(&sent), 0);
+	expect(&sent, STANDING_PUBLISHED, 1);
+	assert_int_equal(told.roots.length, 2);
+	assert_int_equal(checkpoint_verify(&told.last.checkpoint, operator, NULL), 0);
+	/* Once more: nothing happens. */
+	assert_int_equal(send_it(&sent), 0);
+	assert_int_equal(told.roots.length, 2);
+	forge_record_release(&sent.record);
+}
+
+static void contents_come(void **state)
+{
+	const struct record_entry entries[] = {
+		forge_init(publisher), forge_release("1.0.0", "a"), forge_release("1.1.0", "b"),
+		forge_release("1.2.0", "a"), forge_release("1.3.0", "c"),
+	};
+	struct sent sent;
+
+	(void)state;
+	add_content("c");
+	make(&sent, "test:a", NULL, entries, 5, publisher);
+	assert_int_equal(send_it(&sent), 0);
+	expect(&sent, STANDING_SOURCING, 2);
+	arrive("b");
+	expect(&sent, STANDING_SOURCING, 1);
+	arrive("nobody waits for this");
+	expect(&sent, STANDING_SOURCING, 1);
+	assert_int_equal(tellings, 0);
+	arrive("a");
+	expect(&sent, STANDING_PUBLISHED, 1);
+	assert_int_equal(tellings, 1);
+	forge_record_release(&sent.record);
+}
+
+static void against_the_rules(void **state)
+{
+	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	const struct record_entry twice[] = {forge_release("1.0.0", "a")}, later[] = {forge_release("2.0.0", "z")};
+	struct ecdsa_private_key *stranger = forge_key(9);
+	struct sent one, two, three, four;
+	struct standing standing;
+
+	(void)state;
+	add_content("a");
+	make(&one, "test:a", NULL, first, 2, publisher);
+	send_it(&one);
+	make(&two, "test:a", &one, twice, 1, publisher);
+	assert_int_equal(send_it(&two), 0);
+	standing = standing_of(&two);
+	assert_int_equal(standing.state, STANDING_REJECTED);
+	assert_non_null(strstr(standing.reason, "1.0.0"));
+	/* A stranger's is not even remembered. */
+	make(&three, "test:a", &one, later, 1, stranger);
+	assert_int_equal(send_it(&three), -1);
+	assert_int_equal(three.job.refusal, COMMITTER_UNAUTHORIZED);
+	assert_int_not_equal(standing_read(reading, &three.job.record.log_id, &three.job.record.record_id, &standing,
+					   &(bool){0}, NULL), 0);
+	/* One that was changed on its way. */
+	make(&four, "test:a", &one, later, 1, publisher);
+	four.record.signature[30] ^= 1;
+	assert_int_equal(send_it(&four), -1);
+	assert_int_equal(four.job.refusal, COMMITTER_UNAUTHORIZED);
+	assert_int_equal(told.roots.length, 2);
+	ecdsa_private_key_free(stranger);
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+	forge_record_release(&three.record);
+	forge_record_release(&four.record);
+}
+
+static void set_since(uint64_t since)
+{
+	struct statement *statement;
+
+	assert_int_equal(statement_use(database, "UPDATE submitted SET since = ?", &statement, NULL), 0);
+	statement_put_number(statement, 1, since);
+	assert_int_equal(statement_run(statement, NULL), 0);
+}
+
+static void the_place_of_a_package(void **state)
+{
+	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	const struct record_entry other[] = {forge_init(publisher)};
+	struct sent one, two;
+	struct standing standing;
+
+	(void)state;
+	make(&one, "test:a", NULL, first, 2, publisher);
+	make(&two, "test:a", NULL, other, 1, publisher);
+	send_it(&one);
+	assert_int_equal(send_it(&two), -1);
+	assert_int_equal(two.job.refusal, COMMITTER_CONFLICT);
+	assert_true(digest_equals(&two.job.other, &one.record.id));
+	/* It waited for long, but something comes. */
+	stop();
+	set_since((uint64_t)time(NULL) - COMMITTER_PATIENCE - 1);
+	start();
+	uploading = true;
+	assert_int_equal(send_it(&two), -1);
+	assert_int_equal(two.job.refusal, COMMITTER_CONFLICT);
+	/* And now nothing does. */
+	uploading = false;
+	assert_int_equal(send_it(&two), 0);
+	expect(&two, STANDING_PUBLISHED, 1);
+	standing = standing_of(&one);
+	assert_int_equal(standing.state, STANDING_REJECTED);
+	assert_non_null(strstr(standing.reason, "took its place"));
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+}
+
+static void clock_set_back(void **state)
+{
+	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	const struct record_entry other[] = {forge_init(publisher)};
+	struct sent one, two;
+
+	(void)state;
+	make(&one, "test:a", NULL, first, 2, publisher);
+	make(&two, "test:a", NULL, other, 1, publisher);
+	send_it(&one);
+	stop();
+	set_since((uint64_t)time(NULL) + 100000);
+	start();
+	assert_int_equal(send_it(&two), 0);
+	expect(&two, STANDING_PUBLISHED, 1);
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+}
+
+static void content_is_refused(void **state)
+{
+	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	struct sent one, no = {.job = {.task = COMMITTER_REJECT, .reason = "it is text", .done = done}};
+	struct standing standing;
+
+	(void)state;
+	make(&one, "test:a", NULL, first, 2, publisher);
+	send_it(&one);
+	no.job.record = one.job.record;
+	send_it(&no);
+	standing = standing_of(&one);
+	assert_int_equal(standing.state, STANDING_REJECTED);
+	assert_string_equal(standing.reason, "it is text");
+	arrive("a");
+	expect(&one, STANDING_REJECTED, 0);
+	forge_record_release(&one.record);
+}
+
+/* Many in one transaction, of one package and of several, and one among them that is against the rules. */
+static void many_together(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)};
+	struct sent sent[MOST];
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < MOST; i++) {
+		snprintf(name, sizeof(name), "test:p%d", i / 2);
+		make(&sent[i], name, i % 2 ? &sent[i - 1] : NULL, init, i % 2 ? 0 : 1, publisher);
+	}
+	/* As if they were there before the committer looked. */
+	for (int i = 0; i < MOST; i++)
+		committer_give(committer, &sent[i].job);
+	for (int i = 0; i < MOST; i++) {
+		await(&sent[i]);
+		assert_int_equal(sent[i].job.verdict, 0);
+		expect(&sent[i], STANDING_PUBLISHED, (uint64_t)i + 1);
+		forge_record_release(&sent[i].record);
+	}
+	assert_int_equal(told.roots.length, MOST + 1);
+}
+
+/* The power went after a content had its name, and before that was noted. */
+static void noted_at_the_start(void **state)
+{
+	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	struct sent one;
+
+	(void)state;
+	make(&one, "test:a", NULL, first, 2, publisher);
+	send_it(&one);
+	stop();
+	add_content("a");
+	start();
+	expect(&one, STANDING_PUBLISHED, 1);
+	forge_record_release(&one.record);
+}
+
+static void names(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)};
+	struct sent one;
+	struct name name;
+	struct fault flt = {0};
+
+	(void)state;
+	make(&one, "test:a", NULL, init, 1, publisher);
+	assert_int_equal(packages_find(reading, &one.job.record.log_id, &name, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_ABSENT);
+	send_it(&one);
+	assert_int_equal(packages_find(reading, &one.job.record.log_id, &name, NULL), 0);
+	assert_string_equal(name.text, "test:a");
+	forge_record_release(&one.record);
+}
+
+/* The disk, or whoever writes to it, lies: what is in the database accuses nobody who publishes. */
+static void broken_log(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)}, none[] = {{0}};
+	struct sent one, two;
+
+	(void)state;
+	make(&one, "test:a", NULL, init, 1, publisher);
+	send_it(&one);
+	stop();
+	assert_int_equal(database_run(database, "UPDATE records SET content = x'00' WHERE registry_index = 1", NULL),
+			 0);
+	start();
+	make(&two, "test:a", &one, none, 0, publisher);
+	committer_give(committer, &two.job);
+	await(&two);
+	assert_int_equal(two.job.verdict, WARG_UNDECIDED);
+	assert_int_equal(two.job.fault.kind, FAULT_SYSTEM);
+	assert_non_null(strstr(two.job.fault.what, "broken"));
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(published_at_once), TEST(contents_come), TEST(against_the_rules), TEST(the_place_of_a_package),
+		TEST(clock_set_back), TEST(content_is_refused), TEST(many_together), TEST(noted_at_the_start),
+		TEST(names), TEST(broken_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
