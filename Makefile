@@ -193,12 +193,21 @@ manual: $(BUILD)/wargfs
 # What other people's programs do with a mount they do to each variant, and it takes them a minute: once is enough.
 # Each lie has a mount of its own, with a registry that is waited for: that makes many minutes on a busy machine.
 MOUNT_SECONDS = 2400
+# Whose server the registries of these tests are: reference, or wargfs for our own.
+SERVER_OF = reference
 .PHONY: mount-tests
 mount-tests: $(BUILD)/wargfs $(MUTATIONS)
 	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_MUTATIONS=$(CURDIR)/$(MUTATIONS) \
 		WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) \
-		tests/run/one mount$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
-		$(if $(SAN),--ignore=tests/mount/test_users.py)
+		WARGFS_SERVER=$(SERVER_OF) tests/run/one \
+		mount$(if $(SAN),-$(SAN))$(if $(filter-out reference,$(SERVER_OF)),-served) \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
+		$(if $(SAN),--ignore=tests/mount/test_users.py) \
+		$(if $(filter-out reference,$(SERVER_OF)),$(patsubst %,--ignore=%,$(SERVER_TESTS)))
+
+# What is about one server alone, or is random anyhow, is not tried with the other one.
+SERVER_TESTS = $(wildcard tests/mount/test_serve*.py) tests/mount/test_local.py tests/mount/test_mutations.py \
+	tests/mount/test_liar.py
 
 # kill -9 at each system call of each command, of which the mount tests try some.
 KILLS = all
@@ -211,6 +220,10 @@ kills: $(BUILD)/wargfs
 .PHONY: install-test
 install-test: all
 	@tests/run/one install tests/install $(MAKE)
+
+.PHONY: demo-test
+demo-test: $(BUILD)/wargfs
+	@WARGFS=$(CURDIR)/$< tests/run/one demo tests/demo
 
 .PHONY: check
 check: set-up

@@ -1,11 +1,12 @@
 /*
- * large_registry make FOLDER RECORDS: a registry's database of so many records of as many packages, a thousand under
- * each checkpoint; prints the records that entered a second.
+ * large_registry make FOLDER RECORDS: a registry's database of at least so many records of as many packages, behind the
+ * operator's, a thousand under each checkpoint; prints the records that entered a second.
  * large_registry open FOLDER: opens it as a server does, and proves the inclusion of records here and there; prints the
  * seconds until it knows where it stands, the proofs a second, and the most memory that was used, in bytes.
  */
 #include "server/commit.h"
 #include "server/log_nodes.h"
+#include "server/operator_records.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,20 @@ static struct committed_record record_at(uint64_t index)
 	};
 }
 
+/* The operator's record. */
+static int begin(struct database *database, struct commit_state *state, const struct ecdsa_private_key *key,
+		 struct fault *flt)
+{
+	struct operator_log *operator;
+	int r = operator_records_load(database, &operator, flt);
+
+	if (r)
+		return r;
+	r = operator_records_ensure(database, state, &operator, key, &(struct operator_wish){"test", NULL}, 1, flt);
+	operator_log_unref(operator);
+	return r;
+}
+
 static int make(const char *folder, uint64_t records, struct fault *flt)
 {
 	struct committed_record batch[BATCH];
@@ -68,6 +83,8 @@ static int make(const char *folder, uint64_t records, struct fault *flt)
 	if (r)
 		goto close;
 	r = commit_load(database, &state, flt);
+	if (!r)
+		r = begin(database, &state, key, flt);
 	while (!r && state.roots.length < records) {
 		for (uint64_t i = 0; i < BATCH; i++)
 			batch[i] = record_at(state.roots.length + i);
