@@ -8,6 +8,6 @@
 
 extern const struct command clear_command, config_command, download_command, fetch_command, info_command, key_command,
 	login_command, logout_command, ls_command, mount_command, publish_command, reset_command, serve_command,
-	status_command, update_command, verify_command;
+	serve_fsck_command, status_command, update_command, verify_command;
 
 #endif

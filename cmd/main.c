@@ -55,7 +55,7 @@ static int help(const struct command *group, char **words)
 	command = find(group ? group->group : commands, *words);
 	if (!command)
 		return unknown(group, *words);
-	if (command->group)
+	if (command->group && (!command->run || words[1]))
 		return help(command, words + 1);
 	options_print_help(command);
 	return STATUS_DONE;
@@ -83,7 +83,9 @@ static int dispatch(const struct command *group, int argc, char **argv)
 	command = find(group ? group->group : commands, argv[1]);
 	if (!command)
 		return unknown(group, argv[1]);
-	return command->group ? dispatch(command, argc - 1, argv + 1) : command->run(command, argc - 1, argv + 1);
+	if (command->group && (!command->run || (argc > 2 && find(command->group, argv[2]))))
+		return dispatch(command, argc - 1, argv + 1);
+	return command->run(command, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -116,7 +116,7 @@ static void print_group_help(const struct command *command)
 
 void options_print_help(const struct command *command)
 {
-	if (command->group) {
+	if (command->group && !command->run) {
 		print_group_help(command);
 		return;
 	}
@@ -131,6 +131,8 @@ void options_print_help(const struct command *command)
 	if (!command->is_server)
 		print_entries(options_client, command->options);
 	print_entries(options_common, command->options);
+	if (command->group)
+		options_print_group(stdout, command->group);
 	printf("\nThe whole story: man wargfs-%.*s\n", (int)strcspn(command->name, " "), command->name);
 }
 

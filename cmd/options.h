@@ -28,12 +28,15 @@ struct options_entry {
 	const char *text;  /* what it does, for --help */
 };
 
-/** A command, or a group of them: of a group only the name, the summary and the text count, and who is in it. */
+/**
+ * A command, or a group of them: of a group without a `run` only the name, the summary and the text count, and who is
+ * in it. With one it is a command, unless the next word is one of the group.
+ */
 struct command {
 	const char *name;      /* "download"; of one in a group both words, "publish init" */
 	const char *arguments; /* for the usage line */
 	const char *summary;   /* a sentence without a full stop, for the list of commands */
-	const struct command *const *group; /* ends with NULL; NULL: it is a command */
+	const struct command *const *group; /* ends with NULL; NULL: it is a command alone */
 	const char *text;      /* what it does, for --help; lines end with newlines */
 	int least, most;       /* how many arguments it takes */
 	bool asks;             /* whether it asks questions, and so takes --yes */

@@ -326,6 +326,7 @@ const struct command serve_command = {
 		"\nThe environment may say what options do not: WARG_OPERATOR_KEY, WARG_OPERATOR_KEY_FILE,\n"
 		"WARG_NAMESPACE, WARG_CONTENT_DIR, WARG_LISTEN, WARG_AUTHORIZED_KEYS_FILE, WARG_CONTENT_BASE_URL.\n",
 	.is_server = true,
+	.group = (const struct command *const[]){&serve_fsck_command, NULL},
 	.options = entries,
 	.run = run,
 };

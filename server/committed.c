@@ -243,6 +243,84 @@ int committed_walk(struct database *database, const struct digest *log_id, uint6
 	return r;
 }
 
+int committed_walk_all(struct database *database,
+		       int (*take)(void *user, const struct committed_record *record, struct fault *flt), void *user,
+		       struct fault *flt)
+{
+	static const char text[] = "SELECT registry_index, record_id, key_id, signature, content, log_id FROM records"
+				   " JOIN logs ON logs.id = records.log ORDER BY registry_index";
+	struct committed_record record = {0};
+	struct statement *statement;
+	bool found = true;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	while (!r && found) {
+		r = statement_step(statement, &found, flt);
+		if (r || !found)
+			return r;
+		r = read_record(statement, &record, flt);
+		if (!r)
+			r = statement_digest(statement, 5, &record.log_id, flt);
+		if (!r)
+			r = take(user, &record, flt);
+	}
+	statement_end(statement);
+	return r;
+}
+
+int committed_walk_checkpoints(struct database *database,
+			       int (*take)(void *user, const struct committed_checkpoint *checkpoint,
+					   struct fault *flt), void *user, struct fault *flt)
+{
+	struct committed_checkpoint checkpoint;
+	struct statement *statement;
+	bool found = true;
+	int r = statement_use(database, CHECKPOINT " ORDER BY log_length", &statement, flt);
+
+	if (r)
+		return r;
+	while (!r && found) {
+		r = statement_step(statement, &found, flt);
+		if (r || !found)
+			return r;
+		r = read_checkpoint(statement, &checkpoint, flt);
+		if (!r)
+			r = take(user, &checkpoint, flt);
+	}
+	statement_end(statement);
+	return r;
+}
+
+int committed_walk_logs(struct database *database,
+			int (*take)(void *user, const struct digest *log_id, const struct committed_log *log,
+				    struct fault *flt), void *user, struct fault *flt)
+{
+	const struct digest operator = name_operator_log_id();
+	struct committed_log log = {0};
+	struct digest log_id;
+	struct statement *statement;
+	bool found = true;
+	int r = statement_use(database, "SELECT length, head, log_id FROM logs ORDER BY log_id", &statement, flt);
+
+	if (r)
+		return r;
+	while (!r && found) {
+		r = statement_step(statement, &found, flt);
+		if (r || !found)
+			return r;
+		r = statement_digest(statement, 2, &log_id, flt);
+		log.kind = digest_equals(&log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE;
+		log.length = statement_number(statement, 0);
+		log.head = statement_number(statement, 1);
+		if (!r)
+			r = take(user, &log_id, &log, flt);
+	}
+	statement_end(statement);
+	return r;
+}
+
 int committed_leaf(struct database *database, uint64_t registry_index, uint64_t length, struct merkle_map_entry *out,
 		   bool *is_head, struct fault *flt)
 {

@@ -76,6 +76,17 @@ int committed_walk(struct database *database, const struct digest *log_id, uint6
 int committed_leaf(struct database *database, uint64_t registry_index, uint64_t length, struct merkle_map_entry *out,
 		   bool *is_head, struct fault *flt);
 
+/* Walks over all of a kind, as committed_walk(), in the order of their places, lengths and log ids. */
+int committed_walk_all(struct database *database,
+		       int (*take)(void *user, const struct committed_record *record, struct fault *flt), void *user,
+		       struct fault *flt);
+int committed_walk_checkpoints(struct database *database,
+			       int (*take)(void *user, const struct committed_checkpoint *checkpoint,
+					   struct fault *flt), void *user, struct fault *flt);
+int committed_walk_logs(struct database *database,
+			int (*take)(void *user, const struct digest *log_id, const struct committed_log *log,
+				    struct fault *flt), void *user, struct fault *flt);
+
 /** Append the ledger's entries from `first` up to, not including, `end`: 64 bytes each, log id and record id. */
 int committed_ledger(struct database *database, uint64_t first, uint64_t end, struct buf *out, struct fault *flt);
 

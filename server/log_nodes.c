@@ -20,8 +20,10 @@ static int put_node(struct database *database, uint64_t node, const struct diges
 	return statement_run(statement, flt);
 }
 
-int log_nodes_append(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
-		     struct fault *flt)
+/* Visit the nodes that a leaf completes, and grow `roots` by it. */
+static int climb(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
+		 int (*visit)(struct database *database, uint64_t node, const struct digest *hash, struct fault *flt),
+		 struct fault *flt)
 {
 	int left = __builtin_popcountll(roots->length);
 	uint64_t node = 2 * roots->length;
@@ -31,16 +33,22 @@ int log_nodes_append(struct database *database, struct merkle_log_roots *roots, 
 	if (roots->length >= CAP_LOG_LENGTH)
 		return fault_undecided(flt, FAULT_LIMIT, "the log has %" PRIu64 " records, the most there can be",
 				       roots->length);
-	r = put_node(database, node, &hash, flt);
+	r = visit(database, node, &hash, flt);
 	/* Each balanced tree that it completes takes the one left of it in. */
 	while (!r && merkle_node_is_right(node)) {
 		hash = merkle_node_branch(&roots->roots[--left], &hash);
 		node = merkle_node_parent(node);
-		r = put_node(database, node, &hash, flt);
+		r = visit(database, node, &hash, flt);
 	}
 	if (!r)
 		merkle_log_roots_append(roots, leaf);
 	return r;
+}
+
+int log_nodes_append(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
+		     struct fault *flt)
+{
+	return climb(database, roots, leaf, put_node, flt);
 }
 
 static int read_node(void *user, uint64_t node, struct digest *out, struct fault *flt)
@@ -59,6 +67,22 @@ static int read_node(void *user, uint64_t node, struct digest *out, struct fault
 		r = statement_digest(statement, 0, out, flt);
 	statement_end(statement);
 	return r;
+}
+
+static int compare_node(struct database *database, uint64_t node, const struct digest *hash, struct fault *flt)
+{
+	struct digest stored;
+	int r = read_node(database, node, &stored, flt);
+
+	if (r || digest_equals(&stored, hash))
+		return r;
+	return fault_invalid(flt, "node %" PRIu64 " of the log is another one in the database", node);
+}
+
+int log_nodes_check(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
+		    struct fault *flt)
+{
+	return climb(database, roots, leaf, compare_node, flt);
 }
 
 int log_nodes_roots(struct database *database, uint64_t length, struct merkle_log_roots *out, struct fault *flt)

@@ -17,6 +17,14 @@
 int log_nodes_append(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
 		     struct fault *flt);
 
+/**
+ * Check that the nodes that a leaf completed are the ones that are stored.
+ * @param roots  of the log before it, and on success with it
+ * @return 0; WARG_INVALID if one lacks, or is another
+ */
+int log_nodes_check(struct database *database, struct merkle_log_roots *roots, const struct digest *leaf,
+		    struct fault *flt);
+
 /** The balanced roots that the log had at `length`. @return 0; WARG_INVALID if the database lacks one */
 int log_nodes_roots(struct database *database, uint64_t length, struct merkle_log_roots *out, struct fault *flt);
 

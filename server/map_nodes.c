@@ -389,3 +389,34 @@ int map_nodes_prove(struct database *database, const struct map_root *root, cons
 
 	return merkle_map_source_prove(&source, log_ids, count, out, flt);
 }
+
+/* ---- Checking ---- */
+
+/* What fills a slot at the depth `above`. */
+static int check_slot(struct database *database, const struct slot *slot, size_t above, struct fault *flt)
+{
+	struct digest hash;
+	struct node node;
+	int r = read_node(database, slot->id, above, &node, flt);
+
+	if (r)
+		return r;
+	hash = node.leaf_hash;
+	if (!is_leaf(&node)) {
+		for (int i = 0; i < 2 && !r; i++)
+			r = check_slot(database, &node.children[i], node.depth + 1, flt);
+		hash = merkle_node_branch(&node.children[0].hash, &node.children[1].hash);
+	}
+	hash = merkle_map_tree_lift(find_empties(), &node.path, node.depth, above, hash);
+	if (!r && !digest_equals(&hash, &slot->hash))
+		r = fault_invalid(flt, "the node %" PRIu64 " of the map has another hash than is said above it",
+				  slot->id);
+	return r;
+}
+
+int map_nodes_check(struct database *database, const struct map_root *root, struct fault *flt)
+{
+	const struct slot slot = {root->node, root->hash};
+
+	return root->node ? check_slot(database, &slot, 0, flt) : 0;
+}

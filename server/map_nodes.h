@@ -37,4 +37,11 @@ int map_nodes_set(struct database *database, struct map_root *root, const struct
 int map_nodes_prove(struct database *database, const struct map_root *root, const struct digest *log_ids, size_t count,
 		    struct merkle_map_bundle *out, struct fault *flt);
 
+/**
+ * Check a whole map: each node's hash follows from what is below it, down to the leaves. It takes some 236 hashes for
+ * each leaf.
+ * @return 0; WARG_INVALID, naming the node
+ */
+int map_nodes_check(struct database *database, const struct map_root *root, struct fault *flt);
+
 #endif

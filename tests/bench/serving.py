@@ -121,7 +121,8 @@ class Serving:
             address = "%s:%d" % free.getsockname()
         with open(config, "w") as file:
             # Its workers have to get into a folder of ours.
-            file.write(f"user {getpass.getuser()}; daemon off; worker_processes 2; pid {config}.pid; error_log stderr; events {{}}\n"
+            file.write(f"user {getpass.getuser()}; daemon off; worker_processes 2; pid {config}.pid;\n"
+                       "error_log stderr; events {}\n"
                        f"http {{ access_log off; sendfile on; server {{ listen {address}; root {folder}; }} }}\n")
         process = subprocess.Popen(["nginx", "-c", config], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
