@@ -273,7 +273,7 @@ HELPER_PAGES = $(wildcard man/*.8)
 # Without what the files of one piece share among themselves. The library is an archive: it brings nothing along that it
 # needs, so what it requires is required of everybody.
 PRIVATE = %_parts.h %/digest_hash.h %/merkle_map_tree.h %/merkle_node.h %/record_form.h %/semver_text.h \
-	%/digest_files.h %/lines.h %/store_state.h %/text_index.h
+	%/digest_files.h %/http_local.h %/lines.h %/store_state.h %/text_index.h
 HEADERS = $(filter-out $(PRIVATE),$(wildcard verify/*.h client/*.h))
 
 define PC

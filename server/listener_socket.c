@@ -37,6 +37,14 @@ static int listen_at(const struct sockaddr *address, socklen_t size, const char 
 }
 
 /* Whoever has the data folder has the socket: one that lies there is of a server that is no more. */
+static void remove_socket(const char *path)
+{
+	struct stat status;
+
+	if (!lstat(path, &status) && S_ISSOCK(status.st_mode))
+		unlink(path);
+}
+
 static int open_unix(const char *path, int *out, struct fault *flt)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -46,7 +54,7 @@ static int open_unix(const char *path, int *out, struct fault *flt)
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
 		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is too long for a socket's path, or empty", path);
 	memcpy(address.sun_path, path, strlen(path));
-	unlink(path);
+	remove_socket(path);
 	before = umask(S_IXUSR | S_IRWXG | S_IRWXO);
 	r = listen_at((const struct sockaddr *)&address, sizeof(address), path, out, flt);
 	umask(before);

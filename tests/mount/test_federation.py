@@ -21,8 +21,8 @@ THINGS = {"1.0.0": wasm(2000, 21), "1.1.0": wasm(2001, 22)}
 @pytest.fixture(scope="module")
 def other_server(everything):
     """A registry of its own, with one package whose releases are each under a checkpoint of its own."""
-    server = programs.HomeServer(programs.Home(os.path.join(everything, "other-server")), "other",
-                             programs.forge.Key("the other operator"))
+    server = programs.HomeServer(programs.Home(os.path.join(everything, "other-server")), namespace="other",
+                                 operator=programs.forge.Key("the other operator"))
     try:
         home = programs.Home(os.path.join(everything, "other-publisher")).configure(server.url)
         server.wait_for_length(1)

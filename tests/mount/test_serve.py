@@ -605,6 +605,17 @@ def test_unix_socket(serve, home):
     assert process.returncode == 0
 
 
+def test_socket_takes_nothing_away(home):
+    """What lies at its path and is no socket stays."""
+    path = os.path.join(home.path, "file")
+    with open(path, "w") as file:
+        file.write("precious")
+    assert "Address already in use" in refused(home, "--data", os.path.join(home.path, "data"), "--listen",
+                                               f"unix:{path}")
+    with open(path) as file:
+        assert file.read() == "precious"
+
+
 def test_service_manager(home):
     """A socket that it hands over is listened on; it is told when we are ready, and when we end."""
     told = os.path.join(home.path, "told")
