@@ -164,9 +164,10 @@ class OwnServer(Server):
     def terminate(self):
         """End it in good order, and see that it says nothing but how it began."""
         self.process.terminate()
-        assert self.process.wait(30) == 0
+        status = self.process.wait(30)
         with open(self.log) as file:
-            assert len(file.readlines()) == 5
+            said = file.read()
+        assert status == 0 and said.count("\n") == 5, f"it ended with {status}:\n{said}"
 
     def restart(self):
         self.terminate()
