@@ -28,6 +28,7 @@ struct listener {
 	pthread_cond_t changed;
 	unsigned under_way; /* requests that are not answered yet */
 	unsigned waiting;   /* those of them that are put aside */
+	unsigned resuming;  /* calls under way that bring one back */
 	bool stopping;      /* no more requests are taken */
 	bool ending;        /* no more are put aside */
 };
@@ -51,9 +52,20 @@ static const char *find_header(const struct exchange *exchange, const char *name
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+/* The daemon outlives each call that resumes something, though the request may be gone before that returns. */
 static void resume(struct exchange *exchange)
 {
-	MHD_resume_connection(((struct request *)exchange)->connection);
+	const struct request *request = (const struct request *)exchange;
+	struct listener *listener = request->listener;
+
+	pthread_mutex_lock(&listener->mutex);
+	listener->resuming++;
+	pthread_mutex_unlock(&listener->mutex);
+	MHD_resume_connection(request->connection);
+	pthread_mutex_lock(&listener->mutex);
+	if (!--listener->resuming)
+		pthread_cond_broadcast(&listener->changed);
+	pthread_mutex_unlock(&listener->mutex);
 }
 
 static enum exchange_method method_of(const char *method)
@@ -409,7 +421,7 @@ static void wait_for_requests(struct listener *listener)
 	while (listener->under_way && !pthread_cond_timedwait(&listener->changed, &listener->mutex, &until))
 		;
 	listener->ending = true;
-	while (listener->waiting)
+	while (listener->waiting || listener->resuming)
 		pthread_cond_wait(&listener->changed, &listener->mutex);
 	pthread_mutex_unlock(&listener->mutex);
 }

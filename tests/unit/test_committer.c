@@ -378,7 +378,7 @@ static void many_together(void **state)
 {
 	const struct record_entry init[] = {forge_init(publisher)};
 	struct sent sent[MOST];
-	char name[16];
+	char name[32];
 
 	(void)state;
 	for (int i = 0; i < MOST; i++) {
