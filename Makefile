@@ -232,6 +232,7 @@ check: set-up
 
 .PHONY: bench
 bench: set-up
+	@tests/run/deps tests/bench/deps.list
 	@$(MAKE) all bench-programs
 	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_BENCH=$(CURDIR)/$(BUILD)/tests/bench \
 		tests/bench/run $(if $(RECORD),--record $(RECORD))
