@@ -85,6 +85,15 @@ static int enter_take(struct entering *entering, const struct committed_record *
 	return 0;
 }
 
+static bool is_entering(const struct entering *entering, const struct committed_record *record)
+{
+	for (size_t i = 0; i < entering->count; i++)
+		if (digest_equals(&entering->records[i].record_id, &record->record_id) &&
+		    digest_equals(&entering->records[i].log_id, &record->log_id))
+			return true;
+	return false;
+}
+
 /* ---- A record that was sent ---- */
 
 /* @param known  whether it was sent before */
@@ -231,7 +240,7 @@ static int submit(struct committer *committer, struct committer_job *job, struct
 	bool known = false;
 	int r = find_known(committer->database, &job->record, &known, flt);
 
-	if (r || known)
+	if (r || known || is_entering(entering, &job->record))
 		return r;
 	missing = calloc(job->content_count + 1, sizeof(*missing));
 	if (!missing)

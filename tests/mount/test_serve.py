@@ -344,6 +344,32 @@ def test_two_records_one_content(serve, connect):
     assert sorted(client.state(record)["registryIndex"] for record in records) == [1, 2, 3]
 
 
+def test_large_log(serve, connect, home):
+    """A log of records as large as they may be comes in several answers, whatever number of records is asked for."""
+    server = serve()
+    client = connect(server)
+    prev = None
+    for number in range(10):
+        entries = [release(f"{number}.{i}.0", CONTENT) for i in range(9000)]
+        prev = Record("test:large-log", *(() if prev else (init(),)), *entries, prev=prev)
+        client.publish(prev, CONTENT)
+    small = Record("test:small-log", init())
+    client.publish(small)
+    token, found, pages, more = None, 0, 0, True
+    while more:
+        tokens = {prev.log_id: token, small.log_id: small.id if token else None}
+        asked = {"logLength": 12, "limit": 1000, "packages": tokens}
+        answer = client.post("v1/fetch/logs", asked)
+        assert len(answer.body) < (8 << 20) + (3 << 19)  # one more record than enough
+        records = answer.json["packages"][prev.log_id]
+        assert len(answer.json["packages"][small.log_id]) == (0 if token else 1)
+        token = records[-1]["fetchToken"] if records else token
+        found, pages, more = found + len(records), pages + 1, answer.json["more"]
+    assert (found, token) == (10, prev.id) and pages > 1
+    home.configure(server.url)
+    assert len(home.wargfs("ls", "test:large-log").stdout.splitlines()) == 90000
+
+
 # ---- Many at once ----
 
 

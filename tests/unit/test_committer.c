@@ -397,6 +397,32 @@ static void many_together(void **state)
 	assert_int_equal(told.roots.length, MOST + 1);
 }
 
+/* The same record from two clients at once is one record. */
+static void sent_twice_at_once(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)};
+	struct sent sent[2 * MOST];
+	uint64_t count;
+	bool found;
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < 2 * MOST; i++) {
+		snprintf(name, sizeof(name), "test:p%d", i / 2);
+		make(&sent[i], name, NULL, init, 1, publisher);
+	}
+	for (int i = 0; i < 2 * MOST; i++)
+		committer_give(committer, &sent[i].job);
+	for (int i = 0; i < 2 * MOST; i++) {
+		await(&sent[i]);
+		assert_int_equal(sent[i].job.verdict, 0);
+		expect(&sent[i], STANDING_PUBLISHED, (uint64_t)i / 2 + 1);
+		forge_record_release(&sent[i].record);
+	}
+	assert_int_equal(statement_ask(reading, "SELECT count(*) FROM submitted", &found, &count, NULL), 0);
+	assert_int_equal(count, 0);
+}
+
 /* The power went after a content had its name, and before that was noted. */
 static void noted_at_the_start(void **state)
 {
@@ -459,7 +485,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(published_at_once), TEST(contents_come), TEST(against_the_rules), TEST(the_place_of_a_package),
-		TEST(clock_set_back), TEST(content_is_refused), TEST(many_together), TEST(noted_at_the_start),
+		TEST(clock_set_back), TEST(content_is_refused), TEST(many_together),
+		TEST(sent_twice_at_once), TEST(noted_at_the_start),
 		TEST(names), TEST(broken_log),
 	};
 
