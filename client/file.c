@@ -269,6 +269,20 @@ int file_read(int folder, const char *name, struct buf *out, bool *found, struct
 	return r;
 }
 
+int file_read_path(const char *path, struct buf *out, struct fault *flt)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return fault_system(flt, errno, "%.150s", path);
+	r = file_read_all(fd, out, flt);
+	if (r)
+		fault_at(flt, "%.150s", path);
+	close(fd);
+	return r;
+}
+
 int file_write_all(int fd, struct span bytes, struct fault *flt)
 {
 	ssize_t count;

@@ -58,6 +58,9 @@ int file_copy(int from, int to, uint64_t cap, struct digest *out, uint64_t *size
 /** Read a whole regular file, appending. @param found  false if there is none */
 int file_read(int folder, const char *name, struct buf *out, bool *found, struct fault *flt);
 
+/** Read a whole file that a person named, appending: links are followed. A fault names it. */
+int file_read_path(const char *path, struct buf *out, struct fault *flt);
+
 /** Write all bytes. */
 int file_write_all(int fd, struct span bytes, struct fault *flt);
 

@@ -43,11 +43,6 @@ const char *local_folder_of(const char *text)
 	return text && !strncmp(text, PREFIX, strlen(PREFIX)) ? text + strlen(PREFIX) : NULL;
 }
 
-const char *local_folder(const struct local *local)
-{
-	return local->folder;
-}
-
 int local_find_signing_key(const struct local *local, struct ecdsa_private_key **out, struct fault *flt)
 {
 	int folder = openat(local->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;

@@ -29,9 +29,6 @@ struct local;
 int local_join(const char *dir, bool make, const struct operator_wish *namespaces, size_t count, struct local **out,
 	       struct http_url *url, struct fault *flt);
 
-/** The folder, absolute. Borrowed. */
-const char *local_folder(const struct local *local);
-
 /** The user's key of this registry, made where missing. */
 int local_find_signing_key(const struct local *local, struct ecdsa_private_key **out, struct fault *flt);
 

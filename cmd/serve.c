@@ -143,21 +143,10 @@ static int complete_options(struct serve *serve, struct fault *flt)
 
 /* ---- Files ---- */
 
-static int read_file(const char *path, struct buf *out, struct fault *flt)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return fault_system(flt, errno, "%.150s", path);
-	r = file_read_all(fd, out, flt);
-	close(fd);
-	return r;
-}
-
 /* PEM is text that ends with a NUL. */
 static int read_pem(const char *path, struct buf *out, struct fault *flt)
 {
-	int r = path ? read_file(path, out, flt) : 0;
+	int r = path ? file_read_path(path, out, flt) : 0;
 
 	return r || !path ? r : buf_append(out, (struct span){(const unsigned char *)"", 1}, flt);
 }
@@ -165,7 +154,7 @@ static int read_pem(const char *path, struct buf *out, struct fault *flt)
 static int read_token(struct serve *serve, struct fault *flt)
 {
 	struct buf *token = &serve->token;
-	int r = serve->token_file ? read_file(serve->token_file, token, flt) : 0;
+	int r = serve->token_file ? file_read_path(serve->token_file, token, flt) : 0;
 
 	while (token->length && strchr(" \t\r\n", token->data[token->length - 1]))
 		token->length--;

@@ -31,17 +31,13 @@ struct result {
 static int read_proof(const char *path, struct proof *out, struct fault *flt)
 {
 	struct buf text;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int verdict;
 
-	if (fd < 0)
-		return fault_system(flt, errno, "%.150s", path);
 	buf_init(&text, CAP_PROOF);
-	verdict = file_read_all(fd, &text, flt);
+	verdict = file_read_path(path, &text, flt);
 	if (!verdict)
 		verdict = proof_parse(buf_span(&text), out, flt);
 	buf_release(&text);
-	close(fd);
 	return verdict;
 }
 

@@ -96,11 +96,10 @@ static enum range read_range(const char *text, uint64_t *offset, uint64_t *lengt
 		return RANGE_ALL;
 	if (!has_first) {
 		/* The last so many bytes. */
-		first = last < size ? size - last : 0;
-		has_last = last;
-		last = last ? size - 1 : 0;
-		if (!has_last)
+		if (!last)
 			return RANGE_BEYOND;
+		first = last < size ? size - last : 0;
+		last = size - 1;
 	}
 	if (first >= size)
 		return RANGE_BEYOND;

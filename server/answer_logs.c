@@ -90,10 +90,9 @@ static int write_record(void *user, const struct committed_record *record, struc
 
 	if (page->records && out->length > CAP_SERVED_LOGS)
 		return ENOUGH;
-	r = buf_append_text(out, page->records++ ? ",{\"contentBytes\":\"" : "{\"contentBytes\":\"", flt);
-
 	if (!is_plain(record->envelope.signature))
 		return fault_invalid(flt, "the database has a signature that is none");
+	r = buf_append_text(out, page->records++ ? ",{\"contentBytes\":\"" : "{\"contentBytes\":\"", flt);
 	digest_format(&record->envelope.key_id, key_id);
 	digest_format(&record->record_id, id);
 	if (!r)
@@ -119,13 +118,8 @@ static bool find_start(struct page *page, const struct digest *log_id, struct sp
 		return true;
 	}
 	if (!page->flt.verdict || page->flt.kind == FAULT_ABSENT) {
-		struct json *answer = json_new_object();
-
 		page->flt = (struct fault){0};
-		json_put_uint(answer, "status", 404);
-		json_put_text(answer, "type", "fetchToken");
-		json_put_span(answer, "id", token);
-		exchange_answer_json(page->exchange, 404, answer);
+		exchange_answer_type(page->exchange, 404, "fetchToken", token);
 	}
 	return false;
 }

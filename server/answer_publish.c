@@ -50,12 +50,11 @@ static bool is_let_in(struct exchange *exchange)
 /* @return false: answered */
 static bool check_namespace(struct exchange *exchange, const struct name *name)
 {
-	const struct operator_namespace *found = operator_log_find(exchange->service->operator, name_namespace(name));
-	char namespace[CAP_NAME_PART + 1] = "";
+	const struct span namespace = name_namespace(name);
+	const struct operator_namespace *found = operator_log_find(exchange->service->operator, namespace);
 
 	if (found && !found->registry)
 		return true;
-	memcpy(namespace, name->text, name->colon);
 	if (found)
 		exchange_answer_type(exchange, 409, "namespaceImport", namespace);
 	else

@@ -73,7 +73,7 @@ void answer_standing(struct exchange *exchange, unsigned status, const struct di
 	if (!r)
 		exchange_answer_json(exchange, status, new_state(&standing, log, record));
 	else if (flt.kind == FAULT_ABSENT)
-		exchange_answer_type(exchange, 404, has_log ? "record" : "log", has_log ? record : log);
+		exchange_answer_type(exchange, 404, has_log ? "record" : "log", span_of_text(has_log ? record : log));
 	else
 		exchange_fail(exchange, &flt);
 	standing_release(&standing);

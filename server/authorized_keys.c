@@ -3,11 +3,8 @@
  */
 #include "authorized_keys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/file.h"
 
@@ -232,10 +229,10 @@ static int read_header(struct reader *reader, struct rule *rule)
 	return r ? r : end_line(reader);
 }
 
-static const struct rule *find(const struct authorized_keys *keys, const char *subject, size_t count)
+static const struct rule *find(const struct authorized_keys *keys, struct span subject, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(keys->rules[i].subject, subject))
+		if (span_is(subject, keys->rules[i].subject))
 			return &keys->rules[i];
 	return NULL;
 }
@@ -250,7 +247,7 @@ static int add_rule(struct reader *reader, struct authorized_keys *keys)
 	keys->rules = rules;
 	rules[keys->count] = (struct rule){0};
 	r = read_header(reader, &rules[keys->count++]);
-	if (!r && find(keys, rules[keys->count - 1].subject, keys->count - 1))
+	if (!r && find(keys, span_of_text(rules[keys->count - 1].subject), keys->count - 1))
 		r = bad(reader, "this table was there before");
 	return r;
 }
@@ -289,19 +286,17 @@ int authorized_keys_parse(struct span text, struct authorized_keys **out, struct
 
 int authorized_keys_read(const char *path, struct authorized_keys **out, struct fault *flt)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
 	struct buf text;
+	int r;
 
-	if (fd < 0)
-		return fault_system(flt, errno, "%.150s", path);
 	buf_init(&text, CAP_FILE_CONFIG);
-	r = file_read_all(fd, &text, flt);
-	if (!r)
+	r = file_read_path(path, &text, flt);
+	if (!r) {
 		r = authorized_keys_parse(buf_span(&text), out, flt);
-	if (r)
-		fault_at(flt, "%.150s", path);
+		if (r)
+			fault_at(flt, "%.150s", path);
+	}
 	buf_release(&text);
-	close(fd);
 	return r;
 }
 
@@ -320,11 +315,10 @@ static bool allows(const struct rule *rule, const struct digest *key_id, bool is
 int authorized_keys_check(const struct authorized_keys *keys, const struct name *name, const struct digest *key_id,
 			  const struct record *record, struct fault *flt)
 {
-	const struct rule *of_package = find(keys, name->text, keys->count), *of_namespace;
-	char namespace[CAP_NAME_PART + 1] = "", text[DIGEST_TEXT_SIZE];
+	const struct rule *of_package = find(keys, span_of_text(name->text), keys->count);
+	const struct rule *of_namespace = find(keys, name_namespace(name), keys->count);
+	char text[DIGEST_TEXT_SIZE];
 
-	memcpy(namespace, name->text, name->colon);
-	of_namespace = find(keys, namespace, keys->count);
 	for (size_t i = 0; i < record->entry_count; i++) {
 		bool is_init = record->entries[i].type == ENTRY_INIT;
 

@@ -158,10 +158,21 @@ int committed_last_checkpoint(struct database *database, struct committed_checkp
 	return r;
 }
 
+/* A row that begins with a log's length and its head. */
+static struct committed_log read_log(struct statement *row, const struct digest *log_id)
+{
+	const struct digest operator = name_operator_log_id();
+
+	return (struct committed_log){
+		.kind = digest_equals(log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE,
+		.length = statement_number(row, 0),
+		.head = statement_number(row, 1),
+	};
+}
+
 int committed_find_log(struct database *database, const struct digest *log_id, struct committed_log *out,
 		       struct fault *flt)
 {
-	const struct digest operator = name_operator_log_id();
 	struct statement *statement;
 	int r = statement_use(database, "SELECT length, head FROM logs WHERE log_id = ?", &statement, flt);
 
@@ -170,11 +181,7 @@ int committed_find_log(struct database *database, const struct digest *log_id, s
 	statement_put_digest(statement, 1, log_id);
 	r = statement_find(statement, "there is no such log", flt);
 	if (!r)
-		*out = (struct committed_log){
-			.kind = digest_equals(log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE,
-			.length = statement_number(statement, 0),
-			.head = statement_number(statement, 1),
-		};
+		*out = read_log(statement, log_id);
 	statement_end(statement);
 	return r;
 }
@@ -211,6 +218,24 @@ static int read_record(struct statement *statement, struct committed_record *out
 	return r;
 }
 
+/* Whom a walk hands records to. */
+struct record_walk {
+	struct committed_record record; /* its log id, where that is no column */
+	bool has_log_id;                /* it is the last column */
+	int (*take)(void *user, const struct committed_record *record, struct fault *flt);
+	void *user;
+};
+
+static int take_record(void *user, struct statement *row, struct fault *flt)
+{
+	struct record_walk *walk = user;
+	int r = read_record(row, &walk->record, flt);
+
+	if (!r && walk->has_log_id)
+		r = statement_digest(row, 5, &walk->record.log_id, flt);
+	return r ? r : walk->take(walk->user, &walk->record, flt);
+}
+
 int committed_walk(struct database *database, const struct digest *log_id, uint64_t first, uint64_t length,
 		   uint64_t limit, int (*take)(void *user, const struct committed_record *record, struct fault *flt),
 		   void *user, struct fault *flt)
@@ -218,9 +243,8 @@ int committed_walk(struct database *database, const struct digest *log_id, uint6
 	static const char text[] = "SELECT registry_index, record_id, key_id, signature, content FROM records"
 				   " WHERE log = (SELECT id FROM logs WHERE log_id = ?)"
 				   " AND registry_index >= ? AND registry_index < ? ORDER BY registry_index LIMIT ?";
-	struct committed_record record = {.log_id = *log_id};
+	struct record_walk walk = {.record.log_id = *log_id, .take = take, .user = user};
 	struct statement *statement;
-	bool found = false;
 	int r = statement_use(database, text, &statement, flt);
 
 	if (r)
@@ -229,18 +253,7 @@ int committed_walk(struct database *database, const struct digest *log_id, uint6
 	statement_put_number(statement, 2, first);
 	statement_put_number(statement, 3, length);
 	statement_put_number(statement, 4, limit);
-	for (;;) {
-		r = statement_step(statement, &found, flt);
-		if (r || !found)
-			return r;
-		r = read_record(statement, &record, flt);
-		if (!r)
-			r = take(user, &record, flt);
-		if (r)
-			break;
-	}
-	statement_end(statement);
-	return r;
+	return statement_each(statement, take_record, &walk, flt);
 }
 
 int committed_walk_all(struct database *database,
@@ -249,76 +262,65 @@ int committed_walk_all(struct database *database,
 {
 	static const char text[] = "SELECT registry_index, record_id, key_id, signature, content, log_id FROM records"
 				   " JOIN logs ON logs.id = records.log ORDER BY registry_index";
-	struct committed_record record = {0};
+	struct record_walk walk = {.has_log_id = true, .take = take, .user = user};
 	struct statement *statement;
-	bool found = true;
 	int r = statement_use(database, text, &statement, flt);
 
-	if (r)
-		return r;
-	while (!r && found) {
-		r = statement_step(statement, &found, flt);
-		if (r || !found)
-			return r;
-		r = read_record(statement, &record, flt);
-		if (!r)
-			r = statement_digest(statement, 5, &record.log_id, flt);
-		if (!r)
-			r = take(user, &record, flt);
-	}
-	statement_end(statement);
-	return r;
+	return r ? r : statement_each(statement, take_record, &walk, flt);
+}
+
+struct checkpoint_walk {
+	int (*take)(void *user, const struct committed_checkpoint *checkpoint, struct fault *flt);
+	void *user;
+};
+
+static int take_checkpoint(void *user, struct statement *row, struct fault *flt)
+{
+	const struct checkpoint_walk *walk = user;
+	struct committed_checkpoint checkpoint;
+	int r = read_checkpoint(row, &checkpoint, flt);
+
+	return r ? r : walk->take(walk->user, &checkpoint, flt);
 }
 
 int committed_walk_checkpoints(struct database *database,
 			       int (*take)(void *user, const struct committed_checkpoint *checkpoint,
 					   struct fault *flt), void *user, struct fault *flt)
 {
-	struct committed_checkpoint checkpoint;
+	struct checkpoint_walk walk = {take, user};
 	struct statement *statement;
-	bool found = true;
 	int r = statement_use(database, CHECKPOINT " ORDER BY log_length", &statement, flt);
+
+	return r ? r : statement_each(statement, take_checkpoint, &walk, flt);
+}
+
+struct log_walk {
+	int (*take)(void *user, const struct digest *log_id, const struct committed_log *log, struct fault *flt);
+	void *user;
+};
+
+static int take_log(void *user, struct statement *row, struct fault *flt)
+{
+	const struct log_walk *walk = user;
+	struct digest log_id;
+	struct committed_log log;
+	int r = statement_digest(row, 2, &log_id, flt);
 
 	if (r)
 		return r;
-	while (!r && found) {
-		r = statement_step(statement, &found, flt);
-		if (r || !found)
-			return r;
-		r = read_checkpoint(statement, &checkpoint, flt);
-		if (!r)
-			r = take(user, &checkpoint, flt);
-	}
-	statement_end(statement);
-	return r;
+	log = read_log(row, &log_id);
+	return walk->take(walk->user, &log_id, &log, flt);
 }
 
 int committed_walk_logs(struct database *database,
 			int (*take)(void *user, const struct digest *log_id, const struct committed_log *log,
 				    struct fault *flt), void *user, struct fault *flt)
 {
-	const struct digest operator = name_operator_log_id();
-	struct committed_log log = {0};
-	struct digest log_id;
+	struct log_walk walk = {take, user};
 	struct statement *statement;
-	bool found = true;
 	int r = statement_use(database, "SELECT length, head, log_id FROM logs ORDER BY log_id", &statement, flt);
 
-	if (r)
-		return r;
-	while (!r && found) {
-		r = statement_step(statement, &found, flt);
-		if (r || !found)
-			return r;
-		r = statement_digest(statement, 2, &log_id, flt);
-		log.kind = digest_equals(&log_id, &operator) ? RECORD_OPERATOR : RECORD_PACKAGE;
-		log.length = statement_number(statement, 0);
-		log.head = statement_number(statement, 1);
-		if (!r)
-			r = take(user, &log_id, &log, flt);
-	}
-	statement_end(statement);
-	return r;
+	return r ? r : statement_each(statement, take_log, &walk, flt);
 }
 
 int committed_leaf(struct database *database, uint64_t registry_index, uint64_t length, struct merkle_map_entry *out,
@@ -349,13 +351,14 @@ int committed_leaf(struct database *database, uint64_t registry_index, uint64_t 
 	return r;
 }
 
-static int append_entry(struct statement *statement, struct buf *out, struct fault *flt)
+static int append_entry(void *user, struct statement *row, struct fault *flt)
 {
 	struct merkle_map_entry entry;
-	int r = statement_digest(statement, 0, &entry.log_id, flt);
+	struct buf *out = user;
+	int r = statement_digest(row, 0, &entry.log_id, flt);
 
 	if (!r)
-		r = statement_digest(statement, 1, &entry.record_id, flt);
+		r = statement_digest(row, 1, &entry.record_id, flt);
 	if (!r)
 		r = buf_append(out, digest_span(&entry.log_id), flt);
 	return r ? r : buf_append(out, digest_span(&entry.record_id), flt);
@@ -367,19 +370,13 @@ int committed_ledger(struct database *database, uint64_t first, uint64_t end, st
 				   " WHERE registry_index >= ? AND registry_index < ? ORDER BY registry_index";
 	size_t before = out->length;
 	struct statement *statement;
-	bool found = true;
 	int r = statement_use(database, text, &statement, flt);
 
 	if (r)
 		return r;
 	statement_put_number(statement, 1, first);
 	statement_put_number(statement, 2, end);
-	while (!r && found) {
-		r = statement_step(statement, &found, flt);
-		if (!r && found)
-			r = append_entry(statement, out, flt);
-	}
-	statement_end(statement);
+	r = statement_each(statement, append_entry, out, flt);
 	if (r)
 		out->length = before;
 	return r;

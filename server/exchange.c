@@ -107,11 +107,11 @@ static struct json *new_typed(unsigned status, const char *type)
 	return value;
 }
 
-void exchange_answer_type(struct exchange *exchange, unsigned status, const char *type, const char *id)
+void exchange_answer_type(struct exchange *exchange, unsigned status, const char *type, struct span id)
 {
 	struct json *value = new_typed(status, type);
 
-	json_put_text(value, "id", id);
+	json_put_span(value, "id", id);
 	exchange_answer_json(exchange, status, value);
 }
 
@@ -121,7 +121,7 @@ void exchange_answer_type_digest(struct exchange *exchange, unsigned status, con
 	char text[DIGEST_TEXT_SIZE];
 
 	digest_format(id, text);
-	exchange_answer_type(exchange, status, type, text);
+	exchange_answer_type(exchange, status, type, span_of_text(text));
 }
 
 void exchange_answer_type_number(struct exchange *exchange, unsigned status, const char *type, uint64_t id)

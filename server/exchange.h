@@ -75,7 +75,7 @@ void exchange_refuse(struct exchange *exchange, unsigned status, const char *for
 /** `{status}`. */
 void exchange_answer_status(struct exchange *exchange, unsigned status);
 /** `{status, type, id}`: 404 and 409. */
-void exchange_answer_type(struct exchange *exchange, unsigned status, const char *type, const char *id);
+void exchange_answer_type(struct exchange *exchange, unsigned status, const char *type, struct span id);
 void exchange_answer_type_digest(struct exchange *exchange, unsigned status, const char *type,
 				 const struct digest *id);
 void exchange_answer_type_number(struct exchange *exchange, unsigned status, const char *type, uint64_t id);

@@ -17,9 +17,9 @@
 #include "content_files.h"
 #include "log_nodes.h"
 #include "operator_records.h"
+#include "package_logs.h"
 #include "packages.h"
 #include "statement.h"
-#include "verify/package_log.h"
 
 struct check {
 	struct database *outer, *inner; /* two: whoever is called by a walk uses the other one */
@@ -185,15 +185,6 @@ static int check_log(struct check *check, struct fault *flt)
 
 /* ---- Packages ---- */
 
-static int append_one(void *user, const struct committed_record *record, struct fault *flt)
-{
-	int r = package_log_append(user, &record->envelope, flt);
-
-	if (r)
-		fault_at(flt, "record %" PRIu64, record->registry_index);
-	return r;
-}
-
 static int verify_package(struct check *check, const struct digest *log_id, const struct committed_log *log,
 			  struct fault *flt)
 {
@@ -212,9 +203,7 @@ static int verify_package(struct check *check, const struct digest *log_id, cons
 	if (!r && !digest_equals(&named, log_id))
 		r = fault_invalid(flt, "it is said to be of %.200s", name.text);
 	if (!r)
-		r = package_log_new(&name, &package, flt);
-	if (!r)
-		r = committed_walk(check->inner, log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, append_one, package, flt);
+		r = package_logs_load(check->inner, &name, &package, flt);
 	head = r ? NULL : package_log_head(package);
 	if (!r && !head)
 		r = fault_invalid(flt, "it has no records");

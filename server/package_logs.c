@@ -53,25 +53,32 @@ static int append_one(void *user, const struct committed_record *record, struct 
 	return r;
 }
 
-static int rebuild(struct database *database, const struct name *name, struct package_log **out, struct fault *flt)
+int package_logs_load(struct database *database, const struct name *name, struct package_log **out, struct fault *flt)
 {
 	const struct digest log_id = name_log_id(name);
-	struct fault own = {0};
 	struct package_log *log;
 	int r = package_log_new(name, &log, flt);
 
 	if (r)
 		return r;
-	r = committed_walk(database, &log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, append_one, log, &own);
-	if (!r) {
+	r = committed_walk(database, &log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, append_one, log, flt);
+	if (r)
+		package_log_unref(log);
+	else
 		*out = log;
-		return 0;
-	}
-	package_log_unref(log);
+	return r;
+}
+
+static int rebuild(struct database *database, const struct name *name, struct package_log **out, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = package_logs_load(database, name, out, &own);
+
 	/* It accuses the database, not the record that is to be the next. */
 	if (r == WARG_INVALID)
 		return fault_system(flt, EIO, "the log in the database is broken: %s", own.what);
-	*flt = own;
+	if (r)
+		*flt = own;
 	return r;
 }
 

@@ -8,6 +8,9 @@
 #include "committed.h"
 #include "verify/package_log.h"
 
+/** A package's log as it is in the database; without records, if there is none. @param out  one reference */
+int package_logs_load(struct database *database, const struct name *name, struct package_log **out, struct fault *flt);
+
 struct package_logs;
 
 /** @param database  borrowed */

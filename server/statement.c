@@ -75,6 +75,21 @@ int statement_find(struct statement *statement, const char *absent, struct fault
 	return r || found ? r : fault_undecided(flt, FAULT_ABSENT, "%s", absent);
 }
 
+int statement_each(struct statement *statement,
+		   int (*take)(void *user, struct statement *row, struct fault *flt), void *user, struct fault *flt)
+{
+	bool found = true;
+	int r = 0;
+
+	while (!r && found) {
+		r = statement_step(statement, &found, flt);
+		if (!r && found)
+			r = take(user, statement, flt);
+	}
+	statement_end(statement);
+	return r;
+}
+
 int statement_run(struct statement *statement, struct fault *flt)
 {
 	bool found = true;

@@ -34,6 +34,14 @@ struct span statement_span(struct statement *statement, int column);
 int statement_digest(struct statement *statement, int column, struct digest *out, struct fault *flt);
 
 /**
+ * To the end of a statement, with each of its rows.
+ * @param take  called for each; what it reads of it lives until it returns. Non-zero ends the statement
+ * @return 0, or what `take` returned
+ */
+int statement_each(struct statement *statement,
+		   int (*take)(void *user, struct statement *row, struct fault *flt), void *user, struct fault *flt);
+
+/**
  * The number in the first row of a statement without parameters.
  * @param found  false: it has no rows, and `out` is 0
  */

@@ -145,29 +145,27 @@ int submitted_find(struct database *database, const struct digest *log_id, const
 	return 0;
 }
 
+static int append_digest(void *user, struct statement *row, struct fault *flt)
+{
+	struct digest digest;
+	int r = statement_digest(row, 0, &digest, flt);
+
+	return r ? r : buf_append(user, digest_span(&digest), flt);
+}
+
 /* All digests of a statement that has been bound. */
 static int gather(struct statement *statement, struct digest **out, size_t *count, struct fault *flt)
 {
 	struct buf bytes;
-	struct digest digest;
-	bool found = true;
-	int r = 0;
+	int r;
 
 	buf_init(&bytes, SIZE_MAX);
-	while (!r && found) {
-		r = statement_step(statement, &found, flt);
-		if (r || !found)
-			break;
-		r = statement_digest(statement, 0, &digest, flt);
-		if (!r)
-			r = buf_append(&bytes, digest_span(&digest), flt);
-	}
-	statement_end(statement);
+	r = statement_each(statement, append_digest, &bytes, flt);
 	if (r) {
 		buf_release(&bytes);
 		return r;
 	}
-	*count = bytes.length / sizeof(digest);
+	*count = bytes.length / DIGEST_SIZE;
 	*out = (void *)bytes.data;
 	return 0;
 }

@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import time
 
-import forge
 import programs
 from publisher import Client, Record, digest, init, release
 from registry import wasm
@@ -163,14 +162,8 @@ class Serving:
 def start_large(setting, folder):
     """Starts our server with a registry that is there. @return seconds until it listens, and its memory then"""
     home = setting.home("large")
-    server = programs.OwnServer.__new__(programs.OwnServer)
-    server.home, server.namespace, server.more, server.data = home, NAMESPACE, (), folder
-    server.contents = os.path.join(home.path, "contents")
-    server.log = os.path.join(home.path, "server.log")
-    server.environment = dict(home.environment, WARG_OPERATOR_KEY=forge.OPERATOR.text)
-    server.checkpoints = {}
     start = time.monotonic()
-    server.start()
+    server = programs.OwnServer(home, data=folder, namespace=NAMESPACE)
     taken = time.monotonic() - start
     client = Client(server)
     length = client.length()

@@ -96,11 +96,11 @@ class Home:
 class Server:
     """A registry's server, with its operator's key known and one namespace: the reference's."""
 
-    def __init__(self, home, namespace="test", operator=forge.OPERATOR):
+    def __init__(self, home, namespace="test", operator=forge.OPERATOR, contents=None):
         self.home = home
         self.namespace = namespace
-        self.contents = os.path.join(home.path, "contents")
-        os.makedirs(self.contents)
+        self.contents = contents or os.path.join(home.path, "contents")
+        os.makedirs(self.contents, exist_ok=True)
         self.log = os.path.join(home.path, "server.log")
         self.environment = dict(home.environment, WARG_OPERATOR_KEY=operator.text)
         self.checkpoints = {}
@@ -150,10 +150,10 @@ class Server:
 
 
 class OwnServer(Server):
-    """Our own. It keeps what it has: started again, it goes on."""
+    """Our own. It keeps what it has: started again, it goes on, and so does one that is given its folders."""
 
-    def __init__(self, home, *more, **options):
-        self.data = os.path.join(home.path, "data")
+    def __init__(self, home, *more, data=None, **options):
+        self.data = data or os.path.join(home.path, "data")
         self.more = more
         super().__init__(home, **options)
 

@@ -6,7 +6,6 @@ import sqlite3
 
 import pytest
 
-import forge
 import programs
 from publisher import Client, Record, digest, init, release, yank
 from registry import wasm
@@ -50,12 +49,8 @@ def test_all_is_well(home, kept):
 
 
 def test_while_a_server_runs(home, copy):
-    server = programs.OwnServer.__new__(programs.OwnServer)
-    server.home, server.namespace, server.more, server.checkpoints = home, "test", (), {}
-    server.data, server.contents = copy
-    server.log = os.path.join(home.path, "log")
-    server.environment = dict(home.environment, WARG_OPERATOR_KEY=forge.OPERATOR.text)
-    server.start()
+    data, contents = copy
+    server = programs.OwnServer(home, data=data, contents=contents)
     try:
         assert "all is well" in fsck(home, copy, 0).stdout
     finally:
