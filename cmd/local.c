@@ -108,12 +108,12 @@ static void detach(const struct local *local)
 /* @param verdict_pipe  on which whoever waits is told how it began: a fault, whose verdict is 0 if all is well */
 static int serve(struct local *local, const struct operator_wish *namespaces, size_t count, int verdict_pipe)
 {
-	static const struct operator_wish usual = {.name = "local"};
 	char address[80];
 	struct server server = {
 		.data_dir = local->folder,
 		.namespaces = namespaces,
 		.namespace_count = count,
+		.usual_namespace = "local",
 		.content_limit = CAP_CONTENT,
 		.listen = {.socket = -1, .address = address},
 		.failed = failed,
@@ -123,10 +123,6 @@ static int serve(struct local *local, const struct operator_wish *namespaces, si
 	sigset_t ends;
 	int users, signal_number;
 
-	if (!count && faccessat(local->dir, OPERATOR_KEY_FILE, F_OK, 0)) {
-		server.namespaces = &usual;
-		server.namespace_count = 1;
-	}
 	snprintf(address, sizeof(address), "unix:%s", local->socket);
 	detach(local);
 	signal(SIGPIPE, SIG_IGN);

@@ -17,6 +17,23 @@ static int read_key(struct server *server, struct fault *flt)
 	return operator_key_keep(server->data_dir, OPERATOR_KEY_FILE, true, &server->key, flt);
 }
 
+/* A registry has begun once it has a record: until then it is told the same as a new one. */
+static int choose_namespaces(struct server *server, struct database *database, struct fault *flt)
+{
+	uint64_t length = 0;
+	int r;
+
+	if (server->namespace_count || !server->usual_namespace)
+		return 0;
+	r = committed_length(database, &length, flt);
+	if (r || length)
+		return r;
+	server->usual = (struct operator_wish){.name = server->usual_namespace};
+	server->namespaces = &server->usual;
+	server->namespace_count = 1;
+	return 0;
+}
+
 /* @param database  taken */
 static int open_service(struct server *server, struct database *database, struct fault *flt)
 {
@@ -49,6 +66,8 @@ static int start(struct server *server, struct fault *flt)
 		return r;
 	/* The key is looked for once the folder is ours: of two that start at once only one may make it. */
 	r = read_key(server, flt);
+	if (!r)
+		r = choose_namespaces(server, database, flt);
 	if (r) {
 		database_close(database);
 		return r;

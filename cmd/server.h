@@ -14,6 +14,7 @@ struct server {
 	const char *key_text;                   /* NULL: the one that is kept, made where missing */
 	const struct operator_wish *namespaces;
 	size_t namespace_count;
+	const char *usual_namespace;            /* of a registry that begins without any of these; NULL: none */
 	const struct authorized_keys *authorized; /* NULL: anybody whom a package's log lets */
 	struct span token;                      /* empty: none */
 	const char *base_url;                   /* NULL: as each client asks */
@@ -22,6 +23,7 @@ struct server {
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
 
+	struct operator_wish usual;
 	struct ecdsa_private_key *key;
 	struct service *service;
 	struct listener *listener;

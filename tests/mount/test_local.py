@@ -151,6 +151,15 @@ def test_namespaces(new_local, registry, home, folder):
     assert new_local(words=("--local", registry, "--namespace", "late")).list() == ["late", "mine", "ours"]
 
 
+def test_half_begun(new_local, registry, home, folder):
+    """Keys were made, and then nothing: the next mount begins it as a new one."""
+    place = os.path.join(folder, "place")
+    os.mkdir(place)
+    done = home.wargfs("mount", "--local", registry, "--namespace", "Bad", place, status=2)
+    assert "no namespace" in done.stderr and os.path.exists(os.path.join(registry, "operator.key"))
+    assert new_local().list() == ["local"]
+
+
 def test_read_only(new_local, registry):
     mount = new_local("ro")
     with pytest.raises(OSError):
