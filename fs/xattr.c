@@ -1,7 +1,8 @@
 /*
  * Extended attributes: what is known of a place, as texts. They wait for nobody.
  *
- * The kernel has none in user.* for symbolic links, so they have none.
+ * The kernel has none in user.* for symbolic links, so they have none. Only what stays as it is on a place that did not
+ * change is listed, for programs that copy and compare whatever is (rsync -X, cp -a); the rest answers to its name.
  */
 #include "elsewhere.h"
 #include "operations.h"
@@ -209,37 +210,44 @@ static bool value_of_last_error(const struct source *from, char out[static VALUE
 	return true;
 }
 
+enum attribute_flags {
+	NEEDS_NOTHING = 1, /* it can be told of a registry of which nothing is proven yet */
+	OF_STAGED = 2,     /* it can be told of what is not published, too */
+	UNLISTED = 4,      /* it tells of now: a copy of it would soon be wrong, and no two copies the same */
+};
+
 static const struct {
 	const char *name;
 	/* @return whether the place has it */
 	bool (*value)(const struct source *from, char out[static VALUE_SIZE]);
-	bool needs_nothing; /* it can be told of a registry of which nothing is proven yet */
-	bool of_staged;     /* it can be told of what is not published, too */
+	unsigned flags;
 } attributes[] = {
-	{PREFIX "digest", value_of_digest, false, false},
-	{PREFIX "record", value_of_record, false, false},
-	{PREFIX "registry_index", value_of_registry_index, false, false},
-	{PREFIX "released_by", value_of_released_by, false, false},
-	{PREFIX "released_at", value_of_released_at, false, false},
-	{PREFIX "yanked_by", value_of_yanked_by, false, false},
-	{PREFIX "yanked_at", value_of_yanked_at, false, false},
-	{PREFIX "state", value_of_state, false, true},
-	{PREFIX "checkpoint", value_of_checkpoint, false, false},
-	{PREFIX "signed_at", value_of_signed_at, false, false},
-	{PREFIX "verified_at", value_of_verified_at, false, false},
-	{PREFIX "age", value_of_age, false, false},
-	{PREFIX "stale", value_of_stale, false, false},
-	{PREFIX "complete", value_of_complete, false, false},
-	{PREFIX "registry", value_of_registry, true, false},
-	{PREFIX "last_error", value_of_last_error, true, true},
+	{PREFIX "digest", value_of_digest, 0},
+	{PREFIX "record", value_of_record, 0},
+	{PREFIX "registry_index", value_of_registry_index, 0},
+	{PREFIX "released_by", value_of_released_by, 0},
+	{PREFIX "released_at", value_of_released_at, 0},
+	{PREFIX "yanked_by", value_of_yanked_by, 0},
+	{PREFIX "yanked_at", value_of_yanked_at, 0},
+	{PREFIX "state", value_of_state, OF_STAGED | UNLISTED},
+	{PREFIX "checkpoint", value_of_checkpoint, 0},
+	{PREFIX "signed_at", value_of_signed_at, UNLISTED},
+	{PREFIX "verified_at", value_of_verified_at, UNLISTED},
+	{PREFIX "age", value_of_age, UNLISTED},
+	{PREFIX "stale", value_of_stale, UNLISTED},
+	{PREFIX "complete", value_of_complete, 0},
+	{PREFIX "registry", value_of_registry, NEEDS_NOTHING},
+	{PREFIX "last_error", value_of_last_error, NEEDS_NOTHING | OF_STAGED | UNLISTED},
 };
 #define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
 
 static bool has_attribute(const struct source *source, size_t index, char out[static VALUE_SIZE])
 {
-	if (path_is_for_writing(source->path.kind) && !attributes[index].of_staged)
+	unsigned flags = attributes[index].flags;
+
+	if (path_is_for_writing(source->path.kind) && !(flags & OF_STAGED))
 		return false;
-	return (source->registry || attributes[index].needs_nothing) && attributes[index].value(source, out);
+	return (source->registry || (flags & NEEDS_NOTHING)) && attributes[index].value(source, out);
 }
 
 static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
@@ -319,7 +327,7 @@ void operations_listxattr(fuse_req_t fuse, fuse_ino_t number, size_t size)
 		return;
 	}
 	for (size_t i = 0; path_type(source.path.kind) != S_IFLNK && i < ATTRIBUTES; i++) {
-		if (has_attribute(&source, i, value))
+		if (!(attributes[i].flags & UNLISTED) && has_attribute(&source, i, value))
 			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s", attributes[i].name) + 1;
 	}
 	close_source(&source);

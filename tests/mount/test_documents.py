@@ -11,6 +11,7 @@ import pytest
 import forge
 import mounts
 import programs
+import waiting
 from mounts import errno_of, read
 from registry import PACKAGES
 
@@ -214,7 +215,8 @@ def test_registry_is_gone(new_mount, liar):
     assert load(mount, ".warg/log/test/hello.json")["name"] == "test:hello"
 
 
-PROVEN = "registry", "checkpoint", "signed_at", "verified_at", "age", "stale"
+PROVEN = "registry", "checkpoint"
+OF_NOW = "signed_at", "verified_at", "age", "stale"
 ATTRIBUTES = {
     "": {*PROVEN, "complete"},
     ".warg": {*PROVEN, "complete"},
@@ -224,19 +226,35 @@ ATTRIBUTES = {
     ".latest/test": {*PROVEN, "complete"},
     "test/regret": {*PROVEN, "complete", "record", "registry_index"},
     "test/regret/.yanked": {*PROVEN, "complete", "record", "registry_index"},
-    "test/regret/.yanked/1.1.0": {*PROVEN, "record", "released_by", "released_at", "state", "yanked_by", "yanked_at"},
-    "test/regret/1.0.0.wasm": {*PROVEN, "digest", "record", "released_by", "released_at", "state"},
+    "test/regret/.yanked/1.1.0": {*PROVEN, "record", "released_by", "released_at", "yanked_by", "yanked_at"},
+    "test/regret/1.0.0.wasm": {*PROVEN, "digest", "record", "released_by", "released_at"},
 }
 
 
 @pytest.mark.parametrize("path", ATTRIBUTES)
 def test_attributes(shared, path):
-    """What is listed can be read, and is what has to be there."""
+    """What is listed can be read, and is what has to be there. What tells of now is not listed, and can be read."""
     shared.list("test/regret")
     names = os.listxattr(shared.at(path))
     assert set(names) == {f"user.warg.{name}" for name in ATTRIBUTES[path]}
     for name in names:
         assert os.getxattr(shared.at(path), name)
+    for name in OF_NOW:
+        assert os.getxattr(shared.at(path), "user.warg." + name)
+
+
+def test_listed_attributes_stay(shared):
+    """They are the same when time has passed and the content came: a copy with attributes stays a true copy."""
+    path = shared.at("test/regret/1.0.0.wasm")
+
+    def listed():
+        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+
+    before, age = listed(), os.getxattr(path, "user.warg.age")
+    waiting.until(lambda: os.getxattr(path, "user.warg.age") != age, "the age to change")
+    with open(path, "rb") as file:
+        assert file.read()
+    assert os.getxattr(path, "user.warg.state") == b"verified" and listed() == before
 
 
 @pytest.mark.parametrize("path", ("test/hello/latest.wasm", "test/hello/^1.wasm", ".latest/test/hello.wasm"))
