@@ -133,7 +133,8 @@ static int serve(struct local *local, const struct operator_wish *namespaces, si
 	users = openat(local->dir, USERS, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (users < 0)
 		fault_system(&flt, errno, "%s", USERS);
-	else if (!server_start(&server, &flt) && pthread_create(&last, NULL, end_with_the_last, &users))
+	else if (!server_open(&server, &flt) && !server_listen(&server, &flt) &&
+		 pthread_create(&last, NULL, end_with_the_last, &users))
 		fault_no_memory(&flt);
 	if (write(verdict_pipe, &flt, sizeof(flt)) != sizeof(flt) || flt.verdict) {
 		server_stop(&server);

@@ -6,6 +6,7 @@
 #include "client/file.h"
 #include "commands.h"
 #include "output.h"
+#include "progress.h"
 #include "server.h"
 #include "server/operator_key.h"
 #include "service_manager.h"
@@ -21,10 +22,11 @@
 
 #define LISTEN_USUAL "127.0.0.1:8090"
 #define NAMESPACES 64 /* on one command line */
+#define REFRESH_MOST 86400
 
 enum {
 	KEY_DATA = 300, KEY_CONTENT_DIR, KEY_NAMESPACE, KEY_OPERATOR_KEY_FILE, KEY_AUTHORIZED_KEYS_FILE,
-	KEY_AUTH_TOKEN_FILE, KEY_CONTENT_LIMIT, KEY_BASE_URL, KEY_TLS_CERTIFICATE, KEY_TLS_KEY,
+	KEY_AUTH_TOKEN_FILE, KEY_CONTENT_LIMIT, KEY_BASE_URL, KEY_TLS_CERTIFICATE, KEY_TLS_KEY, KEY_IMPORT, KEY_REFRESH,
 };
 
 static const struct options_entry entries[] = {
@@ -33,6 +35,9 @@ static const struct options_entry entries[] = {
 	{'l', "listen", "ADDRESS", "ADDRESS:PORT or unix:PATH; " LISTEN_USUAL " unless given"},
 	{KEY_NAMESPACE, "namespace", "NAME", "have a namespace, or with NAME=REGISTRY one of another registry; "
 					     "may be repeated"},
+	{KEY_IMPORT, "import", "URL", "bring a registry here, to sign on with its operator's key; without that, be its "
+				      "mirror"},
+	{KEY_REFRESH, "refresh", "SEC", "of a mirror: look at its origin every so often; 60 unless given"},
 	{KEY_OPERATOR_KEY_FILE, "operator-key-file", "FILE", "the operator's key; " OPERATOR_KEY_FILE " in --data's, "
 							     "made where missing, unless given"},
 	{KEY_AUTHORIZED_KEYS_FILE, "authorized-keys-file", "FILE", "who may publish what"},
@@ -48,6 +53,13 @@ static const struct options_entry entries[] = {
 struct serve {
 	const struct command *command;
 	struct options options;
+	const char *import;
+	struct http_url origin;
+	struct progress progress;
+	pthread_mutex_t mutex;          /* for what follows */
+	struct progress_state imported;
+	bool is_importing;
+	struct fault said;
 	const char *listen, *authorized_file, *token_file, *base_url, *certificate_file, *tls_key_file;
 	struct operator_wish namespaces[NAMESPACES];
 	size_t namespace_count;
@@ -93,6 +105,18 @@ static int take_limit(struct serve *serve, const char *text, struct fault *flt)
 	return 0;
 }
 
+static int take_refresh(struct serve *serve, const char *text, struct fault *flt)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || !seconds || seconds > REFRESH_MOST)
+		return fault_undecided(flt, FAULT_MISUSE, "'%.40s' is no number of seconds from 1 to %d", text,
+				       REFRESH_MOST);
+	serve->server.refresh = (unsigned)seconds;
+	return 0;
+}
+
 static int take(void *user, int key, const char *value, struct fault *flt)
 {
 	struct serve *serve = user;
@@ -101,6 +125,8 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	case KEY_DATA: serve->server.data_dir = value; break;
 	case KEY_CONTENT_DIR: serve->server.content_dir = value; break;
 	case 'l': serve->listen = value; break;
+	case KEY_IMPORT: serve->import = value; break;
+	case KEY_REFRESH: return take_refresh(serve, value, flt);
 	case KEY_NAMESPACE: return take_namespace(serve, (char *)(uintptr_t)value, flt);
 	case KEY_OPERATOR_KEY_FILE: serve->server.key_file = value; break;
 	case KEY_AUTHORIZED_KEYS_FILE: serve->authorized_file = value; break;
@@ -134,6 +160,12 @@ static int complete_options(struct serve *serve, struct fault *flt)
 	serve->base_url = or_environment(serve->base_url, "WARG_CONTENT_BASE_URL");
 	if (!server->data_dir)
 		return fault_undecided(flt, FAULT_MISUSE, "where is the registry to be kept? --data DIR");
+	if (server->refresh && !serve->import)
+		return fault_undecided(flt, FAULT_MISUSE, "--refresh is for a mirror: --import URL");
+	if (serve->import && http_url_parse(serve->import, &serve->origin, flt))
+		return flt->verdict;
+	if (serve->import)
+		server->origin = &serve->origin;
 	if (!serve->certificate_file != !serve->tls_key_file)
 		return fault_undecided(flt, FAULT_MISUSE, "a certificate needs its key, and a key its certificate");
 	if (!serve->namespace_count && namespace)
@@ -196,14 +228,46 @@ static int read_files(struct serve *serve, struct fault *flt)
 
 /* ---- Serving ---- */
 
+/* What is said while the import's line stands at the terminal waits for its end. */
 static void failed(void *user, const struct fault *flt)
 {
-	const struct serve *serve = user;
+	struct serve *serve = user;
+	bool waits;
 
-	options_fail(serve->command, flt);
+	pthread_mutex_lock(&serve->mutex);
+	waits = serve->is_importing;
+	if (waits)
+		serve->said = *flt;
+	pthread_mutex_unlock(&serve->mutex);
+	if (!waits)
+		options_fail(serve->command, flt);
 }
 
-static int start(struct serve *serve, struct fault *flt)
+/* A service manager waits for a registry that takes its time to come here. */
+static void imported(void *user, const char *what, uint64_t done, uint64_t of)
+{
+	struct serve *serve = user;
+
+	pthread_mutex_lock(&serve->mutex);
+	serve->imported.unit = what;
+	serve->imported.done = done;
+	serve->imported.whole = of;
+	pthread_mutex_unlock(&serve->mutex);
+	service_manager_tell("EXTEND_TIMEOUT_USEC=300000000");
+}
+
+static void measure(void *user, struct progress_state *state)
+{
+	struct serve *serve = user;
+
+	pthread_mutex_lock(&serve->mutex);
+	state->unit = serve->imported.unit;
+	state->done = serve->imported.done;
+	state->whole = serve->imported.whole;
+	pthread_mutex_unlock(&serve->mutex);
+}
+
+static int begin(struct serve *serve, struct fault *flt)
 {
 	struct server *server = &serve->server;
 
@@ -216,15 +280,38 @@ static int start(struct serve *serve, struct fault *flt)
 	server->listen.certificate = (const char *)serve->certificate.data;
 	server->listen.key = (const char *)serve->tls_key.data;
 	server->failed = failed;
+	server->imported = imported;
 	server->user = serve;
 	if (service_manager_socket(&server->listen.socket, flt))
 		return flt->verdict;
-	return server_start(server, flt);
+	return server_open(server, flt);
 }
 
-static int say(const struct serve *serve)
+/* Signals that end it end it at once: nothing was promised to anybody yet. */
+static int open_registry(struct serve *serve, struct fault *flt)
 {
-	struct ecdsa_public_key *key = ecdsa_private_key_public(serve->server.key);
+	struct fault said;
+	int r;
+
+	if (!serve->import)
+		return begin(serve, flt);
+	serve->is_importing = true;
+	progress_begin(&serve->progress, serve->origin.text, measure, serve);
+	r = begin(serve, flt);
+	progress_end(&serve->progress);
+	pthread_mutex_lock(&serve->mutex);
+	serve->is_importing = false;
+	said = serve->said;
+	pthread_mutex_unlock(&serve->mutex);
+	if (said.verdict)
+		options_fail(serve->command, &said);
+	return r;
+}
+
+/* @param key  the operator's first, by which a registry is known */
+static int say(const struct serve *serve, const struct ecdsa_public_key *key)
+{
+	const char *mirrored = serve->server.key ? NULL : serve->origin.text;
 	const char *address = listener_address(serve->server.listener);
 	char url[CAP_URL + 2], key_id[DIGEST_TEXT_SIZE];
 	struct json *json;
@@ -240,6 +327,8 @@ static int say(const struct serve *serve)
 		printf("registry    %s\nlistens at  %s\nkey id      %s\npublic key  %s\nrecords     %llu\n", url,
 		       address, key_id, ecdsa_public_key_text(key),
 		       (unsigned long long)service_length(serve->server.service));
+		if (mirrored)
+			printf("mirror of   %s\n", mirrored);
 		return fflush(stdout) ? STATUS_FAILED : STATUS_DONE;
 	}
 	json = json_new_object();
@@ -248,39 +337,68 @@ static int say(const struct serve *serve)
 	json_put_text(json, "keyId", key_id);
 	json_put_text(json, "publicKey", ecdsa_public_key_text(key));
 	json_put_uint(json, "records", service_length(serve->server.service));
+	if (mirrored)
+		json_put_text(json, "mirrorOf", mirrored);
 	json_put_uint(json, "pid", (uint64_t)getpid());
 	return output_json(serve->command, json) == STATUS_DONE && !fflush(stdout) ? STATUS_DONE : STATUS_FAILED;
 }
 
-/* The signals that end it are waited for: no thread that is started from now on gets them. */
-static void hold_signals(sigset_t *ends)
+static int say_what_runs(const struct serve *serve)
+{
+	struct operator_log *operator = service_operator(serve->server.service);
+	int status = say(serve, log_keys_find(operator_log_keys(operator), operator_log_first_key(operator))->key);
+
+	operator_log_unref(operator);
+	return status;
+}
+
+static void raise_limit_of_files(void)
 {
 	struct rlimit files;
 
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(ends);
-	sigaddset(ends, SIGTERM);
-	sigaddset(ends, SIGINT);
-	pthread_sigmask(SIG_BLOCK, ends, NULL);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 }
 
+/* The signals that end it are waited for from now on: no thread that is started gets them. */
+static void hold_signals(sigset_t *ends)
+{
+	sigemptyset(ends);
+	sigaddset(ends, SIGTERM);
+	sigaddset(ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, ends, NULL);
+}
+
+static int start(struct serve *serve, sigset_t *ends, struct fault *flt)
+{
+	int r = complete_options(serve, flt);
+
+	if (!r)
+		r = read_files(serve, flt);
+	if (!r)
+		r = open_registry(serve, flt);
+	if (r)
+		return r;
+	hold_signals(ends);
+	return server_listen(&serve->server, flt);
+}
+
 static int serve_until_told(struct serve *serve)
 {
 	struct fault flt = {0};
 	sigset_t ends;
-	int status, signal;
+	int status, number;
 
-	hold_signals(&ends);
-	if (complete_options(serve, &flt) || read_files(serve, &flt) || start(serve, &flt)) {
+	signal(SIGPIPE, SIG_IGN);
+	raise_limit_of_files();
+	if (start(serve, &ends, &flt)) {
 		status = options_fail(serve->command, &flt);
 	} else {
-		status = say(serve);
+		status = say_what_runs(serve);
 		service_manager_tell("READY=1");
-		while (status == STATUS_DONE && sigwait(&ends, &signal))
+		while (status == STATUS_DONE && sigwait(&ends, &number))
 			;
 		service_manager_tell("STOPPING=1");
 	}
@@ -290,7 +408,8 @@ static int serve_until_told(struct serve *serve)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct serve serve = {.command = command, .server.content_limit = CAP_CONTENT};
+	struct serve serve = {.command = command, .server.content_limit = CAP_CONTENT,
+			      .mutex = PTHREAD_MUTEX_INITIALIZER};
 	int status;
 
 	buf_init(&serve.token, CAP_SECRET);
@@ -312,6 +431,8 @@ const struct command serve_command = {
 	.text = "\nKeeps a registry in the folder that --data names, and answers clients until it is told to end, by\n"
 		"SIGTERM or SIGINT. The first start makes the operator's key, unless there is one, and the log;\n"
 		"each start adds the namespaces that it lacks.\n"
+		"\nWith --import a registry is brought here from elsewhere, verified. With its operator's key it\n"
+		"signs on here; without it this is a mirror, which follows its origin and takes no records.\n"
 		"\nThe environment may say what options do not: WARG_OPERATOR_KEY, WARG_OPERATOR_KEY_FILE,\n"
 		"WARG_NAMESPACE, WARG_CONTENT_DIR, WARG_LISTEN, WARG_AUTHORIZED_KEYS_FILE, WARG_CONTENT_BASE_URL.\n",
 	.is_server = true,

@@ -6,15 +6,51 @@
 #include "server/operator_key.h"
 
 #include <limits.h>
+
+#define REFRESH_USUAL 60 /* seconds */
 #include <stdio.h>
 
-static int read_key(struct server *server, struct fault *flt)
+/*
+ * A key is made for a registry that begins. What was brought from elsewhere is signed by who has its key, and is
+ * mirrored by others.
+ */
+static int read_key(struct server *server, struct database *database, struct fault *flt)
 {
+	struct fault own = {0};
+	uint64_t length = 0;
+	int r;
+
 	if (server->key_file)
 		return operator_key_read(server->key_file, &server->key, flt);
 	if (server->key_text)
 		return operator_key_parse(span_of_text(server->key_text), &server->key, flt);
-	return operator_key_keep(server->data_dir, OPERATOR_KEY_FILE, true, &server->key, flt);
+	r = committed_length(database, &length, flt);
+	if (r)
+		return r;
+	r = operator_key_keep(server->data_dir, OPERATOR_KEY_FILE, !length && !server->origin, &server->key, &own);
+	if (own.kind == FAULT_NO_KEY && server->origin)
+		return 0;
+	if (r)
+		*flt = own;
+	return r;
+}
+
+/* What has no meaning for a mirror, or only for one, is refused. */
+static int check_role(const struct server *server, struct fault *flt)
+{
+	const char *refused = NULL;
+
+	if (server->key && server->refresh)
+		refused = "--refresh is for a mirror: with the operator's key the registry is brought once";
+	else if (!server->key && server->namespace_count)
+		refused = "a mirror has the namespaces of its origin: --namespace is for who has the operator's key";
+	else if (!server->key && (server->authorized || server->token.length))
+		refused = "nothing is published to a mirror: who may publish is for who has the operator's key";
+	if (!refused)
+		return 0;
+	fault_undecided(flt, FAULT_MISUSE, "%s", refused);
+	fault_blame(flt, FAULT_BY_USER);
+	return flt->verdict;
 }
 
 /* A registry has begun once it has a record: until then it is told the same as a new one. */
@@ -43,6 +79,8 @@ static int open_service(struct server *server, struct database *database, struct
 		.data_dir = server->data_dir,
 		.content_dir = server->content_dir ? server->content_dir : contents,
 		.key = server->key,
+		.origin = server->origin,
+		.refresh = server->refresh ? server->refresh : REFRESH_USUAL,
 		.namespaces = server->namespaces,
 		.namespace_count = server->namespace_count,
 		.authorized = server->authorized,
@@ -50,6 +88,7 @@ static int open_service(struct server *server, struct database *database, struct
 		.base_url = server->base_url,
 		.content_limit = server->content_limit,
 		.failed = server->failed,
+		.imported = server->imported,
 		.user = server->user,
 	};
 
@@ -57,7 +96,7 @@ static int open_service(struct server *server, struct database *database, struct
 	return service_open(&options, &server->service, flt);
 }
 
-static int start(struct server *server, struct fault *flt)
+static int open_data(struct server *server, struct fault *flt)
 {
 	struct database *database = NULL;
 	int r = database_open(server->data_dir, &database, flt);
@@ -65,22 +104,32 @@ static int start(struct server *server, struct fault *flt)
 	if (r)
 		return r;
 	/* The key is looked for once the folder is ours: of two that start at once only one may make it. */
-	r = read_key(server, flt);
+	r = read_key(server, database, flt);
+	if (!r)
+		r = check_role(server, flt);
 	if (!r)
 		r = choose_namespaces(server, database, flt);
 	if (r) {
 		database_close(database);
 		return r;
 	}
-	r = open_service(server, database, flt);
-	return r ? r : listener_start(server->service, &server->listen, &server->listener, flt);
+	return open_service(server, database, flt);
 }
 
-int server_start(struct server *server, struct fault *flt)
+int server_open(struct server *server, struct fault *flt)
 {
-	int r = start(server, flt);
+	int r = open_data(server, flt);
 
 	/* A database that lies is this machine's. */
+	if (r)
+		fault_blame(flt, FAULT_BY_SYSTEM);
+	return r;
+}
+
+int server_listen(struct server *server, struct fault *flt)
+{
+	int r = listener_start(server->service, &server->listen, &server->listener, flt);
+
 	if (r)
 		fault_blame(flt, FAULT_BY_SYSTEM);
 	return r;

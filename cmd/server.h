@@ -12,6 +12,8 @@ struct server {
 	const char *content_dir;                /* NULL: "contents" in the data folder */
 	const char *key_file;                   /* the operator's; NULL: `key_text`, or the one that is kept */
 	const char *key_text;                   /* NULL: the one that is kept, made where missing */
+	const struct http_url *origin;          /* as service_options; NULL: none */
+	unsigned refresh;                       /* seconds between looks at it, of a mirror; 0: as usual */
 	const struct operator_wish *namespaces;
 	size_t namespace_count;
 	const char *usual_namespace;            /* of a registry that begins without any of these; NULL: none */
@@ -21,6 +23,7 @@ struct server {
 	uint64_t content_limit;
 	struct listener_options listen;
 	void (*failed)(void *user, const struct fault *flt);
+	void (*imported)(void *user, const char *what, uint64_t done, uint64_t of); /* as service_options */
 	void *user;
 
 	struct operator_wish usual;
@@ -29,8 +32,13 @@ struct server {
 	struct listener *listener;
 };
 
-/** Open or begin the registry, and listen. Starts threads. Whatever comes of it: server_stop(). */
-int server_start(struct server *server, struct fault *flt);
+/**
+ * Open or begin the registry; with an origin, bring it here first. Starts threads, which take no signals. Whatever
+ * comes of it: server_stop().
+ */
+int server_open(struct server *server, struct fault *flt);
+/** Listen. The threads that this starts take the signals that the caller's takes. */
+int server_listen(struct server *server, struct fault *flt);
 /** Answer what was accepted, and end. */
 void server_stop(struct server *server);
 

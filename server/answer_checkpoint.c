@@ -45,6 +45,7 @@ void answer_verify_checkpoint(struct exchange *exchange)
 {
 	struct json *asked = exchange_read_json(exchange), *answer;
 	struct signed_checkpoint checkpoint;
+	struct operator_log *operator;
 	struct fault flt = {0};
 	bool is_ours, is_signed;
 
@@ -55,7 +56,9 @@ void answer_verify_checkpoint(struct exchange *exchange)
 	} else if (check_state(exchange->service, &checkpoint.contents, &is_ours, &flt)) {
 		exchange_fail(exchange, &flt);
 	} else {
-		is_signed = !checkpoint_verify(&checkpoint, exchange->service->operator, NULL);
+		operator = service_operator(exchange->service);
+		is_signed = !checkpoint_verify(&checkpoint, operator, NULL);
+		operator_log_unref(operator);
 		answer = json_new_object();
 		json_put_text(answer, "checkpoint", word(is_ours));
 		json_put_text(answer, "signature", word(is_signed));

@@ -51,11 +51,14 @@ static bool is_let_in(struct exchange *exchange)
 static bool check_namespace(struct exchange *exchange, const struct name *name)
 {
 	const struct span namespace = name_namespace(name);
-	const struct operator_namespace *found = operator_log_find(exchange->service->operator, namespace);
+	struct operator_log *operator = service_operator(exchange->service);
+	const struct operator_namespace *found = operator_log_find(operator, namespace);
+	const bool is_known = found, is_ours = found && !found->registry;
 
-	if (found && !found->registry)
+	operator_log_unref(operator);
+	if (is_ours)
 		return true;
-	if (found)
+	if (is_known)
 		exchange_answer_type(exchange, 409, "namespaceImport", namespace);
 	else
 		exchange_answer_type(exchange, 404, "namespace", namespace);
@@ -202,13 +205,23 @@ static void submit(struct exchange *exchange, struct publish *publish, const str
 		exchange->wait = give;
 }
 
+/* A mirror has nobody to sign. */
+static bool is_open(struct exchange *exchange)
+{
+	if (exchange->service->committer)
+		return true;
+	exchange_refuse(exchange, 501, "this is a mirror of %.200s, where records are to be sent",
+			exchange->service->origin.text);
+	return false;
+}
+
 void answer_publish(struct exchange *exchange)
 {
 	struct publish *publish;
 	struct fault flt = {0};
 	struct digest log_id;
 
-	if (!exchange_read_digest(exchange, 0, &log_id) || !is_let_in(exchange))
+	if (!exchange_read_digest(exchange, 0, &log_id) || !is_open(exchange) || !is_let_in(exchange))
 		return;
 	publish = calloc(1, sizeof(*publish));
 	if (!publish) {

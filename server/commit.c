@@ -97,15 +97,35 @@ static int sign(struct database *database, struct commit_state *state, const str
 	return r ? r : committed_put_checkpoint(database, &state->last, flt);
 }
 
-int commit_enter(struct database *database, struct commit_state *state, const struct committed_record *records,
-		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt)
+int commit_grow(struct database *database, struct commit_state *state, const struct committed_record *records,
+		size_t count, struct fault *flt)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < count && !r; i++)
 		r = append(database, &state->roots, records[i], flt);
-	if (!r)
-		r = set_map(database, &state->last.map, records, count, flt);
+	return r ? r : set_map(database, &state->last.map, records, count, flt);
+}
+
+int commit_follow(struct database *database, struct commit_state *state, const struct signed_checkpoint *checkpoint,
+		  struct fault *flt)
+{
+	const struct checkpoint *contents = &checkpoint->contents;
+	struct digest log_root = merkle_log_roots_fold(&state->roots);
+
+	if (contents->log_length != state->roots.length || !digest_equals(&contents->log_root, &log_root))
+		return fault_invalid(flt, "the log has another root than the checkpoint");
+	if (!digest_equals(&contents->map_root, &state->last.map.hash))
+		return fault_invalid(flt, "the map has another root than the checkpoint");
+	state->last.checkpoint = *checkpoint;
+	return committed_put_checkpoint(database, &state->last, flt);
+}
+
+int commit_enter(struct database *database, struct commit_state *state, const struct committed_record *records,
+		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt)
+{
+	int r = commit_grow(database, state, records, count, flt);
+
 	return r ? r : sign(database, state, key, now, flt);
 }
 

@@ -33,6 +33,16 @@ int commit_load(struct database *database, struct commit_state *out, struct faul
 int commit_enter(struct database *database, struct commit_state *state, const struct committed_record *records,
 		 size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt);
 
+/**
+ * The same in two halves, for records that another registry has under a checkpoint: they enter, in as many pieces as
+ * one likes, and then its checkpoint is kept, if it is one of just these.
+ * @return commit_follow(): WARG_INVALID if the log or the map has another root
+ */
+int commit_grow(struct database *database, struct commit_state *state, const struct committed_record *records,
+		size_t count, struct fault *flt);
+int commit_follow(struct database *database, struct commit_state *state, const struct signed_checkpoint *checkpoint,
+		  struct fault *flt);
+
 /** The same in a transaction of its own; `state` is untouched unless 0. */
 int commit_records(struct database *database, struct commit_state *state, const struct committed_record *records,
 		   size_t count, const struct ecdsa_private_key *key, uint64_t now, struct fault *flt);

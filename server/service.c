@@ -11,6 +11,7 @@
 
 #define SIGN_AGAIN 5000 /* milliseconds: as often as the reference */
 #define WORKERS 16      /* uploads that are synced at a time */
+#define ORIGIN_TIMEOUT 30000 /* milliseconds for an answer of the origin */
 
 /* ---- What the committer tells, and asks ---- */
 
@@ -26,6 +27,24 @@ static void stands(void *user, const struct commit_state *state)
 	pthread_mutex_unlock(&service->mutex);
 	counters_add(&service->counters.records, state->roots.length - before);
 	counters_add(&service->counters.commits, 1);
+}
+
+static void follows(void *user, const struct commit_state *state, struct operator_log *operator)
+{
+	struct service *service = user;
+	struct operator_log *before;
+	bool is_new;
+
+	pthread_mutex_lock(&service->mutex);
+	before = service->operator;
+	service->operator = operator_log_ref(operator);
+	service->seen_at = clock_now();
+	is_new = !checkpoint_same_state(&service->checkpoint.contents, &state->last.checkpoint.contents) ||
+		 service->checkpoint.contents.timestamp != state->last.checkpoint.contents.timestamp;
+	pthread_mutex_unlock(&service->mutex);
+	operator_log_unref(before);
+	if (is_new)
+		stands(service, state);
 }
 
 static bool is_uploading(void *user, const struct digest *record_id)
@@ -58,6 +77,97 @@ static int start_committer(struct service *service, const struct commit_state *s
 	return committer_start(service->database, state, service->key, &host, &service->committer, flt);
 }
 
+/* ---- Moving in ---- */
+
+static struct import import_of(struct service *service)
+{
+	return (struct import){
+		.api = {.http = service->http, .url = &service->origin},
+		.timeout = ORIGIN_TIMEOUT,
+		.database = service->database,
+		.contents = service->contents,
+	};
+}
+
+/* A mirror serves what is here already also while the origin is away. To sign on then would make another history. */
+static int move_in(struct service *service, const struct service_options *options, struct commit_state *state,
+		   struct fault *flt)
+{
+	struct import import = import_of(service);
+	struct import_counts counts;
+	struct fault own = {0};
+	int r;
+
+	import.progress = options->imported;
+	import.user = options->user;
+	r = import_update(&import, state, &service->operator, &counts, &own);
+	if (!r) {
+		service->seen_at = clock_now();
+		return 0;
+	}
+	fault_at(&own, "%.150s", service->origin.text);
+	if (options->key && state->roots.length)
+		fault_add(&own, "a registry that signs on by itself is started without --import");
+	if (!options->key && state->roots.length && own.kind != FAULT_FORGED) {
+		service->failed(service->user, &own);
+		return 0;
+	}
+	*flt = own;
+	return r;
+}
+
+static int open_origin(struct service *service, const struct service_options *options, struct commit_state *state,
+		       struct fault *flt)
+{
+	int r;
+
+	if (!options->origin)
+		return 0;
+	r = http_new(&service->http, flt);
+	if (r)
+		return r;
+	/* Where it cannot be asked which registry it stands for, the next question tells why. */
+	if (api_discover(service->http, options->origin, clock_now() + ORIGIN_TIMEOUT, &service->origin, NULL))
+		service->origin = *options->origin;
+	return move_in(service, options, state, flt);
+}
+
+static void failed_to_follow(void *user, const struct fault *flt)
+{
+	const struct service *service = user;
+	struct fault told = *flt;
+
+	fault_at(&told, "%.150s", service->origin.text);
+	service->failed(service->user, &told);
+}
+
+static int follow(struct service *service, const struct service_options *options, const struct commit_state *state,
+		  struct fault *flt)
+{
+	const struct follower_options follower = {
+		.import = import_of(service), .refresh = options->refresh, .stands = follows,
+		.failed = failed_to_follow, .user = service,
+	};
+
+	service->checkpoint = state->last.checkpoint;
+	return follower_start(&follower, state, service->operator, &service->follower, flt);
+}
+
+/* ---- Opening ---- */
+
+/* It goes on by the operator's key, or by what the origin says. */
+static int go_on(struct service *service, const struct service_options *options, struct commit_state *state,
+		 struct fault *flt)
+{
+	int r;
+
+	if (!options->key)
+		return follow(service, options, state, flt);
+	r = operator_records_ensure(service->database, state, &service->operator, options->key, options->namespaces,
+				    options->namespace_count, flt);
+	return r ? r : start_committer(service, state, flt);
+}
+
 static int open_registry(struct service *service, const struct service_options *options, struct fault *flt)
 {
 	struct commit_state state;
@@ -68,13 +178,12 @@ static int open_registry(struct service *service, const struct service_options *
 	if (!r)
 		r = operator_records_load(service->database, &service->operator, flt);
 	if (!r)
-		r = operator_records_ensure(service->database, &state, &service->operator, options->key,
-					    options->namespaces, options->namespace_count, flt);
+		r = open_origin(service, options, &state, flt);
 	if (!r)
 		r = readers_new(options->data_dir, &service->readers, flt);
 	if (!r)
 		r = workers_new(WORKERS, &service->workers, flt);
-	return r ? r : start_committer(service, &state, flt);
+	return r ? r : go_on(service, options, &state, flt);
 }
 
 static int copy_options(struct service *service, const struct service_options *options, struct fault *flt)
@@ -118,6 +227,8 @@ void service_close(struct service *service)
 		return;
 	workers_free(service->workers);
 	committer_stop(service->committer);
+	follower_stop(service->follower);
+	http_free(service->http);
 	readers_free(service->readers);
 	operator_log_unref(service->operator);
 	content_files_close(service->contents);
@@ -129,6 +240,16 @@ void service_close(struct service *service)
 
 /* ---- Where it stands ---- */
 
+struct operator_log *service_operator(struct service *service)
+{
+	struct operator_log *operator;
+
+	pthread_mutex_lock(&service->mutex);
+	operator = operator_log_ref(service->operator);
+	pthread_mutex_unlock(&service->mutex);
+	return operator;
+}
+
 uint64_t service_length(struct service *service)
 {
 	uint64_t length;
@@ -137,6 +258,16 @@ uint64_t service_length(struct service *service)
 	length = service->checkpoint.contents.log_length;
 	pthread_mutex_unlock(&service->mutex);
 	return length;
+}
+
+uint64_t service_origin_age(struct service *service)
+{
+	clock_ms age;
+
+	pthread_mutex_lock(&service->mutex);
+	age = clock_now() - service->seen_at;
+	pthread_mutex_unlock(&service->mutex);
+	return (uint64_t)age / 1000;
 }
 
 static int sign_again(struct service *service, struct fault *flt)
@@ -155,7 +286,7 @@ int service_checkpoint(struct service *service, struct signed_checkpoint *out, s
 	int r = 0;
 
 	pthread_mutex_lock(&service->mutex);
-	if (clock_now() - service->signed_at >= SIGN_AGAIN)
+	if (service->key && clock_now() - service->signed_at >= SIGN_AGAIN)
 		r = sign_again(service, flt);
 	if (!r)
 		*out = service->checkpoint;

@@ -6,6 +6,7 @@
 #define WARG_SERVER_SERVICE_H
 
 #include "authorized_keys.h"
+#include "client/http_url.h"
 #include "operator_records.h"
 
 struct service;
@@ -15,7 +16,9 @@ struct service_options {
 	struct database *database;                   /* for writing; taken, whatever comes of it */
 	const char *data_dir;                        /* that it is in */
 	const char *content_dir;
-	const struct ecdsa_private_key *key;         /* the operator's; has to outlive the service */
+	const struct ecdsa_private_key *key;         /* the operator's; has to outlive the service; NULL: a mirror */
+	const struct http_url *origin;               /* the registry that is brought here; NULL: none */
+	unsigned refresh;                            /* seconds between looks at it, of a mirror */
 	const struct operator_wish *namespaces;      /* that it is to have */
 	size_t namespace_count;
 	const struct authorized_keys *authorized;    /* who may publish what; NULL: whoever the package's log lets */
@@ -25,16 +28,23 @@ struct service_options {
 
 	/** Told what went wrong here, and was no client's fault. From any thread. */
 	void (*failed)(void *user, const struct fault *flt);
+	/** Told how far the import is, while it opens: so many of `of`, and of what. NULL: nobody wants to know. */
+	void (*imported)(void *user, const char *what, uint64_t done, uint64_t of);
 	void *user;
 };
 
 /**
- * Open, or begin, a registry.
+ * Open, or begin, a registry. With an origin its records and contents are brought first: by who has the operator's key
+ * once, to sign on from there; without it again and again, and the origin's own checkpoints are served. A mirror that
+ * is not empty stands also where its origin cannot be reached, and says so.
  * @return 0; as content_files_open(), commit_load() and operator_records_ensure()
  */
 int service_open(const struct service_options *options, struct service **out, struct fault *flt);
 /** Commits what was accepted, and ends. Nobody may use it any more. NULL is fine. */
 void service_close(struct service *service);
+
+/** Its operator's log as it is now: a new reference. */
+struct operator_log *service_operator(struct service *service);
 
 /** How many records it has. */
 uint64_t service_length(struct service *service);

@@ -11,6 +11,7 @@
 #include "committer.h"
 #include "content_files.h"
 #include "counters.h"
+#include "follower.h"
 #include "readers.h"
 #include "service.h"
 
@@ -24,10 +25,12 @@ struct service {
 	struct database *database; /* the committer's */
 	struct readers *readers;
 	struct content_files *contents;
-	struct operator_log *operator;
 	const struct ecdsa_private_key *key;
 	const struct authorized_keys *authorized;
-	struct committer *committer;
+	struct committer *committer; /* NULL: a mirror */
+	struct http *http;           /* to the origin; NULL: there is none */
+	struct http_url origin;
+	struct follower *follower;   /* NULL: no mirror */
 	struct workers *workers; /* for what waits for the disk */
 	struct digest token;     /* its hash */
 	bool has_token;
@@ -37,8 +40,10 @@ struct service {
 	void *user;
 
 	pthread_mutex_t mutex; /* for what follows */
+	struct operator_log *operator;       /* grows where there is an origin */
 	struct signed_checkpoint checkpoint; /* the newest */
 	clock_ms signed_at;
+	clock_ms seen_at;                    /* when the origin was seen to be well; 0: not yet */
 	struct service_upload *uploads;
 };
 
@@ -47,6 +52,9 @@ struct service {
  * lives.
  */
 int service_checkpoint(struct service *service, struct signed_checkpoint *out, struct fault *flt);
+
+/** Of a mirror: seconds since its origin was seen to be well; since the machine started if it was not yet. */
+uint64_t service_origin_age(struct service *service);
 
 /** Note an upload, and that it is over. */
 void service_upload_begin(struct service *service, struct service_upload *upload, const struct digest *record_id);

@@ -122,6 +122,30 @@ int statement_digest(struct statement *statement, int column, struct digest *out
 	return 0;
 }
 
+static int append_digest(void *user, struct statement *row, struct fault *flt)
+{
+	struct digest digest;
+	int r = statement_digest(row, 0, &digest, flt);
+
+	return r ? r : buf_append(user, digest_span(&digest), flt);
+}
+
+int statement_gather(struct statement *statement, struct digest **out, size_t *count, struct fault *flt)
+{
+	struct buf bytes;
+	int r;
+
+	buf_init(&bytes, SIZE_MAX);
+	r = statement_each(statement, append_digest, &bytes, flt);
+	if (r) {
+		buf_release(&bytes);
+		return r;
+	}
+	*count = bytes.length / DIGEST_SIZE;
+	*out = (void *)bytes.data;
+	return 0;
+}
+
 int statement_ask(struct database *database, const char *text, bool *found, uint64_t *out, struct fault *flt)
 {
 	struct statement *statement;

@@ -42,6 +42,12 @@ int statement_each(struct statement *statement,
 		   int (*take)(void *user, struct statement *row, struct fault *flt), void *user, struct fault *flt);
 
 /**
+ * All digests in the first column of a statement that has been bound, to its end.
+ * @param out  free() it; NULL if there are none
+ */
+int statement_gather(struct statement *statement, struct digest **out, size_t *count, struct fault *flt);
+
+/**
  * The number in the first row of a statement without parameters.
  * @param found  false: it has no rows, and `out` is 0
  */

@@ -145,31 +145,6 @@ int submitted_find(struct database *database, const struct digest *log_id, const
 	return 0;
 }
 
-static int append_digest(void *user, struct statement *row, struct fault *flt)
-{
-	struct digest digest;
-	int r = statement_digest(row, 0, &digest, flt);
-
-	return r ? r : buf_append(user, digest_span(&digest), flt);
-}
-
-/* All digests of a statement that has been bound. */
-static int gather(struct statement *statement, struct digest **out, size_t *count, struct fault *flt)
-{
-	struct buf bytes;
-	int r;
-
-	buf_init(&bytes, SIZE_MAX);
-	r = statement_each(statement, append_digest, &bytes, flt);
-	if (r) {
-		buf_release(&bytes);
-		return r;
-	}
-	*count = bytes.length / DIGEST_SIZE;
-	*out = (void *)bytes.data;
-	return 0;
-}
-
 int submitted_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		      struct digest **out, size_t *count, struct fault *flt)
 {
@@ -178,7 +153,7 @@ int submitted_missing(struct database *database, const struct digest *log_id, co
 	struct statement *statement;
 	int r = use_of(database, text, 1, log_id, record_id, &statement, flt);
 
-	return r ? r : gather(statement, out, count, flt);
+	return r ? r : statement_gather(statement, out, count, flt);
 }
 
 int submitted_all_missing(struct database *database, struct digest **out, size_t *count, struct fault *flt)
@@ -186,7 +161,7 @@ int submitted_all_missing(struct database *database, struct digest **out, size_t
 	struct statement *statement;
 	int r = statement_use(database, "SELECT DISTINCT digest FROM missing", &statement, flt);
 
-	return r ? r : gather(statement, out, count, flt);
+	return r ? r : statement_gather(statement, out, count, flt);
 }
 
 int submitted_waiting(struct database *database, const struct digest *log_id, struct digest *record_id,

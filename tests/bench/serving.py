@@ -25,6 +25,7 @@ ROUNDS = 5
 MANY = 1000         # packages that are published by 16 clients
 CLIENTS = 16
 LARGE = 256 << 20   # bytes of the content that is downloaded
+LARGE_NAME = "sha256-" + "0" * 64  # of no record
 ONE_BY_ONE = 200    # publishes, each waited for
 
 LUA = """wrk.method = "POST"
@@ -132,9 +133,8 @@ class Serving:
 
     def download(self):
         """Bytes a second of a large content, from our server and from nginx."""
-        name = "sha256-" + "0" * 64
         folder = os.path.join(self.ours.contents, "files")
-        write_component(os.path.join(folder, name), LARGE, "served")
+        write_component(os.path.join(folder, LARGE_NAME), LARGE, "served")
 
         def fetch(url):
             start = time.monotonic()
@@ -142,9 +142,31 @@ class Serving:
             return LARGE / (time.monotonic() - start)
 
         with self.nginx(folder) as peer:
-            fetch(peer + name)
-            pairs = [(fetch(f"{self.ours.url}content/{name}"), fetch(peer + name)) for _ in range(2 * ROUNDS)]
+            fetch(peer + LARGE_NAME)
+            pairs = [(fetch(f"{self.ours.url}content/{LARGE_NAME}"), fetch(peer + LARGE_NAME))
+                     for _ in range(2 * ROUNDS)]
         return (statistics.median(side) for side in zip(*pairs))
+
+    def mirrored(self):
+        """A mirror of our server: contents, seconds until it serves, and in which curl has the contents alone."""
+        folder = os.path.join(self.setting.folder, "contents-alone")
+        wanted = os.path.join(self.setting.folder, "wanted")
+        os.mkdir(folder)
+        names = set(os.listdir(os.path.join(self.ours.contents, "files"))) - {LARGE_NAME}
+        with open(wanted, "w") as file:
+            for name in names:
+                file.write(f'url = "{self.ours.url}content/{name}"\n'
+                           f'output = "{folder}/{name}"\n')
+        pairs = []
+        for i in range(ROUNDS):
+            start = time.monotonic()
+            mirror = programs.ImportedServer(self.setting.home(f"mirror{i}"), self.ours.url)
+            middle = time.monotonic()
+            subprocess.run(["curl", "-sSf", "--no-progress-meter", "--parallel", "--parallel-max", "8", "-K", wanted],
+                           check=True)
+            pairs.append((middle - start, time.monotonic() - middle))
+            mirror.end()
+        return len(names), *(statistics.median(side) for side in zip(*pairs))
 
     def one_by_one(self):
         """Seconds that a publish takes, with its proof, each of them."""

@@ -174,5 +174,25 @@ class OwnServer(Server):
         self.start()
 
 
+class ImportedServer(OwnServer):
+    """A server that brings a registry here; without the operator's key it is a mirror."""
+
+    def __init__(self, home, url, *more, key=False, **options):
+        self.url_of_origin, self.with_key = url, key
+        super().__init__(home, *more, **options)
+
+    def words(self):
+        words = (WARGFS, "serve", "--data", self.data, "--content-dir", self.contents, "--listen",
+                 "127.0.0.1:0", "--import", self.url_of_origin, *self.more)
+        if not self.with_key:
+            self.environment.pop("WARG_OPERATOR_KEY", None)
+        return words
+
+    def surprises(self):
+        with open(self.log) as file:
+            return [line for line in file if not re.match(r"(registry|listens at|key id|public key|records|mirror of) ",
+                                                          line)]
+
+
 # Whose server the registries of the tests are: the reference's, or with `wargfs` in the environment our own.
 HomeServer = OwnServer if os.environ.get("WARGFS_SERVER") == "wargfs" else Server

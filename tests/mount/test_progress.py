@@ -139,6 +139,20 @@ def test_contents(home, liar, at_terminal, columns, bar):
     assert all(len(line) < columns for line in terminal.lines()) and terminal.text.endswith(CLEAN)
 
 
+def test_import(home, liar, at_terminal):
+    """While a registry comes to a server of ours; not any more when that serves."""
+    liar.lie("bytes", held)
+    words = "serve", "--data", "data", "--listen", "unix:socket", "--import", liar.url
+    terminal = at_terminal(home, *words, columns=100)
+    terminal.wait_for(r"http://127\.0\.0\.1:\d+/: \[\.+\] 0 of \d+ contents\x1b")
+    liar.be_honest()
+    socket = os.path.join(home.work, "socket")
+    until(lambda: os.path.exists(socket), "it serves")
+    terminal.process.terminate()
+    assert terminal.end() == 0
+    assert all(len(line) < 100 for line in terminal.lines()) and terminal.text.endswith(CLEAN)
+
+
 @pytest.mark.parametrize("foreground", (False, True), ids=("background", "foreground"))
 def test_mount(home, liar, folder, at_terminal, foreground):
     """While the first checkpoint is waited for; not any more when the mount stands."""
@@ -158,7 +172,8 @@ def test_mount(home, liar, folder, at_terminal, foreground):
 
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
 @pytest.mark.parametrize("call, words", (("checkpoint", ("update",)), ("bytes", ("fetch", "test:big")),
-                                         ("checkpoint", ("mount", "-f", "URL", "."))), ids=str)
+                                         ("checkpoint", ("mount", "-f", "URL", ".")),
+                                         ("names", ("serve", "--data", "data", "--import", "URL"))), ids=str)
 def test_interrupted(home, liar, at_terminal, number, call, words):
     """The line goes, too, when a signal ends the work; and the command dies of the signal."""
     home.configure(liar.url)

@@ -1,0 +1,107 @@
+/*
+ * Looking again and again (see follower.h).
+ */
+#include "follower.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct follower {
+	struct follower_options options;
+	struct commit_state state;
+	struct operator_log *operator;
+	pthread_t thread;
+	pthread_mutex_t mutex; /* for what follows */
+	pthread_cond_t told;
+	bool stopping;
+};
+
+static void look(struct follower *follower)
+{
+	const struct follower_options *options = &follower->options;
+	struct import_counts counts;
+	struct fault flt = {0};
+	int r = import_update(&options->import, &follower->state, &follower->operator, &counts, &flt);
+
+	if (r && flt.kind != FAULT_CANCELLED)
+		options->failed(options->user, &flt);
+	else if (!r)
+		options->stands(options->user, &follower->state, follower->operator);
+}
+
+/* @return false: it is time to end */
+static bool pause_for(struct follower *follower, unsigned seconds)
+{
+	struct timespec until;
+	bool go_on;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&follower->mutex);
+	while (!follower->stopping && !pthread_cond_timedwait(&follower->told, &follower->mutex, &until))
+		;
+	go_on = !follower->stopping;
+	pthread_mutex_unlock(&follower->mutex);
+	return go_on;
+}
+
+static void *run(void *argument)
+{
+	struct follower *follower = argument;
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	while (pause_for(follower, follower->options.refresh))
+		look(follower);
+	return NULL;
+}
+
+static void follower_free(struct follower *follower)
+{
+	operator_log_unref(follower->operator);
+	pthread_cond_destroy(&follower->told);
+	pthread_mutex_destroy(&follower->mutex);
+	free(follower);
+}
+
+int follower_start(const struct follower_options *options, const struct commit_state *state,
+		   struct operator_log *operator, struct follower **out, struct fault *flt)
+{
+	struct follower *follower = calloc(1, sizeof(*follower));
+	pthread_condattr_t attributes;
+	int error;
+
+	if (!follower)
+		return fault_no_memory(flt);
+	follower->options = *options;
+	follower->state = *state;
+	follower->operator = operator_log_ref(operator);
+	pthread_mutex_init(&follower->mutex, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&follower->told, &attributes);
+	pthread_condattr_destroy(&attributes);
+	error = pthread_create(&follower->thread, NULL, run, follower);
+	if (error) {
+		follower_free(follower);
+		return fault_system(flt, error, "the thread that follows the origin cannot be started");
+	}
+	*out = follower;
+	return 0;
+}
+
+void follower_stop(struct follower *follower)
+{
+	if (!follower)
+		return;
+	pthread_mutex_lock(&follower->mutex);
+	follower->stopping = true;
+	pthread_cond_signal(&follower->told);
+	pthread_mutex_unlock(&follower->mutex);
+	http_stop(follower->options.import.api.http);
+	pthread_join(follower->thread, NULL);
+	follower_free(follower);
+}

@@ -1,0 +1,31 @@
+/*
+ * A thread that keeps a mirror up to date: looks at the origin every so many seconds, and brings what is new.
+ */
+#ifndef WARG_SERVER_FOLLOWER_H
+#define WARG_SERVER_FOLLOWER_H
+
+#include "import.h"
+
+struct follower;
+
+/** How to follow. */
+struct follower_options {
+	struct import import;  /* what it names is used by no other while this runs */
+	unsigned refresh;      /* seconds between looks */
+	/** Where the registry stands now, and its operator's log. Called on the follower's thread, as the next. */
+	void (*stands)(void *user, const struct commit_state *state, struct operator_log *operator);
+	/** What went wrong; it is tried again. */
+	void (*failed)(void *user, const struct fault *flt);
+	void *user;
+};
+
+/**
+ * @param state     where the registry stands; copied
+ * @param operator  its operator's log; a reference is taken
+ */
+int follower_start(const struct follower_options *options, const struct commit_state *state,
+		   struct operator_log *operator, struct follower **out, struct fault *flt);
+/** Ends soon, also while it waits for the origin. NULL is fine. */
+void follower_stop(struct follower *follower);
+
+#endif
