@@ -8,7 +8,7 @@
 #include "client/http_local.h"
 #include "options.h"
 #include "server.h"
-#include "server/operator_key.h"
+#include "server/key_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ int local_find_signing_key(const struct local *local, struct ecdsa_private_key *
 		return fault_system(flt, errno, "%.150s", local->folder);
 	r = file_lock_surely(folder, flt);
 	if (!r)
-		r = operator_key_keep(local->folder, "signing.key", true, out, flt);
+		r = key_file_keep(local->folder, "signing.key", true, out, flt);
 	close(folder);
 	return r;
 }
@@ -229,7 +229,7 @@ static int open_folder(struct local *local, const char *dir, bool make, struct f
 		return fault_system(flt, errno, "%.150s", dir);
 	if (status.st_uid != geteuid() || status.st_mode & (S_IWGRP | S_IWOTH))
 		return fault_system(flt, EPERM, "%.150s may be written to by others", dir);
-	if (!make && faccessat(local->dir, OPERATOR_KEY_FILE, F_OK, 0))
+	if (!make && faccessat(local->dir, KEY_FILE_OPERATOR, F_OK, 0))
 		return fault_undecided(flt, FAULT_ABSENT, "there is no registry in %.150s: 'wargfs mount --local' "
 				       "begins one", dir);
 	snprintf(local->socket, sizeof(local->socket), "/proc/self/fd/%d/" SOCKET, local->dir);
@@ -255,7 +255,7 @@ static int name_it(struct local *local, struct http_url *url, struct fault *flt)
 {
 	struct ecdsa_private_key *key;
 	char id[DIGEST_TEXT_SIZE], text[128];
-	int r = operator_key_keep(local->folder, OPERATOR_KEY_FILE, false, &key, flt);
+	int r = key_file_keep(local->folder, KEY_FILE_OPERATOR, false, &key, flt);
 
 	if (r)
 		return r;

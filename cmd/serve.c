@@ -8,7 +8,7 @@
 #include "output.h"
 #include "progress.h"
 #include "server.h"
-#include "server/operator_key.h"
+#include "server/key_file.h"
 #include "service_manager.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ static const struct options_entry entries[] = {
 	{KEY_IMPORT, "import", "URL", "bring a registry here, to sign on with its operator's key; without that, be its "
 				      "mirror"},
 	{KEY_REFRESH, "refresh", "SEC", "of a mirror: look at its origin every so often; 60 unless given"},
-	{KEY_OPERATOR_KEY_FILE, "operator-key-file", "FILE", "the operator's key; " OPERATOR_KEY_FILE " in --data's, "
+	{KEY_OPERATOR_KEY_FILE, "operator-key-file", "FILE", "the operator's key; " KEY_FILE_OPERATOR " in --data's, "
 							     "made where missing, unless given"},
 	{KEY_AUTHORIZED_KEYS_FILE, "authorized-keys-file", "FILE", "who may publish what"},
 	{KEY_AUTH_TOKEN_FILE, "auth-token-file", "FILE", "the token that one has to have for publishing"},

@@ -3,7 +3,7 @@
  */
 #include "server.h"
 
-#include "server/operator_key.h"
+#include "server/key_file.h"
 
 #include <limits.h>
 
@@ -21,13 +21,13 @@ static int read_key(struct server *server, struct database *database, struct fau
 	int r;
 
 	if (server->key_file)
-		return operator_key_read(server->key_file, &server->key, flt);
+		return key_file_read(server->key_file, &server->key, flt);
 	if (server->key_text)
-		return operator_key_parse(span_of_text(server->key_text), &server->key, flt);
+		return key_file_parse(span_of_text(server->key_text), &server->key, flt);
 	r = committed_length(database, &length, flt);
 	if (r)
 		return r;
-	r = operator_key_keep(server->data_dir, OPERATOR_KEY_FILE, !length && !server->origin, &server->key, &own);
+	r = key_file_keep(server->data_dir, KEY_FILE_OPERATOR, !length && !server->origin, &server->key, &own);
 	if (own.kind == FAULT_NO_KEY && server->origin)
 		return 0;
 	if (r)

@@ -26,18 +26,17 @@ static const char *word(bool is_verified)
 static int check_state(struct service *service, const struct checkpoint *checkpoint, bool *is_ours,
 		       struct fault *flt)
 {
-	struct committed_checkpoint found;
+	struct committed_checkpoint there;
 	struct database *database = NULL;
 	struct fault own = {0};
+	bool found;
 	int r = readers_take(service->readers, &database, &own);
 
 	if (!r)
-		r = committed_checkpoint_at(database, checkpoint->log_length, &found, &own);
+		r = committed_checkpoint_at(database, checkpoint->log_length, &there, &own);
 	readers_give(service->readers, database);
-	*is_ours = !r && checkpoint_same_state(&found.checkpoint.contents, checkpoint);
-	if (!r || own.kind == FAULT_ABSENT)
-		return 0;
-	*flt = own;
+	r = fault_unless_absent(r, &own, &found, flt);
+	*is_ours = found && checkpoint_same_state(&there.checkpoint.contents, checkpoint);
 	return r;
 }
 

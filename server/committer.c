@@ -106,11 +106,7 @@ static int find_known(struct database *database, const struct committed_record *
 	int r = standing_read(database, &record->log_id, &record->record_id, &standing, &has_log, &own);
 
 	standing_release(&standing);
-	*known = !r;
-	if (!r || own.kind == FAULT_ABSENT)
-		return 0;
-	*flt = own;
-	return r;
+	return fault_unless_absent(r, &own, known, flt);
 }
 
 /* Who has the package's place. */
@@ -125,15 +121,13 @@ static int find_holder(struct committer *committer, struct committer_job *job, u
 {
 	struct fault own = {0};
 	uint64_t since = 0;
+	bool found;
 	int r = submitted_waiting(committer->database, &job->record.log_id, &job->other, &since, &own);
 
 	*out = HOLDER_NONE;
-	if (own.kind == FAULT_ABSENT)
-		return 0;
-	if (r) {
-		*flt = own;
+	r = fault_unless_absent(r, &own, &found, flt);
+	if (r || !found)
 		return r;
-	}
 	/* A clock that was set back keeps nobody waiting. */
 	*out = HOLDER_STALE;
 	if ((now >= since && now - since < COMMITTER_PATIENCE) ||
@@ -276,22 +270,20 @@ static int admit_take(struct committer *committer, const struct committed_record
 static int admit_complete(struct committer *committer, struct entering *entering, struct fault *flt)
 {
 	struct committed_record record;
-	struct fault own;
 	struct buf bytes;
+	bool found = true;
 	int r = 0;
 
-	while (!r) {
-		own = (struct fault){0};
+	while (!r && found) {
+		struct fault own = {0};
+
 		buf_init(&bytes, CAP_RECORD * 2);
-		r = submitted_complete(committer->database, &record, &bytes, &own);
-		if (!r) {
+		r = fault_unless_absent(submitted_complete(committer->database, &record, &bytes, &own), &own, &found,
+					flt);
+		if (!r && found)
 			r = admit_take(committer, &record, &bytes, entering, flt);
-			continue;
-		}
-		buf_release(&bytes);
-		if (own.kind == FAULT_ABSENT)
-			return 0;
-		*flt = own;
+		else
+			buf_release(&bytes);
 	}
 	return r;
 }

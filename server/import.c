@@ -125,11 +125,7 @@ static int is_here(struct move *move, const struct digest *log_id, const struct 
 	uint64_t place;
 	int r = committed_find_record(move->import->database, log_id, record_id, &place, &own);
 
-	*here = !r;
-	if (!r || own.kind == FAULT_ABSENT)
-		return 0;
-	*flt = own;
-	return r;
+	return fault_unless_absent(r, &own, here, flt);
 }
 
 static int take_record(struct move *move, struct fetched *log, enum record_kind kind, const struct api_record *record,
@@ -243,16 +239,14 @@ static int begin_log(struct move *move, const struct digest *log_id, struct fetc
 	struct committed_log log;
 	struct merkle_map_entry head;
 	struct fault own = {0};
-	bool is_head;
+	bool found, is_head;
 	int r = committed_find_log(move->import->database, log_id, &log, &own);
 
 	*out = (struct fetched){.log_id = *log_id};
-	if (own.kind == FAULT_ABSENT)
-		return 0;
-	if (r)
-		*flt = own;
-	if (!r)
-		r = committed_leaf(move->import->database, log.head, CAP_LOG_LENGTH, &head, &is_head, flt);
+	r = fault_unless_absent(r, &own, &found, flt);
+	if (r || !found)
+		return r;
+	r = committed_leaf(move->import->database, log.head, CAP_LOG_LENGTH, &head, &is_head, flt);
 	if (!r)
 		digest_format(&head.record_id, out->token);
 	return r;

@@ -119,15 +119,13 @@ static int find_sources(const struct import *import, struct download *downloads,
 		run(import->api.http, downloads, count);
 	for (size_t i = 0; i < count && !r; i++) {
 		struct fault own = {0};
+		bool found;
 
 		r = api_sources_decode(&import->api, &downloads[i].digest, &downloads[i].exchange,
 				       &downloads[i].sources, &own);
 		http_exchange_release(&downloads[i].exchange);
-		downloads[i].is_absent = own.kind == FAULT_ABSENT;
-		if (downloads[i].is_absent)
-			r = 0;
-		else if (r)
-			*flt = own;
+		r = fault_unless_absent(r, &own, &found, flt);
+		downloads[i].is_absent = !found;
 	}
 	return r;
 }

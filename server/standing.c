@@ -37,11 +37,7 @@ static int find_log(struct database *database, const struct digest *log_id, bool
 	struct name name;
 	int r = packages_find(database, log_id, &name, &own);
 
-	*found = !r;
-	if (!r || own.kind == FAULT_ABSENT)
-		return 0;
-	*flt = own;
-	return r;
+	return fault_unless_absent(r, &own, found, flt);
 }
 
 int standing_read(struct database *database, const struct digest *log_id, const struct digest *record_id,

@@ -119,6 +119,16 @@ void fault_blame(struct fault *flt, enum fault_party party)
 		flt->party = party;
 }
 
+int fault_unless_absent(int r, const struct fault *own, bool *found, struct fault *flt)
+{
+	*found = !r;
+	if (!r || own->kind == FAULT_ABSENT)
+		return 0;
+	if (flt)
+		*flt = *own;
+	return r;
+}
+
 static const char *party_text(enum fault_party party)
 {
 	switch (party) {

@@ -8,6 +8,7 @@
 #ifndef WARG_VERIFY_FAULT_H
 #define WARG_VERIFY_FAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** The bytes are a lie or malformed. Accuses the peer; never retried into acceptance. */
@@ -77,6 +78,14 @@ void fault_add(struct fault *flt, const char *more, ...) __attribute__((format(p
 
 /** Say whose doing it is, unless that is known already. Does nothing when no fault is set. */
 void fault_blame(struct fault *flt, enum fault_party party);
+
+/**
+ * Of a search for what may be absent, which is no fault then.
+ * @param r      what the search returned, with its fault in `own`
+ * @param found  whether it is there
+ * @return 0 also if it is absent; else `r`, with the fault in `flt`
+ */
+int fault_unless_absent(int r, const struct fault *own, bool *found, struct fault *flt);
 
 /** The fault as one sentence without a newline: "the registry: package example:hello, record 3: …". */
 void fault_sentence(const struct fault *flt, char out[static FAULT_SENTENCE_SIZE]);

@@ -1,4 +1,4 @@
-/* The operator's log of a registry here, and the operator's key: operator_records.h, operator_key.h. */
+/* The operator's log of a registry here, and keys in files: operator_records.h, key_file.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "forge.h"
 #include "scratch.h"
-#include "server/operator_key.h"
+#include "server/key_file.h"
 #include "server/operator_records.h"
 
 static char *folder;
@@ -129,13 +129,13 @@ static void key_is_kept(void **state)
 	struct stat status;
 
 	(void)state;
-	assert_int_equal(operator_key_keep(data, OPERATOR_KEY_FILE, false, &made, &flt), WARG_UNDECIDED);
+	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, false, &made, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_NO_KEY);
-	assert_int_equal(operator_key_keep(data, OPERATOR_KEY_FILE, true, &made, NULL), 0);
-	assert_int_equal(operator_key_keep(data, OPERATOR_KEY_FILE, true, &again, NULL), 0);
+	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, true, &made, NULL), 0);
+	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, true, &again, NULL), 0);
 	assert_true(digest_equals(ecdsa_public_key_id(ecdsa_private_key_public(made)),
 				  ecdsa_public_key_id(ecdsa_private_key_public(again))));
-	assert_int_equal(stat(scratch_path(data, OPERATOR_KEY_FILE), &status), 0);
+	assert_int_equal(stat(scratch_path(data, KEY_FILE_OPERATOR), &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 	ecdsa_private_key_free(made);
 	ecdsa_private_key_free(again);
@@ -162,14 +162,14 @@ static void key_in_a_file(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		scratch_write_text(path, rows[i].text);
 		chmod(path, 0600);
-		assert_int_equal(!operator_key_read(path, &read, NULL), rows[i].is_fine);
+		assert_int_equal(!key_file_read(path, &read, NULL), rows[i].is_fine);
 		if (rows[i].is_fine)
 			ecdsa_private_key_free(read);
 	}
 	chmod(path, 0604);
-	assert_int_equal(operator_key_read(path, &read, &flt), WARG_UNDECIDED);
+	assert_int_equal(key_file_read(path, &read, &flt), WARG_UNDECIDED);
 	assert_non_null(strstr(flt.what, "others may read"));
-	assert_int_equal(operator_key_read(scratch_path(folder, "none"), &read, NULL), WARG_UNDECIDED);
+	assert_int_equal(key_file_read(scratch_path(folder, "none"), &read, NULL), WARG_UNDECIDED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

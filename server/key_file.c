@@ -1,7 +1,7 @@
 /*
- * Where the operator's key comes from (see operator_key.h).
+ * Reading and making private keys (see key_file.h).
  */
-#include "operator_key.h"
+#include "key_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include "client/file.h"
 #include "verify/caps.h"
 
-int operator_key_parse(struct span text, struct ecdsa_private_key **out, struct fault *flt)
+int key_file_parse(struct span text, struct ecdsa_private_key **out, struct fault *flt)
 {
 	int r;
 
@@ -43,13 +43,13 @@ static int take_key(int fd, const char *path, struct ecdsa_private_key **out, st
 	buf_init(&bytes, CAP_SECRET);
 	r = read_key(fd, &bytes, path, flt);
 	if (!r)
-		r = operator_key_parse(buf_span(&bytes), out, flt);
+		r = key_file_parse(buf_span(&bytes), out, flt);
 	buf_wipe(&bytes);
 	close(fd);
 	return r;
 }
 
-int operator_key_read(const char *path, struct ecdsa_private_key **out, struct fault *flt)
+int key_file_read(const char *path, struct ecdsa_private_key **out, struct fault *flt)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -80,7 +80,7 @@ static int make_key(int folder, const char *name, struct ecdsa_private_key **out
 	return r;
 }
 
-int operator_key_keep(const char *data_dir, const char *name, bool make, struct ecdsa_private_key **out,
+int key_file_keep(const char *data_dir, const char *name, bool make, struct ecdsa_private_key **out,
 		      struct fault *flt)
 {
 	int folder, fd = -1;
