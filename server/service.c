@@ -43,6 +43,7 @@ static void follows(void *user, const struct commit_state *state, struct operato
 		 service->checkpoint.contents.timestamp != state->last.checkpoint.contents.timestamp;
 	pthread_mutex_unlock(&service->mutex);
 	operator_log_unref(before);
+	service->unseen = (struct fault){0};
 	if (is_new)
 		stands(service, state);
 }
@@ -132,13 +133,19 @@ static int open_origin(struct service *service, const struct service_options *op
 	return move_in(service, options, state, flt);
 }
 
+/* Told once, and again when it is something else or was well in between. */
 static void failed_to_follow(void *user, const struct fault *flt)
 {
-	const struct service *service = user;
+	struct service *service = user;
 	struct fault told = *flt;
+	char before[FAULT_SENTENCE_SIZE], now[FAULT_SENTENCE_SIZE];
 
 	fault_at(&told, "%.150s", service->origin.text);
-	service->failed(service->user, &told);
+	fault_sentence(&service->unseen, before);
+	fault_sentence(&told, now);
+	service->unseen = told;
+	if (strcmp(before, now))
+		service->failed(service->user, &told);
 }
 
 static int follow(struct service *service, const struct service_options *options, const struct commit_state *state,

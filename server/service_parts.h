@@ -31,6 +31,7 @@ struct service {
 	struct http *http;           /* to the origin; NULL: there is none */
 	struct http_url origin;
 	struct follower *follower;   /* NULL: no mirror */
+	struct fault unseen;         /* the follower's: why the origin was not seen, the last time; 0: it was */
 	struct workers *workers; /* for what waits for the disk */
 	struct digest token;     /* its hash */
 	bool has_token;
