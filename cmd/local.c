@@ -29,6 +29,7 @@
 #define LOG "server.log"
 #define PATIENCE 20    /* seconds for a server to end */
 #define BEGINNING 5    /* seconds for one that another program starts to begin */
+#define ANSWER 2       /* seconds for one that runs to answer */
 #define AGAIN 50000    /* microseconds between looks at it */
 
 struct local {
@@ -182,14 +183,21 @@ static int start(struct local *local, const struct operator_wish *namespaces, si
 
 /* ---- Joining ---- */
 
+/* A process that is about to be gone lets one in, too: a server has to say something. */
 static bool is_answering(const struct local *local)
 {
+	static const char request[] = "GET /healthz HTTP/1.0\r\n\r\n";
+	const struct timeval patience = {.tv_sec = ANSWER};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char byte;
 	bool is;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", local->socket);
-	is = fd >= 0 && !connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	is = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) &&
+	     !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) &&
+	     !connect(fd, (const struct sockaddr *)&address, sizeof(address)) &&
+	     send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0 && recv(fd, &byte, 1, 0) > 0;
 	if (fd >= 0)
 		close(fd);
 	return is;

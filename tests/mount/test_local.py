@@ -1,9 +1,12 @@
 """Registries that live in a folder: begun by their first mount, joined by the others, ended with the last."""
+import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -123,6 +126,37 @@ def test_daemon_is_killed(new_local, registry):
     until(lambda: not servers_of(registry), "the server ends")
     third = new_local()
     assert third.read("local/hello/0.1.0.wasm") == CONTENT
+
+
+@contextlib.contextmanager
+def hanging_up(path):
+    """A socket at which everybody is let in, and told nothing: as of a process that is about to be gone."""
+    if os.path.exists(path):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def hang_up():
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_server_that_is_about_to_be_gone(new_local, registry):
+    """It lets one in and does not answer: it is not joined."""
+    new_local().end()
+    until(lambda: not servers_of(registry), "the server ends")
+    with hanging_up(os.path.join(registry, "socket")):
+        write(new_local(), "local:hello", "0.1.0")
 
 
 def test_server_is_killed(new_local, registry):
