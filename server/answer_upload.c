@@ -83,7 +83,7 @@ static void begin(struct exchange *exchange, const struct digest *log_id, const 
 	int r = upload ? 0 : fault_no_memory(&flt);
 
 	if (!r)
-		r = incoming_begin(exchange->service->contents, digest, &upload->incoming, &flt);
+		r = incoming_begin(exchange->service->contents, digest, INCOMING_WASM, &upload->incoming, &flt);
 	if (r) {
 		free(upload);
 		exchange_fail(exchange, &flt);

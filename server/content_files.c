@@ -128,6 +128,7 @@ int content_files_read(const struct content_files *files, const struct digest *d
 struct incoming {
 	struct content_files *files;
 	struct digest expected;
+	enum incoming_kind kind;
 	struct digest_stream stream;
 	struct wasm_framing framing;
 	struct fault why; /* what is wrong with it so far; verdict 0: nothing */
@@ -136,8 +137,8 @@ struct incoming {
 	int fd;
 };
 
-int incoming_begin(struct content_files *files, const struct digest *digest, struct incoming **out,
-		   struct fault *flt)
+int incoming_begin(struct content_files *files, const struct digest *digest, enum incoming_kind kind,
+		   struct incoming **out, struct fault *flt)
 {
 	struct incoming *incoming = calloc(1, sizeof(*incoming));
 	int r;
@@ -146,6 +147,7 @@ int incoming_begin(struct content_files *files, const struct digest *digest, str
 		return fault_no_memory(flt);
 	incoming->files = files;
 	incoming->expected = *digest;
+	incoming->kind = kind;
 	digest_stream_init(&incoming->stream);
 	wasm_framing_init(&incoming->framing);
 	r = file_new_name("content-", incoming->name, sizeof(incoming->name), flt);
@@ -169,7 +171,7 @@ static void judge(struct incoming *incoming, struct span bytes)
 		return;
 	if (incoming->length + bytes.length > incoming->files->limit)
 		fault_invalid(&incoming->why, "it is larger than %" PRIu64 " bytes", incoming->files->limit);
-	else
+	else if (incoming->kind == INCOMING_WASM)
 		wasm_framing_append(&incoming->framing, bytes, &incoming->why);
 }
 
@@ -208,7 +210,7 @@ int incoming_keep(struct incoming *incoming, enum incoming_verdict *verdict, str
 	struct digest found = digest_stream_final(&incoming->stream);
 	char texts[2][DIGEST_TEXT_SIZE];
 
-	if (!incoming->why.verdict)
+	if (!incoming->why.verdict && incoming->kind == INCOMING_WASM)
 		wasm_framing_end(&incoming->framing, &incoming->why);
 	if (!digest_equals(&found, &incoming->expected)) {
 		digest_format(&found, texts[0]);

@@ -43,9 +43,15 @@ int content_files_read(const struct content_files *files, const struct digest *d
 
 struct incoming;
 
+/** What a content may be. */
+enum incoming_kind {
+	INCOMING_WASM, /* what is published here: a whole Wasm binary */
+	INCOMING_ANY   /* what a registry elsewhere has taken already */
+};
+
 /** Begin to receive a content. @param digest  what it has to be */
-int incoming_begin(struct content_files *files, const struct digest *digest, struct incoming **out,
-		   struct fault *flt);
+int incoming_begin(struct content_files *files, const struct digest *digest, enum incoming_kind kind,
+		   struct incoming **out, struct fault *flt);
 
 /** What is wrong with one. */
 enum incoming_verdict {

@@ -140,7 +140,7 @@ static int begin(const struct import *import, struct download *download, size_t 
 		.method = HTTP_GET, .url = download->sources.sources[source].url, .follow = true, .cap = CAP_CONTENT,
 		.deadline = clock_now() + LONGEST, .stall = import->timeout, .sink = take_piece,
 	};
-	return incoming_begin(import->contents, &download->digest, &download->incoming, flt);
+	return incoming_begin(import->contents, &download->digest, INCOMING_ANY, &download->incoming, flt);
 }
 
 /* It came, or why it did not is in its fault. */

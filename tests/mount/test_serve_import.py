@@ -101,6 +101,24 @@ def test_answers(bring, server):
         client.close()
 
 
+def test_contents_of_any_kind(bring, new_home):
+    """What a registry elsewhere took, be it no Wasm, is in its log, and comes along."""
+    origin = programs.Server(new_home())
+    content = b"words, and no component"
+    record = Record("test:words", init(), release("1.0.0", content))
+    client = Client(origin)
+    try:
+        assert client.send(record).json["state"] == "sourcing"
+        assert client.upload(record, content).status == 201
+        origin.wait_for_length(2)
+        mirror = bring(origin.url)
+        assert mirror.get("content/" + digest(content).replace(":", "-")) == content
+        fsck(mirror)
+    finally:
+        client.close()
+        origin.end()
+
+
 def test_mirror_takes_no_records(bring, server, home):
     mirror = bring(server.url)
     client = Client(mirror)

@@ -50,7 +50,7 @@ static enum incoming_verdict receive(struct span bytes, const struct digest *exp
 	struct incoming *incoming;
 	enum incoming_verdict verdict;
 
-	assert_int_equal(incoming_begin(files, expected, &incoming, NULL), 0);
+	assert_int_equal(incoming_begin(files, expected, INCOMING_WASM, &incoming, NULL), 0);
 	for (size_t at = 0; at < bytes.length; at += piece) {
 		size_t length = bytes.length - at < piece ? bytes.length - at : piece;
 
@@ -127,7 +127,7 @@ static void given_up(void **state)
 	struct incoming *incoming;
 
 	(void)state;
-	assert_int_equal(incoming_begin(files, &digest, &incoming, NULL), 0);
+	assert_int_equal(incoming_begin(files, &digest, INCOMING_WASM, &incoming, NULL), 0);
 	assert_int_equal(incoming_write(incoming, module, NULL), 0);
 	assert_int_equal(scratch_count(path("tmp")), 1);
 	incoming_free(incoming);
@@ -173,7 +173,7 @@ static void strangers(void **state)
 static int receive_again(void *context, struct fault *flt)
 {
 	struct incoming *incoming;
-	int r = incoming_begin(context, &digest, &incoming, flt);
+	int r = incoming_begin(context, &digest, INCOMING_WASM, &incoming, flt);
 
 	if (!r)
 		incoming_free(incoming);
