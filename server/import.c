@@ -13,8 +13,10 @@
 #include "package_logs.h"
 #include "packages.h"
 
-#define TOGETHER 100 /* logs that are asked for in one request */
-#define BATCH 1000   /* records that enter at a time */
+#define TOGETHER 100                    /* logs that are asked for in one request */
+#define NAMES (10 * CAP_REQUEST_NAMES) /* names that are asked for at a time */
+#define SLOWEST 8                      /* entries of the ledger that come in a millisecond, behind the time-out */
+#define BATCH 1000                     /* records that enter at a time */
 
 /* An import under way. */
 struct move {
@@ -63,8 +65,9 @@ static int fetch_ledger(struct move *move, struct fault *flt)
 {
 	const struct import *import = move->import;
 	const uint64_t first = move->state.roots.length, end = move->checkpoint.contents.log_length;
+	const clock_ms deadline = deadline_of(import) + (clock_ms)((end - first) / SLOWEST);
 	struct api_ledger_entry *entries = NULL;
-	int r = first < end ? api_fetch_ledger(&import->api, deadline_of(import), first, end, &entries, flt) : 0;
+	int r = first < end ? api_fetch_ledger(&import->api, deadline, first, end, &entries, flt) : 0;
 
 	if (!r)
 		r = check_ledger(move, entries, (size_t)(end - first), flt);
@@ -74,19 +77,29 @@ static int fetch_ledger(struct move *move, struct fault *flt)
 	return r;
 }
 
-/* The names of logs that are new. */
-static int fetch_names(struct move *move, const struct digest *log_ids, size_t count, struct fault *flt)
+/* @param names  room for as many */
+static int fetch_some_names(struct move *move, const struct digest *log_ids, size_t count, struct name *names,
+			    struct fault *flt)
 {
-	struct name *names = calloc(count + 1, sizeof(*names));
-	int r = names ? 0 : fault_no_memory(flt);
+	int r = api_fetch_names(&move->import->api, deadline_of(move->import), log_ids, count, names, flt);
 
-	if (!r && count)
-		r = api_fetch_names(&move->import->api, deadline_of(move->import), log_ids, count, names, flt);
 	for (size_t i = 0; i < count && !r; i++) {
 		if (!*names[i].text)
 			r = fault_invalid(flt, "the registry does not know the name of a log that it has");
 		else
 			r = packages_add(move->import->database, &names[i], flt);
+	}
+	return r;
+}
+
+static int fetch_names(struct move *move, const struct digest *log_ids, size_t count, struct fault *flt)
+{
+	struct name *names = calloc(NAMES, sizeof(*names));
+	int r = names ? 0 : fault_no_memory(flt);
+
+	for (size_t at = 0; at < count && !r; at += NAMES) {
+		tell(move, "names", at, count);
+		r = fetch_some_names(move, log_ids + at, count - at < NAMES ? count - at : NAMES, names, flt);
 	}
 	free(names);
 	return r;
