@@ -6,6 +6,7 @@
 #include "client/clock.h"
 #include "client/file.h"
 #include "client/http_local.h"
+#include "daemon.h"
 #include "options.h"
 #include "server.h"
 #include "server/key_file.h"
@@ -126,7 +127,7 @@ static int serve(struct local *local, const struct operator_wish *namespaces, si
 
 	snprintf(address, sizeof(address), "unix:%s", local->socket);
 	detach(local);
-	signal(SIGPIPE, SIG_IGN);
+	daemon_prepare();
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGTERM);

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "client/file.h"
 #include "client/keyring.h"
+#include "daemon.h"
 #include "fs/mount.h"
 #include "leftover.h"
 #include "output.h"
@@ -20,7 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -393,18 +393,11 @@ static int run_behind(struct task *task, struct fault *flt)
 	return status;
 }
 
-/* A daemon that rests is small, and one that many read from has many files open. */
-static void set_limits(void)
+/* A daemon that rests is small. */
+static void stay_small(void)
 {
-	struct rlimit files;
-
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 256 << 10);
-	signal(SIGPIPE, SIG_IGN);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -415,7 +408,8 @@ static int run(const struct command *command, int argc, char **argv)
 
 	mount_options_init(&task.mount_options);
 	if (options_parse(command, argc, argv, take, &task, &task.options, &status)) {
-		set_limits();
+		stay_small();
+		daemon_prepare();
 		if (prepare(&task, &flt))
 			status = options_fail(command, &flt);
 		else

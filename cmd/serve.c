@@ -5,6 +5,7 @@
  */
 #include "client/file.h"
 #include "commands.h"
+#include "daemon.h"
 #include "output.h"
 #include "progress.h"
 #include "server.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define LISTEN_USUAL "127.0.0.1:8090"
@@ -352,16 +352,6 @@ static int say_what_runs(const struct serve *serve)
 	return status;
 }
 
-static void raise_limit_of_files(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
-}
-
 /* The signals that end it are waited for from now on: no thread that is started gets them. */
 static void hold_signals(sigset_t *ends)
 {
@@ -391,8 +381,7 @@ static int serve_until_told(struct serve *serve)
 	sigset_t ends;
 	int status, number;
 
-	signal(SIGPIPE, SIG_IGN);
-	raise_limit_of_files();
+	daemon_prepare();
 	if (start(serve, &ends, &flt)) {
 		status = options_fail(serve->command, &flt);
 	} else {
