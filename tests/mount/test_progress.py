@@ -173,7 +173,7 @@ def test_mount(home, liar, folder, at_terminal, foreground):
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
 @pytest.mark.parametrize("call, words", (("checkpoint", ("update",)), ("bytes", ("fetch", "test:big")),
                                          ("checkpoint", ("mount", "-f", "URL", ".")),
-                                         ("names", ("serve", "--data", "data", "--import", "URL"))), ids=str)
+                                         ("ledger", ("serve", "--data", "data", "--import", "URL"))), ids=str)
 def test_interrupted(home, liar, at_terminal, number, call, words):
     """The line goes, too, when a signal ends the work; and the command dies of the signal."""
     home.configure(liar.url)
