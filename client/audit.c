@@ -2,12 +2,12 @@
  * Rebuilding the map from the ledger (see audit.h).
  */
 #include "audit.h"
+#include "thread.h"
 
 #include "verify/merkle_map.h"
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -142,11 +142,7 @@ static void *run(void *argument)
 {
 	struct signed_checkpoint checkpoint;
 	struct audit *audit = argument;
-	sigset_t all;
 
-	/* Signals are for the program's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	/* Linux has a priority for each thread; 0 is this one. Without, it is only less polite. */
 	setpriority(PRIO_PROCESS, 0, 19);
 	while (wait_for_one(audit, &checkpoint))
@@ -167,7 +163,7 @@ int audit_new(const struct audit_options *options, struct audit **out, struct fa
 	audit->options = *options;
 	pthread_mutex_init(&audit->mutex, NULL);
 	pthread_cond_init(&audit->wanted, NULL);
-	error = pthread_create(&audit->thread, NULL, run, audit);
+	error = thread_start(&audit->thread, run, audit);
 	if (error) {
 		pthread_cond_destroy(&audit->wanted);
 		pthread_mutex_destroy(&audit->mutex);

@@ -4,8 +4,8 @@
  * One lock covers all lists. Nobody's `done` is called under it: waiters are taken off the lists first, then told.
  */
 #include "flight.h"
+#include "thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -106,11 +106,7 @@ static void *run_clock(void *argument)
 {
 	struct airport *airport = argument;
 	struct fault flt = {0};
-	sigset_t all;
 
-	/* Signals are for the program's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	fault_undecided(&flt, FAULT_TIMEOUT, "no answer before the deadline");
 	fault_blame(&flt, FAULT_BY_NETWORK);
 	pthread_mutex_lock(&airport->mutex);
@@ -143,7 +139,7 @@ int airport_new(struct airport **out, struct fault *flt)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&airport->sooner, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	error = pthread_create(&airport->clock, NULL, run_clock, airport);
+	error = thread_start(&airport->clock, run_clock, airport);
 	if (error) {
 		pthread_cond_destroy(&airport->sooner);
 		pthread_mutex_destroy(&airport->mutex);

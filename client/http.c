@@ -6,9 +6,9 @@
  * loop's thread takes one off, so it may hold on to any while the lock is free.
  */
 #include "http_parts.h"
+#include "thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -159,12 +159,8 @@ static bool is_over(struct http *http)
 static void *run(void *argument)
 {
 	struct http *http = argument;
-	sigset_t all;
 	int running;
 
-	/* Signals are for the program's own threads; and TLS writes to sockets without MSG_NOSIGNAL. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	for (;;) {
 		clock_ms due = attend(http);
 
@@ -203,7 +199,8 @@ int http_new(struct http **out, struct fault *flt)
 	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	pthread_mutex_init(&http->mutex, NULL);
-	error = pthread_create(&http->thread, NULL, run, http);
+	/* No signals, also as TLS writes to sockets without MSG_NOSIGNAL. */
+	error = thread_start(&http->thread, run, http);
 	if (error) {
 		pthread_mutex_destroy(&http->mutex);
 		curl_multi_cleanup(http->multi);

@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "keyring_parts.h"
+#include "thread.h"
 
 #define LIBRARY "libsecret-1.so.0"
 #define GRACE 2 /* seconds that a cancelled call has to give up */
@@ -373,14 +374,9 @@ static void wait_for(struct call *call, unsigned seconds)
 /* A thread that no signal goes to, nor to those that GLib starts from it. */
 static int start(struct call *call, struct fault *flt)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int error;
+	int error = thread_start(&thread, run_call, call);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, NULL, run_call, call);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error)
 		return fault_system(flt, error, "the keyring's thread cannot be started");
 	pthread_detach(thread);

@@ -2,9 +2,9 @@
  * A queue of jobs and the threads that take from it (see workers.h).
  */
 #include "workers.h"
+#include "thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -43,11 +43,7 @@ static void *run_worker(void *argument)
 {
 	struct workers *workers = argument;
 	struct job *job;
-	sigset_t all;
 
-	/* Signals are for the program's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	while ((job = take(workers)))
 		job->run(job);
 	return NULL;
@@ -56,7 +52,7 @@ static void *run_worker(void *argument)
 /* The mutex is held, or nobody else knows of them yet. @return 0 or an errno */
 static int start_thread(struct workers *workers)
 {
-	int error = pthread_create(&workers->threads[workers->count], NULL, run_worker, workers);
+	int error = thread_start(&workers->threads[workers->count], run_worker, workers);
 
 	if (!error)
 		workers->count++;

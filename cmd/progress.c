@@ -2,6 +2,7 @@
  * The progress bar (see progress.h).
  */
 #include "progress.h"
+#include "client/thread.h"
 #include "output.h"
 
 #include <inttypes.h>
@@ -137,19 +138,6 @@ static bool has_terminal(void)
 	return isatty(STDERR_FILENO) && kind && *kind && strcmp(kind, "dumb");
 }
 
-/* Signals are for the threads that were there before. */
-static bool start(struct progress *progress)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&progress->thread, NULL, run, progress);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !error;
-}
-
 static void release(struct progress *progress)
 {
 	pthread_cond_destroy(&progress->ends);
@@ -172,7 +160,7 @@ void progress_begin(struct progress *progress, const char *what,
 	pthread_cond_init(&progress->ends, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	is_drawn = false;
-	progress->running = start(progress);
+	progress->running = !thread_start(&progress->thread, run, progress);
 	if (!progress->running) {
 		release(progress);
 		return;

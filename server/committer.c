@@ -5,11 +5,11 @@
 #include "committer.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "client/thread.h"
 #include "package_logs.h"
 #include "packages.h"
 #include "standing.h"
@@ -411,10 +411,7 @@ static void *run(void *argument)
 {
 	struct committer *committer = argument;
 	struct committer_job *jobs;
-	sigset_t all;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	while ((jobs = take_jobs(committer)))
 		work(committer, jobs);
 	return NULL;
@@ -454,7 +451,7 @@ static int note_arrivals(struct committer *committer, struct fault *flt)
 
 static int start_thread(struct committer *committer, struct fault *flt)
 {
-	int error = pthread_create(&committer->thread, NULL, run, committer);
+	int error = thread_start(&committer->thread, run, committer);
 
 	return error ? fault_system(flt, error, "the thread that commits cannot be started") : 0;
 }

@@ -4,9 +4,10 @@
 #include "follower.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "client/thread.h"
 
 struct follower {
 	struct follower_options options;
@@ -50,10 +51,7 @@ static bool pause_for(struct follower *follower, unsigned seconds)
 static void *run(void *argument)
 {
 	struct follower *follower = argument;
-	sigset_t all;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	while (pause_for(follower, follower->options.refresh))
 		look(follower);
 	return NULL;
@@ -84,7 +82,7 @@ int follower_start(const struct follower_options *options, const struct commit_s
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&follower->told, &attributes);
 	pthread_condattr_destroy(&attributes);
-	error = pthread_create(&follower->thread, NULL, run, follower);
+	error = thread_start(&follower->thread, run, follower);
 	if (error) {
 		follower_free(follower);
 		return fault_system(flt, error, "the thread that follows the origin cannot be started");

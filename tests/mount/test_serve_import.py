@@ -1,4 +1,5 @@
 """A registry that is brought here, to sign on or as a mirror: the same to the byte, and none of the origin's lies."""
+import contextlib
 import json
 import os
 import re
@@ -246,6 +247,20 @@ def test_what_else_is_told(bring, server):
         assert process.wait(30) == 0
     told = json.loads(told)
     assert told["mirrorOf"] == server.url and told["keyId"] == forge.OPERATOR.id
+
+
+def test_told_to_end_at_once(new_home, server):
+    """A signal ends it in good order as soon as it says that it runs: none of its threads is hit, however young."""
+    for _ in range(4):
+        with contextlib.ExitStack() as started:
+            mirrors = [started.enter_context(home.start(
+                programs.WARGFS, "serve", "--data", os.path.join(home.path, "data"), "--listen", "127.0.0.1:0",
+                "--import", server.url, stdout=subprocess.PIPE)) for home in (new_home() for _ in range(8))]
+            for mirror in mirrors:
+                while not mirror.stdout.readline().startswith(b"mirror of"):
+                    assert mirror.poll() is None
+                mirror.terminate()
+            assert [mirror.wait(30) for mirror in mirrors] == [0] * len(mirrors)
 
 
 def test_mirror_learns_of_namespaces(bring, origin):

@@ -1,0 +1,19 @@
+/*
+ * Starting a thread (see thread.h).
+ */
+#include "thread.h"
+
+#include <signal.h>
+
+int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
+{
+	sigset_t all, before;
+	int error;
+
+	/* It inherits what is blocked here: one that did so itself could be hit before. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(out, NULL, run, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}

@@ -1,0 +1,15 @@
+/*
+ * Threads that take no signals: those are for the program's own threads, which wait for them.
+ */
+#ifndef WARG_CLIENT_THREAD_H
+#define WARG_CLIENT_THREAD_H
+
+#include <pthread.h>
+
+/**
+ * Start a thread that no signal goes to, from its first instruction on, nor to those that it starts.
+ * @return 0 or an errno, as pthread_create()
+ */
+int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument);
+
+#endif
