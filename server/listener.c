@@ -22,6 +22,7 @@ struct listener {
 	struct MHD_Daemon *daemon;
 	char address[LISTENER_ADDRESS_SIZE];
 	bool is_secure;
+	bool is_inherited; /* the socket was handed over */
 	pthread_mutex_t mutex; /* for what follows */
 	pthread_cond_t changed;
 	unsigned under_way; /* requests that are not answered yet */
@@ -385,6 +386,7 @@ int listener_start(struct service *service, const struct listener_options *optio
 	if (!listener)
 		return fault_no_memory(flt);
 	listener->service = service;
+	listener->is_inherited = socket >= 0;
 	pthread_mutex_init(&listener->mutex, NULL);
 	pthread_cond_init(&listener->changed, NULL);
 	if (socket < 0)
@@ -424,19 +426,28 @@ static void wait_for_requests(struct listener *listener)
 	pthread_mutex_unlock(&listener->mutex);
 }
 
+/*
+ * Nobody is let in any more, but for those who come to a socket that was handed over: whoever listens there next has
+ * them. It is closed when the library's threads are gone, which look at it until they notice.
+ */
+static void end_daemon(struct listener *listener)
+{
+	int socket = MHD_quiesce_daemon(listener->daemon);
+
+	if (socket >= 0 && !listener->is_inherited)
+		shutdown(socket, SHUT_RDWR);
+	wait_for_requests(listener);
+	MHD_stop_daemon(listener->daemon);
+	if (socket >= 0)
+		close(socket);
+}
+
 void listener_stop(struct listener *listener)
 {
-	int socket;
-
 	if (!listener)
 		return;
-	if (listener->daemon) {
-		socket = MHD_quiesce_daemon(listener->daemon);
-		if (socket >= 0)
-			close(socket);
-		wait_for_requests(listener);
-		MHD_stop_daemon(listener->daemon);
-	}
+	if (listener->daemon)
+		end_daemon(listener);
 	pthread_cond_destroy(&listener->changed);
 	pthread_mutex_destroy(&listener->mutex);
 	free(listener);
