@@ -184,7 +184,10 @@ static int start(struct local *local, const struct operator_wish *namespaces, si
 
 /* ---- Joining ---- */
 
-/* A process that is about to be gone lets one in, too: a server has to say something. */
+/*
+ * A process that is about to be gone lets one in, too: a server has to say something. Asked by hand, as the client
+ * starts a thread, and we fork.
+ */
 static bool is_answering(const struct local *local)
 {
 	static const char request[] = "GET /healthz HTTP/1.0\r\n\r\n";

@@ -22,9 +22,8 @@ struct follower {
 static void look(struct follower *follower)
 {
 	const struct follower_options *options = &follower->options;
-	struct import_counts counts;
 	struct fault flt = {0};
-	int r = import_update(&options->import, &follower->state, &follower->operator, &counts, &flt);
+	int r = import_update(&options->import, &follower->state, &follower->operator, &flt);
 
 	if (r && flt.kind != FAULT_CANCELLED)
 		options->failed(options->user, &flt);

@@ -25,7 +25,6 @@ struct move {
 	struct operator_log *operator; /* a copy, ours */
 	struct package_logs *logs;
 	struct signed_checkpoint checkpoint; /* the origin's */
-	struct import_counts counts;
 	uint64_t met; /* records that came, known ones too */
 };
 
@@ -114,20 +113,15 @@ struct fetched {
 	char token[CAP_FETCH_TOKEN + 1];
 };
 
-static int take_operator(struct move *move, const struct api_record *record, struct fault *flt)
+/* Whether a record follows its log by the rules; then its log has it. */
+static int check_record(struct move *move, const struct fetched *log, enum record_kind kind,
+			const struct record_envelope *envelope, struct fault *flt)
 {
-	const struct record_envelope envelope = api_record_envelope(record);
-
-	return operator_log_append(move->operator, &envelope, flt);
-}
-
-static int take_package(struct move *move, const struct fetched *log, const struct api_record *record,
-			struct fault *flt)
-{
-	const struct record_envelope envelope = api_record_envelope(record);
 	bool is_signed;
 
-	return package_logs_check(move->logs, &log->name, &envelope, true, &is_signed, flt);
+	if (kind == RECORD_OPERATOR)
+		return operator_log_append(move->operator, envelope, flt);
+	return package_logs_check(move->logs, &log->name, envelope, true, &is_signed, flt);
 }
 
 /* One that is here already is met again where the token was not known. */
@@ -158,12 +152,8 @@ static int take_record(struct move *move, struct fetched *log, enum record_kind 
 	r = is_here(move, &log->log_id, &entering.record_id, &here, flt);
 	if (r || here)
 		return r;
-	r = kind == RECORD_OPERATOR ? take_operator(move, record, flt) : take_package(move, log, record, flt);
-	if (!r)
-		r = imported_put(move->import->database, &entering, flt);
-	if (!r)
-		move->counts.records++;
-	return r;
+	r = check_record(move, log, kind, &entering.envelope, flt);
+	return r ? r : imported_put(move->import->database, &entering, flt);
 }
 
 static int take_log(struct move *move, struct fetched *log, enum record_kind kind, const struct api_log *from,
@@ -310,7 +300,6 @@ static int fetch_logs(struct move *move, struct fault *flt)
 	for (size_t i = 0; i < count; i++)
 		if (!digest_equals(&log_ids[i], &operator))
 			log_ids[kept++] = log_ids[i];
-	move->counts.packages = kept;
 	if (!r)
 		r = fetch_operator(move, flt);
 	if (!r)
@@ -378,7 +367,7 @@ static int move_in(struct move *move, struct fault *flt)
 	if (!r)
 		r = fetch_logs(move, flt);
 	if (!r)
-		r = import_contents(import, &move->counts, flt);
+		r = import_contents(import, flt);
 	if (!r)
 		r = enter(move, flt);
 	if (!r)
@@ -425,7 +414,7 @@ static int begin(struct move *move, const struct operator_log *operator, struct 
 }
 
 int import_update(const struct import *import, struct commit_state *state, struct operator_log **operator,
-		  struct import_counts *out, struct fault *flt)
+		  struct fault *flt)
 {
 	struct move move = {.import = import, .state = *state};
 	int r = begin(&move, *operator, flt);
@@ -441,6 +430,5 @@ int import_update(const struct import *import, struct commit_state *state, struc
 	operator_log_unref(*operator);
 	*operator = move.operator;
 	*state = move.state;
-	*out = move.counts;
 	return 0;
 }

@@ -24,11 +24,6 @@ struct import {
 	void *user;
 };
 
-/** What came. */
-struct import_counts {
-	uint64_t records, packages, contents, bytes;
-};
-
 /**
  * Bring what is new.
  * @param state     where the registry here stands; on success as it is then
@@ -37,6 +32,6 @@ struct import_counts {
  *         for contents, which are what their names say
  */
 int import_update(const struct import *import, struct commit_state *state, struct operator_log **operator,
-		  struct import_counts *out, struct fault *flt);
+		  struct fault *flt);
 
 #endif

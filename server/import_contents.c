@@ -63,13 +63,11 @@ static size_t sort(struct digest *digests, size_t count)
 
 /* One content: where it can be had, then its bytes. */
 struct download {
-	const struct import *import;
 	struct digest digest;
 	struct http_exchange exchange;
 	struct buf url;
 	struct api_sources sources;
 	struct incoming *incoming;
-	uint64_t size;
 	bool is_asked; /* its exchange is to be run */
 	bool is_absent, is_kept;
 	struct fault fault; /* of the last source */
@@ -88,7 +86,6 @@ static int take_piece(struct http_exchange *exchange, struct span piece, struct 
 {
 	struct download *download = (struct download *)((char *)exchange - offsetof(struct download, exchange));
 
-	download->size += piece.length;
 	return incoming_write(download->incoming, piece, flt);
 }
 
@@ -134,7 +131,6 @@ static int begin(const struct import *import, struct download *download, size_t 
 {
 	incoming_free(download->incoming);
 	download->incoming = NULL;
-	download->size = 0;
 	download->fault = (struct fault){0};
 	download->exchange = (struct http_exchange){
 		.method = HTTP_GET, .url = download->sources.sources[source].url, .follow = true, .cap = CAP_CONTENT,
@@ -188,22 +184,19 @@ static int fetch(const struct import *import, struct download *downloads, size_t
 	return r;
 }
 
-static int download_some(const struct import *import, const struct digest *digests, size_t count,
-			 struct import_counts *counts, struct fault *flt)
+static int download_some(const struct import *import, const struct digest *digests, size_t count, struct fault *flt)
 {
-	struct download downloads[TOGETHER] = {{0}};
+	struct download downloads[TOGETHER];
 	int r;
 
 	for (size_t i = 0; i < count; i++)
-		downloads[i].digest = digests[i];
+		downloads[i] = (struct download){.digest = digests[i]};
 	r = find_sources(import, downloads, count, flt);
 	if (!r)
 		r = fetch(import, downloads, count, flt);
 	for (size_t i = 0; i < count && !r; i++) {
 		char text[DIGEST_TEXT_SIZE];
 
-		counts->contents += downloads[i].is_kept;
-		counts->bytes += downloads[i].is_kept ? downloads[i].size : 0;
 		if (downloads[i].is_kept || downloads[i].is_absent)
 			continue;
 		digest_format(&downloads[i].digest, text);
@@ -217,7 +210,7 @@ static int download_some(const struct import *import, const struct digest *diges
 	return r;
 }
 
-int import_contents(const struct import *import, struct import_counts *counts, struct fault *flt)
+int import_contents(const struct import *import, struct fault *flt)
 {
 	struct wanted wanted = {.import = import};
 	struct digest *digests;
@@ -231,7 +224,7 @@ int import_contents(const struct import *import, struct import_counts *counts, s
 	for (size_t at = 0; at < count && !r; at += TOGETHER) {
 		if (import->progress)
 			import->progress(import->user, "contents", at, count);
-		r = download_some(import, digests + at, count - at < TOGETHER ? count - at : TOGETHER, counts, flt);
+		r = download_some(import, digests + at, count - at < TOGETHER ? count - at : TOGETHER, flt);
 	}
 	buf_release(&wanted.digests);
 	return r;

@@ -10,6 +10,6 @@
  * Bring what the records that are on their way release, and is not here. Each is what its digest says, or does not
  * come; one that the origin itself has not any more is passed over.
  */
-int import_contents(const struct import *import, struct import_counts *counts, struct fault *flt);
+int import_contents(const struct import *import, struct fault *flt);
 
 #endif

@@ -95,13 +95,12 @@ static int move_in(struct service *service, const struct service_options *option
 		   struct fault *flt)
 {
 	struct import import = import_of(service);
-	struct import_counts counts;
 	struct fault own = {0};
 	int r;
 
 	import.progress = options->imported;
 	import.user = options->user;
-	r = import_update(&import, state, &service->operator, &counts, &own);
+	r = import_update(&import, state, &service->operator, &own);
 	if (!r) {
 		service->seen_at = clock_now();
 		return 0;
