@@ -66,7 +66,7 @@ static int fetch_ledger(struct move *move, struct fault *flt)
 	const uint64_t first = move->state.roots.length, end = move->checkpoint.contents.log_length;
 	const clock_ms deadline = deadline_of(import) + (clock_ms)((end - first) / SLOWEST);
 	struct api_ledger_entry *entries = NULL;
-	int r = first < end ? api_fetch_ledger(&import->api, deadline, first, end, &entries, flt) : 0;
+	int r = api_fetch_ledger(&import->api, deadline, first, end, &entries, flt);
 
 	if (!r)
 		r = check_ledger(move, entries, (size_t)(end - first), flt);
@@ -359,7 +359,8 @@ static int enter(struct move *move, struct fault *flt)
 
 /* ---- All of it ---- */
 
-static int move_in(struct move *move, struct fault *flt)
+/* The checkpoint is verified on the way, as soon as it can be. */
+static int bring(struct move *move, struct fault *flt)
 {
 	const struct import *import = move->import;
 	int r = fetch_ledger(move, flt);
@@ -370,9 +371,19 @@ static int move_in(struct move *move, struct fault *flt)
 		r = import_contents(import, flt);
 	if (!r)
 		r = enter(move, flt);
-	if (!r)
-		r = commit_follow(import->database, &move->state, &move->checkpoint, flt);
 	return r ? r : imported_end(import->database, flt);
+}
+
+/* One that was only signed again says nothing of records. */
+static int move_in(struct move *move, struct fault *flt)
+{
+	int r;
+
+	if (move->checkpoint.contents.log_length > move->state.roots.length)
+		r = bring(move, flt);
+	else
+		r = checkpoint_verify(&move->checkpoint, move->operator, flt);
+	return r ? r : commit_follow(move->import->database, &move->state, &move->checkpoint, flt);
 }
 
 /* The origin may only have grown since. */

@@ -30,8 +30,8 @@ int imported_begin(struct database *database, uint64_t first, const struct api_l
 	int r = database_run(database, "CREATE TEMP TABLE IF NOT EXISTS imported (place INTEGER PRIMARY KEY,"
 				       " log_id BLOB NOT NULL, record_id BLOB NOT NULL, key_id BLOB, signature BLOB,"
 				       " content BLOB);"
-				       "CREATE INDEX IF NOT EXISTS temp.imported_logs ON imported (log_id, place);"
-				       "DELETE FROM temp.imported", flt);
+				       "CREATE INDEX IF NOT EXISTS temp.imported_logs ON imported (log_id, place)",
+			   flt);
 
 	for (size_t i = 0; i < count && !r; i++)
 		r = put_entry(database, first + i, &entries[i], flt);

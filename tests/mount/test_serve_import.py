@@ -391,6 +391,23 @@ def test_another_history(bring, origin, new_home):
         other.end()
 
 
+def test_signed_again(bring, origin, liar_of_origin):
+    """A checkpoint that says nothing new is served on if the operator signed it, and is refused from a stranger."""
+    mirror = bring(liar_of_origin.url, "--refresh", "1")
+
+    def served():
+        return json.loads(mirror.get("v1/fetch/checkpoint"))
+
+    first = served()
+    liar_of_origin.lie("checkpoint", lies.signed(timestamp=first["contents"]["timestamp"] + 5000))
+    until(lambda: served()["contents"]["timestamp"] == first["contents"]["timestamp"] + 5000, "the newer one is served")
+    liar_of_origin.lie("checkpoint", lies.signed(forge.STRANGER, timestamp=first["contents"]["timestamp"] + 6000))
+    until(mirror.surprises, "the stranger's is told of")
+    told = mirror.surprises()
+    assert len(told) == 1 and "key" in told[0]
+    assert served()["contents"]["timestamp"] == first["contents"]["timestamp"] + 5000
+
+
 # ---- Kills ----
 
 
