@@ -128,17 +128,13 @@ static void *run_clock(void *argument)
 int airport_new(struct airport **out, struct fault *flt)
 {
 	struct airport *airport = calloc(1, sizeof(*airport));
-	pthread_condattr_t monotonic;
 	int error;
 
 	if (!airport)
 		return fault_no_memory(flt);
 	airport->wakes = CLOCK_NEVER;
 	pthread_mutex_init(&airport->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&airport->sooner, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_condition_init(&airport->sooner);
 	error = thread_start(&airport->clock, run_clock, airport);
 	if (error) {
 		pthread_cond_destroy(&airport->sooner);

@@ -148,15 +148,11 @@ static void free_call(struct call *call)
 static struct call *new_call(enum purpose purpose, const struct keyring_entry *entry)
 {
 	struct call *call = calloc(1, sizeof(*call));
-	pthread_condattr_t monotonic;
 
 	if (!call)
 		return NULL;
 	pthread_mutex_init(&call->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&call->ended, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_condition_init(&call->ended);
 	buf_init(&call->secret, CAP_SECRET);
 	call->purpose = purpose;
 	call->service = strdup(entry->service);

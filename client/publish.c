@@ -2,6 +2,7 @@
  * The publisher: opening, closing, waiting, and what others call (see publish.h).
  */
 #include "publish_parts.h"
+#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,8 @@
 
 static void init_locks(struct publisher *publisher)
 {
-	pthread_condattr_t monotonic;
-
 	pthread_mutex_init(&publisher->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&publisher->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_condition_init(&publisher->changed);
 }
 
 /* In the order in which nobody needs it any more. No call is under way. */

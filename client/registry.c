@@ -2,6 +2,7 @@
  * Opening, closing, and asking a registry (see registry.h). What is asked for is answered in registry_update.c.
  */
 #include "registry_parts.h"
+#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,9 @@
 
 static void init_locks(struct registry *registry)
 {
-	pthread_condattr_t monotonic;
-
 	pthread_mutex_init(&registry->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&registry->wake, &monotonic);
+	thread_condition_init(&registry->wake);
 	pthread_cond_init(&registry->joined, NULL);
-	pthread_condattr_destroy(&monotonic);
 }
 
 /* Everything that was made, in the order in which nobody needs it any more. The updater has ended. */

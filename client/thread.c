@@ -1,9 +1,10 @@
 /*
- * Starting a thread (see thread.h).
+ * Starting threads, and what they wait for (see thread.h).
  */
 #include "thread.h"
 
 #include <signal.h>
+#include <time.h>
 
 int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
 {
@@ -16,4 +17,14 @@ int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
 	error = pthread_create(out, NULL, run, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return error;
+}
+
+void thread_condition_init(pthread_cond_t *condition)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }

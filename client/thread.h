@@ -1,5 +1,6 @@
 /*
- * Threads that take no signals: those are for the program's own threads, which wait for them.
+ * Threads that take no signals, which are for the program's own threads, which wait for them; and conditions that are
+ * waited for with a deadline.
  */
 #ifndef WARG_CLIENT_THREAD_H
 #define WARG_CLIENT_THREAD_H
@@ -11,5 +12,8 @@
  * @return 0 or an errno, as pthread_create()
  */
 int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument);
+
+/** Init a condition whose deadlines are by CLOCK_MONOTONIC, as clock_now(). */
+void thread_condition_init(pthread_cond_t *condition);
 
 #endif

@@ -2,6 +2,7 @@
  * Fetching contents (see contents.h).
  */
 #include "contents.h"
+#include "client/thread.h"
 #include "progress.h"
 
 #include <stdlib.h>
@@ -155,7 +156,6 @@ int contents_fetch(const char *what, struct contents_want *wants, size_t count)
 {
 	struct crowd crowd = { .wants = wants, .count = count };
 	struct progress progress;
-	pthread_condattr_t monotonic;
 
 	crowd.members = calloc(count + 1, sizeof(*crowd.members));
 	if (!crowd.members) {
@@ -164,10 +164,7 @@ int contents_fetch(const char *what, struct contents_want *wants, size_t count)
 		return WARG_UNDECIDED;
 	}
 	pthread_mutex_init(&crowd.mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&crowd.all_landed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_condition_init(&crowd.all_landed);
 	progress_begin(&progress, what, measure, &crowd);
 	join_all(&crowd);
 	wait_for_all(&crowd);

@@ -147,18 +147,13 @@ static void release(struct progress *progress)
 void progress_begin(struct progress *progress, const char *what,
 		    void (*measure)(void *user, struct progress_state *state), void *user)
 {
-	pthread_condattr_t monotonic;
-
 	*progress = (struct progress){ .measure = measure, .user = user };
 	if (!has_terminal())
 		return;
 	snprintf(progress->state.what, sizeof(progress->state.what), "%s", what);
 	progress->since = clock_now();
 	pthread_mutex_init(&progress->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&progress->ends, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_condition_init(&progress->ends);
 	is_drawn = false;
 	progress->running = !thread_start(&progress->thread, run, progress);
 	if (!progress->running) {

@@ -68,7 +68,6 @@ int follower_start(const struct follower_options *options, const struct commit_s
 		   struct operator_log *operator, struct follower **out, struct fault *flt)
 {
 	struct follower *follower = calloc(1, sizeof(*follower));
-	pthread_condattr_t attributes;
 	int error;
 
 	if (!follower)
@@ -77,10 +76,7 @@ int follower_start(const struct follower_options *options, const struct commit_s
 	follower->state = *state;
 	follower->operator = operator_log_ref(operator);
 	pthread_mutex_init(&follower->mutex, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&follower->told, &attributes);
-	pthread_condattr_destroy(&attributes);
+	thread_condition_init(&follower->told);
 	error = thread_start(&follower->thread, run, follower);
 	if (error) {
 		follower_free(follower);

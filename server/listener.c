@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/thread.h"
 #include "listener_socket.h"
 #include "routes.h"
 
@@ -388,7 +389,7 @@ int listener_start(struct service *service, const struct listener_options *optio
 	listener->service = service;
 	listener->is_inherited = socket >= 0;
 	pthread_mutex_init(&listener->mutex, NULL);
-	pthread_cond_init(&listener->changed, NULL);
+	thread_condition_init(&listener->changed);
 	if (socket < 0)
 		r = listener_socket_open(options->address, &socket, flt);
 	if (!r) {
@@ -414,7 +415,7 @@ static void wait_for_requests(struct listener *listener)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += STOPPING;
 	pthread_mutex_lock(&listener->mutex);
 	listener->stopping = true;
