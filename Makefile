@@ -1,13 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # wargfs: a Warg registry as a file system.
 #
 #   make            the program, build/wargfs, and the library, build/libwarg.a
 #   make demo       set up, begin a registry, mount it, and show what that gives
 #   make check      set up, build, lint, every test; the last line counts them
+#   make abuse      a table of attackers: what each costs of what it may cost
 #   make bench      a table of ratios against peers measured in the same run
 #   make install    to $(DESTDIR)$(PREFIX); `make uninstall` takes it away again
 #
-# Pieces of these: make deps, reference, users, lint, unit, fuzz, mount-tests, manual, install-test.
-# For long: make soak; make kills.
+# Pieces of these: make deps, reference, users, lint, unit, fuzz, mount-tests, manual, abuse-test, install-test.
+#   make check-offline   what can be tested without network, root, FUSE and the reference: for package builds
+# For long: make soak; make kills; make damage; make mutations COUNT=100000; make fuzz FUZZ_SECONDS=3600.
 # SAN=address (with undefined), SAN=thread or SAN=fuzz builds a variant of everything under build/$(SAN)/.
 
 .DELETE_ON_ERROR:
@@ -26,8 +29,9 @@ HELPERDIR = /sbin
 VERSION = 0.1.0
 SAN ?=
 BUILD = build$(if $(SAN),/$(SAN))
-REFERENCE = $(or $(WARGFS_REFERENCE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wargfs-reference/0.10.0)
-USERS = $(or $(WARGFS_USERS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wargfs-users)
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+REFERENCE = $(or $(WARGFS_REFERENCE),$(CACHE)/wargfs-reference/0.10.0)
+USERS = $(or $(WARGFS_USERS),$(CACHE)/wargfs-users)
 PYTHON = /usr/bin/python3
 
 CC = gcc
@@ -36,7 +40,9 @@ PKG_CONFIG = pkg-config
 OPTIMISE = -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wnull-dereference
-HARDENING = -fstack-protector-strong -fstack-clash-protection -fPIE -D_FORTIFY_SOURCE=2
+# Keep a distribution's own level of _FORTIFY_SOURCE.
+FORTIFY = $(if $(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDENING = -fstack-protector-strong -fstack-clash-protection -fPIE $(FORTIFY)
 LINK_HARDENING = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 WERROR =
 
@@ -52,7 +58,8 @@ ifneq ($(SAN),)
 WARNINGS := $(filter-out -Wnull-dereference,$(WARNINGS))
 HARDENING =
 LINK_HARDENING =
-OPTIMISE = -O1 -g
+# Lines and functions are all that a stack trace shows.
+OPTIMISE = -O1 -g1
 endif
 
 # What every program built with a sanitizer runs with. A failed allocation must come back as NULL, as without.
@@ -60,16 +67,20 @@ export ASAN_OPTIONS ?= detect_leaks=1:halt_on_error=1:allocator_may_return_null=
 export UBSAN_OPTIONS ?= halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1:suppressions=$(TSAN_SPARED)
 TSAN_SPARED = $(CURDIR)/tests/run/tsan
+export LSAN_OPTIONS ?= print_suppressions=0:suppressions='$(CURDIR)/tests/run/lsan'
 
 room_packages = fuse3 libcurl libcrypto jansson sqlite3 libmicrohttpd
 # Of these only the headers are needed: the library is loaded when a key is wanted from it, which most never do.
 loaded_packages = libsecret-1
+# The oldest versions that the tests are run with: Debian 12's.
+minimum_versions = fuse3 >= 3.14 libcurl >= 7.88 libcrypto >= 3.0 jansson >= 2.14 sqlite3 >= 3.40 \
+	libmicrohttpd >= 0.9.75 libsecret-1 >= 0.20
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(room_packages) 2>/dev/null) \
 	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags-only-I $(loaded_packages) 2>/dev/null))
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(room_packages) 2>/dev/null)
 
 ALL_CFLAGS = -std=gnu17 $(OPTIMISE) $(WARNINGS) $(WERROR) $(HARDENING) $(SANITIZE_$(SAN)) -I. \
-	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DWARGFS_VERSION='"$(VERSION)"' $(PACKAGE_CFLAGS) $(CFLAGS)
+	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DWARGFS_VERSION='"$(VERSION)"' $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) -Wl,--as-needed $(SANITIZE_$(SAN)) $(LDFLAGS)
 LIBS = $(PACKAGE_LIBS) -pthread
 
@@ -98,15 +109,23 @@ $(BUILD)/server.a: $(SERVER)
 $(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/server.a $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/%.o: %.c Makefile | libraries
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags | libraries
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Written when the flags differ from those of the last build: everything is then out of date.
+export FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBS)
+.PHONY: flags
+$(BUILD)/flags: flags
+	@mkdir -p $(@D)
+	@[ "$$(cat $@ 2>/dev/null)" = "$$FLAGS_NOW" ] || printf '%s\n' "$$FLAGS_NOW" >$@
+
 .PHONY: libraries
 libraries:
-	@$(PKG_CONFIG) --exists $(room_packages) $(loaded_packages) || \
-		{ echo "A library is missing ($(room_packages) $(loaded_packages)): run 'make deps' first." >&2; \
-		exit 1; }
+	@command -v $(firstword $(PKG_CONFIG)) >/dev/null || \
+		{ echo "$(firstword $(PKG_CONFIG)) is missing: run 'make deps' first." >&2; exit 1; }
+	@$(PKG_CONFIG) --exists --print-errors '$(minimum_versions)' || \
+		{ echo "Needed are $(minimum_versions): run 'make deps', or install them, first." >&2; exit 1; }
 
 -include $(patsubst %.o,%.d,$(VERIFY) $(CLIENT) $(FS) $(SERVER) $(CMD))
 
@@ -125,13 +144,13 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)
 .PHONY: unit unit-programs
 unit-programs: $(UNIT)
 unit: $(UNIT)
-	@tests/run/each 2 $(UNIT)
+	@tests/run/each 4 $(UNIT)
 
 # ---- Random mutation of every answer: one program, in which a client is lied to by chance ----
 
 MUTATIONS = $(BUILD)/tests/mutation/mutations
 # How often a client is lied to, which takes rather more mutations.
-COUNT = $(if $(SAN),4000,16000)
+COUNT = $(if $(SAN),2000,5000)
 SEED = 1
 
 $(MUTATIONS): $(call objects,tests/mutation) $(UNIT_COMMON) $(BUILD)/libwarg.a
@@ -149,7 +168,7 @@ mutations: $(MUTATIONS)
 # ---- Fuzz targets: one program a file, under SAN=fuzz; seeds in tests/fuzz/corpus/<target>/ ----
 
 FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SECONDS = 120
+FUZZ_SECONDS = 60
 
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/server.a $(BUILD)/libwarg.a
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
@@ -190,32 +209,52 @@ lint:
 manual: $(BUILD)/wargfs
 	@WARGFS=$< tests/run/one tests/lint/options
 
-# What other people's programs do with a mount they do to each variant, and it takes them a minute: once is enough.
+# Every test of tests/mount runs against our own server, which signs at once, in each variant; except test_users and
+# test_pages, in the plain variant only: other people's programs, and README's commands, do the same to each variant.
 # Each lie has a mount of its own, with a registry that is waited for: that makes many minutes on a busy machine.
 MOUNT_SECONDS = 2400
-# Whose server the registries of these tests are: reference, or wargfs for our own.
-SERVER_OF = reference
+pytest = exec env WARGFS="$(CURDIR)/$(BUILD)/wargfs" WARGFS_MUTATIONS="$(CURDIR)/$(MUTATIONS)" \
+	WARGFS_REFERENCE="$(REFERENCE)" WARGFS_USERS="$(USERS)" WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) \
+	WARGFS_SERVER=$(1) tests/run/one $(2)$(if $(SAN),-$(SAN)) $(PYTHON) -m pytest -q -p no:cacheprovider
+
+# `make check` tries parts beside each other, each of which waits as much as it works: tables that have a mount or a
+# registry for each row, and the others, in two halves by name.
+mount_files = $(filter-out $(if $(SAN),tests/mount/test_users.py tests/mount/test_pages.py), \
+	$(wildcard tests/mount/test_*.py))
+mount_tables = $(patsubst %,tests/mount/test_%.py,lies publish_lies serve_import sizes)
+mount_first = $(filter-out $(mount_tables),$(filter $(wildcard tests/mount/test_[a-m]*.py),$(mount_files)))
+mount_second = $(filter-out $(mount_tables) $(mount_first),$(mount_files))
+mount_part = $(filter tables first second,$(PART))
 .PHONY: mount-tests
 mount-tests: $(BUILD)/wargfs $(MUTATIONS)
-	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_MUTATIONS=$(CURDIR)/$(MUTATIONS) \
-		WARGFS_REFERENCE=$(REFERENCE) WARGFS_USERS=$(USERS) WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) \
-		WARGFS_SERVER=$(SERVER_OF) tests/run/one \
-		mount$(if $(SAN),-$(SAN))$(if $(filter-out reference,$(SERVER_OF)),-served) \
-		$(PYTHON) -m pytest -q -p no:cacheprovider tests/mount \
-		$(if $(SAN),--ignore=tests/mount/test_users.py) \
-		$(if $(filter-out reference,$(SERVER_OF)),$(patsubst %,--ignore=%,$(SERVER_TESTS)))
+	@$(call pytest,wargfs,mount$(addprefix -,$(mount_part))) $(mount_$(or $(mount_part),files))
 
-# What is about one server alone, or is random anyhow, is not tried with the other one.
-SERVER_TESTS = $(wildcard tests/mount/test_serve*.py) tests/mount/test_local.py tests/mount/test_mutations.py \
-	tests/mount/test_liar.py
+# The reference's server signs every five seconds. Only tests that depend on the server run against it, in parts that
+# wait at the same time. Tests marked `reference` are about that server alone, and run in each variant.
+reference_reading = age cache federation fork lazy life living negative offline sizes tree trust
+reference_publishing = keys publish_commands publish_engine writing
+reference_using = commands documents links together users verify without_mount
+PART = marked
+.PHONY: reference-tests
+reference-tests: $(BUILD)/wargfs
+	@$(call pytest,reference,reference-$(PART)) \
+		$(if $(filter marked,$(PART)),-m reference tests/mount,$(reference_$(PART):%=tests/mount/test_%.py))
 
 # kill -9 at each system call of each command, of which the mount tests try some.
 KILLS = all
 .PHONY: kills
 kills: $(BUILD)/wargfs
-	@exec env WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_KILLS=$(KILLS) \
-		WARGFS_SUITE_SECONDS=$(MOUNT_SECONDS) tests/run/one kills$(if $(SAN),-$(SAN)) \
-		$(PYTHON) -m pytest -q -p no:cacheprovider $(wildcard tests/mount/test_*killed.py)
+	@export WARGFS_KILLS=$(KILLS); $(call pytest,wargfs,kills) $(wildcard tests/mount/test_*killed.py)
+
+# Attacks that aim to cost memory and time. SHORT=--short: the part that `make check` runs.
+SHORT =
+.PHONY: abuse
+abuse: $(BUILD)/wargfs $(BUILD)/tests/bench/large_registry
+	@exec env WARGFS="$(CURDIR)/$(BUILD)/wargfs" tests/abuse/run $(SHORT)
+
+.PHONY: abuse-test
+abuse-test: $(BUILD)/wargfs $(BUILD)/tests/bench/large_registry
+	@exec env WARGFS="$(CURDIR)/$(BUILD)/wargfs" tests/run/one abuse tests/abuse/run --short
 
 .PHONY: install-test
 install-test: all
@@ -223,7 +262,16 @@ install-test: all
 
 .PHONY: demo-test
 demo-test: $(BUILD)/wargfs
-	@WARGFS=$(CURDIR)/$< tests/run/one demo tests/demo
+	@WARGFS=$< tests/run/one demo tests/demo
+
+# What a package build may run: nothing is installed or fetched, nothing mounted, and no root is needed.
+.PHONY: check-offline
+check-offline: export WARGFS_OFFLINE = 1
+check-offline: all unit-programs
+	@rm -rf build/results
+	@tests/run/each 4 $(UNIT)
+	@tests/run/each 2 $(filter-out tests/lint/options,$(wildcard tests/lint/*))
+	@$(MAKE) manual install-test
 
 .PHONY: check
 check: set-up
@@ -232,49 +280,56 @@ check: set-up
 
 .PHONY: bench
 bench: set-up
-	@tests/run/deps tests/bench/deps.list
+	@tests/run/deps deps/bench.list
 	@$(MAKE) all bench-programs
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) WARGFS_BENCH=$(CURDIR)/$(BUILD)/tests/bench \
-		tests/bench/run $(if $(RECORD),--record $(RECORD))
+	@WARGFS="$(CURDIR)/$(BUILD)/wargfs" WARGFS_REFERENCE="$(REFERENCE)" \
+		WARGFS_BENCH="$(CURDIR)/$(BUILD)/tests/bench" tests/bench/run $(if $(RECORD),--record "$(RECORD)")
+
+# Every bit of every file of cache and state flipped, one at a time: an hour.
+.PHONY: damage
+damage: $(BUILD)/tests/unit/test_damage
+	@WARGFS_DAMAGE_STEP=1 $<
 
 # Everything at once for that long, with what the daemons hold printed.
 MINUTES = 60
 .PHONY: soak
 soak: $(BUILD)/wargfs
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs WARGFS_REFERENCE=$(REFERENCE) tests/soak/run --minutes $(MINUTES)
+	@WARGFS="$(CURDIR)/$(BUILD)/wargfs" WARGFS_REFERENCE="$(REFERENCE)" tests/soak/run --minutes $(MINUTES)
 
 .PHONY: demo
 demo:
-	@$(MAKE) deps
+	@tests/run/deps deps/build.list deps/demo.list
 	@echo "demo: building $(BUILD)/wargfs where it is out of date"
-	@$(MAKE) -s all
-	@WARGFS=$(CURDIR)/$(BUILD)/wargfs tests/demo
+	@$(MAKE) -s $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(or $(shell nproc 2>/dev/null),1)) all
+	@WARGFS="$(CURDIR)/$(BUILD)/wargfs" tests/demo
 
 # ---- Set-up. What comes after it runs in a make of its own, which finds the libraries that were not there before ----
 
 .PHONY: set-up deps reference users
 set-up:
-	@$(MAKE) deps
+	@tests/run/deps deps/build.list deps/demo.list deps/check.list
 	@$(MAKE) reference
 
 deps:
-	@tests/run/deps deps.list
+	@tests/run/deps deps/build.list
 
 reference:
-	@tests/reference/install $(REFERENCE)
+	@tests/reference/install "$(REFERENCE)"
 	@if [ -x tests/reference/wycheproof ]; then tests/reference/wycheproof >/dev/null; fi
+	@if [ -x tests/reference/toml ]; then tests/reference/toml >/dev/null; fi
 
 users:
-	@tests/reference/users $(USERS)
+	@tests/reference/users "$(USERS)"
 
 # ---- Installation ----
 
 PAGES = $(wildcard man/*.1)
+OVERVIEW_PAGES = $(wildcard man/*.7)
 HELPER_PAGES = $(wildcard man/*.8)
 # Without what the files of one piece share among themselves. The library is an archive: it brings nothing along that it
 # needs, so what it requires is required of everybody.
 PRIVATE = %_parts.h %/digest_hash.h %/merkle_map_tree.h %/merkle_node.h %/record_form.h %/semver_text.h \
-	%/digest_files.h %/http_local.h %/lines.h %/store_state.h %/text_index.h
+	%/digest_files.h %/http_local.h %/lines.h %/seal.h %/store_state.h %/text_index.h
 HEADERS = $(filter-out $(PRIVATE),$(wildcard verify/*.h client/*.h))
 
 define PC
@@ -291,27 +346,35 @@ Cflags: -I$${includedir}
 endef
 export PC
 
+# Quote folders, which may have spaces in their names, and set the umask for install.
+$(BUILD)/warg.pc: $(BUILD)/flags
+	@printf '%s\n' "$$PC" >$@
+
 .PHONY: install uninstall
-install: all
-	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(MANDIR)/man1 $(MANDIR)/man8 \
-		$(INCLUDEDIR)/verify $(INCLUDEDIR)/client)
-	install -m 755 $(BUILD)/wargfs $(DESTDIR)$(BINDIR)/wargfs
-	install -m 644 $(BUILD)/libwarg.a $(DESTDIR)$(LIBDIR)/libwarg.a
-	@install -d $(DESTDIR)$(HELPERDIR) && ln -sfn $(BINDIR)/wargfs $(DESTDIR)$(HELPERDIR)/mount.wargfs || \
+install: all $(BUILD)/warg.pc
+	umask 022 && install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(MANDIR)/man1" \
+		"$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" \
+		"$(DESTDIR)$(INCLUDEDIR)/verify" "$(DESTDIR)$(INCLUDEDIR)/client"
+	install -m 755 $(BUILD)/wargfs "$(DESTDIR)$(BINDIR)/wargfs"
+	install -m 644 $(BUILD)/libwarg.a "$(DESTDIR)$(LIBDIR)/libwarg.a"
+	@umask 022 && install -d "$(DESTDIR)$(HELPERDIR)" && \
+		ln -sfn "$(BINDIR)/wargfs" "$(DESTDIR)$(HELPERDIR)/mount.wargfs" || \
 		echo "install: without $(HELPERDIR)/mount.wargfs, which needs root, 'mount -t wargfs' does not work" >&2
-	install -m 644 $(PAGES) $(DESTDIR)$(MANDIR)/man1
-	install -m 644 $(HELPER_PAGES) $(DESTDIR)$(MANDIR)/man8
-	install -m 644 $(filter verify/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/verify
-	install -m 644 $(filter client/%,$(HEADERS)) $(DESTDIR)$(INCLUDEDIR)/client
-	@printf '%s\n' "$$PC" > $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
+	install -m 644 $(PAGES) "$(DESTDIR)$(MANDIR)/man1"
+	install -m 644 $(OVERVIEW_PAGES) "$(DESTDIR)$(MANDIR)/man7"
+	install -m 644 $(HELPER_PAGES) "$(DESTDIR)$(MANDIR)/man8"
+	install -m 644 $(filter verify/%,$(HEADERS)) "$(DESTDIR)$(INCLUDEDIR)/verify"
+	install -m 644 $(filter client/%,$(HEADERS)) "$(DESTDIR)$(INCLUDEDIR)/client"
+	install -m 644 $(BUILD)/warg.pc "$(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc"
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/wargfs $(DESTDIR)$(LIBDIR)/libwarg.a $(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc
-	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man1/,$(notdir $(PAGES)))
-	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(HELPER_PAGES)))
-	@if [ -L $(DESTDIR)$(HELPERDIR)/mount.wargfs ]; then rm -f $(DESTDIR)$(HELPERDIR)/mount.wargfs; fi
-	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(HEADERS))
-	-rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/verify /client /) 2>/dev/null
+	rm -f "$(DESTDIR)$(BINDIR)/wargfs" "$(DESTDIR)$(LIBDIR)/libwarg.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc"
+	cd "$(DESTDIR)$(MANDIR)/man1" && rm -f $(notdir $(PAGES))
+	cd "$(DESTDIR)$(MANDIR)/man7" && rm -f $(notdir $(OVERVIEW_PAGES))
+	cd "$(DESTDIR)$(MANDIR)/man8" && rm -f $(notdir $(HELPER_PAGES))
+	@if [ -L "$(DESTDIR)$(HELPERDIR)/mount.wargfs" ]; then rm -f "$(DESTDIR)$(HELPERDIR)/mount.wargfs"; fi
+	cd "$(DESTDIR)$(INCLUDEDIR)" && rm -f $(HEADERS)
+	-rmdir "$(DESTDIR)$(INCLUDEDIR)/verify" "$(DESTDIR)$(INCLUDEDIR)/client" "$(DESTDIR)$(INCLUDEDIR)" 2>/dev/null
 
 .PHONY: clean
 clean:

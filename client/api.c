@@ -1,12 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Calls of the registry: how one is made and its answer read, and the short ones (see api.h).
  */
 #include "api_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store_state.h"
+#include "checkpoint_json.h"
+#include "verify/printable.h"
 
 /* ---- Making calls ---- */
 
@@ -16,7 +19,8 @@ int api_call_init(struct api_call *call, const struct api *api, const char *path
 	int r;
 
 	*call = (struct api_call){ .exchange = { .registry = api->registry,
-						 .token = api->token,
+						 .credential = api->credential,
+						 .repeats = true,
 						 .cap = cap,
 						 .deadline = deadline } };
 	buf_init(&call->url, 2 * CAP_URL);
@@ -64,8 +68,7 @@ int api_blame(struct fault *flt)
 
 void api_blame_answer(const struct http_exchange *exchange, struct fault *flt)
 {
-	/* What stands behind '?' may be a secret that opens the address to whoever has it. */
-	fault_at(flt, "%.*s", (int)strcspn(exchange->url, "?"), exchange->url);
+	http_url_fault_at(span_of_text(exchange->url), flt);
 	if (flt && flt->kind != FAULT_SYSTEM)
 		fault_blame(flt, FAULT_BY_REGISTRY);
 }
@@ -102,10 +105,39 @@ int api_words_read(const struct http_exchange *exchange, struct api_words *out, 
 	return 0;
 }
 
+int api_answered_by_other(const struct http_exchange *exchange, struct fault *flt)
+{
+	char type[sizeof(exchange->content_type)];
+
+	if (exchange->redirect[0])
+		fault_undecided(flt, FAULT_UNREACHABLE, "status %d, a redirect to %.120s, which is not followed: it "
+				"may be this network's login page, or the registry has moved", exchange->status,
+				exchange->redirect);
+	else if (exchange->status == 511)
+		fault_undecided(flt, FAULT_UNREACHABLE, "status 511, this network wants a login first: open any page "
+				"in a browser");
+	else {
+		printable_write(span_of_text(exchange->content_type), type, sizeof(type));
+		fault_undecided(flt, FAULT_UNREACHABLE, "answered with a web page (%.*s), not with a Warg registry",
+				(int)strcspn(type, "; "), type);
+	}
+	http_url_fault_at(span_of_text(exchange->url), flt);
+	fault_blame(flt, FAULT_BY_NETWORK);
+	return WARG_UNDECIDED;
+}
+
+/* @param is_json  whether the body is a Warg registry's */
+static bool is_from_other(const struct http_exchange *exchange, bool is_json)
+{
+	if (exchange->redirect[0])
+		return exchange->leaves_host;
+	return exchange->status == 511 || (exchange->status == 404 && !is_json && http_is_web_page(exchange));
+}
+
 static int not_found(const struct api_words *words, struct fault *flt)
 {
 	if (!words->is_json)
-		return fault_invalid(flt, "status 404 in words that are not a Warg registry's");
+		return fault_invalid(flt, "status 404 in words that are not a Warg registry's: is the URL right?");
 	if (words->missing.type[0])
 		return fault_undecided(flt, FAULT_ABSENT, "the registry has no %s %s", words->missing.type,
 				       words->missing.id);
@@ -120,20 +152,26 @@ static int refused(int status, const struct api_words *words, struct fault *flt)
 	switch (status) {
 	case 401:
 	case 403:
-		return fault_undecided(flt, FAULT_LOGIN, "status %d, a login is needed%s%s", status, gap,
-				       words->message);
+		return fault_undecided(flt, FAULT_LOGIN, "status %d, a login is needed%s%.150s; " API_LOGIN_ADVICE,
+				       status, gap, words->message);
 	case 404:
 		return not_found(words, flt);
 	case 408:
 		return fault_undecided(flt, FAULT_TIMEOUT, "status 408, too slow for the registry");
+	case 507:
+		/* ENOSPC, as of a full local disk: writing programs know that errno. */
+		fault_system(flt, ENOSPC, "status 507, the disk of the registry is full%s%s", gap, words->message);
+		if (flt)
+			flt->party = FAULT_BY_REGISTRY;
+		return WARG_UNDECIDED;
 	case 429:
 	case 502:
 	case 503:
 	case 504:
-		return fault_undecided(flt, FAULT_UNREACHABLE, "status %d, it cannot serve now%s%s", status, gap,
-				       words->message);
+		return fault_undecided(flt, FAULT_UNREACHABLE, "status %d, the server cannot serve now%s%s", status,
+				       gap, words->message);
 	default:
-		return fault_undecided(flt, FAULT_REFUSED, "status %d%s%s", status, gap, words->message);
+		return fault_undecided(flt, FAULT_REFUSED, "refused with status %d%s%s", status, gap, words->message);
 	}
 }
 
@@ -144,10 +182,14 @@ int api_answer_refused(const struct http_exchange *exchange, struct api_missing 
 
 	if (api_words_read(exchange, &words, flt))
 		return WARG_UNDECIDED;
+	if (is_from_other(exchange, words.is_json))
+		return api_answered_by_other(exchange, flt);
 	r = refused(exchange->status, &words, flt);
+	if (exchange->redirect[0])
+		fault_add(flt, "a redirect to %.150s, which is not followed", exchange->redirect);
 	if (missing && exchange->status == 404)
 		*missing = words.missing;
-	if (flt && (exchange->status == 429 || exchange->status == 503))
+	if (flt && (exchange->status == 429 || exchange->status == 503 || exchange->status == 507))
 		flt->wait = exchange->retry_after;
 	api_blame_answer(exchange, flt);
 	return r;
@@ -179,15 +221,18 @@ int api_answer_check(const struct http_exchange *exchange, struct api_missing *m
 int api_answer_read(const struct http_exchange *exchange, struct api_missing *missing, struct json **out,
 		    struct fault *flt)
 {
+	struct fault inner = { 0 };
 	struct json *body = NULL;
 	int r = api_answer_check(exchange, missing, flt);
 
 	if (r)
 		return r;
+	r = json_parse(buf_span(&exchange->received), &body, &inner);
+	if (r == WARG_INVALID && http_is_web_page(exchange))
+		return api_answered_by_other(exchange, flt);
 	if (exchange->received.length == 0)
 		r = fault_invalid(flt, "the answer is empty, not a Warg registry's");
-	else
-		r = json_parse(buf_span(&exchange->received), &body, flt);
+	fault_pass(&inner, flt);
 	if (!r && !json_is_an_object(body))
 		r = fault_invalid(flt, "the answer is no JSON object, not a Warg registry's");
 	if (r) {
@@ -248,6 +293,29 @@ static int take_discovered(const struct http_url *url, struct span named, struct
 	return r;
 }
 
+/*
+ * Whether the answer does not tell if there is a document: it comes from a gateway, or from a server with too much to
+ * do or out of order. That the URL stands for itself, which gets pinned, does not follow from it.
+ */
+static bool cannot_tell(const struct http_exchange *exchange)
+{
+	const int status = exchange->status;
+
+	return status == 408 || status == 429 || (status >= 500 && status != 501);
+}
+
+static int no_discovery(const struct http_exchange *exchange, struct fault *flt)
+{
+	if (exchange->status == 511)
+		return api_answered_by_other(exchange, flt);
+	fault_undecided(flt, FAULT_UNREACHABLE, "status %d, so it is not known which registry the URL leads to",
+			exchange->status);
+	if (flt)
+		flt->wait = exchange->retry_after;
+	api_blame_answer(exchange, flt);
+	return WARG_UNDECIDED;
+}
+
 int api_decode_discovery(const struct http_url *url, const struct http_exchange *exchange, struct http_url *out,
 			 struct fault *flt)
 {
@@ -258,6 +326,8 @@ int api_decode_discovery(const struct http_url *url, const struct http_exchange 
 
 	if (r)
 		return r;
+	if (cannot_tell(exchange))
+		return no_discovery(exchange, flt);
 	if (!is_success(exchange)) {
 		*out = *url;
 		return 0;
@@ -311,7 +381,7 @@ int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_ch
 
 	if (r)
 		return r;
-	r = store_state_read_checkpoint(body, out, flt);
+	r = checkpoint_json_read(body, out, flt);
 	if (r)
 		api_blame_answer(exchange, flt);
 	json_free(body);
@@ -334,170 +404,5 @@ int api_fetch_checkpoint(const struct api *api, clock_ms deadline, struct signed
 	if (!r)
 		r = api_decode_checkpoint(&call.exchange, out, flt);
 	api_call_release(&call);
-	return r;
-}
-
-/* ---- Names ---- */
-
-/** A name under a log id: it has to hash to it. */
-static int read_name(const char *member, const struct json *value, const struct digest *log_id, struct name *out,
-		     struct fault *flt)
-{
-	struct digest expected;
-	struct span text;
-	struct name name;
-	int r;
-
-	r = json_as_text(value, &text, flt);
-	if (!r)
-		r = name_parse(text, &name, flt);
-	if (r) {
-		fault_at(flt, "the name of log %s", member);
-		return r;
-	}
-	expected = name_log_id(&name);
-	if (!digest_equals(&expected, log_id))
-		return fault_invalid(flt, "%.150s is not the name of log %s", name.text, member);
-	*out = name;
-	return 0;
-}
-
-int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
-		     struct name *out, struct fault *flt)
-{
-	const struct json *packages = NULL, *value;
-	char id[DIGEST_TEXT_SIZE];
-	struct json *body = NULL;
-	int r = api_answer_read(exchange, NULL, &body, flt);
-
-	if (r)
-		return r;
-	r = json_read_object(body, "packages", &packages, flt);
-	for (size_t i = 0; !r && i < count; i++) {
-		digest_format(&log_ids[i], id);
-		value = json_member(packages, id);
-		if (value)
-			r = read_name(id, value, &log_ids[i], &out[i], flt);
-		else
-			out[i] = (struct name){ 0 };
-	}
-	if (r)
-		api_blame_answer(exchange, flt);
-	json_free(body);
-	return r;
-}
-
-static int begin_names(struct api_call *call, const struct api *api, clock_ms deadline, const struct digest *log_ids,
-		       size_t count, struct fault *flt)
-{
-	struct json *body = json_new_object(), *list = json_new_list();
-	char id[DIGEST_TEXT_SIZE];
-
-	for (size_t i = 0; i < count; i++) {
-		digest_format(&log_ids[i], id);
-		json_add_text(list, id);
-	}
-	json_put(body, "packages", list);
-	if (!body)
-		return fault_no_memory(flt);
-	return api_call_init(call, api, "v1/fetch/names", body, CAP_BODY_NAMES, deadline, flt);
-}
-
-/** Logs that are asked for in one call, and their places among all. */
-struct crowd {
-	size_t count;
-	struct digest log_ids[CAP_REQUEST_NAMES];
-	size_t places[CAP_REQUEST_NAMES];
-};
-
-/** One unknown log makes the whole call a 404: leave it out. @return whether it was among the crowd's */
-static bool drop_missing(struct crowd *crowd, const struct api_missing *missing)
-{
-	struct digest id;
-
-	if (strcmp(missing->type, "log") != 0 || digest_parse(span_of_text(missing->id), &id, NULL))
-		return false;
-	for (size_t i = 0; i < crowd->count; i++) {
-		if (!digest_equals(&crowd->log_ids[i], &id))
-			continue;
-		crowd->count--;
-		crowd->log_ids[i] = crowd->log_ids[crowd->count];
-		crowd->places[i] = crowd->places[crowd->count];
-		return true;
-	}
-	return false;
-}
-
-/** Take a crowd's answer; what is left of the crowd is to be asked for again. */
-static int take_names(const struct http_exchange *exchange, struct crowd *crowd, struct name *out, struct fault *flt)
-{
-	struct name *names = calloc(crowd->count, sizeof(*names));
-	struct api_missing missing = { 0 };
-	struct fault own = { 0 };
-	int r = names ? 0 : fault_no_memory(&own);
-
-	if (!r && !exchange->verdict && exchange->status == 404)
-		r = api_answer_refused(exchange, &missing, &own);
-	else if (!r)
-		r = api_decode_names(exchange, crowd->log_ids, crowd->count, names, &own);
-	if (r && own.kind == FAULT_ABSENT && drop_missing(crowd, &missing)) {
-		free(names);
-		return 0;
-	}
-	for (size_t i = 0; !r && i < crowd->count; i++)
-		out[crowd->places[i]] = names[i];
-	crowd->count = 0;
-	free(names);
-	if (r && flt && !flt->verdict)
-		*flt = own;
-	return r;
-}
-
-/** Ask for all crowds side by side, and again for what is left of them. */
-static int fetch_crowds(const struct api *api, clock_ms deadline, struct crowd *crowds, struct api_call *calls,
-			size_t count, struct name *out, struct fault *flt)
-{
-	size_t left = count, begun;
-	int r = 0;
-
-	while (left && !r) {
-		for (begun = 0; !r && begun < left; begun++)
-			r = begin_names(&calls[begun], api, deadline, crowds[begun].log_ids, crowds[begun].count, flt);
-		if (!r)
-			r = api_run(api, calls, left, flt);
-		left = 0;
-		for (size_t i = 0; i < begun; i++) {
-			if (!r)
-				r = take_names(&calls[i].exchange, &crowds[i], out, flt);
-			api_call_release(&calls[i]);
-			if (!r && crowds[i].count && left++ != i)
-				crowds[left - 1] = crowds[i];
-		}
-	}
-	return r;
-}
-
-int api_fetch_names(const struct api *api, clock_ms deadline, const struct digest *log_ids, size_t count,
-		    struct name *out, struct fault *flt)
-{
-	size_t parts = (count + CAP_REQUEST_NAMES - 1) / CAP_REQUEST_NAMES;
-	struct api_call *calls = calloc(parts + 1, sizeof(*calls));
-	struct crowd *crowds = calloc(parts + 1, sizeof(*crowds));
-	struct name *names = calloc(count + 1, sizeof(*names));
-	int r = calls && crowds && names ? 0 : fault_no_memory(flt);
-
-	for (size_t i = 0; !r && i < count; i++) {
-		struct crowd *crowd = &crowds[i / CAP_REQUEST_NAMES];
-
-		crowd->log_ids[crowd->count] = log_ids[i];
-		crowd->places[crowd->count++] = i;
-	}
-	if (!r)
-		r = fetch_crowds(api, deadline, crowds, calls, parts, names, flt);
-	for (size_t i = 0; !r && i < count; i++)
-		out[i] = names[i];
-	free(names);
-	free(crowds);
-	free(calls);
 	return r;
 }

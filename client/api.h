@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The calls of a Warg registry, typed: JSON stops here (protocol.md section 6, interop.md section B).
  *
@@ -28,7 +29,7 @@ struct api {
 	struct http *http;
 	const struct http_url *url;
 	const char *registry; /* domain for Warg-Registry; NULL: the home registry itself */
-	const char *token;    /* bearer token; NULL: not logged in */
+	struct credential *credential; /* its bearer token; NULL: there is none */
 };
 
 /**
@@ -36,6 +37,7 @@ struct api {
  * the client warg, and `url` in the object `warg`, of wasm-pkg-tools, whatever their `preferredProtocol` is: this is
  * what we speak. Where both are there, `wargUrl` counts, as it does to those tools.
  * @param out  the URL that is named, or `url` itself on a non-2xx answer or one that names none
+ * @return also FAULT_UNREACHABLE on 408, 429 and what begins with 5 but 501: such an answer does not tell
  */
 int api_discover(struct http *http, const struct http_url *url, clock_ms deadline, struct http_url *out,
 		 struct fault *flt);
@@ -62,6 +64,7 @@ struct api_log {
 	struct digest log_id;
 	struct api_record *records;
 	size_t count;
+	struct fault *fault; /* why no record follows them: malformed, FAULT_OVERSIZED, FAULT_LIMIT; NULL: no fault */
 };
 
 /** One page of logs. Release with api_logs_release(). */
@@ -79,7 +82,10 @@ struct api_absent {
 };
 
 /**
- * Fetch records behind the tokens, for the log at `log_length`.
+ * Fetch the records that follow the tokens, as of log length `log_length`.
+ *
+ * A malformed or oversized record sets the fault of its own log only. If an answer is too long as a whole, its logs are
+ * requested again in halves, and single logs with few records at a time: at most CAP_SPLITS requests.
  *
  * @param operator  NULL: the operator's log is not wanted
  * @param absent    on FAULT_ABSENT of a log: which one. All zero on any other FAULT_ABSENT: a token is not known there
@@ -95,18 +101,66 @@ void api_log_release(struct api_log *log);
 /** The record as an envelope; borrowed. */
 struct record_envelope api_record_envelope(const struct api_record *record);
 
+/** Callback for names that hash to their log ids and that no package may have here. */
+struct api_refusal {
+	/**
+	 * @param place  index of the log in the requested list
+	 * @param text   borrowed until it returns
+	 * @return 0; any other value ends api_fetch_names(), which returns it
+	 */
+	int (*take)(void *user, size_t place, struct span text, struct fault *flt);
+	void *user;
+};
+
+/** Names requested at the same time: the answers share CAP_BODIES. */
+#define API_NAMES_AT_ONCE ((size_t)CAP_BODIES / CAP_BODY_NAMES * CAP_REQUEST_NAMES)
+
 /**
- * Ask for the names of logs. Each name that comes is checked to hash to its log id.
- * @param out  `count` names; text[0] is 0 where the registry knows none
+ * Fetch the names of logs, API_NAMES_AT_ONCE at a time. Checks that each name hashes to its log id. Names whose answer
+ * is too long are requested again in halves: at most CAP_SPLITS requests.
+ * @param out      `count` names; text[0] is 0 if the registry gives no name or a refused one, and after a failure also
+ *                 if the name was not received
+ * @param refusal  called for each refused name; may be NULL
+ * @return 0; FAULT_LIMIT if answers stay too long after CAP_SPLITS requests
  */
 int api_fetch_names(const struct api *api, clock_ms deadline, const struct digest *log_ids, size_t count,
-		    struct name *out, struct fault *flt);
+		    struct name *out, const struct api_refusal *refusal, struct fault *flt);
 
 /** A ledger entry: 64 bytes on the wire. */
 struct api_ledger_entry {
 	struct digest log_id;
 	struct digest record_id;
 };
+
+/** The ledger's last part as it was last listed: records that are appended later are likely to be in it. */
+struct api_ledger_tail {
+	uint64_t first; /* registry index of its first record */
+	struct buf url; /* absolute, NUL-terminated; nothing: not known. To be released by the owner */
+};
+
+/** Ledger entries received so far, in wire format: those from `first` up to, not including, `end`. */
+struct api_ledger_spool {
+	int fd; /* file that holds them from offset 0 */
+	uint64_t first, end;
+	bool is_slow; /* the last fetch received nothing: fetch one part at a time */
+	struct api_ledger_tail *tail; /* set at each listing of the parts; NULL: not wanted */
+};
+
+/**
+ * Continue to fetch ledger entries, from the spool's end up to, not including, `end`. On failure the spool keeps what
+ * was received, and the next call continues there.
+ * @return 0; else as api_fetch_ledger()
+ */
+int api_spool_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool, uint64_t end,
+		     struct fault *flt);
+
+/**
+ * Fetch the newest checkpoint and, beside it, what follows the spool's end in the ledger's last part. The spool keeps
+ * what was received; that it receives nothing, or fails to in a quarter of the time, is no fault.
+ * @return as api_fetch_checkpoint()
+ */
+int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool,
+				    struct signed_checkpoint *out, struct fault *flt);
 
 /**
  * Fetch the ledger's entries from index `first` up to, not including, `end`.
@@ -174,7 +228,7 @@ struct api_upload {
 struct api_record_state {
 	struct digest record_id;
 	enum api_record_status status;
-	char reason[CAP_MESSAGE + 1]; /* of REJECTED: printable ASCII, cut short; else "" */
+	char reason[CAP_MESSAGE + 1]; /* of REJECTED: printable (printable.h) and truncated; else "" */
 	uint64_t registry_index;      /* of PUBLISHED: a claim, below CAP_LOG_LENGTH */
 	struct api_upload *uploads;   /* of SOURCING: one for each content that lacks */
 	size_t upload_count;
@@ -225,14 +279,14 @@ int api_fetch_record(const struct api *api, clock_ms deadline, const struct name
 		     const struct record *record, struct api_record_state *out, struct fault *flt);
 
 /**
- * Upload a content: the first `size` bytes of `fd`, once, with the headers that `upload` has and without the token.
+ * Upload a content: the first `length` bytes of a file, once, with the headers that `upload` has and without the token.
  * Never follows a redirect.
  *
  * @param stall  milliseconds without a byte, come or gone, after which it is given up; 0: only the deadline counts
  * @return 0 for any 2xx; FAULT_REFUSED with the server's words, also where the record is not open for it any more
- *         (status 405): ask for the record's state; FAULT_SYSTEM if `fd` cannot be read or is shorter
+ *         (status 405): ask for the record's state; FAULT_SYSTEM if the file cannot be read or is shorter
  */
 int api_upload_content(const struct api *api, clock_ms deadline, clock_ms stall, const struct api_upload *upload,
-		       int fd, uint64_t size, struct fault *flt);
+		       const struct http_file *file, struct fault *flt);
 
 #endif

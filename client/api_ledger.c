@@ -1,14 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Fetching the ledger: where its parts lie, then the parts (protocol.md section 6; interop.md section B 2).
+ * Fetching the ledger: first the list of its parts, then the parts (protocol.md section 6; interop.md section B 2).
  *
- * What a source says of its last index is only used to leave it out; what its bytes hold is what counts.
+ * A source's last index only serves to skip sources that are not needed; which entries were received is counted from
+ * the bytes. Entries are written to a file as they arrive, so a ledger may take several attempts and needs no memory
+ * meanwhile.
  */
 #include "api_parts.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#define PARTS_TOGETHER 16 /* on their way at once */
 #define ENTRY_SIZE (2 * DIGEST_SIZE)
 #define PACKED "application/vnd.warg.ledger.packed"
 
@@ -94,17 +102,65 @@ int api_decode_ledger(const struct http_url *url, const struct http_exchange *ex
 	return 0;
 }
 
-/** The entries under way: those of `first` … `end - 1`, and which of them came. */
-struct harvest {
-	uint64_t first, end;
-	struct api_ledger_entry *entries;
-	bool *came;
+/** A part that is being fetched into the spool. */
+struct part {
+	struct http_exchange exchange;
+	const struct api_ledger_source *source;
+	const struct api_ledger_spool *spool;
+	uint64_t end;  /* index of the first entry that is not wanted */
+	uint64_t from; /* bytes of the part that earlier attempts received */
+	uint64_t came; /* bytes received by now, `from` included */
+	bool begun;    /* the answer has begun: `came` was set to 0 if the server ignored the range */
 };
 
-static int take_part(const struct api_ledger_source *source, const struct http_exchange *exchange,
-		     struct harvest *harvest, struct fault *flt)
+static int write_at(int fd, struct span bytes, uint64_t at, struct fault *flt)
 {
-	const struct buf *bytes = &exchange->received;
+	while (bytes.length) {
+		ssize_t count = pwrite(fd, bytes.data, bytes.length, (off_t)at);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return fault_system(flt, count ? errno : EIO, "keeping the ledger's records");
+		bytes.data += count;
+		bytes.length -= (size_t)count;
+		at += (uint64_t)count;
+	}
+	return 0;
+}
+
+/** Write a piece to its place in the spool, without the entries that are not wanted. */
+static int take_piece(struct http_exchange *exchange, struct span piece, struct fault *flt)
+{
+	struct part *part = (struct part *)(void *)((char *)exchange - offsetof(struct part, exchange));
+	const struct api_ledger_spool *spool = part->spool;
+	uint64_t at, end = (part->end - spool->first) * ENTRY_SIZE, first = spool->first * ENTRY_SIZE;
+
+	/* What the spool has already is not to be written over with a page. */
+	if (http_is_web_page(exchange))
+		return 0;
+	if (!part->begun && exchange->status == 200)
+		part->came = 0; /* the server ignored the range and sends the whole part */
+	part->begun = true;
+	at = part->source->first * ENTRY_SIZE + part->came;
+	part->came += piece.length;
+	if (at < first) {
+		const uint64_t before = first - at < piece.length ? first - at : piece.length;
+
+		piece = (struct span){ piece.data + before, piece.length - before };
+		at = first;
+	}
+	at -= first;
+	if (at >= end)
+		return 0;
+	if (piece.length > end - at)
+		piece.length = end - at;
+	return write_at(spool->fd, piece, at, flt);
+}
+
+static int check_part(const struct part *part, struct fault *flt)
+{
+	const struct http_exchange *exchange = &part->exchange;
 
 	if (exchange->verdict) {
 		if (flt && !flt->verdict)
@@ -112,30 +168,17 @@ static int take_part(const struct api_ledger_source *source, const struct http_e
 		api_blame(flt);
 		return exchange->verdict;
 	}
-	if (exchange->status != 200)
+	if (exchange->status != 200 && exchange->status != 206)
 		return api_answer_refused(exchange, NULL, flt);
-	if (bytes->length % ENTRY_SIZE) {
-		fault_invalid(flt, "a part of the ledger is of %zu bytes, no multiple of %d", bytes->length,
-				ENTRY_SIZE);
+	if (http_is_web_page(exchange))
+		return api_answered_by_other(exchange, flt);
+	if (part->came % ENTRY_SIZE) {
+		fault_invalid(flt, "a part of the ledger is of %llu bytes, no multiple of %d",
+			      (unsigned long long)part->came, ENTRY_SIZE);
 		api_blame(flt);
 		return WARG_INVALID;
 	}
-	for (size_t at = 0; at < bytes->length / ENTRY_SIZE; at++) {
-		const unsigned char *entry = bytes->data + at * ENTRY_SIZE;
-		uint64_t index = source->first + at;
-
-		if (index < harvest->first || index >= harvest->end)
-			continue;
-		memcpy(harvest->entries[index - harvest->first].log_id.bytes, entry, DIGEST_SIZE);
-		memcpy(harvest->entries[index - harvest->first].record_id.bytes, entry + DIGEST_SIZE, DIGEST_SIZE);
-		harvest->came[index - harvest->first] = true;
-	}
 	return 0;
-}
-
-static bool is_needed(const struct api_ledger_source *source, const struct harvest *harvest)
-{
-	return source->first < harvest->end && source->last >= harvest->first;
 }
 
 /** What a part may hold: as many records as it says, and those that came since the list was made. */
@@ -152,48 +195,72 @@ static bool is_at_home(const struct api *api, const struct api_ledger_source *so
 	return strncmp((const char *)source->url.data, api->url->text, strlen(api->url->text)) == 0;
 }
 
-/** Fetch the parts that are needed, side by side. */
-static int fetch_parts(const struct api *api, clock_ms deadline, const struct api_ledger *ledger,
-		       struct harvest *harvest, struct fault *flt)
+static void prepare(struct part *part, const struct api *api, const struct api_ledger_source *source,
+		    const struct api_ledger_spool *spool, uint64_t end, clock_ms deadline)
 {
-	struct api_call *calls = calloc(ledger->count + 1, sizeof(*calls));
-	const struct api_ledger_source **sources = calloc(ledger->count + 1, sizeof(sources[0]));
-	size_t count = 0;
-	int r = calls && sources ? 0 : fault_no_memory(flt);
+	const bool home = is_at_home(api, source);
+	/* Resume a part that was interrupted: a server without ranges sends it whole (take_piece()). */
+	const uint64_t from = spool->end > source->first ? (spool->end - source->first) * ENTRY_SIZE : 0;
 
-	for (size_t i = 0; !r && i < ledger->count; i++) {
-		bool home = is_at_home(api, &ledger->sources[i]);
+	*part = (struct part){
+		.exchange = { .method = HTTP_GET, .url = (const char *)source->url.data,
+			      .registry = home ? api->registry : NULL, .credential = home ? api->credential : NULL,
+			      .range_from = from, .repeats = true, .cap = cap_of(source), .deadline = deadline,
+			      .sink = take_piece },
+		.source = source, .spool = spool, .end = end, .from = from, .came = from,
+	};
+}
 
-		if (!is_needed(&ledger->sources[i], harvest))
-			continue;
-		sources[count] = &ledger->sources[i];
-		calls[count++].exchange = (struct http_exchange){ .method = HTTP_GET,
-								  .url = (const char *)ledger->sources[i].url.data,
-								  .registry = home ? api->registry : NULL,
-								  .token = home ? api->token : NULL,
-								  .cap = cap_of(&ledger->sources[i]),
-								  .deadline = deadline };
-	}
-	if (!r)
-		r = api_run(api, calls, count, flt);
-	for (size_t i = 0; !r && i < count; i++) {
-		r = take_part(sources[i], &calls[i].exchange, harvest, flt);
-		if (r)
-			fault_at(flt, "the ledger from index %" PRIu64, sources[i]->first);
-	}
+/** Move the spool's end to the last entry received without a gap before it. */
+static void advance(struct api_ledger_spool *spool, const struct part *part)
+{
+	uint64_t reached = part->source->first + part->came / ENTRY_SIZE;
+
+	if (reached > part->end)
+		reached = part->end;
+	if (part->source->first <= spool->end && reached > spool->end)
+		spool->end = reached;
+}
+
+/** Fetch some parts at the same time. Entries of one part are kept even if another part fails. */
+static int fetch_parts(const struct api *api, struct part *parts, size_t count, struct api_ledger_spool *spool,
+		       struct fault *flt)
+{
+	struct http_exchange *exchanges[PARTS_TOGETHER];
+	int r = 0;
+
 	for (size_t i = 0; i < count; i++)
-		api_call_release(&calls[i]);
-	free(calls);
-	free(sources);
+		exchanges[i] = &parts[i].exchange;
+	http_run(api->http, exchanges, count);
+	for (size_t i = 0; i < count; i++) {
+		if (!r)
+			r = check_part(&parts[i], flt);
+		if (r)
+			fault_at(flt, "the ledger from index %" PRIu64, parts[i].source->first);
+		if (r != WARG_INVALID && !http_is_web_page(exchanges[i]))
+			advance(spool, &parts[i]);
+		http_exchange_release(exchanges[i]);
+	}
 	return r;
 }
 
-static int check_no_gap(const struct harvest *harvest, struct fault *flt)
+static int fetch_all(const struct api *api, clock_ms deadline, const struct api_ledger *ledger,
+		     struct api_ledger_spool *spool, uint64_t end, struct fault *flt)
 {
-	for (uint64_t index = harvest->first; index < harvest->end; index++)
-		if (!harvest->came[index - harvest->first])
-			return fault_invalid(flt, "the ledger lacks the record at index %" PRIu64, index);
-	return 0;
+	struct part parts[PARTS_TOGETHER];
+	size_t at = 0, count;
+	int r = 0;
+
+	while (!r && at < ledger->count) {
+		for (count = 0; at < ledger->count && count < (spool->is_slow ? 1 : PARTS_TOGETHER); at++) {
+			const struct api_ledger_source *source = &ledger->sources[at];
+
+			if (source->first < end && source->last >= spool->end)
+				prepare(&parts[count++], api, source, spool, end, deadline);
+		}
+		r = fetch_parts(api, parts, count, spool, flt);
+	}
+	return r;
 }
 
 /** A registry without a ledger says so in many ways. */
@@ -215,37 +282,107 @@ static int fetch_sources(const struct api *api, clock_ms deadline, struct api_le
 	return r;
 }
 
-int api_fetch_ledger(const struct api *api, clock_ms deadline, uint64_t first, uint64_t end,
-		     struct api_ledger_entry **out, struct fault *flt)
+/** Without memory it is not known, and the parts are listed again. */
+static void note_tail(const struct api_ledger *ledger, struct api_ledger_tail *tail)
 {
-	struct harvest harvest = { .first = first, .end = end };
+	const struct api_ledger_source *last = ledger->count ? &ledger->sources[ledger->count - 1] : NULL;
+
+	if (!tail)
+		return;
+	buf_release(&tail->url);
+	buf_init(&tail->url, CAP_URL + 1);
+	if (last && !buf_append(&tail->url, buf_span(&last->url), NULL))
+		tail->first = last->first;
+}
+
+int api_spool_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool, uint64_t end,
+		     struct fault *flt)
+{
 	struct api_ledger ledger = { 0 };
+	uint64_t before = spool->end;
 	int r;
 
-	if (first >= end || end > CAP_LOG_LENGTH)
+	if (spool->end >= end || end > CAP_LOG_LENGTH)
 		return fault_undecided(flt, FAULT_MISUSE, "no ledger has the records from %" PRIu64 " to %" PRIu64,
-				       first, end);
-	if ((end - first) * ENTRY_SIZE > CAP_BODY_LEDGER)
+				       spool->end, end);
+	if ((end - spool->first) * ENTRY_SIZE > CAP_BODY_LEDGER)
 		return fault_undecided(flt, FAULT_LIMIT, "%" PRIu64 " records of the ledger are too many at once",
-				       end - first);
+				       end - spool->first);
 	r = fetch_sources(api, deadline, &ledger, flt);
 	if (r)
 		return r;
-	harvest.entries = calloc(end - first, sizeof(*harvest.entries));
-	harvest.came = calloc(end - first, sizeof(*harvest.came));
-	r = harvest.entries && harvest.came ? 0 : fault_no_memory(flt);
-	if (!r)
-		r = fetch_parts(api, deadline, &ledger, &harvest, flt);
-	if (!r && check_no_gap(&harvest, flt)) {
-		api_blame(flt);
-		r = WARG_INVALID;
-	}
+	note_tail(&ledger, spool->tail);
+	r = fetch_all(api, deadline, &ledger, spool, end, flt);
 	api_ledger_release(&ledger);
-	free(harvest.came);
-	if (r) {
-		free(harvest.entries);
-		return r;
+	spool->is_slow = spool->end == before;
+	if (!r && spool->end < end) {
+		r = fault_invalid(flt, "the ledger lacks the record at index %" PRIu64, spool->end);
+		api_blame(flt);
 	}
-	*out = harvest.entries;
+	return r;
+}
+
+int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool,
+				    struct signed_checkpoint *out, struct fault *flt)
+{
+	const clock_ms now = clock_now();
+	const struct api_ledger_source source = {
+		.first = spool->tail->first, .last = spool->end - 1, .url = spool->tail->url,
+	};
+	struct api_call call;
+	struct part part;
+	int r;
+
+	prepare(&part, api, &source, spool, spool->end + CAP_REQUEST_RECORDS, now + (deadline - now) / 4);
+	r = api_begin_checkpoint(&call, api, deadline, flt);
+	if (!r) {
+		struct http_exchange *both[] = { &call.exchange, &part.exchange };
+
+		http_run(api->http, both, 2);
+		r = api_decode_checkpoint(&call.exchange, out, flt);
+		if (!check_part(&part, NULL) && !http_is_web_page(&part.exchange))
+			advance(spool, &part);
+		http_exchange_release(&part.exchange);
+	}
+	api_call_release(&call);
+	return r;
+}
+
+/** @param out  as many entries as there are in the spool; free() it */
+static int read_spool(const struct api_ledger_spool *spool, struct api_ledger_entry **out, struct fault *flt)
+{
+	const size_t size = (spool->end - spool->first) * ENTRY_SIZE;
+	unsigned char *bytes = malloc(size);
+	size_t length = 0;
+
+	if (!bytes)
+		return fault_no_memory(flt);
+	while (length < size) {
+		ssize_t count = pread(spool->fd, bytes + length, size - length, (off_t)length);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0) {
+			free(bytes);
+			return fault_system(flt, count ? errno : EIO, "reading the ledger's records");
+		}
+		length += (size_t)count;
+	}
+	*out = (struct api_ledger_entry *)(void *)bytes;
 	return 0;
+}
+
+int api_fetch_ledger(const struct api *api, clock_ms deadline, uint64_t first, uint64_t end,
+		     struct api_ledger_entry **out, struct fault *flt)
+{
+	struct api_ledger_spool spool = { .fd = memfd_create("ledger", MFD_CLOEXEC), .first = first, .end = first };
+	int r;
+
+	if (spool.fd < 0)
+		return fault_system(flt, errno, "making an unlinked file");
+	r = api_spool_ledger(api, deadline, &spool, end, flt);
+	if (!r)
+		r = read_spool(&spool, out, flt);
+	close(spool.fd);
+	return r;
 }

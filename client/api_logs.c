@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Fetching logs (protocol.md section 6; interop.md section B 4 to 6).
  *
- * Many packages are asked for in several calls side by side: few enough in each that a full page of every log stays
- * below CAP_BODY_LOGS, so that pages are as long as the registry gives them.
+ * Many packages are split into several calls that run at the same time and share CAP_BODIES. Logs whose answer exceeds
+ * its share are requested again in halves, and once CAP_LOGS_HELD bytes are held the remaining logs wait for the next
+ * page. So memory is bounded whatever a registry sends.
  */
 #include "api_parts.h"
 
@@ -10,13 +12,16 @@
 #include <string.h>
 
 #define PACKAGES_A_CALL 64
+#define CALLS_TOGETHER 16 /* on their way at once */
 
 void api_log_release(struct api_log *log)
 {
 	for (size_t i = 0; i < log->count; i++)
 		buf_release(&log->records[i].content);
 	free(log->records);
+	free(log->fault);
 	log->records = NULL;
+	log->fault = NULL;
 	log->count = 0;
 }
 
@@ -56,7 +61,8 @@ int api_record_read(const struct json *value, struct api_record *out, struct fau
 {
 	int r;
 
-	buf_init(&out->content, CAP_RECORD);
+	/* Bytes only: record_decode() refuses a record that is too large. */
+	buf_init(&out->content, CAP_RECORD_CARRIED);
 	r = json_read_base64(value, "contentBytes", &out->content, flt);
 	if (!r)
 		r = json_read_digest(value, "keyId", &out->key_id, flt);
@@ -67,7 +73,27 @@ int api_record_read(const struct json *value, struct api_record *out, struct fau
 	return r;
 }
 
-static int read_log(const struct json *list, struct api_log *out, struct fault *flt)
+/* The log has more records than we accept. */
+static int set_fault(struct api_log *log, const struct fault *fault, struct fault *flt)
+{
+	if (log->fault)
+		return 0;
+	log->fault = malloc(sizeof(*log->fault));
+	if (!log->fault)
+		return fault_no_memory(flt);
+	*log->fault = *fault;
+	fault_blame(log->fault, FAULT_BY_REGISTRY);
+	return 0;
+}
+
+static int read_record(const struct json *value, struct api_record *out, struct fault *flt)
+{
+	int r = api_record_read(value, out, flt);
+
+	return r ? r : read_bounded(value, "fetchToken", out->token, sizeof(out->token), flt);
+}
+
+static int read_records(const struct json *list, struct api_log *out, struct fault *flt)
 {
 	size_t count = json_count(list);
 	int r;
@@ -85,17 +111,33 @@ static int read_log(const struct json *list, struct api_log *out, struct fault *
 	while (out->count < count) {
 		struct api_record *record = &out->records[out->count];
 
-		r = api_record_read(json_at(list, out->count), record, flt);
-		if (!r)
-			r = read_bounded(json_at(list, out->count), "fetchToken", record->token, sizeof(record->token),
-					 flt);
-		out->count++;
+		r = read_record(json_at(list, out->count), record, flt);
 		if (r) {
-			fault_at(flt, "record %zu of the answer", out->count - 1);
+			buf_release(&record->content);
+			fault_at(flt, "record %zu of the answer", out->count);
 			return r;
 		}
+		out->count++;
 	}
 	return 0;
+}
+
+/*
+ * A malformed record, or one past a bound, sets the fault of its own log only.
+ * @return 0; WARG_UNDECIDED without memory
+ */
+static int read_log(const struct json *list, struct api_log *out, struct fault *flt)
+{
+	struct fault own = { 0 };
+	int r = read_records(list, out, &own);
+
+	if (!r)
+		return 0;
+	if (own.kind == FAULT_SYSTEM)
+		return fault_no_memory(flt);
+	if (own.kind == FAULT_LIMIT)
+		own.kind = FAULT_OVERSIZED;
+	return set_fault(out, &own, flt);
 }
 
 static struct api_log *find_log(struct api_logs *logs, const struct digest *log_id)
@@ -123,10 +165,8 @@ static int read_packages(const struct json *packages, struct api_logs *out, stru
 		if (!log)
 			return fault_invalid(flt, "log %s was not asked for", walk.name);
 		r = read_log(walk.value, log, flt);
-		if (r) {
-			fault_at(flt, "log %s", walk.name);
+		if (r)
 			return r;
-		}
 	}
 	return 0;
 }
@@ -143,11 +183,8 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
 	if (json_member(body, "more"))
 		r = json_read_bool(body, "more", &out->more, flt);
 	member = json_member(body, "operator");
-	if (!r && member) {
+	if (!r && member)
 		r = read_log(member, &out->operator, flt);
-		if (r)
-			fault_at(flt, "the operator's log");
-	}
 	member = json_member(body, "packages");
 	if (!r && member)
 		r = read_packages(member, out, flt);
@@ -162,6 +199,12 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
 
 /* ---- Calling ---- */
 
+/* Records in the answer for many logs: a record is seven JSON values, its list element included. */
+#define RECORDS_AN_ANSWER (CAP_JSON_VALUES / 7 - PACKAGES_A_CALL)
+
+/* Records of one log that fit into an answer even if each has the largest size. */
+#define RECORDS_THAT_FIT (CAP_BODY_LOGS / (CAP_RECORD_CARRIED / 3 * 4 + (64 << 10)))
+
 /** A part of what is wanted, in a call of its own. */
 struct part {
 	const struct api_wanted *operator; /* in the first part only */
@@ -169,7 +212,24 @@ struct part {
 	const char *operator_token;
 	const struct api_wanted *packages;
 	size_t count;
+	uint64_t limit; /* records of each log */
 	struct api_logs logs;
+};
+
+/* The limit to request for each log, so that an answer with full pages of all logs fits. */
+static uint64_t limit_of(size_t logs)
+{
+	return logs * CAP_REQUEST_RECORDS <= RECORDS_AN_ANSWER ? CAP_REQUEST_RECORDS : RECORDS_AN_ANSWER / logs;
+}
+
+/** State shared by all parts. */
+struct calling {
+	const struct api *api;
+	clock_ms deadline;
+	uint64_t log_length;
+	unsigned splits;           /* requests that may still be sent after answers that were too long */
+	struct api_absent *absent;
+	size_t held;               /* bytes of memory of the records received */
 };
 
 static void put_token(struct json *object, const char *name, const char *token)
@@ -180,15 +240,15 @@ static void put_token(struct json *object, const char *name, const char *token)
 		json_put_null(object, name);
 }
 
-/** @param cap  of the answer's body: many calls share CAP_BODIES_LOGS */
-static int begin(struct api_call *call, const struct api *api, clock_ms deadline, uint64_t log_length,
-		 const struct part *part, size_t cap, struct fault *flt)
+/** @param cap  of the answer's body: many calls share CAP_BODIES */
+static int begin(struct api_call *call, const struct calling *calling, const struct part *part, size_t cap,
+		 struct fault *flt)
 {
 	struct json *body = json_new_object(), *packages = json_new_object();
 	char id[DIGEST_TEXT_SIZE];
 
-	json_put_uint(body, "logLength", log_length);
-	json_put_uint(body, "limit", CAP_REQUEST_RECORDS);
+	json_put_uint(body, "logLength", calling->log_length);
+	json_put_uint(body, "limit", part->limit);
 	if (part->operator_token)
 		json_put_text(body, "operator", part->operator_token);
 	for (size_t i = 0; i < part->count; i++) {
@@ -198,7 +258,7 @@ static int begin(struct api_call *call, const struct api *api, clock_ms deadline
 	json_put(body, "packages", packages);
 	if (!body)
 		return fault_no_memory(flt);
-	return api_call_init(call, api, "v1/fetch/logs", body, cap, deadline, flt);
+	return api_call_init(call, calling->api, "v1/fetch/logs", body, cap, calling->deadline, flt);
 }
 
 static int prepare(struct part *part, struct fault *flt)
@@ -259,6 +319,138 @@ static int decode(const struct http_exchange *exchange, struct part *part, struc
 	return r;
 }
 
+/* ---- Answers that are too long ---- */
+
+static int fetch_part(struct calling *calling, struct part *part, struct fault *flt);
+
+/* Set the fault of every log of the part. */
+static int set_faults(struct part *part, const struct fault *fault, struct fault *flt)
+{
+	int r = part->operator ? set_fault(&part->logs.operator, fault, flt) : 0;
+
+	for (size_t i = 0; !r && i < part->logs.package_count; i++)
+		r = set_fault(&part->logs.packages[i], fault, flt);
+	return r;
+}
+
+/* Move the records of a half into its part. */
+static void take_half(struct part *part, size_t first, struct part *half)
+{
+	if (half->operator) {
+		api_log_release(&part->logs.operator);
+		part->logs.operator = half->logs.operator;
+		half->logs.operator = (struct api_log){ 0 };
+	}
+	for (size_t i = 0; i < half->logs.package_count; i++) {
+		api_log_release(&part->logs.packages[first + i]);
+		part->logs.packages[first + i] = half->logs.packages[i];
+	}
+	half->logs.package_count = 0;
+	part->logs.more = part->logs.more || half->logs.more;
+}
+
+/* Split into the operator's log and all packages, or without the operator's log into two halves of the packages. */
+static int fetch_halves(struct calling *calling, struct part *part, struct fault *flt)
+{
+	size_t middle = part->operator ? 0 : part->count / 2;
+	struct part halves[2] = { *part, *part };
+	int r = 0;
+
+	halves[0].count = middle;
+	halves[1].operator = NULL;
+	halves[1].packages = part->packages + middle;
+	halves[1].count = part->count - middle;
+	for (size_t i = 0; !r && i < 2; i++) {
+		halves[i].logs = (struct api_logs){ 0 };
+		r = prepare(&halves[i], flt);
+		if (!r)
+			r = fetch_part(calling, &halves[i], flt);
+		if (!r)
+			take_half(part, i ? middle : 0, &halves[i]);
+		api_logs_release(&halves[i].logs);
+	}
+	return r;
+}
+
+/*
+ * The answer to a part was too long: fetch the part in smaller requests.
+ * @param fault  why the answer was refused
+ */
+static int fetch_smaller(struct calling *calling, struct part *part, const struct fault *fault, struct fault *flt)
+{
+	bool is_single = part->count + (part->operator ? 1 : 0) < 2;
+	int r;
+
+	api_logs_release(&part->logs);
+	r = prepare(part, flt);
+	if (r)
+		return r;
+	if (!is_single)
+		return fetch_halves(calling, part, flt);
+	if (part->limit == RECORDS_THAT_FIT)
+		return set_faults(part, fault, flt);
+	part->limit = RECORDS_THAT_FIT;
+	return fetch_part(calling, part, flt);
+}
+
+static size_t weigh(const struct api_log *log)
+{
+	size_t bytes = log->count * sizeof(*log->records);
+
+	for (size_t i = 0; i < log->count; i++)
+		bytes += log->records[i].content.capacity;
+	return bytes;
+}
+
+/* Whether enough records are held already: the part then waits for the next page. */
+static bool is_put_off(const struct calling *calling, struct part *part)
+{
+	if (calling->held < CAP_LOGS_HELD)
+		return false;
+	part->logs.more = true;
+	return true;
+}
+
+/* Decode and release a finished call; fetch the part in smaller requests if the answer was too long. */
+static int decode_or_split(struct calling *calling, struct api_call *call, struct part *part, struct fault *flt)
+{
+	struct fault own = { 0 };
+	int r = decode(&call->exchange, part, calling->absent, &own);
+
+	api_call_release(call);
+	*call = (struct api_call){ 0 };
+	if (r && own.kind == FAULT_LIMIT)
+		return fetch_smaller(calling, part, &own, flt);
+	if (r && flt && !flt->verdict)
+		*flt = own;
+	calling->held += weigh(&part->logs.operator);
+	for (size_t i = 0; i < part->logs.package_count; i++)
+		calling->held += weigh(&part->logs.packages[i]);
+	return r;
+}
+
+static int fetch_part(struct calling *calling, struct part *part, struct fault *flt)
+{
+	struct api_call call = { 0 };
+	struct fault own = { 0 };
+	int r;
+
+	if (is_put_off(calling, part))
+		return 0;
+	if (!calling->splits) {
+		fault_undecided(&own, FAULT_LIMIT, "too many of the registry's answers are too long");
+		return set_faults(part, &own, flt);
+	}
+	calling->splits--;
+	r = begin(&call, calling, part, CAP_BODY_LOGS, flt);
+	if (!r)
+		r = api_run(calling->api, &call, 1, flt);
+	if (!r)
+		r = decode_or_split(calling, &call, part, flt);
+	api_call_release(&call);
+	return r;
+}
+
 /** Put the parts together. Takes their records. */
 static int merge(struct part *parts, size_t count, size_t package_count, struct api_logs *out, struct fault *flt)
 {
@@ -282,15 +474,34 @@ static int merge(struct part *parts, size_t count, size_t package_count, struct 
 	return 0;
 }
 
+/** Fetch parts at the same time. Parts that is_put_off() holds back are not requested. */
+static int fetch_parts(struct calling *calling, struct part *parts, size_t count, struct fault *flt)
+{
+	const size_t share = CAP_BODIES / count < CAP_BODY_LOGS ? CAP_BODIES / count : CAP_BODY_LOGS;
+	struct api_call calls[CALLS_TOGETHER] = { 0 };
+	int r = 0;
+
+	if (is_put_off(calling, &parts[0]))
+		return 0;
+	for (size_t i = 0; !r && i < count; i++)
+		r = begin(&calls[i], calling, &parts[i], share, flt);
+	if (!r)
+		r = api_run(calling->api, calls, count, flt);
+	for (size_t i = 0; !r && i < count; i++)
+		r = is_put_off(calling, &parts[i]) ? 0 : decode_or_split(calling, &calls[i], &parts[i], flt);
+	for (size_t i = 0; i < count; i++)
+		api_call_release(&calls[i]);
+	return r;
+}
+
 int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length, const struct api_wanted *operator,
 		   const struct api_wanted *packages, size_t package_count, struct api_logs *out,
 		   struct api_absent *absent, struct fault *flt)
 {
 	size_t count = package_count ? (package_count + PACKAGES_A_CALL - 1) / PACKAGES_A_CALL : 1;
-	struct api_call *calls = calloc(count, sizeof(*calls));
 	struct part *parts = calloc(count, sizeof(*parts));
-	size_t share = CAP_BODIES_LOGS / count;
-	int r = calls && parts ? 0 : fault_no_memory(flt);
+	struct calling calling = { api, deadline, log_length, CAP_SPLITS, absent, 0 };
+	int r = parts ? 0 : fault_no_memory(flt);
 
 	*absent = (struct api_absent){ 0 };
 	for (size_t i = 0; !r && i < count; i++) {
@@ -300,24 +511,15 @@ int api_fetch_logs(const struct api *api, clock_ms deadline, uint64_t log_length
 		parts[i].operator_token = operator ? operator->token : NULL;
 		parts[i].packages = packages ? packages + i * PACKAGES_A_CALL : NULL;
 		parts[i].count = left < PACKAGES_A_CALL ? left : PACKAGES_A_CALL;
+		parts[i].limit = limit_of(parts[i].count + (operator ? 1 : 0));
 		r = prepare(&parts[i], flt);
-		if (!r)
-			r = begin(&calls[i], api, deadline, log_length, &parts[i],
-				  share < CAP_BODY_LOGS ? share : CAP_BODY_LOGS, flt);
 	}
-	if (!r)
-		r = api_run(api, calls, count, flt);
-	for (size_t i = 0; !r && i < count; i++)
-		r = decode(&calls[i].exchange, &parts[i], absent, flt);
+	for (size_t i = 0; !r && i < count; i += CALLS_TOGETHER)
+		r = fetch_parts(&calling, &parts[i], count - i < CALLS_TOGETHER ? count - i : CALLS_TOGETHER, flt);
 	if (!r)
 		r = merge(parts, count, package_count, out, flt);
-	for (size_t i = 0; i < count; i++) {
-		if (calls)
-			api_call_release(&calls[i]);
-		if (parts)
-			api_logs_release(&parts[i].logs);
-	}
-	free(calls);
+	for (size_t i = 0; parts && i < count; i++)
+		api_logs_release(&parts[i].logs);
 	free(parts);
 	return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files of api share. Not for others: one call, how its answer is read, and the decoders, which need no
  * network.
@@ -8,6 +9,12 @@
 #include "api.h"
 #include "json.h"
 #include "verify/base64.h"
+
+/**
+ * The remedy for FAULT_LOGIN. Part of the fault, as the text also reaches logs and attributes, where no command can add
+ * it.
+ */
+#define API_LOGIN_ADVICE "'wargfs login' keeps a token for the registry"
 
 /** A call: the exchange, and what its request half points to. All-zero: not begun, may be released. */
 struct api_call {
@@ -59,6 +66,12 @@ struct api_words {
 /** Read them, whatever the status. @return 0; WARG_UNDECIDED without memory */
 int api_words_read(const struct http_exchange *exchange, struct api_words *out, struct fault *flt);
 
+/**
+ * The fault of an answer that did not come from the registry: a network's login page, or a web server at this URL. It
+ * accuses no party: FAULT_UNREACHABLE.
+ */
+int api_answered_by_other(const struct http_exchange *exchange, struct fault *flt);
+
 /** Say in a fault which answer it is about, and blame the registry for it unless it is one of this machine. */
 void api_blame_answer(const struct http_exchange *exchange, struct fault *flt);
 
@@ -83,9 +96,9 @@ int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, 
  * @param out  zeroed; its content is to be released even on failure
  */
 int api_record_read(const struct json *value, struct api_record *out, struct fault *flt);
-/** What api_fetch_names() hands out for at most CAP_REQUEST_NAMES logs. */
+/** What api_fetch_names() hands out for at most CAP_REQUEST_NAMES logs. On failure `refusal` is not called. */
 int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
-		     struct name *out, struct fault *flt);
+		     struct name *out, const struct api_refusal *refusal, struct fault *flt);
 /** What api_prove_inclusion() hands out. */
 int api_decode_inclusion(const struct http_exchange *exchange, struct merkle_log_bundle *log,
 			 struct merkle_map_bundle *map, struct fault *flt);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Asking for proofs (protocol.md section 6). What they prove is checked by verify/.
  */

@@ -1,9 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Publishing: a record sent, asked after, and what it still lacks uploaded (protocol.md section 6, interop.md sections
  * A 3, 8, 9 and B 3, 6 to 8).
  */
 #include "api_parts.h"
+#include "verify/printable.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,8 +204,8 @@ static int read_rejected(const struct json *body, struct api_record_state *out, 
 	int r = json_read_text(body, "reason", &text, flt);
 
 	out->status = API_RECORD_REJECTED;
-	for (size_t i = 0; !r && i < text.length && i < CAP_MESSAGE; i++)
-		out->reason[i] = text.data[i] < 0x20 || text.data[i] > 0x7e ? '?' : (char)text.data[i];
+	if (!r)
+		printable_write(text, out->reason, sizeof(out->reason));
 	return r;
 }
 
@@ -358,8 +361,8 @@ static int check_login(const struct http_exchange *exchange, struct fault *flt)
 		return 0;
 	if (api_words_read(exchange, &words, flt))
 		return WARG_UNDECIDED;
-	fault_undecided(flt, FAULT_LOGIN, "status %d, neither the login nor the key is enough%s%s", exchange->status,
-			words.message[0] ? ": " : "", words.message);
+	fault_undecided(flt, FAULT_LOGIN, "status %d, neither the login nor the key is enough%s%.150s; "
+			API_LOGIN_ADVICE, exchange->status, words.message[0] ? ": " : "", words.message);
 	api_blame_answer(exchange, flt);
 	return WARG_UNDECIDED;
 }
@@ -378,6 +381,7 @@ int api_publish_record(const struct api *api, clock_ms deadline, const struct na
 		return r;
 	r = begin_publish(&call, api, deadline, name, envelope, flt);
 	call.exchange.once = true;
+	call.exchange.repeats = false;
 	if (!r)
 		r = api_run(api, &call, 1, flt);
 	if (!r)
@@ -393,7 +397,8 @@ int api_publish_record(const struct api *api, clock_ms deadline, const struct na
 
 bool api_record_refused(const struct fault *flt)
 {
-	return flt->kind == FAULT_REFUSED || flt->kind == FAULT_LOGIN || flt->kind == FAULT_ABSENT;
+	return flt->kind == FAULT_REFUSED || flt->kind == FAULT_LOGIN || flt->kind == FAULT_ABSENT ||
+	       (flt->kind == FAULT_SYSTEM && flt->errnum == ENOSPC && flt->party == FAULT_BY_REGISTRY);
 }
 
 /* ---- Asking after it ---- */
@@ -452,12 +457,11 @@ static const char *text_of(const struct buf *text)
 }
 
 int api_upload_content(const struct api *api, clock_ms deadline, clock_ms stall, const struct api_upload *upload,
-		       int fd, uint64_t size, struct fault *flt)
+		       const struct http_file *file, struct fault *flt)
 {
-	const struct http_file file = { .fd = fd, .length = size };
 	struct api_call call = { .exchange = { .method = upload->method,
 					       .url = (const char *)upload->url.data,
-					       .file = &file,
+					       .file = file,
 					       .body_type = text_of(&upload->content_type),
 					       .authorization = text_of(&upload->authorization),
 					       .once = true,

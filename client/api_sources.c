@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Asking where a content can be had (protocol.md section 6).
  */
@@ -109,7 +110,8 @@ int api_sources_request(const struct api *api, const struct digest *content, str
 	exchange->method = HTTP_GET;
 	exchange->url = (const char *)url->data;
 	exchange->registry = api->registry;
-	exchange->token = api->token;
+	exchange->credential = api->credential;
+	exchange->repeats = true;
 	exchange->cap = CAP_BODY_SMALL;
 	return 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Logs out of the archive (see archive.h).
  */
@@ -11,6 +12,7 @@
 
 #include "file.h"
 #include "verify/hex.h"
+#include "verify/printable.h"
 
 #define READ_AHEAD (64u << 10) /* bytes */
 
@@ -38,9 +40,15 @@ void archive_close(struct archive *archive)
 		return;
 	archive_list_release(&archive->kept);
 	archive_list_release(&archive->accepted);
+	ecdsa_recent_keys_release(&archive->keys);
 	free(archive->own_dir);
 	free(archive->label);
 	free(archive);
+}
+
+struct ecdsa_recent_keys *archive_keys(struct archive *archive)
+{
+	return &archive->keys;
 }
 
 /* ---- Files ---- */
@@ -198,7 +206,7 @@ static int read_record(struct reader *reader, struct kept_record *out, bool *is_
 struct loading {
 	struct package_log *package;
 	struct operator_log *operator;
-	const struct digest *head; /* the record to end with; NULL: the last one */
+	const struct archive_head *head; /* load up to this record; NULL: up to the last one */
 	bool has_head;
 	struct store_position position;
 };
@@ -206,6 +214,19 @@ struct loading {
 static const struct log_head *head_of(const struct loading *loading)
 {
 	return loading->package ? package_log_head(loading->package) : operator_log_head(loading->operator);
+}
+
+/* Whether the log ends with this record. @return WARG_INVALID if that one stands elsewhere in the ledger */
+static int check_head(struct loading *loading, const struct kept_record *record, struct fault *flt)
+{
+	const struct archive_head *head = loading->head;
+
+	loading->has_head = !head || digest_equals(&head_of(loading)->record_id, &head->record_id);
+	if (!head || !loading->has_head || head->registry_index == record->registry_index)
+		return 0;
+	loading->has_head = false;
+	return fault_invalid(flt, "it says that its registry index is %" PRIu64 ", which is %" PRIu64,
+			     record->registry_index, head->registry_index);
 }
 
 static int append(struct loading *loading, const struct kept_record *record, uint64_t end, struct fault *flt)
@@ -216,18 +237,19 @@ static int append(struct loading *loading, const struct kept_record *record, uin
 	if (record->registry_index >= CAP_LOG_LENGTH ||
 	    (position->known && record->registry_index <= position->registry_index))
 		return fault_invalid(flt, "it does not come after the record before");
-	if (memchr(record->token.data, 0, record->token.length))
+	if (memchr(record->token.data, 0, record->token.length) || !printable_is_utf8(record->token))
 		return fault_invalid(flt, "its fetch token is no text");
 	r = loading->package ? package_log_append(loading->package, &record->envelope, flt) :
 			       operator_log_append(loading->operator, &record->envelope, flt);
+	if (!r)
+		r = check_head(loading, record, flt);
 	if (r)
 		return r;
-	position->known = true;
+	position->known = position->is_kept = true;
 	position->registry_index = record->registry_index;
 	memcpy(position->token, record->token.data, record->token.length);
 	position->token[record->token.length] = '\0';
 	position->archived = end;
-	loading->has_head = !loading->head || digest_equals(&head_of(loading)->record_id, loading->head);
 	return 0;
 }
 
@@ -313,7 +335,7 @@ static int load(struct archive *archive, const struct digest *log_id, struct loa
 	return read_file(archive, log_id, &walk, damage, flt);
 }
 
-int archive_load_package(struct archive *archive, const struct name *name, const struct digest *head,
+int archive_load_package(struct archive *archive, const struct name *name, const struct archive_head *head,
 			 struct package_log **out, struct store_position *position, struct fault *damage,
 			 struct fault *flt)
 {
@@ -324,7 +346,9 @@ int archive_load_package(struct archive *archive, const struct name *name, const
 	r = package_log_new(name, &loading.package, flt);
 	if (r)
 		return r;
+	package_log_use_keys(loading.package, &archive->keys);
 	r = load(archive, &log_id, &loading, damage, flt);
+	package_log_use_keys(loading.package, NULL);
 	if (r || !loading.has_head) {
 		package_log_unref(loading.package);
 		loading.package = NULL;
@@ -336,7 +360,7 @@ int archive_load_package(struct archive *archive, const struct name *name, const
 	return 0;
 }
 
-int archive_load_operator(struct archive *archive, const struct digest *head, struct operator_log **out,
+int archive_load_operator(struct archive *archive, const struct archive_head *head, struct operator_log **out,
 			  struct store_position *position, struct fault *damage, struct fault *flt)
 {
 	struct loading loading = {.head = head};

@@ -1,14 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The archive: the records of logs as they were received, kept in our own folder, from which a log is proven again
  * after a restart (protocol.md section 4).
  *
- * A file for each log, `$CACHE_DIR/wargfs/<label>/records/<hex of its log id>`: a line that names the version, then
- * records, one behind the other, each validated when it was received. Nothing of that is believed: loading a log means
- * to validate its records again from the first, signatures and all. What is damaged ends the log there. That the log
- * is the registry's, and that nothing was kept back, has to be proven by whoever loads it.
+ * A file for each log, `$CACHE_DIR/wargfs/<label>/records/<hex of its log id>`: a line that names the version, then one
+ * record after the other. The files are not trusted: loading a log validates all its records again, signatures
+ * included, and ends the log before the first damaged record. The caller has to prove that the log is the registry's,
+ * that it is complete, and that its records have the registry indices that the file says: no signature covers a
+ * registry index or a fetch token.
  *
- * What grows is kept in three steps: records are added to a growth while they are validated, accepted once all of the
- * update is believed, and saved when there is time. For one thread.
+ * New records are kept in three steps: they are added to a growth while they are validated, accepted once the whole
+ * update is proven, and saved later. Use from one thread only.
  */
 #ifndef WARG_CLIENT_ARCHIVE_H
 #define WARG_CLIENT_ARCHIVE_H
@@ -26,20 +28,30 @@ int archive_open(const char *own_dir, const char *label, struct archive **out, s
 /** What was accepted and not saved is lost. NULL is fine. */
 void archive_close(struct archive *archive);
 
+/** Keys that the archive's logs had lately, for package_log_use_keys(). Borrowed. */
+struct ecdsa_recent_keys *archive_keys(struct archive *archive);
+
+/** Where a log ends, according to a proven ledger. */
+struct archive_head {
+	struct digest record_id;
+	uint64_t registry_index;
+};
+
 /**
- * Load a package's log, as far as it is whole.
+ * Load a package's log up to the first damaged record.
  *
- * @param head      the record to end with; NULL: the last one
- * @param out       a new reference; NULL if there is no record, or not the one to end with
- * @param position  where the log ends, with its place in the archive, for sync to go on from
- * @param damage    may be NULL; what is wrong behind the end, if anything is
+ * @param head      load up to this record, which must have the ledger's registry index; NULL: up to the last one, whose
+ *                  index is not proven
+ * @param out       a new reference; NULL if there is no record, or `head` is not among them
+ * @param position  where the log ends, and its offset in the archive, for sync to continue from
+ * @param damage    may be NULL; set if what follows the end is damaged
  * @return 0, also where the archive is damaged
  */
-int archive_load_package(struct archive *archive, const struct name *name, const struct digest *head,
+int archive_load_package(struct archive *archive, const struct name *name, const struct archive_head *head,
 			 struct package_log **out, struct store_position *position, struct fault *damage,
 			 struct fault *flt);
 /** The same for the operator's log. */
-int archive_load_operator(struct archive *archive, const struct digest *head, struct operator_log **out,
+int archive_load_operator(struct archive *archive, const struct archive_head *head, struct operator_log **out,
 			  struct store_position *position, struct fault *damage, struct fault *flt);
 
 /**
@@ -70,6 +82,11 @@ int archive_growth_add(struct archive_growth *growth, const struct api_record *r
 
 /** A growth whose log was proven: to be accepted or refused with all others that came since. Steals it. */
 void archive_keep_take(struct archive *archive, struct archive_growth *growth);
+/**
+ * The same for a log that was validated as far as it was received, and is not proven: the records are appended to the
+ * file, or start a new one, and never replace stored records.
+ */
+void archive_keep_part_take(struct archive *archive, struct archive_growth *growth);
 /** What was kept is believed, and is to be saved. */
 void archive_accept(struct archive *archive);
 /** What was kept is not believed. */
@@ -78,8 +95,9 @@ void archive_refuse(struct archive *archive);
 /** Whether anything was accepted and not saved yet. */
 bool archive_has_news(const struct archive *archive);
 /**
- * Save what was accepted: temp, fsync, rename. What lies there already is never made shorter, unless it is another log
- * than the one that was proven. What cannot be saved is given up: it will be fetched again after a restart.
+ * Save what was accepted: temp, rename. A stored file is never made shorter, unless it holds another log than the
+ * one that was proven. What cannot be saved is given up: it will be fetched again after a restart. For the same
+ * reason nothing waits for the disk: a file that a power failure left cut or empty is as good as a damaged one.
  * @param saved  false where another program kept the lock for ARCHIVE_LOCK_WAIT: to be tried again
  */
 #define ARCHIVE_LOCK_WAIT 200 /* milliseconds */

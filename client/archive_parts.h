@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What archive.c and archive_save.c share. Not for others.
  *
@@ -22,6 +23,7 @@ struct archive_list {
 struct archive {
 	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
 	struct archive_list kept, accepted;
+	struct ecdsa_recent_keys keys; /* of the logs that were loaded and fetched lately: few publish much */
 };
 
 /** The folder of records. @param fd  -1 if there is none and `make` is false */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records on their way into the archive (see archive.h).
  */
@@ -21,6 +22,7 @@ struct archive_growth {
 	struct archive_growth *next;
 	const struct archive *archive;
 	struct digest log_id;
+	bool is_part;     /* of a log that is not proven */
 	uint64_t start;   /* where they stand in the log's file */
 	int fd;           /* a file without a name, with the first of them; -1: none is needed yet */
 	uint64_t on_disk; /* bytes in it */
@@ -66,6 +68,12 @@ void archive_list_release(struct archive_list *list)
 void archive_keep_take(struct archive *archive, struct archive_growth *growth)
 {
 	put_last(&archive->kept, growth);
+}
+
+void archive_keep_part_take(struct archive *archive, struct archive_growth *growth)
+{
+	growth->is_part = true;
+	archive_keep_take(archive, growth);
 }
 
 void archive_accept(struct archive *archive)
@@ -231,18 +239,17 @@ static bool agrees(int there, uint64_t size, const struct archive_growth *growth
 	return true;
 }
 
-/* Whether the file that lies there is this log already, and as long. */
-static bool is_known(int there, uint64_t size, const struct archive_growth *growth)
+/*
+ * Whether the stored file and this log agree as far as the shorter one goes.
+ * @param size  not below the growth's start
+ */
+static bool is_same(int there, uint64_t size, const struct archive_growth *growth)
 {
-	unsigned char *pieces;
-	bool known;
+	unsigned char *pieces = malloc(2 * PIECE);
+	bool same = pieces && agrees(there, size, growth, pieces, pieces + PIECE);
 
-	if (size < growth->start + length_of(growth))
-		return false;
-	pieces = malloc(2 * PIECE);
-	known = pieces && agrees(there, size, growth, pieces, pieces + PIECE);
 	free(pieces);
-	return known;
+	return same;
 }
 
 /* ---- Writing ---- */
@@ -293,8 +300,6 @@ static int write_file(int folder, int there, const struct archive_growth *growth
 	if (fd < 0)
 		return fault_system(flt, errno, "making %s", temp);
 	r = write_all(there, growth, fd, flt);
-	if (!r)
-		r = file_sync(fd, flt);
 	if (close(fd) && !r)
 		r = fault_system(flt, errno, "writing");
 	if (!r && renameat(folder, temp, folder, name))
@@ -304,18 +309,27 @@ static int write_file(int folder, int there, const struct archive_growth *growth
 	return r;
 }
 
-/* Under the lock. A gap before the growth, once what lay there was removed, cannot be filled: it is given up. */
+/*
+ * Called under the lock. Gives a growth up if the records before it were removed from the file, as the gap cannot be
+ * filled, and an unproven growth if the file holds another log.
+ */
 static int save_growth(int folder, const struct archive_growth *growth, struct fault *flt)
 {
+	const uint64_t end = growth->start + length_of(growth);
+	bool same, is_wanted;
 	uint64_t size = 0;
 	int there, r;
 
 	r = archive_open_file(folder, &growth->log_id, &there, &size, flt);
 	if (r)
 		return r;
-	if (growth->start > ARCHIVE_HEADER_SIZE && (there < 0 || size < growth->start))
-		r = 0;
-	else if (there < 0 || !is_known(there, size, growth))
+	if (growth->start > ARCHIVE_HEADER_SIZE && (there < 0 || size < growth->start)) {
+		is_wanted = false;
+	} else {
+		same = there >= 0 && is_same(there, size, growth);
+		is_wanted = there < 0 || (same ? size < end : !growth->is_part);
+	}
+	if (is_wanted)
 		r = write_file(folder, there, growth, flt);
 	if (there >= 0)
 		close(there);
@@ -345,8 +359,6 @@ int archive_save(struct archive *archive, bool *saved, struct fault *flt)
 			r = save_growth(folder, growth, flt);
 		archive_growth_free(growth);
 	}
-	if (!r)
-		r = file_sync(folder, flt);
 	if (folder >= 0)
 		close(folder);
 	if (r)

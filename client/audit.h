@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The audit of the map: whether the two halves of a checkpoint agree. Proofs show that what is read lies in the log and
  * in the map that the operator signed; that the map has nothing but each log's last record, for every log, shows only

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The user's configuration: config.h.
  */
-#include "config.h"
+#include "config_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include "verify/caps.h"
 
 #define CONFIG_LOCAL_FILE "warg-config.json"
-#define CONFIG_MODE 0666     /* less the umask, as the reference */
 
 /* ---- The environment ---- */
 
@@ -58,6 +58,36 @@ static int read_working_directory(const char **out, struct fault *flt)
 	return !*out && errno == ENOMEM ? fault_no_memory(flt) : 0;
 }
 
+/*
+ * The first of the variables that is set. None if the program runs with the rights of a user other than the one whose
+ * environment this is: certificates and proxies decide whom requests are sent to.
+ */
+static const char *read_first(const char *const *names)
+{
+	for (; *names; names++) {
+		const char *value = secure_getenv(*names);
+
+		if (value && value[0])
+			return value;
+	}
+	return NULL;
+}
+
+static int read_network(struct config_environment *environment, struct fault *flt)
+{
+	static const char *const bundle[] = {"CURL_CA_BUNDLE", NULL}, *const file[] = {"SSL_CERT_FILE", NULL},
+		*const folder[] = {"SSL_CERT_DIR", NULL}, *const no_proxy[] = {"no_proxy", "NO_PROXY", NULL},
+		*const proxy[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
+	bool has_bundle = read_first(bundle) != NULL;
+	int r = copy_text(read_first(has_bundle ? bundle : file), &environment->ca_file, flt);
+
+	if (!r)
+		r = copy_text(has_bundle ? NULL : read_first(folder), &environment->ca_folder, flt);
+	if (!r)
+		r = copy_text(read_first(proxy), &environment->proxy, flt);
+	return r ? r : copy_text(read_first(no_proxy), &environment->no_proxy, flt);
+}
+
 int config_environment_read(struct config_environment *out, struct fault *flt)
 {
 	struct config_environment environment = {0};
@@ -71,9 +101,13 @@ int config_environment_read(struct config_environment *out, struct fault *flt)
 	if (!r)
 		r = copy_text(read_variable("XDG_STATE_HOME", true), &environment.xdg_state_home, flt);
 	if (!r)
+		r = copy_text(read_variable("XDG_DATA_HOME", true), &environment.xdg_data_home, flt);
+	if (!r)
 		r = copy_text(read_variable("XDG_RUNTIME_DIR", true), &environment.xdg_runtime_dir, flt);
 	if (!r)
 		r = read_working_directory(&environment.working_directory, flt);
+	if (!r)
+		r = read_network(&environment, flt);
 	if (r) {
 		config_environment_release(&environment);
 		return r;
@@ -88,8 +122,13 @@ void config_environment_release(struct config_environment *environment)
 	free((void *)(uintptr_t)environment->xdg_config_home);
 	free((void *)(uintptr_t)environment->xdg_cache_home);
 	free((void *)(uintptr_t)environment->xdg_state_home);
+	free((void *)(uintptr_t)environment->xdg_data_home);
 	free((void *)(uintptr_t)environment->xdg_runtime_dir);
 	free((void *)(uintptr_t)environment->working_directory);
+	free((void *)(uintptr_t)environment->ca_file);
+	free((void *)(uintptr_t)environment->ca_folder);
+	free((void *)(uintptr_t)environment->proxy);
+	free((void *)(uintptr_t)environment->no_proxy);
 	*environment = (struct config_environment){0};
 }
 
@@ -159,13 +198,34 @@ static bool is_a_file(const char *path)
 	return !stat(path, &status) && S_ISREG(status.st_mode);
 }
 
-/* warg-config.json in the working directory or the nearest parent that has one. @param out  NULL if there is none */
-static int find_local(const struct config_environment *environment, char **out, struct fault *flt)
+/*
+ * Whether the file may decide which registry is trusted and where files are written: it must belong to the caller or
+ * root.
+ */
+static bool is_trusted(const struct stat *status)
+{
+	return (status->st_uid == geteuid() || !status->st_uid) && !(status->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* A symbolic link is judged by its owner alone: its mode means nothing. */
+static bool is_trusted_file(const char *path)
+{
+	struct stat link, status;
+
+	if (lstat(path, &link) || stat(path, &status))
+		return false;
+	return (S_ISLNK(link.st_mode) ? link.st_uid == geteuid() || !link.st_uid : true) && is_trusted(&status);
+}
+
+/*
+ * warg-config.json in the working directory or the nearest parent that has one that is trusted: a file that another
+ * user put into a shared folder (/tmp) is skipped.
+ */
+static int find_local(const struct config_environment *environment, struct config *config, struct fault *flt)
 {
 	char *folder, *candidate = NULL, *slash;
 	int r = 0;
 
-	*out = NULL;
 	if (!environment->working_directory || environment->working_directory[0] != '/')
 		return 0;
 	folder = strdup(environment->working_directory);
@@ -173,9 +233,12 @@ static int find_local(const struct config_environment *environment, char **out, 
 		return fault_no_memory(flt);
 	for (;;) {
 		r = join(folder[0] ? folder : "/", CONFIG_LOCAL_FILE, &candidate, flt);
-		if (r || is_a_file(candidate))
+		if (r || (is_a_file(candidate) && is_trusted_file(candidate)))
 			break;
-		free(candidate);
+		if (is_a_file(candidate) && !config->passed_over)
+			config->passed_over = candidate;
+		else
+			free(candidate);
 		candidate = NULL;
 		slash = strrchr(folder, '/');
 		if (!slash)
@@ -183,7 +246,8 @@ static int find_local(const struct config_environment *environment, char **out, 
 		*slash = '\0';
 	}
 	free(folder);
-	*out = candidate;
+	config->file = candidate;
+	config->is_local = candidate;
 	return r;
 }
 
@@ -197,7 +261,7 @@ static int find(const char *file, const struct config_environment *environment, 
 		config->found = true;
 		return join_here(environment, file, &config->file, flt);
 	}
-	r = find_local(environment, &config->file, flt);
+	r = find_local(environment, config, flt);
 	if (!r && !config->file)
 		r = join_base(environment, environment->xdg_config_home, ".config", "warg/config.json", &config->file,
 			      flt);
@@ -208,14 +272,19 @@ static int find(const char *file, const struct config_environment *environment, 
 
 /* ---- Reading ---- */
 
-static int read_file(const char *path, struct buf *out, struct fault *flt)
+static int read_file(const struct config *config, struct buf *out, struct fault *flt)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(config->file, O_RDONLY | O_CLOEXEC);
+	struct stat status;
 	int r;
 
 	if (fd < 0)
 		return fault_system(flt, errno, "it cannot be opened");
-	r = file_read_all(fd, out, flt);
+	/* In a shared folder another file may have taken the path since: check again what was opened. */
+	if (config->is_local && (fstat(fd, &status) || !is_trusted(&status)))
+		r = fault_system(flt, EPERM, "it may be written to by others");
+	else
+		r = file_read_all(fd, out, flt);
 	close(fd);
 	return r;
 }
@@ -331,25 +400,40 @@ static int read_members(const struct json *value, const struct config_environmen
 	return r;
 }
 
-static int read_config(const struct config_environment *environment, struct config *config, struct fault *flt)
+int config_parse(struct span text, const struct config_environment *environment, struct config *config,
+		 struct fault *flt)
 {
 	struct json *value = NULL;
+	int r = json_parse(text, &value, flt);
+
+	if (!r)
+		r = read_members(value, environment, config, flt);
+	json_free(value);
+	return r;
+}
+
+static int read_config(const struct config_environment *environment, struct config *config, struct fault *flt)
+{
 	struct buf text;
 	int r;
 
 	buf_init(&text, CAP_FILE_CONFIG);
-	r = read_file(config->file, &text, flt);
+	r = read_file(config, &text, flt);
 	if (!r)
-		r = json_parse(buf_span(&text), &value, flt);
+		r = config_parse(buf_span(&text), environment, config, flt);
 	if (!r)
-		r = read_members(value, environment, config, flt);
-	json_free(value);
+		r = config_note_read(config, text.data ? buf_span(&text) : span_of_text(""), flt);
 	buf_release(&text);
 	if (r) {
 		fault_at(flt, "file %s", config->file);
 		fault_blame(flt, FAULT_BY_CACHE);
 	}
 	return r;
+}
+
+int config_name_state(const struct config_environment *environment, char **out, struct fault *flt)
+{
+	return join_base(environment, environment->xdg_state_home, ".local/state", "wargfs", out, flt);
 }
 
 /* The folders that the file did not name, and our own. */
@@ -366,11 +450,13 @@ static int add_defaults(const struct config_environment *environment, struct con
 	if (!r && (environment->xdg_config_home || environment->home))
 		r = join_base(environment, environment->xdg_config_home, ".config", "warg/keyring",
 			      &config->keyring_dir, flt);
+	if (!r && (environment->xdg_config_home || environment->home))
+		r = join_base(environment, environment->xdg_config_home, ".config", "wargfs/settings.json",
+			      &config->settings_file, flt);
 	if (!r)
 		r = join_cache(environment, "wargfs", &config->cache_dir, flt);
 	if (!r)
-		r = join_base(environment, environment->xdg_state_home, ".local/state", "wargfs", &config->state_dir,
-			      flt);
+		r = config_name_state(environment, &config->state_dir, flt);
 	return r;
 }
 
@@ -380,6 +466,10 @@ int config_load(const char *file, const struct config_environment *environment, 
 	int r;
 
 	r = find(file, environment, &config, flt);
+	if (!r)
+		r = config_set_text(&config.read_from, config.file, flt);
+	if (!r)
+		r = config_set_text(&config.working_directory, environment->working_directory, flt);
 	if (!r && config.found)
 		r = read_config(environment, &config, flt);
 	if (!r)
@@ -398,12 +488,17 @@ void config_release(struct config *config)
 		free(config->keys[i]);
 	free(config->keys);
 	free(config->file);
+	free(config->read_from);
+	free(config->read_text);
+	free(config->working_directory);
 	free(config->home_url);
 	free(config->registries_dir);
 	free(config->content_dir);
 	free(config->namespace_map_path);
 	free(config->keyring_backend);
 	free(config->keyring_dir);
+	free(config->settings_file);
+	free(config->passed_over);
 	free(config->cache_dir);
 	free(config->state_dir);
 	*config = (struct config){0};
@@ -462,86 +557,4 @@ void config_remove_key(struct config *config, const char *name)
 		return;
 	free(config->keys[i]);
 	config->keys[i] = config->keys[--config->key_count]; /* as the reference leaves the others */
-}
-
-/* ---- Writing ---- */
-
-static void put_text(struct json *value, const char *name, const char *text)
-{
-	if (text)
-		json_put_text(value, name, text);
-}
-
-static void put_keys(struct json *value, const struct config *config)
-{
-	struct json *list;
-
-	if (!config->key_count)
-		return;
-	list = json_new_list();
-	for (size_t i = 0; i < config->key_count; i++)
-		json_add_text(list, config->keys[i]);
-	json_put(value, "keys", list);
-}
-
-/* The members in the reference's order; it leaves out texts that are not set and an empty list of keys, not flags. */
-static int render(const struct config *config, struct buf *out, struct fault *flt)
-{
-	struct json *value = json_new_object();
-	int r;
-
-	put_text(value, "homeUrl", config->home_url);
-	put_text(value, "registriesDir", config->registries_dir_set ? config->registries_dir : NULL);
-	put_text(value, "contentDir", config->content_dir_set ? config->content_dir : NULL);
-	put_text(value, "namespaceMapPath", config->namespace_map_path_set ? config->namespace_map_path : NULL);
-	put_keys(value, config);
-	json_put_bool(value, "keyringAuth", config->keyring_auth);
-	json_put_bool(value, "ignoreFederationHints", config->ignore_federation_hints);
-	json_put_bool(value, "disableAutoAcceptFederationHints", config->disable_auto_accept_federation_hints);
-	json_put_bool(value, "disableAutoPackageInit", config->disable_auto_package_init);
-	json_put_bool(value, "disableInteractive", config->disable_interactive);
-	put_text(value, "keyringBackend", config->keyring_backend);
-	r = json_render(value, JSON_PRETTY, out, flt);
-	json_free(value);
-	return r;
-}
-
-/* Replace a file in its folder, which is locked meanwhile against others who do the same. */
-static int replace(const char *path, struct span text, struct fault *flt)
-{
-	const char *name;
-	int fd = -1;
-	int r;
-
-	r = file_open_parent(path, &fd, &name, flt);
-	if (!r)
-		r = file_lock_surely(fd, flt);
-	if (!r)
-		r = file_replace_locked(fd, name, CONFIG_MODE, text, flt);
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-int config_save(const struct config *config, struct fault *flt)
-{
-	char *target = NULL;
-	struct buf text;
-	int r;
-
-	buf_init(&text, CAP_FILE_CONFIG);
-	r = render(config, &text, flt);
-	if (!r) {
-		/* Where the file is a link, as some keep their settings elsewhere, what it leads to is replaced. */
-		target = realpath(config->file, NULL);
-		if (!target && errno == ENOMEM)
-			r = fault_no_memory(flt);
-	}
-	if (!r)
-		r = replace(target ? target : config->file, buf_span(&text), flt);
-	if (r)
-		fault_at(flt, "file %s", config->file);
-	free(target);
-	buf_release(&text);
-	return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Which contents have verified, and the tasks that others join: content.h. What a task does: content_download.c and
  * content_sizes.c.

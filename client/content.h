@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Contents: from a digest to a local file whose bytes were hashed here, or a download in flight that others join.
  *

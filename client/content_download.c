@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * A content is brought here: what lies in the cache is hashed on a worker; else the sources are tried in turn, the
- * bytes are hashed as they come, and they get their name only once they match.
+ * Fetching a content: a worker hashes the cached file if there is one; otherwise the sources are tried in turn, the
+ * bytes are hashed as they arrive, and the file gets its name only once they match.
  *
- * Other processes do the same. Who downloads claims the content (store.h), and others wait until the claim is given up,
- * or until its holder makes no progress: no lock is needed for what happens then. The cache is looked at once more
- * before a download begins and before its result is kept, so that two who download side by side end with one file.
+ * A process that downloads claims the content (store.h). Other processes wait until the claim is released, or its
+ * holder makes no progress; they then download without a lock. Each process checks the cache again before a download
+ * begins and before its result is kept, so that two concurrent downloads end with one file.
  */
 #include "content_parts.h"
 
@@ -16,7 +17,6 @@
 #include "file.h"
 
 #define ATTEMPTS 16          /* at one source: the first, and resumes after a broken connection */
-#define LEAST_PROGRESS 4096u /* bytes in each `timeout`: who sends less holds a place that others need */
 #define MARK_EVERY 250       /* milliseconds between two notes in the claim */
 #define SHORTEST_PAUSE 2     /* milliseconds between two looks at another's claim; each is twice as long, */
 #define LONGEST_PAUSE 64     /* up to this */
@@ -39,8 +39,7 @@ struct fetch {
 	uint64_t from;            /* where the current exchange began */
 	bool accepts_ranges;      /* the current source does */
 	unsigned attempts;        /* at the current source */
-	clock_ms marked;          /* when progress was looked at last, */
-	uint64_t mark;            /* and how much had come then */
+	size_t unpaid;            /* bytes received since the deadline was last extended */
 };
 
 struct content_task *content_new_fetch(void)
@@ -111,7 +110,7 @@ static struct api_source *current(struct fetch *fetch)
 /* Forget the bytes that came, of which none is being written. */
 static int start_over(struct fetch *fetch, struct fault *flt)
 {
-	fetch->from = fetch->mark = 0;
+	fetch->from = 0;
 	content_writer_init(&fetch->writer, fetch->task.content, fetch->temp.fd);
 	if (ftruncate(fetch->temp.fd, 0))
 		return fault_system(flt, errno, "emptying a temporary file");
@@ -126,29 +125,28 @@ static void mark_claim(struct fetch *fetch, clock_ms now)
 	fetch->claim_marked = now;
 }
 
-/* Whether the source keeps the place that it takes with reason. */
-static int check_progress(struct fetch *fetch, struct fault *flt)
+/* The source has sent its fair share: extend the deadline. */
+static void put_off_end(struct fetch *fetch, clock_ms now)
+{
+	fetch->unpaid = 0;
+	fetch->task.until = now + 2 * fetch->task.content->options.timeout;
+}
+
+static void note_progress(struct fetch *fetch, size_t bytes)
 {
 	clock_ms now = clock_now();
 
 	mark_claim(fetch, now);
-	if (now - fetch->marked < fetch->task.content->options.timeout)
-		return 0;
-	if (fetch->writer.received - fetch->mark < LEAST_PROGRESS)
-		return fault_undecided(flt, FAULT_TIMEOUT, "the source sends less than %u bytes in the time allowed",
-				       LEAST_PROGRESS);
-	fetch->marked = now;
-	fetch->mark = fetch->writer.received;
-	return 0;
+	fetch->unpaid += bytes;
+	if (fetch->unpaid >= http_fair_share(fetch->task.content->options.timeout)) {
+		put_off_end(fetch, now);
+		fetch->task.exchange.deadline = fetch->task.until;
+	}
 }
 
-static int check_size(struct fetch *fetch, size_t more, struct fault *flt)
+/* Never trust a source's claimed length: the digest decides. */
+static int check_size(const struct fetch *fetch, size_t more, struct fault *flt)
 {
-	const struct api_source *source = current(fetch);
-
-	if (source->has_size && fetch->writer.received + more > source->size)
-		return fault_invalid(flt, "the source sends more than the %llu bytes that were claimed",
-				     (unsigned long long)source->size);
 	if (fetch->writer.received + more > CAP_CONTENT)
 		return fault_undecided(flt, FAULT_LIMIT, "larger than %llu bytes", CAP_CONTENT);
 	return 0;
@@ -174,7 +172,8 @@ static int take_piece(struct http_exchange *exchange, struct span piece, struct 
 		return r;
 	}
 	atomic_fetch_add(&fetch->task.content->counters.received, piece.length);
-	return check_progress(fetch, flt);
+	note_progress(fetch, piece.length);
+	return 0;
 }
 
 /* Whether nothing is wrong with the other side: it would be no better elsewhere. */
@@ -206,6 +205,11 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 	struct fault flt = {0};
 	int r;
 
+	if (clock_now() >= fetch->task.until) {
+		content_note(&fetch->task, why);
+		land(fetch, fetch->task.fault.verdict);
+		return;
+	}
 	if (broken && fetch->accepts_ranges && fetch->writer.received > fetch->from && fetch->attempts < ATTEMPTS) {
 		attempt(fetch);
 		return;
@@ -231,24 +235,45 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 
 static void keep(struct fetch *fetch);
 
-/* The body came to its end. Its hash is the only thing that counts. */
-static void check_received(struct fetch *fetch)
+/* The digest of the bytes received so far; more may follow. */
+static struct digest digest_so_far(const struct fetch *fetch)
+{
+	struct digest_stream stream = fetch->writer.stream;
+
+	return digest_stream_final(&stream);
+}
+
+/* The body has ended and does not hash to the digest. */
+static void refuse_received(struct fetch *fetch)
 {
 	const struct http_exchange *exchange = &fetch->task.exchange;
-	struct digest digest = digest_stream_final(&fetch->writer.stream);
+	struct digest digest = digest_so_far(fetch);
 	char text[DIGEST_TEXT_SIZE];
 	struct fault flt = {0};
 
-	if (digest_equals(&digest, &fetch->task.digest)) {
-		keep(fetch);
-		return;
-	}
 	digest_format(&digest, text);
-	fault_invalid(&flt, "the source sends %llu bytes with the digest %s",
-		      (unsigned long long)fetch->writer.received, text);
-	fault_at(&flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
+	if (http_is_web_page(exchange))
+		fault_undecided(&flt, FAULT_UNREACHABLE, "answered with a web page (text/html), not with the content");
+	else
+		fault_invalid(&flt, "the source sends %llu bytes with the digest %s",
+			      (unsigned long long)fetch->writer.received, text);
+	http_url_fault_at(span_of_text(exchange->url), &flt);
 	fault_blame(&flt, FAULT_BY_SOURCE);
 	go_on(fetch, &flt);
+}
+
+/*
+ * Whether the content is complete. Only the hash decides: if it matches, the content is kept even if Content-Length
+ * promised more bytes or the source never ended its answer.
+ */
+static bool is_complete(const struct fetch *fetch)
+{
+	struct digest digest;
+
+	if (fetch->outcome.verdict && fetch->writer.received == fetch->from)
+		return false;
+	digest = digest_so_far(fetch);
+	return digest_equals(&digest, &fetch->task.digest);
 }
 
 /* An exchange is over, and what it brought is written and hashed. On a worker. */
@@ -258,10 +283,12 @@ static void written(struct content_writer *writer)
 
 	if (writer->fault.verdict)
 		land_local(fetch, &writer->fault);
-	else if (!fetch->outcome.verdict)
-		check_received(fetch);
-	else if (is_ours(&fetch->outcome))
+	else if (fetch->outcome.verdict && is_ours(&fetch->outcome))
 		land_local(fetch, &fetch->outcome);
+	else if (is_complete(fetch))
+		keep(fetch);
+	else if (!fetch->outcome.verdict)
+		refuse_received(fetch);
 	else
 		go_on(fetch, &fetch->outcome);
 }
@@ -284,14 +311,15 @@ static void downloaded(struct http_exchange *exchange)
 static void attempt(struct fetch *fetch)
 {
 	fetch->attempts++;
-	fetch->from = fetch->mark = fetch->writer.received;
-	fetch->marked = clock_now();
+	fetch->from = fetch->writer.received;
 	fetch->task.exchange = (struct http_exchange){
 		.url = current(fetch)->url,
 		.follow = true,
+		/* While there is another source, that one is asked instead. */
+		.repeats = fetch->task.at + 1 == fetch->task.sources.count,
 		.range_from = fetch->writer.received,
 		.cap = CAP_CONTENT,
-		.deadline = CLOCK_NEVER,
+		.deadline = fetch->task.until,
 		.stall = fetch->task.content->options.timeout,
 		.sink = take_piece,
 		.done = downloaded,
@@ -324,12 +352,19 @@ static void told_sources(struct content_task *task, int verdict)
 
 /* ---- On a worker ---- */
 
+/* Whether the cached file could not be read, or changed while it was read: its bytes are then not known to be false. */
+static bool is_unreadable(const struct fault *flt)
+{
+	return flt->kind == FAULT_SYSTEM && flt->errnum == EIO;
+}
+
 /*
  * What another process put there while we downloaded, if it is good. Then ours is not needed.
  * @param out  -1 if there is none
  */
 static int find_others(struct fetch *fetch, int *out, struct content_facts *facts, struct fault *flt)
 {
+	struct fault own = {0};
 	bool matches = false;
 	uint64_t size = 0;
 	int fd = -1;
@@ -340,7 +375,11 @@ static int find_others(struct fetch *fetch, int *out, struct content_facts *fact
 	if (r || fd < 0)
 		return r;
 	if (size == fetch->writer.received)
-		r = check_file(&fetch->task, fd, facts, &matches, flt);
+		r = check_file(&fetch->task, fd, facts, &matches, &own);
+	if (r && is_unreadable(&own))
+		r = 0;
+	else
+		fault_pass(&own, flt);
 	if (!r && matches)
 		*out = fd;
 	else
@@ -390,7 +429,8 @@ static struct fetch *fetch_of_job(struct job *job)
 }
 
 /*
- * Hash what lies in the cache. What does not match is no content: away with it.
+ * Hash the cached file, and remove it if it does not match. A file that cannot be read stays until a download replaces
+ * it; if there is no download, the task fails with the read error.
  * @return whether the task has landed
  */
 static bool take_cached(struct fetch *fetch)
@@ -410,6 +450,12 @@ static bool take_cached(struct fetch *fetch)
 		r = check_file(&fetch->task, fd, &facts, &matches, &flt);
 		if (r || !matches)
 			close(fd);
+	}
+	if (r && is_unreadable(&flt)) {
+		fault_at(&flt, "the cached copy");
+		fault_blame(&flt, FAULT_BY_SYSTEM);
+		content_note(&fetch->task, &flt);
+		return false;
 	}
 	if (r) {
 		land_local(fetch, &flt);
@@ -436,9 +482,11 @@ static bool is_claimed(struct fetch *fetch)
 	fetch->has_claim = state == STORE_CLAIM_OURS;
 	if (state != STORE_CLAIM_OTHERS)
 		return false;
-	if (!fetch->pause_length || (bytes > fetch->others && bytes - fetch->others >= LEAST_PROGRESS)) {
+	if (!fetch->pause_length ||
+	    (bytes > fetch->others && bytes - fetch->others >= http_fair_share(content->options.timeout))) {
 		fetch->others = bytes;
 		fetch->others_at = now;
+		put_off_end(fetch, now);
 	}
 	return now - fetch->others_at < content->options.timeout;
 }
@@ -469,6 +517,8 @@ static void claim(struct job *job)
 	struct fault flt = {0};
 
 	fetch->job.run = claim;
+	if (!fetch->pause_length)
+		put_off_end(fetch, clock_now());
 	if (content_is_closing(fetch->task.content)) {
 		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
 		land_local(fetch, &flt);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The requests of a task, and what goes wrong with them (see content_parts.h).
  */
@@ -39,7 +40,7 @@ static int check_status(const struct http_exchange *exchange, struct fault *flt)
 		r = fault_undecided(flt, FAULT_UNREACHABLE, "the source cannot serve now (status %d)", status);
 	else
 		r = fault_undecided(flt, FAULT_REFUSED, "the source does not give it (status %d)", status);
-	fault_at(flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
+	http_url_fault_at(span_of_text(exchange->url), flt);
 	fault_blame(flt, FAULT_BY_SOURCE);
 	return r;
 }
@@ -53,7 +54,7 @@ int content_end_exchange(struct content_task *task, struct fault *flt)
 	task->exchanging = false;
 	pthread_mutex_unlock(&task->content->mutex);
 	if (r)
-		*flt = exchange->fault;
+		fault_pass(&exchange->fault, flt);
 	else
 		r = check_status(exchange, flt);
 	if (r == WARG_INVALID || flt->kind == FAULT_LIMIT)

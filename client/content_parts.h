@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What content.c, content_task.c, content_exchange.c, content_download.c, content_write.c and content_sizes.c
  * share. Not for others.
@@ -27,6 +28,7 @@ struct content_task {
 	struct buf url;                        /* of the call for the sources */
 	struct api_sources sources;
 	size_t at;                             /* the source that is tried */
+	clock_ms until;                        /* given up then: twice the time-out after the last progress */
 	void (*told_sources)(struct content_task *task, int verdict);
 
 	/* Under the content's mutex. */
@@ -72,7 +74,7 @@ void content_accept_take(struct content_task *task, int fd, const struct content
 /** Those who waited for a content were told. */
 void content_let_go(struct content *content, const struct digest *digest);
 
-/** Hash a file of that size. What the disk does not give back is left out: then the digest is another. */
+/** Hash a file of that size. @return 0; WARG_UNDECIDED: EIO if the file is shorter than that */
 int content_hash_file(struct content *content, int fd, uint64_t size, struct digest *out, struct fault *flt);
 
 /**

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * How large a content is, before it is fetched: what the cache or the registry says, else one HEAD to a source. All of
  * these are claims; what has verified corrects them (content_accept_take()).
@@ -30,7 +31,7 @@ static void answered(struct http_exchange *exchange)
 	else if (!r)
 		fault_undecided(&flt, FAULT_REFUSED, "the source does not tell the size");
 	if (!r) {
-		fault_at(&flt, "%.*s", (int)strcspn(exchange->url, "?#"), exchange->url);
+		http_url_fault_at(span_of_text(exchange->url), &flt);
 		fault_blame(&flt, FAULT_BY_SOURCE);
 	}
 	content_note(task, &flt);
@@ -44,7 +45,9 @@ static void answered(struct http_exchange *exchange)
 
 static void ask_next(struct content_task *task)
 {
-	if (task->at == task->sources.count) {
+	clock_ms now = clock_now(), due = now + task->content->options.timeout;
+
+	if (task->at == task->sources.count || (task->at && task->until <= now)) {
 		content_land(task, task->fault.verdict);
 		return;
 	}
@@ -53,7 +56,7 @@ static void ask_next(struct content_task *task)
 		.url = task->sources.sources[task->at].url,
 		.follow = true,
 		.cap = CAP_CONTENT,
-		.deadline = clock_now() + task->content->options.timeout,
+		.deadline = due < task->until ? due : task->until,
 		.done = answered,
 	};
 	content_start_exchange(task);
@@ -94,5 +97,6 @@ void content_begin_size(struct content_task *task)
 			return;
 		}
 	}
+	task->until = clock_now() + 2 * task->content->options.timeout;
 	content_ask_sources(task, told_sources);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Tasks: who joins them, when they begin and how they land (see content_parts.h).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Contents on their way to the disk: written and hashed on the workers, while the event loop takes what comes next (see
  * content_parts.h).
@@ -29,7 +30,7 @@ struct content_block {
 
 /* ---- Hashing what lies in a file ---- */
 
-/* From `*offset` to `end`, as far as the disk gives it back. */
+/* From `*offset` to `end`. @return 0; WARG_UNDECIDED, with `*offset` at the first byte that could not be read */
 static int hash_range(struct content *content, int fd, struct digest_stream *stream, uint64_t *offset, uint64_t end,
 		      struct fault *flt)
 {
@@ -53,16 +54,14 @@ static int hash_range(struct content *content, int fd, struct digest_stream *str
 int content_hash_file(struct content *content, int fd, uint64_t size, struct digest *out, struct fault *flt)
 {
 	struct digest_stream stream;
-	struct fault unread = {0};
 	uint64_t offset = 0;
+	int r;
 
 	digest_stream_init(&stream);
-	if (hash_range(content, fd, &stream, &offset, size, &unread) && unread.kind == FAULT_CANCELLED) {
-		*flt = unread;
-		return unread.verdict;
-	}
-	*out = digest_stream_final(&stream);
-	return 0;
+	r = hash_range(content, fd, &stream, &offset, size, flt);
+	if (!r)
+		*out = digest_stream_final(&stream);
+	return r;
 }
 
 /* ---- Blocks ---- */

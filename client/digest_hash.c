@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Multilinear hashing (see digest_hash.h): the upper half of a sum of products with random factors, modulo 2^64.
  * Strongly universal: Lemire and Kaser, "Strongly universal string hashing is fast", 2014.

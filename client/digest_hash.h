@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A keyed hash of digests, for tables. Registries choose digests, so which ones fall together must be a secret of ours.
  */

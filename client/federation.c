@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The home registry and the others: who is open, and what is known of where namespaces live (see federation.h).
  */
@@ -63,7 +64,8 @@ int federation_open(const struct federation_options *options, struct federation 
 	if (!federation)
 		return fault_no_memory(flt);
 	federation->options = *options;
-	federation->options.home.token = NULL; /* its owner wipes it; the home registry has a copy */
+	federation->options.home.operator_key = NULL; /* the home registry's alone */
+	federation->options.home.credential = credential_ref(options->home.credential);
 	pthread_mutex_init(&federation->mutex, NULL);
 	pthread_cond_init(&federation->joined, NULL);
 	home.hinted = options->hints == FEDERATION_HINTS_IGNORED ? NULL : note_hint;
@@ -96,6 +98,7 @@ void federation_close(struct federation *federation)
 		free(other);
 	}
 	registry_close(federation->home);
+	credential_unref(federation->options.home.credential);
 	airport_free(federation->airport);
 	namespaces_release(&federation->map);
 	pthread_cond_destroy(&federation->joined);
@@ -202,7 +205,7 @@ struct registry *federation_registry(struct federation *federation, const char *
 
 const char *federation_name_of(struct federation *federation, const struct registry *registry)
 {
-	const char *name = registry_url(registry)->text;
+	const char *name = http_url_name(registry_url(registry));
 
 	pthread_mutex_lock(&federation->mutex);
 	for (size_t i = 0; registry != federation->home && i < federation->count; i++)
@@ -294,6 +297,7 @@ static void tell(struct federation *federation, struct waiter *waiter, int verdi
 void federation_want_registry(struct federation *federation, const char *domain, struct waiter *waiter)
 {
 	struct federation_other *other = NULL;
+	struct flight *flight = NULL;
 	struct fault flt = {0};
 	bool begins = false;
 	int r = 0;
@@ -304,16 +308,22 @@ void federation_want_registry(struct federation *federation, const char *domain,
 	if (!r && other && other->registry)
 		other = NULL;
 	if (!r && other) {
-		begins = !other->opening;
-		other->opening = true;
-		other->joining++;
+		begins = !other->flight;
+		/* A new flight each time: a waiter that arrives while the last one lands joins the next. */
+		if (begins)
+			other->flight = calloc(1, sizeof(*other->flight));
+		flight = other->flight;
+		if (!flight)
+			r = fault_no_memory(&flt);
+		else
+			other->joining++;
 	}
 	pthread_mutex_unlock(&federation->mutex);
 	if (r || !other) {
 		tell(federation, waiter, r, &flt);
 		return;
 	}
-	flight_join(federation->airport, &other->flight, waiter);
+	flight_join(federation->airport, flight, waiter);
 	pthread_mutex_lock(&federation->mutex);
 	other->joining--;
 	pthread_cond_broadcast(&federation->joined);

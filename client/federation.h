@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A home registry, and those others that it, or the user, has namespaces live in (protocol.md section 6, interop.md A
  * 10 and 11; who tells which namespace lives where: namespaces.h).
@@ -8,8 +9,9 @@
  * after discovery there.
  *
  * Each registry is verified for itself: it has its operator's log, its checkpoint and its trust, and what it stores
- * lies under its domain, where the reference keeps it. What is remembered of a registry that another one spoke for is
- * kept apart: nobody can have a key pinned for a domain that is not theirs. The token goes to the home registry alone.
+ * lies under its domain, where the reference keeps it. Trust in a registry that another one spoke for is stored
+ * separately: a registry cannot make a client pin a key for another's domain. The home registry's token goes to the
+ * home registry alone, also for what it speaks for; another registry gets its own stored token, once it answers 401.
  */
 #ifndef WARG_CLIENT_FEDERATION_H
 #define WARG_CLIENT_FEDERATION_H
@@ -38,6 +40,13 @@ struct federation_options {
 	/** Asks a person; from the thread that called federation_update(). */
 	bool (*accept)(void *user, const char *namespace, const char *domain);
 	void *user; /* for accept */
+	struct credential_source tokens; /* of other registries */
+	/**
+	 * Find the operator key that another registry must have, by the URL of its domain. Called on a worker thread,
+	 * with `user`. NULL: any key is accepted.
+	 */
+	int (*find_operator_key)(void *user, const struct http_url *url, struct digest *out, bool *found,
+				 struct fault *flt);
 	/**
 	 * Called from a worker before another registry is opened: may change its callbacks, which are the home
 	 * registry's otherwise. NULL: nobody wants to. @return 0; else it is not opened

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Opening another registry: the home registry is asked whether it speaks for it, then the registry itself which URL it
  * is at (see federation.h). All on the event loop, but for what touches the disk.
@@ -6,6 +7,7 @@
 #include "federation_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct federation_other *other_of_job(struct job *job)
@@ -17,6 +19,7 @@ static struct federation_other *other_of_job(struct job *job)
 static void land(struct federation_other *other, int verdict, struct fault *flt)
 {
 	struct federation *federation = other->federation;
+	struct flight *flight;
 
 	if (verdict && other->refused.verdict)
 		fault_add(flt, "the home registry does not speak for it: %.80s", other->refused.what);
@@ -24,9 +27,11 @@ static void land(struct federation_other *other, int verdict, struct fault *flt)
 	pthread_mutex_lock(&federation->mutex);
 	while (other->joining)
 		pthread_cond_wait(&federation->joined, &federation->mutex);
-	other->opening = false;
+	flight = other->flight;
+	other->flight = NULL;
 	pthread_mutex_unlock(&federation->mutex);
-	flight_land(federation->airport, &other->flight, verdict, flt);
+	flight_land(federation->airport, flight, verdict, flt);
+	free(flight);
 }
 
 /* ---- On a worker ---- */
@@ -39,42 +44,68 @@ static int name_trust(const struct federation_other *other, struct buf *out, str
 	return buf_append_format(out, flt, "%s@%s%c", other->url.label, home->label, 0);
 }
 
+/* @param key  storage for the key that options->operator_key points to */
+static int demand_key(const struct federation_other *other, struct digest *key, struct registry_options *options,
+		      struct fault *flt)
+{
+	const struct federation_options *federation = &other->federation->options;
+	bool found = false;
+	int r = 0;
+
+	if (federation->find_operator_key)
+		r = federation->find_operator_key(federation->user, &other->url, key, &found, flt);
+	options->operator_key = found ? key : NULL;
+	return r;
+}
+
 static int open_there(struct federation_other *other, struct registry **out, struct fault *flt)
 {
 	const struct federation_options *federation = &other->federation->options;
 	struct registry_options options = federation->home;
+	struct credential *own = NULL;
+	struct digest key;
 	struct buf trust;
-	int r = 0;
+	int r;
 
 	buf_init(&trust, 2 * CAP_URL);
 	options.folder = other->domain;
 	options.hinted = NULL;
 	options.airport = other->federation->airport;
-	if (other->is_spoken_for) {
+	options.found_by = NULL;
+	r = demand_key(other, &key, &options, flt);
+	if (r) {
+		/* An unreadable demand must not open the registry without one. */
+	} else if (other->is_spoken_for) {
 		r = name_trust(other, &trust, flt);
 		options.domain = other->domain;
 		options.trusted_as = (const char *)trust.data;
 	} else {
+		/* Send another registry only its own token: it is looked up when that registry answers 401. */
 		options.url = other->found;
-		options.token = NULL;
+		options.found_by = &other->url;
+		r = credential_new(&other->found, (struct span){0}, &federation->tokens, &own, flt);
+		options.credential = own;
 	}
 	if (!r && federation->welcome)
 		r = federation->welcome(federation->host, other->domain, &options, flt);
 	if (!r)
 		r = registry_open(&options, out, flt);
+	credential_unref(own);
 	buf_release(&trust);
 	return r;
 }
 
-/* What was found out is remembered; where nobody could be asked, what was found out last will do for the cache. */
-static void settle_url(struct federation_other *other)
+/* Check discovery's result against the pin. If discovery failed, use the pin, so that the cache can be read offline. */
+static int settle_url(struct federation_other *other, struct fault *flt)
 {
 	const char *state_dir = other->federation->options.home.state_dir;
 
-	if (!other->unreached.verdict && state_dir)
-		discovery_remember(state_dir, &other->url, &other->found);
-	else if (other->unreached.verdict)
-		other->found = state_dir ? discovery_recall(state_dir, &other->url) : other->url;
+	if (!state_dir && other->unreached.verdict)
+		other->found = other->url;
+	if (!state_dir)
+		return 0;
+	return other->unreached.verdict ? discovery_recall(state_dir, &other->url, &other->found, flt) :
+					  discovery_check(state_dir, &other->url, &other->found, flt);
 }
 
 /* Without the network it is as good as open only if the cache proves something of it. */
@@ -88,8 +119,8 @@ static int check_cache(const struct federation_other *other, struct registry *re
 	if (!start.verdict)
 		return 0;
 	registry_close(registry);
-	*flt = other->unreached;
-	return flt->verdict;
+	fault_pass(&other->unreached, flt);
+	return other->unreached.verdict;
 }
 
 static bool is_closing(struct federation *federation)
@@ -111,8 +142,10 @@ static void open_folder(struct job *job)
 	int r = 0;
 
 	if (!other->is_spoken_for)
-		settle_url(other);
-	if (is_closing(federation))
+		r = settle_url(other, &flt);
+	if (r)
+		registry = NULL;
+	else if (is_closing(federation))
 		r = fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
 	else if (!other->is_spoken_for && !strcmp(other->found.text, registry_url(federation->home)->text))
 		registry = federation->home;
@@ -238,7 +271,7 @@ void federation_begin(struct federation_other *other)
 	const struct api api = {
 		.url = registry_url(federation->home),
 		.registry = other->domain,
-		.token = registry_api(federation->home)->token,
+		.credential = federation->options.home.credential,
 	};
 	struct fault flt = {0};
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What federation.c, federation_open.c and federation_update.c share. Not for others.
  */
@@ -17,9 +18,8 @@ struct federation_other {
 	struct registry *registry; /* NULL: not open. Set once; the home registry, if that is what it came out to be */
 
 	/* Opening it. */
-	bool opening;
+	struct flight *flight; /* holds the waiters while it is being opened; NULL: it is not */
 	unsigned joining; /* threads between finding that it is being opened and joining the flight */
-	struct flight flight;
 	struct api_call call;
 	struct fault refused; /* why the home registry does not speak for it */
 	bool is_spoken_for;

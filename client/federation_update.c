@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Updates over several registries, for those who may wait (see federation.h).
  */
@@ -46,7 +47,7 @@ int federation_registry_of(struct federation *federation, struct span namespace,
 		return r;
 	/* The map's word is as good without the home registry. */
 	if (refresh.verdict && !place.domain[0]) {
-		*flt = refresh;
+		fault_pass(&refresh, flt);
 		return refresh.verdict;
 	}
 	return open_and_wait(federation, place.domain, out, flt);
@@ -140,8 +141,7 @@ static int update_part(struct update *update, struct registry *registry, struct 
 		if (!update->faults[i].verdict)
 			update->faults[i] = own;
 	scatter(update, registry);
-	if (r && flt)
-		*flt = own;
+	fault_pass(&own, flt);
 	return r;
 }
 

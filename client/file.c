@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Reading, replacing and locking files: file.h.
  */
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +24,116 @@
 
 #define FILE_LOCK_PATIENCE 2000 /* milliseconds: longer than anybody needs to write a small file */
 #define FILE_CLAIM_MODE 0600
+#define FOLDER_MODE 0777 /* less the umask */
+#define TEMP_END ".wargfs" /* of the names of temporary files */
 #define FILE_CLAIM_TRIES 16 /* at a file that others take away under us */
 #define FILE_LOCK_POLL 5 /* milliseconds between two tries: flock() has no time-out of its own */
 
-static int make_folder(int parent, const char *name, struct fault *flt)
+/*
+ * fsync the folder that holds `path`, relative to `base`. A folder without read permission cannot be synced: skipped.
+ */
+static int sync_parent(int base, const char *path, struct fault *flt)
 {
-	if (mkdirat(parent, name, 0777) && errno != EEXIST)
-		return fault_system(flt, errno, "making the folder %s", name);
-	return 0;
+	const char *slash = strrchr(path, '/');
+	char above[PATH_MAX] = ".";
+	int fd, r;
+
+	if (slash)
+		snprintf(above, sizeof(above), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	fd = openat(base, above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? 0 : fault_system(flt, errno, "opening the folder above %s", path);
+	r = file_sync(fd, flt);
+	close(fd);
+	return r;
 }
 
-/* Make the parents of `path`, one after the other, then itself. */
-static int make_path(const char *path, struct fault *flt)
+int file_make_folder(int parent, const char *name, mode_t mode, struct fault *flt)
 {
+	if (mkdirat(parent, name, mode) && errno != EEXIST)
+		return fault_system(flt, errno, "making the folder %s", name);
+	return sync_parent(parent, name, flt);
+}
+
+/* ---- Folders that are kept open ---- */
+
+static pthread_mutex_t tops_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct top {
+	char *path;
+	int fd;
+} tops[FILE_TOPS];
+static size_t top_count;
+
+/* A kept folder that was removed no longer counts: use the one at its path. */
+static bool is_removed(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) || !status.st_nlink;
+}
+
+/* The folder descriptor and the relative path to reach a file by. */
+struct start {
+	int base;         /* a kept folder; AT_FDCWD: no kept folder is above the path */
+	const char *rest; /* the path relative to `fd` */
+};
+
+/* Whether `path` is `top`, or below it. @param rest  from there; "." if there is none */
+static bool is_below(const char *path, const char *top, const char **rest)
+{
+	size_t length = strlen(top);
+
+	if (strncmp(path, top, length) || (path[length] && path[length] != '/'))
+		return false;
+	*rest = path + length + strspn(path + length, "/");
+	if (!**rest)
+		*rest = ".";
+	return true;
+}
+
+/* @param start  end_way() it */
+static struct start begin_way(const char *path)
+{
+	struct start start = {AT_FDCWD, path};
+	const char *rest;
+
+	pthread_mutex_lock(&tops_mutex);
+	for (size_t i = 0; i < top_count && start.base == AT_FDCWD; i++) {
+		int fd = is_below(path, tops[i].path, &rest) && !is_removed(tops[i].fd) ?
+				 fcntl(tops[i].fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+		if (fd >= 0)
+			start = (struct start){fd, rest};
+	}
+	pthread_mutex_unlock(&tops_mutex);
+	return start;
+}
+
+static void end_way(struct start start)
+{
+	if (start.base >= 0)
+		close(start.base);
+}
+
+static int open_from(struct start start)
+{
+	return openat(start.base, start.rest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int open_folder(const char *path)
+{
+	struct start start = begin_way(path);
+	int fd = open_from(start), error = errno;
+
+	end_way(start);
+	errno = error;
+	return fd;
+}
+
+/* Make the missing folders of a path, one after the other. */
+static int make_way(struct start start, struct fault *flt)
+{
+	const char *path = start.rest;
 	char part[PATH_MAX];
 	size_t length = strlen(path);
 	int r;
@@ -47,35 +146,52 @@ static int make_path(const char *path, struct fault *flt)
 		memcpy(part, path, i);
 		part[i] = '\0';
 		/* A parent that is there may be one that we must not write to: only what is missing is made. */
-		if (access(part, F_OK) == 0)
+		if (faccessat(start.base, part, F_OK, 0) == 0)
 			continue;
-		r = make_folder(AT_FDCWD, part, flt);
+		r = file_make_folder(start.base, part, FOLDER_MODE, flt);
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
-static int open_folder(const char *path)
+void file_hold_top(const char *path)
 {
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *copy = strdup(path);
+	int fd = -1;
+
+	if (copy && !file_open_top(path, &fd, NULL)) {
+		pthread_mutex_lock(&tops_mutex);
+		if (top_count < FILE_TOPS) {
+			tops[top_count++] = (struct top){copy, fd};
+			copy = NULL;
+			fd = -1;
+		}
+		pthread_mutex_unlock(&tops_mutex);
+	}
+	free(copy);
+	if (fd >= 0)
+		close(fd);
 }
+
+/* ---- Folders ---- */
 
 int file_open_top(const char *path, int *fd, struct fault *flt)
 {
-	int opened = open_folder(path);
-	int r;
+	struct start start = begin_way(path);
+	int opened = open_from(start), r = 0;
 
 	if (opened < 0 && errno == ENOENT) {
-		r = make_path(path, flt);
-		if (r)
-			return r;
-		opened = open_folder(path);
+		r = make_way(start, flt);
+		if (!r)
+			opened = open_from(start);
 	}
-	if (opened < 0)
-		return fault_system(flt, errno, "opening the folder %s", path);
-	*fd = opened;
-	return 0;
+	if (!r && opened < 0)
+		r = fault_system(flt, errno, "opening the folder %s", path);
+	end_way(start);
+	if (!r)
+		*fd = opened;
+	return r;
 }
 
 int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt)
@@ -85,7 +201,7 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
 	int r;
 
 	if (opened < 0 && errno == ENOENT && make) {
-		r = make_folder(parent, name, flt);
+		r = file_make_folder(parent, name, FOLDER_MODE, flt);
 		if (r)
 			return r;
 		opened = openat(parent, name, flags);
@@ -120,9 +236,10 @@ static int open_own(int parent, const char *name, int *fd, struct fault *flt)
 	int opened = -1;
 	int r;
 
-	if (mkdirat(parent, name, 0700) && errno != EEXIST)
-		return fault_system(flt, errno, "making the folder %s", name);
-	r = file_open_folder(parent, name, true, &opened, flt);
+	/* fsync even if the folder existed: another process may have made it and not synced it yet. */
+	r = file_make_folder(parent, name, 0700, flt);
+	if (!r)
+		r = file_open_folder(parent, name, true, &opened, flt);
 	if (r)
 		return r;
 	if (fstat(opened, &status))
@@ -350,7 +467,7 @@ int file_sync(int fd, struct fault *flt)
 /* What a file is written as before it has its name. @return false if that is too long */
 static bool temp_name(const char *name, char out[static NAME_MAX + 1])
 {
-	int length = snprintf(out, NAME_MAX + 1, ".%s.wargfs", name);
+	int length = snprintf(out, NAME_MAX + 1, ".%s" TEMP_END, name);
 
 	return length > 0 && length <= NAME_MAX;
 }
@@ -363,7 +480,32 @@ void file_remove_temp(int folder, const char *name)
 		unlinkat(folder, temp, 0);
 }
 
-int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
+static bool is_temp_name(const char *name)
+{
+	size_t length = strlen(name), end = strlen(TEMP_END);
+
+	return name[0] == '.' && length > end && !strcmp(name + length - end, TEMP_END);
+}
+
+void file_sweep_temps(int folder)
+{
+	/* A new descriptor: readdir() moves the offset of the one it reads. */
+	int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = again < 0 ? NULL : fdopendir(again);
+	struct dirent *entry;
+
+	if (!listing) {
+		if (again >= 0)
+			close(again);
+		return;
+	}
+	while ((entry = readdir(listing)))
+		if (is_temp_name(entry->d_name))
+			unlinkat(folder, entry->d_name, 0);
+	closedir(listing);
+}
+
+static int replace(int folder, const char *name, mode_t mode, struct span bytes, bool sync, struct fault *flt)
 {
 	char temp[NAME_MAX + 1];
 	int fd, r;
@@ -375,7 +517,7 @@ int file_replace(int folder, const char *name, mode_t mode, struct span bytes, s
 	if (fd < 0)
 		return fault_system(flt, errno, "making %s", temp);
 	r = file_write_all(fd, bytes, flt);
-	if (!r)
+	if (!r && sync)
 		r = file_sync(fd, flt);
 	/* Some file systems say only here that the disk is full. */
 	if (close(fd) && !r)
@@ -387,6 +529,16 @@ int file_replace(int folder, const char *name, mode_t mode, struct span bytes, s
 		fault_at(flt, "file %s", name);
 	}
 	return r;
+}
+
+int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
+{
+	return replace(folder, name, mode, bytes, true, flt);
+}
+
+int file_replace_unsynced(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt)
+{
+	return replace(folder, name, mode, bytes, false, flt);
 }
 
 static int remove_contents(int folder, struct fault *flt)
@@ -424,6 +576,22 @@ int file_remove_tree(int parent, const char *name, struct fault *flt)
 	return r;
 }
 
+/* Some network file systems have no locks: say which folder has to lie elsewhere. */
+static int tell_unlockable(int fd, int error, struct fault *flt)
+{
+	char link[64], path[PATH_MAX] = "a file";
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length > 0)
+		path[length] = '\0';
+	if (error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP)
+		return fault_system(flt, error, "%.200s cannot be locked: its file system has no locks, so keep it on "
+				    "another (a registry's folder; XDG_CACHE_HOME, XDG_STATE_HOME)", path);
+	return fault_system(flt, error, "%.200s cannot be locked", path);
+}
+
 static int lock(int fd, int how, int wait, bool *had, struct fault *flt)
 {
 	const struct timespec pause = {.tv_nsec = FILE_LOCK_POLL * 1000000};
@@ -431,7 +599,7 @@ static int lock(int fd, int how, int wait, bool *had, struct fault *flt)
 
 	while (flock(fd, how | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fault_system(flt, errno, "locking");
+			return tell_unlockable(fd, errno, flt);
 		if (!clock_left(deadline)) {
 			*had = false;
 			return 0;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Files that others may be writing, or may have put there to harm us: read whole, replaced whole, locked with a bound.
  *
@@ -15,6 +16,20 @@
  * reference). Links in `path` are followed: it is what the user configured.
  */
 int file_open_top(const char *path, int *fd, struct fault *flt);
+
+/**
+ * Keep a folder open for the life of the process. file_open_top() and file_open_inside() then use its descriptor even
+ * if something else is mounted or renamed over its path, until the folder is removed. At most FILE_TOPS folders;
+ * further ones, and those that cannot be opened, are reached by path.
+ */
+void file_hold_top(const char *path);
+#define FILE_TOPS 8
+
+/**
+ * Make the folder `name`, relative to `parent`, and fsync its parent, so that files synced inside it are still found
+ * after a crash. No fault if it exists.
+ */
+int file_make_folder(int parent, const char *name, mode_t mode, struct fault *flt);
 
 /**
  * Open the folder `name` inside `parent`.
@@ -73,8 +88,15 @@ int file_write_at(int fd, uint64_t offset, struct span bytes, struct fault *flt)
  * same: the temporary name is fixed, so that one left behind by a crash is used up by the next.
  */
 int file_replace(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
+/**
+ * The same without fsync, for what can be fetched again: after a power failure the file may be empty, or the one
+ * before.
+ */
+int file_replace_unsynced(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
 /** Remove what a crash left of that, where no next one will use it up. */
 void file_remove_temp(int folder, const char *name);
+/** Remove temporary files that crashes left in a folder. The caller holds the lock. Errors are ignored. */
+void file_sweep_temps(int folder);
 
 /** Open the folder of the file at `path`, an absolute one, making it where it is missing. @param name  in `path` */
 int file_open_parent(const char *path, int *fd, const char **name, struct fault *flt);

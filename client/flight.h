@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Flights: one piece of work that many wait for, each with a deadline of its own, and each free to leave.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Measuring an age (see freshness.h).
  */
@@ -137,7 +138,7 @@ int freshness_check(const struct freshness *freshness, unsigned max_age, struct 
 		fault_undecided(flt, FAULT_TIMEOUT, "the newest checkpoint is %" PRIu64 " s old, and max_age is %u s",
 				age, max_age);
 	else
-		fault_undecided(flt, FAULT_TIMEOUT, "nobody knows how old the newest checkpoint is, and max_age is "
+		fault_undecided(flt, FAULT_TIMEOUT, "the age of the newest checkpoint is not known, and max_age is "
 				"%u s", max_age);
 	if (freshness->came_at > (int64_t)max_age * 1000)
 		fault_add(flt, "it was too old when it came: the registry signs no newer one, or the clock here is "

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * How old what is believed is: the age of the newest checkpoint, by a clock that may be wrong and may jump.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The loop: which exchanges are under way, and when each is over (see http.h). What one exchange does is
  * http_request.c.
@@ -7,12 +8,14 @@
  */
 #include "http_parts.h"
 #include "thread.h"
+#include "workers.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define CONNECTIONS 64     /* open at a time; exchanges beyond that wait for their turn */
+#define GATEWAY_WAIT 250   /* milliseconds before the first repeat after a 502 without Retry-After; later ones double */
 #define IDLE_CONNECTIONS 8 /* kept for the next exchange: each costs memory, TLS most */
 
 struct http {
@@ -23,6 +26,11 @@ struct http {
 	bool stopped; /* whatever is live is cancelled */
 	bool closing; /* and the thread ends after the last one */
 	atomic_bool offline;
+
+	/* Thread that reads tokens again; NULL until the first refused token. */
+	struct workers *readers;
+	struct job reading;
+	bool is_reading; /* a job is queued or running */
 };
 
 /* The one behind `exchange`, or the first; and whether nobody wants it any more. */
@@ -94,10 +102,184 @@ static clock_ms due_of(const struct http_exchange *exchange)
 {
 	const struct http_request *request = exchange->handle;
 
+	if (exchange->resumes)
+		return exchange->resumes;
 	if (exchange->stall && request && request->heard < exchange->deadline - exchange->stall)
 		return request->heard + exchange->stall;
 	return exchange->deadline;
 }
+
+/* ---- Tokens that were refused ---- */
+
+/* An exchange whose token is to be read again, or NULL. Call with the mutex held. */
+static struct http_exchange *find_to_renew(struct http *http)
+{
+	struct http_exchange *exchange = http->first;
+
+	while (exchange && exchange->renewal != HTTP_TO_RENEW)
+		exchange = exchange->next;
+	return exchange;
+}
+
+/*
+ * Mark all exchanges with the credential as renewed. Exchanges queued during `find` wait for the next run. Call with
+ * the mutex held.
+ */
+static void turn_all(struct http *http, const struct credential *credential, int from, int to)
+{
+	for (struct http_exchange *exchange = http->first; exchange; exchange = exchange->next)
+		if (exchange->credential == credential && (int)exchange->renewal == from)
+			exchange->renewal = to;
+}
+
+/* Runs on a thread that may block on a keyring's dialogue. */
+static void read_tokens(struct job *job)
+{
+	struct http *http = (struct http *)(void *)((char *)job - offsetof(struct http, reading));
+	struct http_exchange *exchange;
+
+	pthread_mutex_lock(&http->mutex);
+	while (!http->stopped && (exchange = find_to_renew(http))) {
+		struct credential *credential = exchange->credential;
+
+		turn_all(http, credential, HTTP_TO_RENEW, HTTP_RENEWING);
+		pthread_mutex_unlock(&http->mutex);
+		credential_renew(credential);
+		pthread_mutex_lock(&http->mutex);
+		turn_all(http, credential, HTTP_RENEWING, HTTP_RENEWED);
+		curl_multi_wakeup(http->multi);
+	}
+	http->is_reading = false;
+	pthread_mutex_unlock(&http->mutex);
+}
+
+/* Start reading the token again; the exchange stays live without a request. @return false if that is not possible */
+static bool begin_to_renew(struct http *http, struct http_exchange *exchange)
+{
+	bool begins;
+
+	if (!http->readers && workers_new(1, &http->readers, NULL))
+		return false;
+	pthread_mutex_lock(&http->mutex);
+	exchange->renewal = HTTP_TO_RENEW;
+	begins = !http->is_reading;
+	http->is_reading = true;
+	pthread_mutex_unlock(&http->mutex);
+	if (begins)
+		workers_run(http->readers, &http->reading);
+	return true;
+}
+
+/* Forget the answer, and send the request once more. Returns whether it is running now. */
+static bool send_again(struct http *http, struct http_exchange *exchange)
+{
+	http_exchange_release(exchange);
+	exchange->status = 0;
+	exchange->resumes = 0;
+	return begin(http, exchange);
+}
+
+static bool send_anew(struct http *http, struct http_exchange *exchange)
+{
+	exchange->renewal = HTTP_SENT_ANEW;
+	return send_again(http, exchange);
+}
+
+static void drop_request(struct http *http, struct http_exchange *exchange)
+{
+	struct http_request *request = exchange->handle;
+
+	curl_multi_remove_handle(http->multi, request->easy);
+	http_request_free(request);
+	exchange->handle = NULL;
+}
+
+/* Called at each answer. Returns true if the token was refused and the request may be sent again with a newer one. */
+static bool has_next(struct http *http, struct http_exchange *exchange)
+{
+	struct credential *credential = exchange->credential;
+	bool newer;
+
+	if (exchange->verdict || exchange->status != 401 || !credential || exchange->authorization ||
+	    exchange->renewal != HTTP_NOT_RENEWED)
+		return false;
+	newer = credential_is_newer(credential, exchange->generation);
+	if (!newer && (!credential_can_renew(credential) || !begin_to_renew(http, exchange)))
+		return false;
+	drop_request(http, exchange);
+	if (newer)
+		send_anew(http, exchange);
+	return true;
+}
+
+/* The token was read again: send the request once more, or end with the answer received. */
+static bool resume(struct http *http, struct http_exchange *exchange)
+{
+	if (credential_is_newer(exchange->credential, exchange->generation))
+		return send_anew(http, exchange);
+	end(http, exchange);
+	return false;
+}
+
+/* ---- Requests that are put off ---- */
+
+/* Milliseconds after which the request is to be sent again; 0: it is not. */
+static clock_ms repeat_wait(const struct http_exchange *exchange)
+{
+	clock_ms wait = (clock_ms)exchange->retry_after * 1000;
+
+	if (exchange->verdict || !exchange->repeats || exchange->repeated >= CAP_REPEATS)
+		return 0;
+	if (exchange->status == 502 && !wait)
+		wait = GATEWAY_WAIT << exchange->repeated;
+	else if (exchange->status != 502 && exchange->status != 429 && exchange->status != 503)
+		return 0;
+	return exchange->deadline - clock_now() > wait ? wait : 0;
+}
+
+/*
+ * Called at each answer. Returns true if the request is sent again later. Its answer stays: a cancel or the deadline
+ * may come first.
+ * @param due  moved to that time, if it is earlier
+ */
+static bool puts_off(struct http *http, struct http_exchange *exchange, clock_ms *due)
+{
+	clock_ms wait = repeat_wait(exchange);
+
+	if (!wait)
+		return false;
+	drop_request(http, exchange);
+	exchange->repeated++;
+	exchange->resumes = clock_now() + wait;
+	if (exchange->resumes < *due)
+		*due = exchange->resumes;
+	return true;
+}
+
+/* Start an exchange that has not begun. Returns whether it is running, or waits for its token. */
+static bool drive(struct http *http, struct http_exchange *exchange)
+{
+	int renewal;
+
+	if (exchange->handle)
+		return true;
+	if (exchange->resumes)
+		return exchange->resumes > clock_now() || send_again(http, exchange);
+	pthread_mutex_lock(&http->mutex);
+	renewal = exchange->renewal;
+	pthread_mutex_unlock(&http->mutex);
+	switch (renewal) {
+	case HTTP_TO_RENEW:
+	case HTTP_RENEWING:
+		return true;
+	case HTTP_RENEWED:
+		return resume(http, exchange);
+	default:
+		return begin(http, exchange);
+	}
+}
+
+/* ---- The loop ---- */
 
 /* Begin what came, end what is late or not wanted any more. Returns when the next will be late. */
 static clock_ms attend(struct http *http)
@@ -114,16 +296,16 @@ static clock_ms attend(struct http *http)
 			give_up(http, exchange, FAULT_UNREACHABLE, "offline: nothing is fetched");
 		else if (exchange->deadline <= now)
 			give_up(http, exchange, FAULT_TIMEOUT, "no answer before the deadline");
-		else if (due_of(exchange) <= now)
-			give_up(http, exchange, FAULT_TIMEOUT, "nothing came for too long");
-		else if ((exchange->handle || begin(http, exchange)) && due_of(exchange) < due)
+		else if (!exchange->resumes && due_of(exchange) <= now)
+			give_up(http, exchange, FAULT_TIMEOUT, "nothing came for too long, or too little");
+		else if (drive(http, exchange) && due_of(exchange) < due)
 			due = due_of(exchange);
 	}
 	return due;
 }
 
-/* What curl is through with. */
-static void harvest(struct http *http)
+/* What curl is through with. @param due  moved to the first time at which one is sent again */
+static void harvest(struct http *http, clock_ms *due)
 {
 	CURLMsg *message;
 	int left;
@@ -135,7 +317,8 @@ static void harvest(struct http *http)
 
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
 		if (http_request_over(request, code)) {
-			end(http, request->exchange);
+			if (!has_next(http, request->exchange) && !puts_off(http, request->exchange, due))
+				end(http, request->exchange);
 			continue;
 		}
 		curl_multi_remove_handle(http->multi, easy);
@@ -165,7 +348,7 @@ static void *run(void *argument)
 		clock_ms due = attend(http);
 
 		curl_multi_perform(http->multi, &running);
-		harvest(http);
+		harvest(http, &due);
 		if (is_over(http))
 			return NULL;
 		curl_multi_poll(http->multi, NULL, 0, clock_left(due), NULL);
@@ -199,6 +382,7 @@ int http_new(struct http **out, struct fault *flt)
 	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	pthread_mutex_init(&http->mutex, NULL);
+	http->reading.run = read_tokens;
 	/* No signals, also as TLS writes to sockets without MSG_NOSIGNAL. */
 	error = thread_start(&http->thread, run, http);
 	if (error) {
@@ -236,15 +420,26 @@ void http_free(struct http *http)
 		return;
 	stop(http, true);
 	pthread_join(http->thread, NULL);
+	workers_free(http->readers);
 	pthread_mutex_destroy(&http->mutex);
 	curl_multi_cleanup(http->multi);
 	free(http);
+}
+
+size_t http_fair_share(clock_ms time)
+{
+	size_t share = (size_t)time * CAP_CONTENT_RATE / 1000;
+
+	return share ? share : 1;
 }
 
 void http_start(struct http *http, struct http_exchange *exchange)
 {
 	exchange->handle = NULL;
 	exchange->next = NULL;
+	exchange->repeated = 0;
+	exchange->resumes = 0;
+	exchange->renewal = HTTP_NOT_RENEWED;
 	pthread_mutex_lock(&http->mutex);
 	exchange->cancelled = false;
 	exchange->previous = http->last;

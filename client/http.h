@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * HTTP: one event loop on a thread of its own, many exchanges at once, each with a deadline, a cap and a cancel.
  *
@@ -8,6 +9,8 @@
 #define WARG_CLIENT_HTTP_H
 
 #include "clock.h"
+#include "credential.h"
+#include "http_url.h"
 #include "verify/buf.h"
 #include "verify/caps.h"
 
@@ -35,6 +38,7 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 struct http_file {
 	int fd; /* stays open until `done`; its position is not used */
 	uint64_t length;
+	_Atomic uint64_t *sent; /* NULL, or set to the bytes that were sent so far, again and again */
 };
 
 /**
@@ -53,23 +57,37 @@ struct http_exchange {
 	const char *body_type;    /* content-type of what is sent; NULL: application/json of `body`, none of `file` */
 	const char *registry;     /* value of Warg-Registry; NULL: none */
 	const char *token;        /* bearer token; NULL: none; never sent along a redirect to another host */
+	/*
+	 * Used instead of `token`; may be NULL. After a 401 the token is read again, and if it has changed the request
+	 * is sent once more, even with `once` set, as a 401 means that the request was not processed. Must live as long
+	 * as the loop.
+	 */
+	struct credential *credential;
 	const char *authorization; /* value of Authorization, in place of a token; NULL: none */
 	bool follow;              /* up to CAP_REDIRECTS redirects, of GET and HEAD alone */
 	/* never sent a second time: not even when a connection that was kept open turns out to be closed, which is when
 	   curl does so by itself. It gets a connection of its own */
 	bool once;
+	/*
+	 * Sent again after a 502, and after a 429 or 503 with Retry-After, if the wait ends before the deadline: up to
+	 * CAP_REPEATS times. For requests that change nothing.
+	 */
+	bool repeats;
 	/* first byte wanted; 0: all. Status 206 says that it was heeded, 200 that all comes */
 	uint64_t range_from;
-	uint64_t cap;             /* most bytes of body that are taken, or FAULT_LIMIT; of other statuses than 2xx the
-	                             first CAP_BODY_SMALL bytes are taken, and the rest is not waited for */
+	uint64_t cap;             /* largest accepted body, else FAULT_LIMIT. Of a status that is not 2xx (with a sink:
+	                             not 200 or 206) only the first CAP_BODY_SMALL bytes are read */
 	clock_ms deadline;        /* for the whole exchange */
-	/* milliseconds without a byte, come or gone, after which it is given up; 0: only the deadline counts */
+	/*
+	 * give up after so many milliseconds without progress; 0: at the deadline only. Progress is any byte sent, or
+	 * http_fair_share() bytes given to the sink. Headers, redirects and the body of a refusal are no progress
+	 */
 	clock_ms stall;
 
 	/**
 	 * Takes the body piece by piece as it comes, on the loop's thread: must not block for long. NULL: the body is
 	 * gathered in `received`. Only called for status 200 and 206; `status`, `has_length` and `length` are known
-	 * by then. A negative verdict ends the exchange with it.
+	 * by then. A negative verdict ends the exchange with it. It may move the deadline.
 	 */
 	int (*sink)(struct http_exchange *exchange, struct span piece, struct fault *flt);
 
@@ -82,6 +100,9 @@ struct http_exchange {
 	struct fault fault;
 	int status;        /* HTTP status */
 	struct buf received; /* release with http_exchange_release() */
+	/* where a redirect leads that was not followed, fit for a message; "" if none */
+	char redirect[HTTP_URL_SHOWN_SIZE];
+	bool leaves_host;      /* and whether that is another server than the one asked */
 	char content_type[80]; /* as sent, cut short; "" if none */
 	unsigned retry_after; /* Retry-After in seconds, at most CAP_RETRY_AFTER; 0 if none */
 	char hint[300];    /* Warg-Registry-Hint; "" if none or longer */
@@ -94,7 +115,14 @@ struct http_exchange {
 	struct http_exchange *next, *previous;
 	void *handle;
 	bool cancelled;
+	unsigned repeated;   /* how often it was sent again, as `repeats` has it */
+	clock_ms resumes;    /* when it is sent again; 0: it does not wait for that */
+	unsigned generation; /* generation of the token that was sent */
+	enum { HTTP_NOT_RENEWED, HTTP_TO_RENEW, HTTP_RENEWING, HTTP_RENEWED, HTTP_SENT_ANEW } renewal;
 };
+
+/** The bytes that a source has to send in so many milliseconds, by CAP_CONTENT_RATE. */
+size_t http_fair_share(clock_ms time);
 
 /** Start an exchange. If it cannot be started, `done` is called with the fault all the same, from the loop's thread. */
 void http_start(struct http *http, struct http_exchange *exchange);
@@ -110,6 +138,9 @@ void http_cancel(struct http *http, struct http_exchange *exchange);
  * loop's thread.
  */
 void http_run(struct http *http, struct http_exchange *const *exchanges, size_t count);
+
+/** Whether the answer is a web page for people, by its Content-Type. */
+bool http_is_web_page(const struct http_exchange *exchange);
 
 /** Give back what came back. */
 void http_exchange_release(struct http_exchange *exchange);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files of http share; not installed: where a URL leads, and one exchange on its way through curl.
  */
@@ -32,7 +33,8 @@ struct http_request {
 	struct curl_slist *headers;
 	struct http_origin first, origin; /* asked for, and of the hop that is under way */
 	unsigned redirects;
-	clock_ms heard;                   /* when the last byte came or went */
+	clock_ms heard;                   /* when it last made progress (`stall` in http.h) */
+	size_t unpaid;                    /* bytes received since, too few to count as progress */
 	uint64_t sent;
 	uint64_t read;                    /* bytes of the exchange's file that curl has taken */
 	size_t header_bytes;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * URLs over curl's parser (see http_url.h).
  *
@@ -6,6 +7,7 @@
  */
 #include "http_url.h"
 #include "http_local.h"
+#include "verify/printable.h"
 
 #include <arpa/inet.h>
 #include <locale.h>
@@ -141,6 +143,8 @@ static bool is_loopback(const char *host)
 	return inet_pton(AF_INET6, bare, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
 }
 
+static const char plain_http[] = "plain http is for loopback only";
+
 static int origin_of_parts(const struct parts *parts, struct http_origin *out, struct fault *flt)
 {
 	struct http_origin origin = {0};
@@ -157,7 +161,7 @@ static int origin_of_parts(const struct parts *parts, struct http_origin *out, s
 	if (!origin.secure && strcmp(parts->scheme, "http"))
 		return fault_invalid(flt, "it is neither https nor http");
 	if (!origin.secure && !origin.loopback)
-		return fault_invalid(flt, "plain http is for loopback only");
+		return fault_invalid(flt, "%s", plain_http);
 	*out = origin;
 	return 0;
 }
@@ -246,28 +250,21 @@ static int normal_host(const struct parts *parts, struct buf *url, struct buf *l
 	return buf_append_text(label, host, flt);
 }
 
-/* Whether a segment is "." or ".." to WHATWG's parser, and not to curl's, for its dots are percent-encoded. */
-static bool has_encoded_dots(const char *path)
-{
-	while (*path == '/') {
-		const char *start = ++path;
-		size_t dots = 0;
-
-		for (; *path == '.' || !strncasecmp(path, "%2e", 3); dots++)
-			path += *path == '.' ? 1 : 3;
-		if ((*path == '/' || !*path) && (dots == 1 || dots == 2) && (size_t)(path - start) > dots)
-			return true;
-		path += strcspn(path, "/");
-	}
-	return false;
-}
-
-/* The path as WHATWG writes it: percent-encoded where it must be, with '/' at its end. */
+/*
+ * The path as WHATWG writes it, percent-encoded where it must be, but with exactly one '/' at either end: URLs with the
+ * same label are the same.
+ */
 static int normal_path(const struct parts *parts, struct buf *url, struct fault *flt)
 {
-	int r = 0;
+	const char *path = parts->path + strspn(parts->path, "/");
+	size_t length = strlen(path);
+	int r = buf_append_text(url, "/", flt);
 
-	for (const unsigned char *c = (const unsigned char *)parts->path; *c && !r; c++) {
+	while (length && path[length - 1] == '/')
+		length--;
+	for (size_t i = 0; i < length && !r; i++) {
+		const unsigned char *c = (const unsigned char *)path + i;
+
 		if (*c > 0x20 && *c < 0x7f && !strchr("\"<>`{}", *c))
 			r = buf_append(url, (struct span){ c, 1 }, flt);
 		else
@@ -318,8 +315,6 @@ static int compose(const struct parts *parts, struct buf *url, struct buf *label
 		if (!r)
 			r = buf_append_format(label, flt, "-%s", parts->port);
 	}
-	if (!r && has_encoded_dots(parts->path))
-		r = fault_invalid(flt, "its path has dots that are percent-encoded");
 	path = url->length;
 	if (!r)
 		r = normal_path(parts, url, flt);
@@ -328,14 +323,39 @@ static int compose(const struct parts *parts, struct buf *url, struct buf *label
 	return r;
 }
 
-/* What a person may not type, or not yet: what curl's parser would read otherwise than WHATWG's does. */
+/* Whether a segment is "." or ".." to WHATWG's parser, for its dots are percent-encoded. */
+static bool has_encoded_dots(const char *path)
+{
+	while (*path == '/') {
+		const char *start = ++path;
+		size_t dots = 0;
+
+		for (; *path == '.' || !strncasecmp(path, "%2e", 3); dots++)
+			path += *path == '.' ? 1 : 3;
+		if ((*path == '/' || !*path) && (dots == 1 || dots == 2) && (size_t)(path - start) > dots)
+			return true;
+		path += strcspn(path, "/");
+	}
+	return false;
+}
+
+/*
+ * What a person may not type, or not yet: what curl's parser would read otherwise than WHATWG's does. Versions of curl
+ * differ in percent-encoded dots, so the text is looked at and not what curl makes of it.
+ */
 static int check_text(const char *text, struct fault *flt)
 {
+	const char *path = strchr(text, '/');
+
 	if (!text[0] || strlen(text) > CAP_URL)
 		return fault_invalid(flt, text[0] ? "it is too long" : "it is empty");
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
 		if (*c <= 0x20 || *c == 0x7f || *c == '\\' || *c == '#')
 			return fault_invalid(flt, "it holds a character that a registry's URL cannot have");
+	if (strchr("/~.", text[0]))
+		return fault_invalid(flt, "it is a path, and a registry in a folder is called local:DIR");
+	if (path && has_encoded_dots(path))
+		return fault_invalid(flt, "its path has dots that are percent-encoded");
 	return 0;
 }
 
@@ -382,14 +402,91 @@ int http_url_parse(const char *text, struct http_url *out, struct fault *flt)
 	} else if (inner.kind == FAULT_SYSTEM) {
 		r = fault_no_memory(flt);
 	} else {
-		/* Typed by a person: a mistake and no lie. */
-		r = fault_undecided(flt, FAULT_MISUSE, "\"%s\" cannot be a registry's URL: %s", text,
-				    inner.kind == FAULT_LIMIT ? "it is too long" : inner.what);
+		char shown[HTTP_URL_SHOWN_SIZE];
+
+		/*
+		 * Blame the user, not a registry: the URL was typed. Text without a scheme is not shown: it may be a
+		 * token.
+		 */
+		http_url_show(span_of_text(text), shown);
+		r = fault_undecided(flt, FAULT_MISUSE, "%s cannot be a registry's URL: %s",
+				    strstr(text, "://") ? shown : "what is given",
+				    inner.kind == FAULT_LIMIT ? "it is too long" :
+				    strcmp(inner.what, plain_http) ? inner.what :
+				    "http:// is allowed for this machine only (127.0.0.1, localhost). Use https:// for "
+				    "other hosts; TLS: wargfs-serve(1)");
 	}
 	curl_url_cleanup(url);
 	buf_release(&normal);
 	buf_release(&label);
 	return r;
+}
+
+/* @param rest  a URL behind its scheme @return the name of the local registry at its host; NULL: it is another host */
+static const char *local_name(struct span rest)
+{
+	const char *end = memchr(rest.data, '/', rest.length);
+	size_t length = end ? (size_t)(end - (const char *)rest.data) : rest.length;
+	char host[CAP_DOMAIN + 1];
+
+	if (length >= sizeof(host))
+		return NULL;
+	memcpy(host, rest.data, length);
+	host[length] = '\0';
+	return http_local_name(host);
+}
+
+const char *http_url_name(const struct http_url *url)
+{
+	const char *host = strstr(url->text, "://"), *name = host ? local_name(span_of_text(host + 3)) : NULL;
+
+	return name ? name : url->text;
+}
+
+bool http_url_of_label(const char *label, struct http_url *out)
+{
+	/* A loopback host has http as a rule, and no other may. */
+	static const char *const schemes[] = {"http", "https"};
+	const char *dash = strrchr(label, '-');
+	bool has_port = dash && dash[1] && !dash[1 + strspn(dash + 1, "0123456789")];
+	int length = (int)(has_port ? (size_t)(dash - label) : strlen(label));
+	char text[CAP_URL + 16];
+	struct http_url url;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		snprintf(text, sizeof(text), "%s://%.*s%s%s", schemes[i], length, label, has_port ? ":" : "",
+			 has_port ? dash + 1 : "");
+		if (!http_url_parse(text, &url, NULL) && !strcmp(url.label, label)) {
+			*out = url;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Cut at the last '@', even one after the host's end: a password with '/' or '?' in it makes the URL malformed, and
+ * must still not be shown.
+ */
+void http_url_show(struct span url, char out[static HTTP_URL_SHOWN_SIZE])
+{
+	const char *text = (const char *)url.data, *scheme = memmem(text, url.length, "://", 3);
+	size_t begin = scheme ? (size_t)(scheme - text) + 3 : 0, at = url.length, end;
+	const char *name = local_name((struct span){url.data + begin, url.length - begin});
+	char raw[HTTP_URL_SHOWN_SIZE];
+
+	if (name) {
+		printable_write(span_of_text(name), out, HTTP_URL_SHOWN_SIZE);
+		return;
+	}
+	while (at > begin && text[at - 1] != '@')
+		at--;
+	end = at;
+	while (end < url.length && text[end] != '?' && text[end] != '#')
+		end++;
+	snprintf(raw, sizeof(raw), "%.*s%s%.*s", begin < 16 ? (int)begin : 0, text, at > begin ? "...@" : "",
+		 end - at < sizeof(raw) ? (int)(end - at) : (int)sizeof(raw), text + at);
+	printable_write(span_of_text(raw), out, HTTP_URL_SHOWN_SIZE);
 }
 
 /* ---- What a registry names ---- */
@@ -452,6 +549,22 @@ static int resolve(CURLU *url, const struct http_url *base, const char *referenc
 	return r;
 }
 
+void http_url_fault_at(struct span url, struct fault *flt)
+{
+	char shown[HTTP_URL_SHOWN_SIZE];
+
+	http_url_show(url, shown);
+	fault_at(flt, "%s", shown);
+}
+
+void http_url_fault_about(struct span url, struct fault *flt)
+{
+	char shown[HTTP_URL_SHOWN_SIZE];
+
+	http_url_show(url, shown);
+	fault_subject(flt, "%s", shown);
+}
+
 int http_url_resolve(const struct http_url *base, struct span reference, struct buf *out, struct fault *flt)
 {
 	CURLU *url = curl_url();
@@ -463,8 +576,7 @@ int http_url_resolve(const struct http_url *base, struct span reference, struct 
 	if (!r)
 		r = resolve(url, base, (const char *)text.data, out, flt);
 	if (r)
-		fault_at(flt, "URL \"%.*s\"", (int)(reference.length < 128 ? reference.length : 128),
-			 reference.length ? (const char *)reference.data : "");
+		http_url_fault_at(reference, flt);
 	curl_url_cleanup(url);
 	buf_release(&text);
 	return r;
@@ -480,6 +592,6 @@ int http_url_check_origin(const struct http_url *base, const char *url, struct f
 	if (!r && !http_origin_equals(&own, &other))
 		r = fault_invalid(flt, "it leads to another server than the registry's own");
 	if (r)
-		fault_at(flt, "URL \"%.*s\"", (int)(strcspn(url, "?") < 128 ? strcspn(url, "?") : 128), url);
+		http_url_fault_at(span_of_text(url), flt);
 	return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * URLs: the registry's own in normal form, its label, and references resolved against it (protocol.md sections 6 and 8,
  * interop.md section C 11).
@@ -20,6 +21,32 @@ struct http_url {
  * @return 0; WARG_UNDECIDED with FAULT_MISUSE, and a sentence that says why
  */
 int http_url_parse(const char *text, struct http_url *out, struct fault *flt);
+
+/**
+ * What people call a registry: its URL, or "local:DIR" if it is reached through a socket (http_local.h). For texts, and
+ * for --registry. Borrowed, from `url` or for the life of the program.
+ */
+const char *http_url_name(const struct http_url *url);
+
+/**
+ * The URL of a registry by its label alone, where that can be told; its scheme is a guess, as labels have none.
+ * @return whether it can
+ */
+bool http_url_of_label(const char *label, struct http_url *out);
+
+/** Buffer size for http_url_show(). */
+#define HTTP_URL_SHOWN_SIZE 200
+
+/**
+ * Make any text that should be a URL fit for a message: without user information, query and fragment, which may hold
+ * secrets. Of one that is reached through a socket it is the name.
+ */
+void http_url_show(struct span url, char out[static HTTP_URL_SHOWN_SIZE]);
+
+/** Add a URL, as it is shown, to the fault's place. No-op without a fault. */
+void http_url_fault_at(struct span url, struct fault *flt);
+/** Make a URL, as it is shown, the subject of the fault: fault_subject(). */
+void http_url_fault_about(struct span url, struct fault *flt);
 
 /**
  * Resolve a URL that the registry named, absolute or relative, against its base. http only where the base is http

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The journal (see journal.h).
  */
@@ -20,7 +21,8 @@
 
 #define FOLDER "journal"
 #define FORMAT "wargfs-journal-entry"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
+#define VERSION_BEFORE 1 /* entries had no check then */
 #define ENTRY_MODE 0600
 #define NAME_SIZE DIGEST_FILE_NAME_SIZE
 
@@ -142,30 +144,10 @@ static int read_members(const struct json *value, struct journal_entry *out, str
 	return r ? r : json_read_base64(value, "contentBytes", &out->content, flt);
 }
 
-int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt)
-{
-	struct journal_entry entry = {0};
-	struct json *value = NULL;
-	int r = json_parse(text, &value, flt);
-
-	if (r)
-		return r;
-	buf_init(&entry.content, CAP_RECORD);
-	r = read_members(value, &entry, flt);
-	json_free(value);
-	if (!r)
-		r = journal_entry_complete(&entry, flt);
-	if (r)
-		journal_entry_release(&entry);
-	else
-		*out = entry;
-	return r;
-}
-
-int journal_entry_render(const struct journal_entry *entry, struct buf *out, struct fault *flt)
+/* The members as in the file, without the check. */
+static struct json *new_members(const struct journal_entry *entry)
 {
 	struct json *value = json_new_object();
-	int r;
 
 	json_put_text(value, "format", FORMAT);
 	json_put_uint(value, "formatVersion", FORMAT_VERSION);
@@ -181,6 +163,76 @@ int journal_entry_render(const struct journal_entry *entry, struct buf *out, str
 	json_put_text(value, "key", entry->key);
 	json_put_text(value, "signature", entry->signature);
 	json_put_base64(value, "contentBytes", buf_span(&entry->content));
+	return value;
+}
+
+/*
+ * The record's signature does not cover the other members. A first record does not even name its package, so a flipped
+ * bit in the name would publish another package.
+ */
+static int check_of(const struct journal_entry *entry, struct digest *out, struct fault *flt)
+{
+	struct json *value = new_members(entry);
+	struct buf text;
+	int r;
+
+	buf_init(&text, CAP_FILE_JOURNAL);
+	r = json_render(value, JSON_COMPACT, &text, flt);
+	if (!r)
+		*out = digest_of(buf_span(&text));
+	buf_release(&text);
+	json_free(value);
+	return r;
+}
+
+static int compare_check(const struct json *value, const struct journal_entry *entry, struct fault *flt)
+{
+	struct digest said, found;
+	uint64_t version;
+	int r = json_read_uint(value, "formatVersion", &version, flt);
+
+	if (r || version == VERSION_BEFORE)
+		return r;
+	r = json_read_digest(value, "check", &said, flt);
+	if (!r)
+		r = check_of(entry, &found, flt);
+	if (!r && !digest_equals(&said, &found))
+		r = fault_invalid(flt, "it is damaged: it is not what was written there");
+	return r;
+}
+
+int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt)
+{
+	struct journal_entry entry = {0};
+	struct json *value = NULL;
+	int r = json_parse(text, &value, flt);
+
+	if (r)
+		return r;
+	buf_init(&entry.content, CAP_RECORD);
+	r = read_members(value, &entry, flt);
+	if (!r)
+		r = compare_check(value, &entry, flt);
+	json_free(value);
+	if (!r)
+		r = journal_entry_complete(&entry, flt);
+	if (r)
+		journal_entry_release(&entry);
+	else
+		*out = entry;
+	return r;
+}
+
+int journal_entry_render(const struct journal_entry *entry, struct buf *out, struct fault *flt)
+{
+	struct digest check;
+	struct json *value;
+	int r = check_of(entry, &check, flt);
+
+	if (r)
+		return r;
+	value = new_members(entry);
+	json_put_digest(value, "check", &check);
 	r = json_render(value, JSON_PRETTY, out, flt);
 	json_free(value);
 	return r;

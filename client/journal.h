@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The journal: records that were signed and are not yet proven to be in the log, one file each (design.md section 5).
+ * The journal: records that were signed and are not yet proven to be in the log, one file each.
  *
  * `<state_dir>/<label>/journal/<hex of the record id>.json`, 0600 in a folder 0700. The file is there, with fsync,
  * before the first byte is sent, and goes when the record is proven or refused: whatever dies in between, the next run

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * JSON over jansson: json.h.
  *
@@ -6,6 +7,7 @@
  */
 #include "json.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -13,12 +15,14 @@
 
 #include "verify/base64.h"
 #include "verify/caps.h"
+#include "verify/printable.h"
 
 /** What json_new_object() and json_new_list() give. Its head tells it from a json_t, whose types are all below 8. */
 struct json_draft {
 	json_t head;
 	json_t *value;
 	bool failed;
+	bool is_no_text; /* failed because a text is not UTF-8 */
 };
 #define JSON_DRAFT 0x57415247
 
@@ -73,12 +77,13 @@ static struct span text_of(const json_t *string)
 /* ---- Reading ---- */
 
 /*
- * jansson recurses 2048 deep before it refuses. Counting the brackets first keeps the depth ours, and costs no memory.
- * In text that is no JSON the count may be off: then jansson refuses.
+ * jansson recurses 2048 deep before it refuses, and takes up to 77 bytes of memory for one of text. Counting the
+ * brackets and commas first keeps the depth and the number of values ours, and costs no memory. In text that is no JSON
+ * the counts may be wrong, and jansson refuses it.
  */
-static int check_depth(struct span text, struct fault *flt)
+static int check_bounds(struct span text, size_t most, struct fault *flt)
 {
-	size_t depth = 0;
+	size_t depth = 0, values = 1; /* an upper bound: one value for each opening bracket and one after each comma */
 	bool quoted = false;
 
 	for (size_t i = 0; i < text.length; i++) {
@@ -92,13 +97,21 @@ static int check_depth(struct span text, struct fault *flt)
 			depth++;
 		else if (!quoted && (c == '}' || c == ']') && depth)
 			depth--;
+		values += !quoted && (c == '{' || c == '[' || c == ',');
 		if (depth > CAP_JSON_DEPTH)
 			return fault_undecided(flt, FAULT_LIMIT, "JSON nested deeper than %d levels", CAP_JSON_DEPTH);
+		if (values > most)
+			return fault_undecided(flt, FAULT_LIMIT, "JSON of more than %zu values", most);
 	}
 	return 0;
 }
 
 int json_parse(struct span text, struct json **out, struct fault *flt)
+{
+	return json_parse_within(text, CAP_JSON_VALUES, out, flt);
+}
+
+int json_parse_within(struct span text, size_t most, struct json **out, struct fault *flt)
 {
 	json_error_t error;
 	json_t *value;
@@ -107,7 +120,7 @@ int json_parse(struct span text, struct json **out, struct fault *flt)
 	/* jansson overlooks a NUL behind a number. */
 	if (text.length && memchr(text.data, '\0', text.length))
 		return fault_invalid(flt, "JSON with a NUL in it");
-	r = check_depth(text, flt);
+	r = check_bounds(text, most, flt);
 	if (r)
 		return r;
 	starved = false;
@@ -359,7 +372,7 @@ struct json *json_new_list(void)
 	return new_draft(json_array());
 }
 
-/* Takes `value`; NULL, and a text that is no UTF-8, make jansson fail, as does an `object` that is none. */
+/* Takes `value`. jansson fails if it is NULL, or if `object` is not an object. */
 static void put(struct json *object, const char *name, json_t *value)
 {
 	struct json_draft *draft = draft_of(object);
@@ -380,17 +393,50 @@ static void add(struct json *list, json_t *value)
 		draft->failed = true;
 }
 
+/* If the text is not UTF-8, mark the enclosing value as failed, with the reason. @return whether it is UTF-8 */
+static bool check_text(struct json *container, struct span text)
+{
+	struct json_draft *draft = draft_of(container);
+
+	if (printable_is_utf8(text))
+		return true;
+	if (draft)
+		draft->failed = draft->is_no_text = true;
+	return false;
+}
+
+static json_t *new_text(struct span text)
+{
+	return json_stringn(text.length ? (const char *)text.data : "", text.length);
+}
+
+/* A text to display: bytes that JSON cannot hold are escaped. */
+static json_t *new_shown(const char *text)
+{
+	struct buf shown;
+	json_t *value;
+
+	if (printable_is_utf8(span_of_text(text)))
+		return new_text(span_of_text(text));
+	buf_init(&shown, SIZE_MAX);
+	value = printable_append(span_of_text(text), &shown, NULL) ? NULL : new_text(buf_span(&shown));
+	buf_release(&shown);
+	return value;
+}
+
 static json_t *new_number(uint64_t number)
 {
 	return number <= INT64_MAX ? json_integer((json_int_t)number) : NULL;
 }
 
-/* What is left of `value` for putting into another: NULL if something had failed in it. */
-static json_t *undraft(struct json *value)
+/* Take `value` to put it into `container`; NULL if something in it has failed. */
+static json_t *undraft(struct json *container, struct json *value)
 {
-	struct json_draft *draft = draft_of(value);
+	struct json_draft *draft = draft_of(value), *outer = draft_of(container);
 	json_t *inner = value_of(value);
 
+	if (draft && outer && draft->is_no_text)
+		outer->is_no_text = true;
 	if (draft && draft->failed) {
 		json_decref(inner);
 		inner = NULL;
@@ -401,12 +447,18 @@ static json_t *undraft(struct json *value)
 
 void json_put_text(struct json *object, const char *name, const char *text)
 {
-	put(object, name, json_string(text));
+	json_put_span(object, name, span_of_text(text));
 }
 
 void json_put_span(struct json *object, const char *name, struct span text)
 {
-	put(object, name, json_stringn(text.length ? (const char *)text.data : "", text.length));
+	if (check_text(object, text))
+		put(object, name, new_text(text));
+}
+
+void json_put_shown(struct json *object, const char *name, const char *text)
+{
+	put(object, name, new_shown(text));
 }
 
 void json_put_uint(struct json *object, const char *name, uint64_t number)
@@ -446,12 +498,18 @@ void json_put_base64(struct json *object, const char *name, struct span bytes)
 
 void json_put(struct json *object, const char *name, struct json *value)
 {
-	put(object, name, undraft(value));
+	put(object, name, undraft(object, value));
 }
 
 void json_add_text(struct json *list, const char *text)
 {
-	add(list, json_string(text));
+	if (check_text(list, span_of_text(text)))
+		add(list, new_text(span_of_text(text)));
+}
+
+void json_add_shown(struct json *list, const char *text)
+{
+	add(list, new_shown(text));
 }
 
 void json_add_uint(struct json *list, uint64_t number)
@@ -461,7 +519,7 @@ void json_add_uint(struct json *list, uint64_t number)
 
 void json_add(struct json *list, struct json *value)
 {
-	add(list, undraft(value));
+	add(list, undraft(list, value));
 }
 
 struct rendering {
@@ -483,14 +541,18 @@ static int render_piece(const char *data, size_t size, void *context)
 
 int json_render(const struct json *value, enum json_layout layout, struct buf *out, struct fault *flt)
 {
+	const bool is_pretty = layout == JSON_PRETTY || layout == JSON_SHOWN_PRETTY;
+	const bool is_shown = layout == JSON_SHOWN_COMPACT || layout == JSON_SHOWN_PRETTY;
+	const size_t flags = (is_pretty ? JSON_INDENT(2) : JSON_COMPACT) | (is_shown ? JSON_ENSURE_ASCII : 0);
 	const struct json_draft *draft = draft_of(value);
 	struct rendering rendering = {.out = out, .flt = flt};
 	size_t before = out->length;
 
+	if (draft && draft->is_no_text)
+		return fault_system(flt, EILSEQ, "a text is no UTF-8, which JSON has to be");
 	if (!value || (draft && draft->failed))
 		return fault_no_memory(flt);
-	if (json_dump_callback(value_of(value), render_piece, &rendering,
-			       JSON_ENCODE_ANY | (layout == JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT)) ||
+	if (json_dump_callback(value_of(value), render_piece, &rendering, JSON_ENCODE_ANY | flags) ||
 	    rendering.verdict) {
 		out->length = before;
 		return rendering.verdict ? rendering.verdict : fault_no_memory(flt);

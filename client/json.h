@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * JSON, read strictly and written in order. The only door to jansson.
  *
  * Strict means: duplicate keys are refused, so are texts with NUL or that are no UTF-8, anything behind the value,
- * nesting deeper than CAP_JSON_DEPTH (WARG_UNDECIDED: a limit of ours), and whole numbers past INT64_MAX. Faults name
- * the member.
+ * nesting deeper than CAP_JSON_DEPTH and more values than CAP_JSON_VALUES (WARG_UNDECIDED: limits of ours), and whole
+ * numbers past INT64_MAX. Faults name the member.
  */
 #ifndef WARG_CLIENT_JSON_H
 #define WARG_CLIENT_JSON_H
@@ -15,8 +16,14 @@ struct json;
 
 /* ---- Reading ---- */
 
-/** Parse one whole value. @param out  free with json_free() @return 0; WARG_INVALID; WARG_UNDECIDED without memory */
+/**
+ * Parse one whole value, which holds at most CAP_JSON_VALUES others.
+ * @param out  free with json_free()
+ * @return 0; WARG_INVALID; WARG_UNDECIDED without memory, or with FAULT_LIMIT for what may be JSON, and too much of it
+ */
 int json_parse(struct span text, struct json **out, struct fault *flt);
+/** The same for at most so many values: each takes up to 250 bytes of memory beside its text. */
+int json_parse_within(struct span text, size_t most, struct json **out, struct fault *flt);
 /** NULL is fine. */
 void json_free(struct json *value);
 
@@ -80,6 +87,8 @@ struct json *json_new_list(void);
  */
 void json_put_text(struct json *object, const char *name, const char *text);
 void json_put_span(struct json *object, const char *name, struct span text);
+/** Add a text to display, such as a file name, of any bytes: bytes that are not UTF-8 are escaped (printable.h). */
+void json_put_shown(struct json *object, const char *name, const char *text);
 void json_put_uint(struct json *object, const char *name, uint64_t number);
 void json_put_bool(struct json *object, const char *name, bool flag);
 void json_put_null(struct json *object, const char *name);
@@ -90,16 +99,24 @@ void json_put_base64(struct json *object, const char *name, struct span bytes);
 void json_put(struct json *object, const char *name, struct json *value);
 /** Put an element behind the others of a list. */
 void json_add_text(struct json *list, const char *text);
+/** As json_put_shown(). */
+void json_add_shown(struct json *list, const char *text);
 void json_add_uint(struct json *list, uint64_t number);
 /** Steals `value`. */
 void json_add(struct json *list, struct json *value);
 
 /** How json_render() lays out: on one line without spaces, or as the reference's state files, two spaces a level. */
-enum json_layout { JSON_COMPACT, JSON_PRETTY };
+enum json_layout {
+	JSON_COMPACT,
+	JSON_PRETTY,
+	/* The same for terminals: every character past ASCII is written \uXXXX. */
+	JSON_SHOWN_COMPACT,
+	JSON_SHOWN_PRETTY,
+};
 
 /**
  * Append the value's text to `out`, without a newline at the end.
- * @return 0; WARG_UNDECIDED if anything failed before
+ * @return 0; WARG_UNDECIDED if an earlier call failed: EILSEQ if a text was not UTF-8
  */
 int json_render(const struct json *value, enum json_layout layout, struct buf *out, struct fault *flt);
 

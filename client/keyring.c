@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Which entries of the keyring are whose: keyring.h.
  */
 #include "keyring.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "keyring_parts.h"
@@ -42,6 +44,7 @@ static int mock_remove(const struct config *config, const struct keyring_entry *
 /* As the reference's, which keeps nothing from one use to the next. */
 static const struct keyring_backend keyring_mock = {
 	.name = "mock",
+	.place = "the mock keyring",
 	.find = mock_find,
 	.set = mock_set,
 	.remove = mock_remove,
@@ -75,45 +78,65 @@ static int choose_backend(const struct config *config, const struct keyring_back
 	const struct keyring_backend *backend = find_backend(keyring_backend_of(config));
 
 	if (!backend)
-		return fault_undecided(flt, FAULT_MISUSE, "there is no keyring backend '%.40s'",
-				       config->keyring_backend);
+		return fault_undecided(flt, FAULT_MISUSE, "there is no keyring backend '%.40s': the configuration may "
+				       "name " KEYRING_BACKENDS, config->keyring_backend);
 	*out = backend;
 	return 0;
 }
 
 int keyring_unavailable(struct fault *flt, const char *why)
 {
-	return fault_undecided(flt, FAULT_NO_KEY, "it cannot be had here: %.120s. To keep keys in files: "
-			       "wargfs config --keyring-backend flat-file", why);
+	return fault_undecided(flt, FAULT_NO_KEY, "cannot be used in this session: %.120s", why);
 }
 
-/* Say where it was, and that the registry has nothing to do with it. */
-static int told(const struct keyring_backend *backend, const struct keyring_entry *entry, int verdict,
-		struct fault *flt)
+/* Which secret it is: "the signing key", "the signing key for https://…", "the token for team.example". */
+static void describe(const struct keyring_entry *entry, char out[static 160])
 {
-	if (verdict) {
-		fault_at(flt, "keyring %s, %s of %.100s", backend->name, entry->service, entry->user);
-		fault_blame(flt, FAULT_BY_SYSTEM);
+	bool is_key = strcmp(entry->service, SIGNING_KEY) == 0;
+
+	if (is_key && strcmp(entry->user, DEFAULT_KEY) == 0)
+		snprintf(out, 160, "the signing key");
+	else
+		snprintf(out, 160, "the %s for %.100s", is_key ? "signing key" : "token", entry->user);
+}
+
+/* Say which secret it was and where, and that the registry has nothing to do with it. */
+static int told(const struct keyring_backend *backend, const struct config *config, const struct keyring_entry *entry,
+		int verdict, struct fault *flt)
+{
+	const char *place = backend->place ? backend->place : config->keyring_dir;
+	char secret[160];
+
+	if (!verdict || !flt)
+		return verdict;
+	describe(entry, secret);
+	if (flt->kind == FAULT_NO_KEY && backend->place) {
+		fault_subject(flt, "%s", backend->place);
+		fault_add(flt, "to keep %s in a file: wargfs %s --keyring-backend flat-file", secret,
+			  strcmp(entry->service, SIGNING_KEY) == 0 ? "key new" : "login");
+	} else {
+		fault_at(flt, "%s%s%.80s", secret, place ? " in " : "", place ? place : "");
 	}
+	fault_blame(flt, FAULT_BY_SYSTEM);
 	return verdict;
 }
 
 static int find(const struct keyring_backend *backend, const struct config *config, const struct keyring_entry *entry,
 		struct buf *out, bool *found, struct fault *flt)
 {
-	return told(backend, entry, backend->find(config, entry, out, found, flt), flt);
+	return told(backend, config, entry, backend->find(config, entry, out, found, flt), flt);
 }
 
 static int set(const struct keyring_backend *backend, const struct config *config, const struct keyring_entry *entry,
 	       struct span secret, struct fault *flt)
 {
-	return told(backend, entry, backend->set(config, entry, secret, flt), flt);
+	return told(backend, config, entry, backend->set(config, entry, secret, flt), flt);
 }
 
 static int remove_entry(const struct keyring_backend *backend, const struct config *config,
 			const struct keyring_entry *entry, bool *found, struct fault *flt)
 {
-	return told(backend, entry, backend->remove(config, entry, found, flt), flt);
+	return told(backend, config, entry, backend->remove(config, entry, found, flt), flt);
 }
 
 /* ---- Signing keys ---- */
@@ -188,7 +211,7 @@ int keyring_find_signing_key(const struct config *config, const char *registry, 
 	if (!r && !found)
 		r = no_key(config, registry, flt);
 	else if (!r)
-		r = told(backend, &entry, ecdsa_private_key_parse(buf_span(&text), out, flt), flt);
+		r = told(backend, config, &entry, ecdsa_private_key_parse(buf_span(&text), out, flt), flt);
 	buf_wipe(&text);
 	return r;
 }
@@ -208,8 +231,7 @@ static int is_kept(const struct keyring_backend *backend, const struct config *c
 		*kept = true;
 		return 0;
 	}
-	if (r && flt)
-		*flt = own;
+	fault_pass(&own, flt);
 	return r;
 }
 
@@ -282,7 +304,7 @@ int keyring_check_token(struct span token, struct fault *flt)
 		return fault_invalid(flt, "a token is not longer than %u bytes", CAP_SECRET);
 	for (size_t i = 0; i < token.length; i++) {
 		if (token.data[i] <= ' ' || token.data[i] > '~')
-			return fault_invalid(flt, "a token holds neither white space nor anything but ASCII");
+			return fault_invalid(flt, "a token has no white space, and no character outside of ASCII");
 	}
 	return 0;
 }
@@ -309,7 +331,7 @@ int keyring_find_token(const struct config *config, const struct http_url *url, 
 	buf_init(&token, CAP_SECRET);
 	r = find(backend, config, &entry, &token, &is_there, flt);
 	if (!r && is_there)
-		r = told(backend, &entry, keyring_check_token(buf_span(&token), flt), flt);
+		r = told(backend, config, &entry, keyring_check_token(buf_span(&token), flt), flt);
 	if (!r && is_there)
 		r = buf_append(out, buf_span(&token), flt);
 	buf_wipe(&token);
@@ -342,4 +364,14 @@ int keyring_delete_token(const struct config *config, const struct http_url *url
 	if (!r)
 		r = token_entry(url, service, sizeof(service), &entry, flt);
 	return r ? r : remove_entry(backend, config, &entry, found, flt);
+}
+
+bool keyring_find_exposed(const struct config *config, char *out)
+{
+	return !strcmp(keyring_backend_of(config), keyring_file.name) && keyring_file_find_exposed(config, out);
+}
+
+void keyring_stop(void)
+{
+	keyring_service_stop();
 }

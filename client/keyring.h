@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The user's keys and tokens, where the reference client keeps them, so that either program finds, replaces and
  * deletes what the other made (interop.md section C 10). The only door to libsecret.
@@ -21,6 +22,15 @@
 
 /** Seconds that the desktop's keyring has for all that one call asks of it. */
 #define KEYRING_PATIENCE 60
+
+/**
+ * Give up what is asked of the desktop's keyring, now and later: each call ends soon with FAULT_CANCELLED. For a daemon
+ * that ends while a person is asked for a password. From any thread; does not wait.
+ */
+void keyring_stop(void);
+
+/** The backends' names, for a sentence. */
+#define KEYRING_BACKENDS "secret-service, flat-file, linux-keyutils and mock"
 
 /** What a backend is called in a configuration. @return false if none is called so */
 bool keyring_is_known(const char *backend);
@@ -71,5 +81,12 @@ int keyring_set_token(const struct config *config, const struct http_url *url, s
 
 /** Delete the token. @param found  false if there was none */
 int keyring_delete_token(const struct config *config, const struct http_url *url, bool *found, struct fault *flt);
+
+/**
+ * Find a secret of the keyring in files that other users of this machine may read.
+ * @param out  its path, NUL-terminated; room for PATH_MAX bytes
+ * @return false: there is none, or secrets are kept elsewhere
+ */
+bool keyring_find_exposed(const struct config *config, char *out);
 
 #endif

@@ -1,11 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The keyring in files, one a secret, for nobody else to read: keyring.h, interop.md section C 10.
  */
 #include "keyring_parts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,8 +61,8 @@ static int make_folder(const char *path, struct fault *flt)
 
 	if (r)
 		return r;
-	if (mkdirat(parent, name, FOLDER_MODE) && errno != EEXIST)
-		r = fault_system(flt, errno, "making the folder %.150s", path);
+	if (faccessat(parent, name, F_OK, 0))
+		r = file_make_folder(parent, name, FOLDER_MODE, flt);
 	close(parent);
 	return r;
 }
@@ -136,6 +139,15 @@ static int read_secret(int fd, struct buf *out, struct fault *flt)
 	return 0;
 }
 
+/* Remove temporary files of file_replace() that a killed process left: they hold secrets. */
+static void sweep_leftovers(int folder)
+{
+	bool had = false;
+
+	if (!file_lock(folder, 0, &had, NULL) && had)
+		file_sweep_temps(folder);
+}
+
 static int find_in(int folder, const char *name, struct buf *out, bool *found, struct fault *flt)
 {
 	struct stat status;
@@ -144,6 +156,7 @@ static int find_in(int folder, const char *name, struct buf *out, bool *found, s
 
 	if (r)
 		return r;
+	sweep_leftovers(folder);
 	if (fd < 0) {
 		if (!fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW))
 			return fault_invalid(flt, "it is no regular file");
@@ -162,15 +175,21 @@ static int set_in(int folder, const char *name, struct span secret, struct fault
 	int r = file_lock_surely(folder, flt);
 
 	if (!r)
+		file_sweep_temps(folder);
+	if (!r)
 		r = file_replace(folder, name, FILE_MODE, secret, flt);
 	return r ? r : file_sync(folder, flt);
 }
 
 static int remove_from(int folder, const char *name, bool *found, struct fault *flt)
 {
-	bool was_there = !unlinkat(folder, name, 0);
-	int r = 0;
+	bool was_there;
+	int r = file_lock_surely(folder, flt);
 
+	if (r)
+		return r;
+	file_sweep_temps(folder);
+	was_there = !unlinkat(folder, name, 0);
 	if (!was_there && errno != ENOENT)
 		r = fault_system(flt, errno, "removing it");
 	if (!r && was_there)
@@ -178,6 +197,33 @@ static int remove_from(int folder, const char *name, bool *found, struct fault *
 	if (!r)
 		*found = was_there;
 	return r;
+}
+
+/* ---- Who may read it ---- */
+
+/* Whether others reach the file through the folder, or the group does. */
+static bool is_exposed(mode_t folder, mode_t file)
+{
+	return ((folder & S_IXOTH) && (file & S_IROTH)) || ((folder & S_IXGRP) && (file & S_IRGRP));
+}
+
+bool keyring_file_find_exposed(const struct config *config, char *out)
+{
+	DIR *folder = config->keyring_dir ? opendir(config->keyring_dir) : NULL;
+	struct stat outer, inner;
+	struct dirent *entry;
+	bool found = false;
+
+	if (!folder)
+		return false;
+	if (!fstat(dirfd(folder), &outer) && outer.st_mode & (S_IXOTH | S_IXGRP))
+		while (!found && (entry = readdir(folder)))
+			found = !strncmp(entry->d_name, "service=", strlen("service=")) &&
+				!fstatat(dirfd(folder), entry->d_name, &inner, 0) && S_ISREG(inner.st_mode) &&
+				is_exposed(outer.st_mode, inner.st_mode) &&
+				snprintf(out, PATH_MAX, "%s/%s", config->keyring_dir, entry->d_name) < PATH_MAX;
+	closedir(folder);
+	return found;
 }
 
 /* ---- The backend ---- */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The keyring in the kernel: keys of type "user" in the session keyring, linked to the persistent one, which outlives
  * the session by some days: keyring.h, interop.md section C 10; keyctl(2), persistent-keyring(7).
@@ -157,6 +158,7 @@ static int remove_entry(const struct config *config, const struct keyring_entry 
 
 const struct keyring_backend keyring_kernel = {
 	.name = "linux-keyutils",
+	.place = "the kernel's keyring",
 	.find = find,
 	.set = set,
 	.remove = remove_entry,

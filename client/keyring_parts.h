@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the backends of the keyring have in common (keyring.h).
  */
@@ -14,6 +15,7 @@ struct keyring_entry {
 /** A place for secrets. Faults as keyring.h tells. */
 struct keyring_backend {
 	const char *name;
+	const char *place; /* what a person calls it: "the desktop's keyring"; NULL: `config->keyring_dir` */
 	/** Append the secret to `out`. @param found  false if there is none; `out` is as it was then */
 	int (*find)(const struct config *config, const struct keyring_entry *entry, struct buf *out, bool *found,
 		    struct fault *flt);
@@ -26,10 +28,19 @@ struct keyring_backend {
 
 extern const struct keyring_backend keyring_file, keyring_kernel, keyring_service;
 
+/** As keyring_find_exposed(), of the keyring in files. */
+bool keyring_file_find_exposed(const struct config *config, char *out);
+
+/** As keyring_stop(), of the desktop's keyring. */
+void keyring_service_stop(void);
+
 /** KEYRING_PATIENCE, where nobody tests what becomes of it. Seconds. */
 extern unsigned keyring_service_patience;
 
-/** The fault of a keyring that cannot be had here, with what to do about it. @return WARG_UNDECIDED */
+/**
+ * The fault of a keyring that cannot be used, as a clause: "cannot be used in this session: " and `why`.
+ * @return WARG_UNDECIDED
+ */
 int keyring_unavailable(struct fault *flt, const char *why);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The desktop's keyring, by D-Bus: keyring.h, interop.md section C 10; the Secret Service API of freedesktop.org.
  *
@@ -120,10 +121,12 @@ static int load_once(struct fault *flt)
 enum purpose { FIND, SET, REMOVE };
 
 struct call {
+	struct call *next; /* calls whose result a thread waits for */
 	pthread_mutex_t mutex;
 	pthread_cond_t ended;
 	bool is_over;      /* the rest is the caller's again */
 	bool is_abandoned; /* nobody waits: whoever ends it frees it */
+	bool is_stopped;   /* the program ends */
 	GCancellable *cancellable;
 	enum purpose purpose;
 	char *service, *user;
@@ -215,7 +218,7 @@ static int read_item(struct call *call, SecretItem *item, struct fault *flt)
 	int r;
 
 	if (lib.item_is_locked(item))
-		return keyring_unavailable(flt, "the keyring is locked, and was not opened");
+		return keyring_unavailable(flt, "it is locked: unlock it first");
 	if (!lib.item_load(item, call->cancellable, &error))
 		return failed(error, flt);
 	value = lib.item_secret(item);
@@ -236,7 +239,7 @@ static int find_in(struct call *call, GList *items, struct fault *flt)
 		return 0;
 	call->found = true;
 	if (items->next)
-		return fault_invalid(flt, "it is there more than once: to set or to delete it leaves one or none");
+		return fault_invalid(flt, "it is there more than once: to set it anew, or to delete it, repairs that");
 	return read_item(call, items->data, flt);
 }
 
@@ -246,7 +249,7 @@ static int remove_all(struct call *call, GList *items, struct fault *flt)
 
 	for (; items; items = items->next) {
 		if (lib.item_is_locked(items->data))
-			return keyring_unavailable(flt, "the keyring is locked, and was not opened");
+			return keyring_unavailable(flt, "it is locked: unlock it first");
 		if (!lib.item_delete(items->data, call->cancellable, &error))
 			return failed(error, flt);
 		call->found = true;
@@ -280,7 +283,7 @@ static int set_in(struct call *call, SecretService *service, GList *items, struc
 	if (!items)
 		r = create(call, service, value, flt);
 	else if (lib.item_is_locked(items->data))
-		r = keyring_unavailable(flt, "the keyring is locked, and was not opened");
+		r = keyring_unavailable(flt, "it is locked: unlock it first");
 	else if (!lib.item_set(items->data, value, call->cancellable, &error))
 		r = failed(error, flt);
 	lib.value_unref(value);
@@ -357,14 +360,64 @@ static void *run_call(void *argument)
 
 /* ---- Waiting for it ---- */
 
-/* Under its mutex. */
-static void wait_for(struct call *call, unsigned seconds)
+/* Calls that somebody waits for, and whether the program ends. The list's mutex is taken before a call's. */
+static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct call *first_call;
+static bool stopped;
+
+static void enlist(struct call *call)
+{
+	pthread_mutex_lock(&list_mutex);
+	call->next = first_call;
+	first_call = call;
+	pthread_mutex_lock(&call->mutex);
+	call->is_stopped = stopped;
+	pthread_mutex_unlock(&call->mutex);
+	pthread_mutex_unlock(&list_mutex);
+}
+
+static void unlist(struct call *call)
+{
+	struct call **place = &first_call;
+
+	pthread_mutex_lock(&list_mutex);
+	while (*place != call)
+		place = &(*place)->next;
+	*place = call->next;
+	pthread_mutex_unlock(&list_mutex);
+}
+
+void keyring_service_stop(void)
+{
+	pthread_mutex_lock(&list_mutex);
+	stopped = true;
+	for (struct call *call = first_call; call; call = call->next) {
+		pthread_mutex_lock(&call->mutex);
+		call->is_stopped = true;
+		pthread_cond_broadcast(&call->ended);
+		pthread_mutex_unlock(&call->mutex);
+	}
+	pthread_mutex_unlock(&list_mutex);
+}
+
+/* Under its mutex. @param until_stopped  end with keyring_service_stop() */
+static void wait_for(struct call *call, unsigned seconds, bool until_stopped)
 {
 	clock_ms deadline = clock_in_seconds(seconds);
 	const struct timespec at = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
 
-	while (!call->is_over && pthread_cond_timedwait(&call->ended, &call->mutex, &at) != ETIMEDOUT)
+	while (!call->is_over && !(until_stopped && call->is_stopped) &&
+	       pthread_cond_timedwait(&call->ended, &call->mutex, &at) != ETIMEDOUT)
 		;
+}
+
+static void wait_in_list(struct call *call)
+{
+	enlist(call);
+	pthread_mutex_lock(&call->mutex);
+	wait_for(call, keyring_service_patience, true);
+	pthread_mutex_unlock(&call->mutex);
+	unlist(call);
 }
 
 /* A thread that no signal goes to, nor to those that GLib starts from it. */
@@ -390,21 +443,21 @@ static int finish(struct call **out, struct fault *flt)
 
 	if (verdict)
 		return verdict;
+	wait_in_list(call);
 	pthread_mutex_lock(&call->mutex);
-	wait_for(call, keyring_service_patience);
 	if (!call->is_over) {
-		verdict = fault_undecided(flt, FAULT_TIMEOUT, "it did not answer within %u s: it may be locked, and "
+		verdict = call->is_stopped ? fault_undecided(flt, FAULT_CANCELLED, "the program ends") :
+			  fault_undecided(flt, FAULT_TIMEOUT, "it did not answer within %u s: it may be locked, and "
 					  "waiting for its password", keyring_service_patience);
 		lib.cancel(call->cancellable);
-		wait_for(call, GRACE);
+		wait_for(call, GRACE, false);
 	}
 	if (!call->is_over) {
 		call->is_abandoned = true;
 		*out = NULL;
 	} else if (!verdict) {
 		verdict = call->verdict;
-		if (verdict && flt)
-			*flt = call->fault;
+		fault_pass(&call->fault, flt);
 	}
 	pthread_mutex_unlock(&call->mutex);
 	return verdict;
@@ -457,6 +510,7 @@ static int remove_entry(const struct config *config, const struct keyring_entry 
 
 const struct keyring_backend keyring_service = {
 	.name = "secret-service",
+	.place = "the desktop's keyring",
 	.find = find,
 	.set = set,
 	.remove = remove_entry,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The ledger's records, from proof to proof (see ledger.h). Where they lie is the business of ledger_file.c.
  */
@@ -18,7 +19,7 @@ int ledger_open(const char *own_dir, const char *label, struct ledger **out, str
 	if (!ledger)
 		return fault_no_memory(flt);
 	pthread_mutex_init(&ledger->mutex, NULL);
-	ledger->fd = -1;
+	ledger->fd = ledger->spool.fd = -1;
 	ledger->own_dir = strdup(own_dir);
 	ledger->label = strdup(label);
 	if (!ledger->own_dir || !ledger->label) {
@@ -34,6 +35,7 @@ void ledger_close(struct ledger *ledger)
 	if (!ledger)
 		return;
 	ledger_forget(ledger);
+	buf_release(&ledger->tail.url);
 	pthread_mutex_destroy(&ledger->mutex);
 	free(ledger->own_dir);
 	free(ledger->label);
@@ -46,8 +48,17 @@ static void records_release(struct ledger_records *records)
 	*records = (struct ledger_records){0};
 }
 
+static void drop_spool(struct ledger *ledger)
+{
+	if (ledger->spool.fd >= 0)
+		close(ledger->spool.fd);
+	ledger->spool = (struct api_ledger_spool){.fd = -1};
+}
+
 void ledger_forget(struct ledger *ledger)
 {
+	drop_spool(ledger);
+	ledger->epoch++;
 	pthread_mutex_lock(&ledger->mutex);
 	records_release(&ledger->records);
 	if (ledger->fd >= 0)
@@ -96,6 +107,44 @@ static void append_leaves(struct merkle_log_roots *roots, const struct api_ledge
 	}
 }
 
+int ledger_walk_growth(const struct ledger_growth *growth, uint64_t index,
+		       int (*take)(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+				   struct fault *flt),
+		       void *user, struct fault *flt)
+{
+	struct api_ledger_entry piece[PIECE];
+	int verdict = 0;
+
+	if (growth->entries)
+		return take(user, index, growth->entries, growth->count, flt);
+	for (size_t at = 0; !verdict && at < growth->count; at += PIECE) {
+		size_t count = growth->count - at < PIECE ? growth->count - at : PIECE;
+		ssize_t got = ledger_read_at(growth->fd, piece, count * LEDGER_ENTRY, (off_t)(at * LEDGER_ENTRY));
+
+		if (got != (ssize_t)(count * LEDGER_ENTRY))
+			return fault_system(flt, got < 0 ? errno : EIO, "reading the fetched ledger");
+		verdict = take(user, index + at, piece, count, flt);
+	}
+	return verdict;
+}
+
+static int hash_piece(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+		      struct fault *flt)
+{
+	(void)index;
+	(void)flt;
+	append_leaves(user, entries, count);
+	return 0;
+}
+
+static int note_piece(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+		      struct fault *flt)
+{
+	(void)flt;
+	note(user, index, entries, count);
+	return 0;
+}
+
 static int check_root(const struct merkle_log_roots *roots, const struct checkpoint *checkpoint, struct fault *flt)
 {
 	struct digest root = merkle_log_roots_fold(roots);
@@ -105,42 +154,135 @@ static int check_root(const struct merkle_log_roots *roots, const struct checkpo
 	return 0;
 }
 
-int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count,
+static int append(struct ledger *ledger, const struct ledger_growth *growth,
 		  const struct signed_checkpoint *checkpoint, struct fault *flt)
 {
-	struct ledger_records *records = &ledger->records;
+	struct ledger_records *records = &ledger->records, noted;
 	struct merkle_log_roots roots = records->roots;
 	int verdict;
 
-	if (roots.length + count != checkpoint->contents.log_length)
-		return fault_undecided(flt, FAULT_MISUSE, "the ledger has %" PRIu64 " records, and %zu more lead to no "
-				       "checkpoint of %" PRIu64, roots.length, count, checkpoint->contents.log_length);
-	append_leaves(&roots, entries, count);
-	verdict = check_root(&roots, &checkpoint->contents, flt);
+	verdict = ledger_walk_growth(growth, roots.length, hash_piece, &roots, flt);
+	if (!verdict)
+		verdict = check_root(&roots, &checkpoint->contents, flt);
 	if (verdict)
 		return verdict;
 	pthread_mutex_lock(&ledger->mutex);
 	verdict = reserve(records, roots.length, flt);
 	pthread_mutex_unlock(&ledger->mutex);
 	if (!verdict)
-		verdict = ledger_put(ledger, entries, count, flt);
+		verdict = ledger_put(ledger, growth, flt);
 	if (verdict)
 		return verdict;
+	/* Readers use chunks below the length only, so append all chunks before the length changes. */
+	noted = *records;
+	verdict = ledger_walk_growth(growth, roots.length - growth->count, note_piece, &noted, flt);
+	if (verdict)
+		return verdict;
+	noted.roots = roots;
 	pthread_mutex_lock(&ledger->mutex);
-	note(records, records->roots.length, entries, count);
-	records->roots = roots;
+	*records = noted;
 	ledger->is_in_doubt = false;
 	pthread_mutex_unlock(&ledger->mutex);
-	ledger_keep_checkpoint(ledger, checkpoint);
 	return 0;
 }
 
-void ledger_keep_time(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count,
+		  const struct signed_checkpoint *checkpoint, struct fault *flt)
 {
-	struct digest root = merkle_log_roots_fold(&ledger->records.roots);
+	const struct ledger_growth growth = {entries, -1, count};
+	uint64_t length = ledger->records.roots.length;
 
-	if (ledger->records.roots.length == checkpoint->contents.log_length &&
-	    digest_equals(&root, &checkpoint->contents.log_root))
+	if (length + count != checkpoint->contents.log_length)
+		return fault_undecided(flt, FAULT_MISUSE, "the ledger has %" PRIu64 " records, and %zu more lead to no "
+				       "checkpoint of %" PRIu64, length, count, checkpoint->contents.log_length);
+	return append(ledger, &growth, checkpoint, flt);
+}
+
+/* Reuse the spool of the last attempt if it follows the stored records. */
+static int open_spool(struct ledger *ledger, struct fault *flt)
+{
+	uint64_t length = ledger->records.roots.length;
+	int r;
+
+	if (ledger->spool.fd >= 0 && ledger->spool.first == length)
+		return 0;
+	drop_spool(ledger);
+	r = ledger_open_spool(ledger, &ledger->spool.fd, flt);
+	ledger->spool.first = ledger->spool.end = length;
+	ledger->spool.tail = &ledger->tail;
+	return r;
+}
+
+void ledger_expect_growth(struct ledger *ledger)
+{
+	ledger->expects_growth = true;
+}
+
+/*
+ * Whether records that come behind those that are there are to be looked for in the last part known. Not behind many
+ * that have no checkpoint: else the spool would grow for as long as a registry makes records up.
+ */
+static bool is_tail_of_use(struct ledger *ledger)
+{
+	const struct api_ledger_tail *tail = &ledger->tail;
+
+	return ledger_length(ledger) && tail->url.length && !open_spool(ledger, NULL) &&
+	       tail->first < ledger->spool.end && ledger->spool.end - ledger->spool.first < CAP_REQUEST_RECORDS;
+}
+
+int ledger_fetch_checkpoint(struct ledger *ledger, const struct api *api, clock_ms deadline,
+			    struct signed_checkpoint *out, struct fault *flt)
+{
+	bool expects_growth = ledger->expects_growth;
+
+	ledger->expects_growth = false;
+	if (expects_growth && is_tail_of_use(ledger))
+		return api_fetch_checkpoint_and_ledger(api, deadline, &ledger->spool, out, flt);
+	return api_fetch_checkpoint(api, deadline, out, flt);
+}
+
+/* @param was_begun  records had come before, which may be what is wrong */
+static int grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
+		const struct signed_checkpoint *checkpoint, bool *was_begun, struct fault *flt)
+{
+	uint64_t end = checkpoint->contents.log_length;
+	struct fault own = {0};
+	int verdict = open_spool(ledger, &own);
+
+	*was_begun = !verdict && ledger->spool.end > ledger->spool.first;
+	if (!verdict && (ledger->spool.end < end || ledger->spool.first == end))
+		verdict = api_spool_ledger(api, deadline, &ledger->spool, end, &own);
+	if (!verdict) {
+		const struct ledger_growth growth = {NULL, ledger->spool.fd, end - ledger->spool.first};
+
+		verdict = append(ledger, &growth, checkpoint, &own);
+	}
+	/* Keep the spool unless its records lead to no known root. */
+	if (!verdict || own.kind == FAULT_FORGED || own.kind == FAULT_SYSTEM)
+		drop_spool(ledger);
+	fault_pass(&own, flt);
+	return verdict;
+}
+
+int ledger_grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
+		const struct signed_checkpoint *checkpoint, struct fault *flt)
+{
+	struct fault own = {0};
+	bool was_begun;
+	int verdict = grow(ledger, api, deadline, checkpoint, &was_begun, &own);
+
+	/* Parts of several attempts may be of several states of the registry: it is held to what it sends as one. */
+	if (own.kind == FAULT_FORGED && was_begun) {
+		own = (struct fault){0};
+		verdict = grow(ledger, api, deadline, checkpoint, &was_begun, &own);
+	}
+	fault_pass(&own, flt);
+	return verdict;
+}
+
+void ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+{
+	if (ledger_is_at(ledger, &checkpoint->contents))
 		ledger_keep_checkpoint(ledger, checkpoint);
 }
 
@@ -228,6 +370,26 @@ int ledger_load(struct ledger *ledger, struct signed_checkpoint *checkpoint, boo
 	return verdict;
 }
 
+bool ledger_is_stored(struct ledger *ledger)
+{
+	struct signed_checkpoint beside;
+	bool has_checkpoint = false;
+	struct fault ignored = {0};
+	int folder = -1;
+
+	if (ledger_open_folder(ledger, false, &folder, &ignored) || folder < 0)
+		return false;
+	if (ledger_read_checkpoint(folder, &beside, &has_checkpoint, &ignored))
+		has_checkpoint = false;
+	close(folder);
+	return has_checkpoint;
+}
+
+void ledger_doubt_checkpoint(struct ledger *ledger)
+{
+	ledger->is_beside_nothing = true;
+}
+
 /* ---- What is there ---- */
 
 uint64_t ledger_length(struct ledger *ledger)
@@ -247,6 +409,18 @@ struct digest ledger_root(struct ledger *ledger)
 	return merkle_log_roots_fold(&ledger->records.roots);
 }
 
+bool ledger_is_at(struct ledger *ledger, const struct checkpoint *checkpoint)
+{
+	struct digest root = ledger_root(ledger);
+
+	return ledger_length(ledger) == checkpoint->log_length && digest_equals(&root, &checkpoint->log_root);
+}
+
+unsigned ledger_epoch(const struct ledger *ledger)
+{
+	return ledger->epoch;
+}
+
 bool ledger_is_in_doubt(struct ledger *ledger)
 {
 	bool is_in_doubt;
@@ -255,6 +429,13 @@ bool ledger_is_in_doubt(struct ledger *ledger)
 	is_in_doubt = ledger->is_in_doubt || ledger->is_damaged;
 	pthread_mutex_unlock(&ledger->mutex);
 	return is_in_doubt;
+}
+
+void ledger_doubt(struct ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->mutex);
+	ledger->is_in_doubt = true;
+	pthread_mutex_unlock(&ledger->mutex);
 }
 
 /* A full chunk, if it still has the hash that it had when it was proven. The mutex is held. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The ledger of a registry as it was proven: log id and record id of each record, 64 bytes a record, kept in our own
  * folder over restarts (protocol.md section 6 tells what it is, section 9 what it proves).
@@ -13,6 +14,7 @@
 #define WARG_CLIENT_LEDGER_H
 
 #include "api.h"
+#include "name_list.h"
 
 struct ledger;
 
@@ -35,18 +37,36 @@ void ledger_close(struct ledger *ledger);
  */
 int ledger_load(struct ledger *ledger, struct signed_checkpoint *checkpoint, bool *found, struct fault *flt);
 
+/** Whether records lie in the folder, proven or not, so that only what came since has to be fetched. */
+bool ledger_is_stored(struct ledger *ledger);
+
+/** Mark the stored checkpoint as not signed by the operator: the next checkpoint replaces it, even a lower one. */
+void ledger_doubt_checkpoint(struct ledger *ledger);
+
 /** How many records it has. None if it was seen to be damaged since: then it is forgotten here. */
 uint64_t ledger_length(struct ledger *ledger);
 
 /** The log root that its records lead to. */
 struct digest ledger_root(struct ledger *ledger);
 
-/** Whether it was loaded, and nothing was appended since: a root that does not fit may be the disk's doing. */
-bool ledger_is_in_doubt(struct ledger *ledger);
+/** Whether its records are those of the checkpoint, no less and no more. */
+bool ledger_is_at(struct ledger *ledger, const struct checkpoint *checkpoint);
+
+/** How often its records were forgotten: while that stays the same, the ledger at most grows. */
+unsigned ledger_epoch(const struct ledger *ledger);
 
 /**
- * Append what the registry sent, if that leads to the log root of a checkpoint that was verified, and keep both on
- * disk.
+ * Whether it was loaded, or doubted, and nothing was appended since: a root that does not fit may be no lie of the
+ * registry's.
+ */
+bool ledger_is_in_doubt(struct ledger *ledger);
+
+/** Doubt it: the checkpoint that it grew to was refused. */
+void ledger_doubt(struct ledger *ledger);
+
+/**
+ * Append what the registry sent, if that leads to the log root of a checkpoint that was verified. The records are
+ * written to disk; they count there once ledger_keep() has put a checkpoint beside them.
  *
  * @param entries  from ledger_length() up to the checkpoint's length
  * @return 0, also where nothing could be kept on disk; WARG_INVALID if they lead to another root. Unchanged unless 0
@@ -55,10 +75,29 @@ int ledger_append(struct ledger *ledger, const struct api_ledger_entry *entries,
 		  const struct signed_checkpoint *checkpoint, struct fault *flt);
 
 /**
- * Keep a checkpoint that was signed later than the one on disk, of the same state: what is proven is not older than
- * that. Nothing else is kept, and failure to write is no fault.
+ * Fetch the missing records up to a verified checkpoint, and append them. If not all arrive in time, the received ones
+ * are kept, unproven, for the next call, so a ledger may take longer than one deadline.
+ * @return as ledger_append(), and as api_spool_ledger()
  */
-void ledger_keep_time(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
+int ledger_grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
+		const struct signed_checkpoint *checkpoint, struct fault *flt);
+
+/** Expect the next checkpoint to be of more records: they are asked for beside it. */
+void ledger_expect_growth(struct ledger *ledger);
+
+/**
+ * Fetch the newest checkpoint; and beside it, where growth is expected, what the last part of the ledger has gained,
+ * for the next ledger_grow(). That this fails is no fault.
+ * @return as api_fetch_checkpoint()
+ */
+int ledger_fetch_checkpoint(struct ledger *ledger, const struct api *api, clock_ms deadline,
+			    struct signed_checkpoint *out, struct fault *flt);
+
+/**
+ * Keep the checkpoint beside the records, for the next start, if they lead to it: one that was admitted, as it is what
+ * that start will show. Of two of the same state the one that was signed later is kept. Failure to write is no fault.
+ */
+void ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
 
 /** Forget all records; what lies on disk is written over by the next append. */
 void ledger_forget(struct ledger *ledger);
@@ -79,12 +118,21 @@ int ledger_read(struct ledger *ledger, uint64_t first, uint64_t end,
 int ledger_record(struct ledger *ledger, uint64_t index, struct api_ledger_entry *out, struct fault *flt);
 
 /**
- * Names that were kept. Nothing is proven of them: a name is true of the log whose id it hashes to.
- * @param out  in no order, perhaps some twice; free() it
+ * Load the stored names. They are not proven: the caller checks that a name hashes to a log id.
+ * @param take  called for each name, also for names that no package may have; in no order, some maybe twice. A non-zero
+ *              return ends the loading
+ * @return 0; what `take` returned
  */
-int ledger_load_names(struct ledger *ledger, struct name **out, size_t *count, struct fault *flt);
+int ledger_load_names(struct ledger *ledger, int (*take)(void *user, struct span text, struct fault *flt), void *user,
+		      struct fault *flt);
 
-/** Keep more names; failure to write is no fault. */
-void ledger_keep_names(struct ledger *ledger, const struct name *names, size_t count);
+/**
+ * Store the names from index `first` on; failure to write is no fault.
+ * @param others  lines with names that no package may have; lines of more than LINES_LONGEST bytes are not loaded again
+ */
+void ledger_keep_names(struct ledger *ledger, const struct name_list *names, size_t first, struct span others);
+
+/** Whether names were stored since the last ledger_load_names(), which would then give new ones. */
+bool ledger_has_more_names(const struct ledger *ledger);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Where the ledger's records lie: a file in our own folder that is appended to, or one without a name where that cannot
  * be had (see ledger.h).
@@ -17,7 +18,7 @@
 
 #include "file.h"
 #include "json.h"
-#include "store_state.h"
+#include "checkpoint_json.h"
 
 #define LEDGER_TEMP "." LEDGER_FILE ".wargfs"
 #define CHECKPOINT_FILE "checkpoint"
@@ -77,6 +78,7 @@ int ledger_open_file(int folder, int *fd, bool *is_writable, uint64_t *size, str
 	*is_writable = *fd >= 0 && !fstat(*fd, &status) && S_ISREG(status.st_mode) && status.st_nlink == 1;
 	if (*is_writable) {
 		close(opened);
+		*fd = file_reopen_take(*fd);
 		return 0;
 	}
 	if (*fd >= 0)
@@ -111,8 +113,7 @@ static struct span span_of_entries(const struct api_ledger_entry *entries, size_
 /** Records on their way into another file: those that are there, then those that come behind them. */
 struct move {
 	struct ledger *ledger;
-	const struct api_ledger_entry *entries;
-	size_t count;
+	const struct ledger_growth *growth;
 };
 
 static int move_all(const struct move *move,
@@ -124,7 +125,7 @@ static int move_all(const struct move *move,
 	int r;
 
 	r = ledger_read(move->ledger, 0, length, take, user, flt);
-	return r ? r : take(user, length, move->entries, move->count, flt);
+	return r ? r : ledger_walk_growth(move->growth, length, take, user, flt);
 }
 
 static int write_piece(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
@@ -211,7 +212,7 @@ static int write_anew(int folder, const struct move *move, int *fd, struct fault
 		close(opened);
 		return r;
 	}
-	*fd = opened;
+	*fd = file_reopen_take(opened);
 	return 0;
 }
 
@@ -246,13 +247,27 @@ static int put_unnamed(const struct move *move, struct fault *flt)
 	int r;
 
 	if (fd < 0)
-		return fault_system(flt, errno, "a file without a name cannot be had");
+		return fault_system(flt, errno, "making an unlinked file");
 	r = write_file(fd, move, flt);
 	if (r)
 		close(fd);
 	else
 		use(move->ledger, fd, false);
 	return r;
+}
+
+int ledger_open_spool(const struct ledger *ledger, int *fd, struct fault *flt)
+{
+	int folder = -1;
+
+	*fd = -1;
+	if (!ledger_open_folder(ledger, true, &folder, NULL)) {
+		*fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		close(folder);
+	}
+	if (*fd < 0)
+		*fd = memfd_create(LEDGER_FILE, MFD_CLOEXEC);
+	return *fd < 0 ? fault_system(flt, errno, "making an unlinked file") : 0;
 }
 
 /* ---- Both ---- */
@@ -265,18 +280,41 @@ static bool has_name(int fd)
 	return !fstat(fd, &status) && status.st_nlink;
 }
 
-int ledger_put(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count, struct fault *flt)
+static int append_piece(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+			struct fault *flt)
 {
-	const struct move move = {ledger, entries, count};
-	off_t offset = ledger_offset(ledger->records.roots.length);
+	const int *fd = user;
 
-	if (ledger->is_named && has_name(ledger->fd) && !write_at(ledger->fd, span_of_entries(entries, count), offset))
+	(void)flt;
+	return write_at(*fd, span_of_entries(entries, count), ledger_offset(index));
+}
+
+/* The file is opened read-only, so that its file system can be remounted read-only. @return whether it is complete */
+static bool append_to(int fd, uint64_t length, const struct ledger_growth *growth)
+{
+	char path[64];
+	bool is_whole;
+	int writer;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	if (writer < 0)
+		return false;
+	is_whole = !ledger_walk_growth(growth, length, append_piece, &writer, NULL);
+	return !close(writer) && is_whole;
+}
+
+int ledger_put(struct ledger *ledger, const struct ledger_growth *growth, struct fault *flt)
+{
+	const struct move move = {ledger, growth};
+	uint64_t length = ledger->records.roots.length;
+
+	if (ledger->is_named && has_name(ledger->fd) && append_to(ledger->fd, length, growth))
 		return 0;
 	if (!put_named(&move, NULL))
 		return 0;
 	/* It is read by us alone, then: what is not to be had on disk is not to be lost while we run. */
-	if (ledger->fd >= 0 && !ledger->is_named &&
-	    !write_at(ledger->fd, span_of_entries(entries, count), offset))
+	if (ledger->fd >= 0 && !ledger->is_named && append_to(ledger->fd, length, growth))
 		return 0;
 	return put_unnamed(&move, flt);
 }
@@ -293,7 +331,7 @@ static int parse_checkpoint(struct span text, struct signed_checkpoint *out, str
 		return fault_invalid(flt, "it does not begin with its line of version");
 	r = json_parse((struct span){text.data + head, text.length - head}, &value, flt);
 	if (!r)
-		r = store_state_read_checkpoint(value, out, flt);
+		r = checkpoint_json_read(value, out, flt);
 	json_free(value);
 	return r;
 }
@@ -334,7 +372,7 @@ static int write_checkpoint(int folder, const struct signed_checkpoint *checkpoi
 	buf_init(&text, CAP_FILE_CONFIG);
 	r = buf_append_text(&text, CHECKPOINT_HEADER, flt);
 	if (!r)
-		r = store_state_render_checkpoint(checkpoint, &text, flt);
+		r = checkpoint_json_render(checkpoint, &text, flt);
 	if (!r)
 		r = file_replace(folder, CHECKPOINT_FILE, LEDGER_MODE, buf_span(&text), flt);
 	if (!r)

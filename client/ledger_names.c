@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The names of a registry's logs, kept in our own folder: the file `names`, a name a line (see ledger.h).
  */
@@ -14,47 +15,30 @@
 
 #define NAMES_FILE "names"
 #define NAMES_HEADER "wargfs names 1\n"
+#define AT_ONCE (1u << 20) /* bytes that are written at once */
 #define NAMES_MODE 0666 /* less the umask */
 
 /* ---- Reading ---- */
 
 struct harvest {
-	struct name *names;
-	size_t count, capacity;
-	bool is_short; /* of memory */
+	int (*take)(void *user, struct span text, struct fault *flt);
+	void *user;
+	struct fault *flt;
+	int verdict;
 };
 
-static bool make_room(struct harvest *harvest)
-{
-	size_t capacity = harvest->capacity ? 2 * harvest->capacity : 64;
-	struct name *names;
-
-	if (harvest->count < harvest->capacity)
-		return true;
-	names = reallocarray(harvest->names, capacity, sizeof(*names));
-	if (!names)
-		return false;
-	harvest->names = names;
-	harvest->capacity = capacity;
-	return true;
-}
-
-/* What is no name is passed over. */
-static void take_name(void *user, struct span line)
+static void take_line(void *user, struct span line)
 {
 	struct harvest *harvest = user;
-	struct name name;
 
-	if (harvest->is_short || name_parse(line, &name, NULL))
-		return;
-	harvest->is_short = !make_room(harvest);
-	if (!harvest->is_short)
-		harvest->names[harvest->count++] = name;
+	if (!harvest->verdict)
+		harvest->verdict = harvest->take(harvest->user, line, harvest->flt);
 }
 
-int ledger_load_names(struct ledger *ledger, struct name **out, size_t *count, struct fault *flt)
+int ledger_load_names(struct ledger *ledger, int (*take)(void *user, struct span text, struct fault *flt), void *user,
+		      struct fault *flt)
 {
-	struct harvest harvest = {0};
+	struct harvest harvest = {take, user, flt, 0};
 	int folder = -1, fd = -1;
 	int r;
 
@@ -64,18 +48,17 @@ int ledger_load_names(struct ledger *ledger, struct name **out, size_t *count, s
 	if (folder >= 0)
 		close(folder);
 	if (fd >= 0) {
-		lines_read(fd, NAMES_HEADER, CAP_FILE_NAMES, take_name, &harvest);
+		lines_read(fd, NAMES_HEADER, CAP_FILE_NAMES, take_line, &harvest);
 		close(fd);
 	}
-	if (!r && harvest.is_short)
-		r = fault_no_memory(flt);
-	if (r) {
-		free(harvest.names);
-		return r;
-	}
-	*out = harvest.names;
-	*count = harvest.count;
-	return 0;
+	if (!r)
+		ledger->has_more_names = false;
+	return r ? r : harvest.verdict;
+}
+
+bool ledger_has_more_names(const struct ledger *ledger)
+{
+	return ledger->has_more_names;
 }
 
 /* ---- Keeping ---- */
@@ -103,53 +86,60 @@ static int open_to_append(int folder, bool *is_torn)
 	return fd;
 }
 
-static int render(const struct name *names, size_t count, struct buf *out)
+/* Format one write of names from `first` on. @return the index after the last one; `first` on failure */
+static size_t render(const struct name_list *names, size_t first, struct buf *out)
 {
-	int r = 0;
-
-	for (size_t i = 0; !r && i < count; i++)
-		r = buf_append_format(out, NULL, "%s\n", names[i].text);
-	return r;
+	out->length = 0;
+	for (size_t i = first; i < names->count; i++)
+		if (buf_append_format(out, NULL, "%s\n", name_list_text(names, i)))
+			return out->length ? i : first;
+	return names->count;
 }
 
-/* Put the lines behind the others with one write, so that two programs may do so at once. */
-static bool append(int folder, const struct buf *lines)
+static bool write_lines(int fd, struct span lines)
 {
-	bool is_torn = false;
+	return !lines.length || write(fd, lines.data, lines.length) == (ssize_t)lines.length;
+}
+
+/* Append lines with a single write each time, so that two programs may append at the same time. */
+static bool append(int folder, const struct name_list *names, size_t first, struct span others)
+{
+	bool is_torn = false, written;
 	int fd = open_to_append(folder, &is_torn);
-	ssize_t length = (ssize_t)lines->length;
-	bool written;
+	struct buf lines;
 
 	if (fd < 0)
 		return false;
-	/* What comes short costs a question. */
-	written = (!is_torn || write(fd, "\n", 1) == 1) && write(fd, lines->data, lines->length) == length;
+	buf_init(&lines, AT_ONCE);
+	written = (!is_torn || write_lines(fd, span_of_text("\n"))) && write_lines(fd, others);
+	while (written && first < names->count) {
+		size_t next = render(names, first, &lines);
+
+		/* A short write only costs a later request. */
+		written = next > first && write_lines(fd, buf_span(&lines));
+		first = next;
+	}
 	close(fd);
+	buf_release(&lines);
 	return written || errno == ENOSPC;
 }
 
-static void write_anew(int folder, const struct buf *lines)
+static bool begin_file(int folder)
 {
 	bool had = false;
-	struct buf text;
 
-	buf_init(&text, CAP_FILE_NAMES);
-	if (!file_lock(folder, LEDGER_LOCK_WAIT, &had, NULL) && had && !buf_append_text(&text, NAMES_HEADER, NULL) &&
-	    !buf_append(&text, buf_span(lines), NULL))
-		file_replace(folder, NAMES_FILE, NAMES_MODE, buf_span(&text), NULL);
-	buf_release(&text);
+	return !file_lock(folder, LEDGER_LOCK_WAIT, &had, NULL) && had &&
+	       !file_replace(folder, NAMES_FILE, NAMES_MODE, span_of_text(NAMES_HEADER), NULL);
 }
 
-void ledger_keep_names(struct ledger *ledger, const struct name *names, size_t count)
+void ledger_keep_names(struct ledger *ledger, const struct name_list *names, size_t first, struct span others)
 {
-	struct buf lines;
 	int folder = -1;
 
-	buf_init(&lines, CAP_FILE_NAMES);
-	if (!render(names, count, &lines) && !ledger_open_folder(ledger, true, &folder, NULL)) {
-		if (!append(folder, &lines))
-			write_anew(folder, &lines);
-		close(folder);
-	}
-	buf_release(&lines);
+	if ((first == names->count && !others.length) || ledger_open_folder(ledger, true, &folder, NULL))
+		return;
+	ledger->has_more_names = true;
+	if (!append(folder, names, first, others) && begin_file(folder))
+		append(folder, names, first, others);
+	close(folder);
 }

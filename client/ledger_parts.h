@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What ledger.c, ledger_file.c and ledger_names.c share. Not for others.
  */
@@ -30,20 +31,43 @@ struct ledger_records {
 
 struct ledger {
 	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
-	bool is_beside_nothing; /* the checkpoint that lies beside the file, if one does, is not of it */
+	unsigned epoch;         /* how often records were forgotten */
+	bool is_beside_nothing; /* the stored checkpoint is of another ledger, or not signed */
 
 	pthread_mutex_t mutex; /* guards all below against those who read */
 	int fd;                /* where the records lie, behind a header; -1: nowhere yet */
 	bool is_named;         /* `fd` is the file in the folder, and may be appended to */
 	bool is_in_doubt, is_damaged;
 	struct ledger_records records;
+
+	bool has_more_names; /* stored since the last load */
+	/* Appending thread only. */
+	struct api_ledger_spool spool; /* records not proven yet. fd -1: none */
+	struct api_ledger_tail tail;   /* where records that come next are looked for beside the checkpoint */
+	bool expects_growth;
 };
+
+/** Records to append: in memory, or in a file. */
+struct ledger_growth {
+	const struct api_ledger_entry *entries; /* NULL: they are in `fd`, from offset 0 */
+	int fd;
+	size_t count;
+};
+
+/** Call `take` with the records of a growth, piece by piece, as ledger_read() does; `index` is the first one's. */
+int ledger_walk_growth(const struct ledger_growth *growth, uint64_t index,
+		       int (*take)(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
+				   struct fault *flt),
+		       void *user, struct fault *flt);
 
 /** Where the record lies in the file. */
 off_t ledger_offset(uint64_t index);
 
 /** Put records into the file behind those that are there: the one with a name, else one without. */
-int ledger_put(struct ledger *ledger, const struct api_ledger_entry *entries, size_t count, struct fault *flt);
+int ledger_put(struct ledger *ledger, const struct ledger_growth *growth, struct fault *flt);
+
+/** Make an unlinked file in our own folder, or a memfd if that fails. */
+int ledger_open_spool(const struct ledger *ledger, int *fd, struct fault *flt);
 
 /** Keep the checkpoint beside the file, if it has a name: it holds what the checkpoint speaks of. */
 void ledger_keep_checkpoint(struct ledger *ledger, const struct signed_checkpoint *checkpoint);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Reading lines: lines.h.
  */
@@ -5,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /** The file as it is read, piece by piece: a line is kept until its end comes. */
@@ -53,6 +55,14 @@ static bool take_piece(struct reading *reading, struct span piece)
 	return true;
 }
 
+/* Whether the file's size exceeds the cap: a sparse file costs its size to read, and no room on the disk. */
+static bool is_too_long(int fd, uint64_t cap)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && status.st_size > 0 && (uint64_t)status.st_size > cap;
+}
+
 struct lines_read lines_read(int fd, const char *header, uint64_t cap, void (*take)(void *user, struct span line),
 			     void *user)
 {
@@ -60,6 +70,8 @@ struct lines_read lines_read(int fd, const char *header, uint64_t cap, void (*ta
 	unsigned char piece[16384];
 	ssize_t count;
 
+	if (is_too_long(fd, cap))
+		return reading.result;
 	while ((count = read(fd, piece, sizeof(piece))) != 0) {
 		if (count < 0 && errno == EINTR)
 			continue;

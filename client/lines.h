@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Text files of ours, line by line: the first line names the kind and the version, and whoever has more to say puts a
  * line behind the others.
@@ -20,7 +21,7 @@ struct lines_read {
 /**
  * Read what lies behind the position of `fd`.
  * @param header  the first line, with its end
- * @param cap     bytes past which the file is not ours
+ * @param cap     bytes past which the file is not ours: no line is read from a file that is longer by its size
  * @param take    gets every line behind the first, without its end
  */
 struct lines_read lines_read(int fd, const char *header, uint64_t cap, void (*take)(void *user, struct span line),

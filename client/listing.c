@@ -1,7 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The ledger, the names, and what they prove (see listing.h).
+ * Listings: the names of the logs that the ledger has, and what they prove (see listing.h).
  */
-#include "listing.h"
+#include "listing_parts.h"
+
+#include "lines.h"
+#include "view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +19,18 @@ static struct listing *listing_new(void)
 	return listing;
 }
 
+/* @param to  empty. @return 0; -1 without memory */
+static int copy_refused(const struct listing *from, struct listing *to)
+{
+	to->refused = calloc(from->refused_count + 1, sizeof(*to->refused));
+	if (!to->refused)
+		return -1;
+	to->refused_count = from->refused_count;
+	if (from->refused_count)
+		memcpy(to->refused, from->refused, from->refused_count * sizeof(*to->refused));
+	return 0;
+}
+
 int listing_outdate(const struct listing *listing, struct listing **out, struct fault *flt)
 {
 	struct listing *copy = calloc(1, sizeof(*copy));
@@ -22,20 +38,20 @@ int listing_outdate(const struct listing *listing, struct listing **out, struct 
 	if (!copy)
 		return fault_no_memory(flt);
 	atomic_init(&copy->references, 1);
-	copy->names = calloc(listing->count + 1, sizeof(*copy->names));
 	copy->logs = calloc(listing->log_count + 1, sizeof(*copy->logs));
-	if (!copy->names || !copy->logs) {
+	copy->last = listing->last ? calloc(listing->names.count + 1, sizeof(*copy->last)) : NULL;
+	if (!copy->logs || (listing->last && !copy->last) || name_list_copy(&listing->names, &copy->names, flt) ||
+	    copy_refused(listing, copy)) {
 		listing_unref(copy);
 		return fault_no_memory(flt);
 	}
 	copy->length = listing->length;
-	copy->count = listing->count;
 	copy->log_count = listing->log_count;
 	copy->operator_last = listing->operator_last;
-	if (listing->count)
-		memcpy(copy->names, listing->names, listing->count * sizeof(*copy->names));
 	if (listing->log_count)
 		memcpy(copy->logs, listing->logs, listing->log_count * sizeof(*copy->logs));
+	if (listing->last)
+		memcpy(copy->last, listing->last, listing->names.count * sizeof(*copy->last));
 	*out = copy;
 	return 0;
 }
@@ -50,370 +66,310 @@ void listing_unref(struct listing *listing)
 {
 	if (!listing || atomic_fetch_sub_explicit(&listing->references, 1, memory_order_acq_rel) > 1)
 		return;
-	free(listing->names);
+	free(listing->refused);
+	name_list_release(&listing->names);
+	free(listing->last);
 	free(listing->logs);
 	free(listing);
 }
 
-/* ---- Sorted lists ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	return digest_compare(&((const struct listing_log *)a)->id, &((const struct listing_log *)b)->id);
-}
-
-/* The later one first, of those of one log. */
-static int compare_logs(const void *a, const void *b)
-{
-	const struct listing_log *left = a, *right = b;
-	int order = compare_ids(a, b);
-
-	return order ? order : left->last < right->last ? 1 : -(left->last > right->last);
-}
-
-/* Keep the first of those that are equal, side by side. @return how many are left */
-static size_t keep_first(void *list, size_t count, size_t size, int (*compare)(const void *, const void *))
-{
-	unsigned char *bytes = list;
-	size_t kept = 0;
-
-	if (!count)
-		return 0;
-	for (size_t i = 1; i < count; i++) {
-		if (!compare(bytes + kept * size, bytes + i * size))
-			continue;
-		kept++;
-		if (kept != i)
-			memcpy(bytes + kept * size, bytes + i * size, size);
-	}
-	return kept + 1;
-}
-
-const struct listing_log *listing_find_log(const struct listing *listing, const struct digest *log_id)
-{
-	const struct listing_log key = {.id = *log_id};
-
-	if (!listing->log_count)
-		return NULL;
-	return bsearch(&key, listing->logs, listing->log_count, sizeof(key), compare_ids);
-}
-
-/* ---- The ledger ---- */
-
-/* Logs that there is room for before the ledger is read. */
-#define LOGS_AHEAD 4096
-
-static void sort_logs(struct listing *listing)
-{
-	if (listing->log_count)
-		qsort(listing->logs, listing->log_count, sizeof(*listing->logs), compare_logs);
-	listing->log_count = keep_first(listing->logs, listing->log_count, sizeof(*listing->logs), compare_ids);
-}
-
-/* Fetch the ledger's growth; what does not lead to the checkpoint's root is not taken. */
-static int grow(const struct api *api, struct ledger *ledger, const struct signed_checkpoint *checkpoint,
-		clock_ms deadline, struct fault *flt)
-{
-	uint64_t first = ledger_length(ledger), end = checkpoint->contents.log_length;
-	struct api_ledger_entry *entries = NULL;
-	int verdict;
-
-	verdict = api_fetch_ledger(api, deadline, first, end, &entries, flt);
-	if (!verdict)
-		verdict = ledger_append(ledger, entries, end - first, checkpoint, flt);
-	free(entries);
-	return verdict;
-}
-
-static bool is_at(struct ledger *ledger, const struct checkpoint *checkpoint)
-{
-	struct digest root = ledger_root(ledger);
-
-	return ledger_length(ledger) == checkpoint->log_length && digest_equals(&root, &checkpoint->log_root);
-}
-
-/*
- * Bring the ledger to the checkpoint. One that lay on disk, and with which the registry's growth does not lead there,
- * is fetched again as a whole: only then is it the registry that lies.
- */
-static int bring_ledger(const struct api *api, struct ledger *ledger, const struct signed_checkpoint *checkpoint,
-			clock_ms deadline, struct fault *flt)
-{
-	const struct checkpoint *contents = &checkpoint->contents;
-	int verdict = 0;
-
-	if (is_at(ledger, contents))
-		return 0;
-	if (ledger_length(ledger) < contents->log_length) {
-		struct fault own = {0};
-		bool is_in_doubt = ledger_is_in_doubt(ledger);
-
-		verdict = grow(api, ledger, checkpoint, deadline, &own);
-		if (verdict != WARG_INVALID || !(is_in_doubt || ledger_is_in_doubt(ledger))) {
-			if (verdict)
-				*flt = own;
-			return verdict;
-		}
-	}
-	ledger_forget(ledger);
-	return grow(api, ledger, checkpoint, deadline, flt);
-}
-
-/** Logs as they are gathered from the ledger. */
-struct gathering {
-	struct listing *listing;
-	struct digest operator_id;
-	size_t capacity;
-};
-
-static int take_entries(void *user, uint64_t index, const struct api_ledger_entry *entries, size_t count,
-			struct fault *flt)
-{
-	struct gathering *gathering = user;
-	struct listing *listing = gathering->listing;
-
-	if (gathering->capacity - listing->log_count < count) {
-		size_t capacity = gathering->capacity + gathering->capacity / 2 + count;
-		struct listing_log *logs;
-
-		/* A log has many records: what is said twice makes room. */
-		sort_logs(listing);
-		logs = reallocarray(listing->logs, capacity, sizeof(*logs));
-		if (!logs)
-			return fault_no_memory(flt);
-		listing->logs = logs;
-		gathering->capacity = capacity;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (digest_equals(&entries[i].log_id, &gathering->operator_id))
-			listing->operator_last = index + i;
-		else
-			listing->logs[listing->log_count++] = (struct listing_log){entries[i].log_id, index + i};
-	}
-	return 0;
-}
-
-/* The logs of the listing before, and those that the ledger has more. */
-static int take_ledger(struct ledger *ledger, const struct listing *base, const struct checkpoint *checkpoint,
-		       struct listing *listing, struct fault *flt)
-{
-	struct gathering gathering = {
-		.listing = listing,
-		.operator_id = name_operator_log_id(),
-		.capacity = (base ? base->log_count : 0) + LOGS_AHEAD,
-	};
-	int verdict;
-
-	free(listing->logs);
-	listing->logs = calloc(gathering.capacity, sizeof(*listing->logs));
-	if (!listing->logs)
-		return fault_no_memory(flt);
-	if (base && base->log_count)
-		memcpy(listing->logs, base->logs, base->log_count * sizeof(*base->logs));
-	listing->log_count = base ? base->log_count : 0;
-	listing->operator_last = base ? base->operator_last : 0;
-	verdict = ledger_read(ledger, base ? base->length : 0, checkpoint->log_length, take_entries, &gathering, flt);
-	sort_logs(listing);
-	listing->length = checkpoint->log_length;
-	return verdict;
-}
-
-static int bring_and_take(const struct api *api, struct ledger *ledger, const struct listing *base,
-			  const struct signed_checkpoint *checkpoint, clock_ms deadline, struct listing *listing,
-			  struct fault *flt)
-{
-	int verdict = bring_ledger(api, ledger, checkpoint, deadline, flt);
-
-	return verdict ? verdict : take_ledger(ledger, base, &checkpoint->contents, listing, flt);
-}
-
-/*
- * Bring the ledger to the checkpoint, and gather what it says. What was damaged on disk meanwhile is fetched again.
- * @param has_ledger  false if the registry has none
- */
-static int read_ledger(const struct api *api, struct ledger *ledger, const struct listing *base,
-		       const struct signed_checkpoint *checkpoint, clock_ms deadline, struct listing *listing,
-		       bool *has_ledger, struct fault *flt)
-{
-	struct fault own = {0};
-	int verdict;
-
-	verdict = bring_and_take(api, ledger, base, checkpoint, deadline, listing, &own);
-	if (own.party == FAULT_BY_CACHE) {
-		own = (struct fault){0};
-		verdict = bring_and_take(api, ledger, base, checkpoint, deadline, listing, &own);
-	}
-	*has_ledger = own.kind != FAULT_ABSENT && own.kind != FAULT_REFUSED;
-	if (!*has_ledger)
-		return 0;
-	if (verdict && flt && !flt->verdict)
-		*flt = own;
-	return verdict;
-}
-
 /* ---- Names ---- */
 
-static void take_names(struct listing *listing, const struct name *names, size_t count, bool filter)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct digest log_id = name_log_id(&names[i]);
+/** State of loading names into a listing. */
+struct naming {
+	struct listing *listing;
+	bool has_ledger; /* accept only names that hash to a log of the listing, each once */
+	struct fault *flt; /* of a walk over known packages */
+};
 
-		if (!filter || listing_find_log(listing, &log_id))
-			listing->names[listing->count++] = names[i];
-	}
+static bool is_named(const struct listing_log *log)
+{
+	return log->name != LISTING_NAMELESS;
 }
 
-static void sort_names(struct listing *listing)
+static int take_name(void *user, const struct name *name, struct fault *flt)
 {
-	if (listing->count)
-		qsort(listing->names, listing->count, sizeof(*listing->names), compare_names);
-	listing->count = keep_first(listing->names, listing->count, sizeof(*listing->names), compare_names);
+	const struct naming *naming = user;
+	struct digest log_id = name_log_id(name);
+	struct listing_log *log = listing_log_of(naming->listing, &log_id);
+
+	if (naming->has_ledger && (!log || is_named(log)))
+		return 0;
+	if (log)
+		log->name = (uint32_t)naming->listing->names.length;
+	return name_list_add(&naming->listing->names, name, flt);
 }
 
-/* The log ids that no name here hashes to. @param out  `log_count` of them at most; free() it */
-static int find_nameless(const struct listing *listing, struct digest **out, size_t *count, struct fault *flt)
+static size_t count_nameless(const struct listing *listing)
 {
-	struct digest *nameless = calloc(listing->log_count + 1, sizeof(*nameless));
-	bool *named = calloc(listing->log_count + 1, sizeof(*named));
+	size_t count = 0;
 
-	if (!nameless || !named) {
-		free(nameless);
-		free(named);
-		return fault_no_memory(flt);
-	}
-	for (size_t i = 0; i < listing->count; i++) {
-		struct digest log_id = name_log_id(&listing->names[i]);
-		const struct listing_log *found = listing_find_log(listing, &log_id);
-
-		if (found)
-			named[found - listing->logs] = true;
-	}
-	*count = 0;
 	for (size_t i = 0; i < listing->log_count; i++)
-		if (!named[i])
-			nameless[(*count)++] = listing->logs[i].id;
-	free(named);
-	*out = nameless;
+		count += !is_named(&listing->logs[i]);
+	return count;
+}
+
+/* Refused names past the bound count as names that the registry did not give. */
+static int add_refused(struct listing *listing, struct listing_log *log, struct span text, struct fault *flt)
+{
+	struct listing_refused *grown, *refused;
+
+	if (listing->refused_count >= CAP_LISTED_REFUSED)
+		return 0;
+	grown = reallocarray(listing->refused, listing->refused_count + 1, sizeof(*grown));
+	if (!grown)
+		return fault_no_memory(flt);
+	listing->refused = grown;
+	refused = &grown[listing->refused_count++];
+	*refused = (struct listing_refused){.id = log->id, .length = text.length};
+	if (text.length)
+		memcpy(refused->text, text.data,
+		       text.length < sizeof(refused->text) ? text.length : sizeof(refused->text) - 1);
+	log->name = LISTING_NAME_REFUSED;
 	return 0;
 }
 
-/*
- * Ask for the names that are not known yet, and keep them. One that the registry does not tell leaves the listing
- * incomplete.
- */
-static int ask_names(const struct api *api, struct ledger *ledger, clock_ms deadline, struct listing *listing,
-		     struct fault *flt)
+/* Take a stored name, valid or refused, if its log is in the listing. */
+static int take_kept(void *user, struct span text, struct fault *flt)
 {
-	struct digest *nameless = NULL;
-	struct name *told = NULL, *grown;
-	size_t count = 0, before = listing->count;
-	int verdict;
+	const struct naming *naming = user;
+	struct listing_log *log;
+	struct digest log_id;
+	struct name name;
 
-	verdict = find_nameless(listing, &nameless, &count, flt);
-	if (verdict)
+	if (!name_parse(text, &name, NULL))
+		return take_name(user, &name, flt);
+	log_id = name_log_id_of_text(text);
+	log = listing_log_of(naming->listing, &log_id);
+	return log && !is_named(log) ? add_refused(naming->listing, log, text, flt) : 0;
+}
+
+/** State of collecting refused names. */
+struct refusing {
+	struct listing *listing;
+	const struct digest *log_ids; /* the requested ones */
+	struct buf *lines;            /* lines to store */
+};
+
+static int take_refused(void *user, size_t place, struct span text, struct fault *flt)
+{
+	struct refusing *refusing = user;
+	struct listing_log *log = listing_log_of(refusing->listing, &refusing->log_ids[place]);
+	int verdict = is_named(log) ? 0 : add_refused(refusing->listing, log, text, flt);
+
+	if (verdict || !text.length || text.length > LINES_LONGEST || memchr(text.data, '\n', text.length))
 		return verdict;
-	if (!count) {
-		listing->complete = true;
-		goto free_nameless;
-	}
-	told = calloc(count, sizeof(*told));
-	grown = told ? reallocarray(listing->names, listing->count + count, sizeof(*grown)) : NULL;
-	if (!grown) {
-		verdict = fault_no_memory(flt);
-		goto free_nameless;
-	}
-	listing->names = grown;
-	verdict = api_fetch_names(api, deadline, nameless, count, told, flt);
-	for (size_t i = 0; !verdict && i < count; i++)
-		if (told[i].text[0])
-			listing->names[listing->count++] = told[i];
-	listing->complete = !verdict && listing->count - before == count;
-	ledger_keep_names(ledger, listing->names + before, listing->count - before);
-	sort_names(listing);
+	/* A name that is not stored only costs a later request. */
+	if (!buf_append(refusing->lines, text, NULL))
+		buf_append_text(refusing->lines, "\n", NULL);
+	return 0;
+}
 
-free_nameless:
-	free(told);
-	free(nameless);
+/* Fetch the names of some logs. @param told  has room for as many names */
+static int ask_some(const struct api *api, clock_ms deadline, struct naming *naming, const struct digest *log_ids,
+		    struct name *told, size_t count, struct buf *lines, struct fault *flt)
+{
+	struct refusing refusing = {naming->listing, log_ids, lines};
+	const struct api_refusal refusal = {take_refused, &refusing};
+	int verdict = api_fetch_names(api, deadline, log_ids, count, told, &refusal, flt);
+
+	for (size_t i = 0; i < count; i++) {
+		int r = told[i].text[0] ? take_name(naming, &told[i], verdict ? NULL : flt) : 0;
+
+		verdict = verdict ? verdict : r;
+	}
 	return verdict;
 }
 
-/* What is known already: of the listing before, or else kept on disk, and proven otherwise. */
-static int start_names(struct ledger *ledger, const struct listing *base, const struct name *known,
-		       size_t known_count, bool has_ledger, struct listing *listing, struct fault *flt)
+/* Collect logs without a name from index `from` on, up to API_NAMES_AT_ONCE. @return how many */
+static size_t gather_nameless(const struct listing *listing, size_t *from, struct digest *out)
 {
-	struct name *kept = NULL;
-	size_t kept_count = 0;
+	size_t count = 0;
+
+	for (; *from < listing->log_count && count < API_NAMES_AT_ONCE; (*from)++)
+		if (!is_named(&listing->logs[*from]))
+			out[count++] = listing->logs[*from].id;
+	return count;
+}
+
+/*
+ * Fetch the names that are not known yet, and store them, after a failure those received before it. A name that the
+ * registry does not give leaves the listing incomplete.
+ */
+static int ask_names(const struct api *api, struct ledger *ledger, clock_ms deadline, struct naming *naming,
+		     struct fault *flt)
+{
+	struct listing *listing = naming->listing;
+	size_t nameless = count_nameless(listing), before = listing->names.count, from = 0, count;
+	size_t room = nameless < API_NAMES_AT_ONCE ? nameless : API_NAMES_AT_ONCE;
+	struct digest *log_ids = calloc(room + 1, sizeof(*log_ids));
+	struct name *told = calloc(room + 1, sizeof(*told));
+	int verdict = log_ids && told ? 0 : fault_no_memory(flt);
+	struct buf lines;
+
+	buf_init(&lines, CAP_LISTED_REFUSED * LINES_LONGEST);
+	while (!verdict && (count = gather_nameless(listing, &from, log_ids)))
+		verdict = ask_some(api, deadline, naming, log_ids, told, count, &lines, flt);
+	ledger_keep_names(ledger, &listing->names, before, buf_span(&lines));
+	buf_release(&lines);
+	free(log_ids);
+	free(told);
+	return verdict;
+}
+
+static int take_known(void *user, const struct view_package *package)
+{
+	struct naming *naming = user;
+
+	return take_name(naming, view_package_name(package), naming->flt);
+}
+
+/* Take the names of known packages. With a ledger, look up only the logs that have no name yet: few, as a rule. */
+static int take_all_known(const struct view_trie *known, struct naming *naming, struct fault *flt)
+{
+	const struct listing *listing = naming->listing;
 	int verdict = 0;
 
-	if (!base && has_ledger)
-		verdict = ledger_load_names(ledger, &kept, &kept_count, flt);
-	if (verdict)
-		return verdict;
-	listing->names = calloc((base ? base->count : kept_count) + known_count + 1, sizeof(*listing->names));
-	if (listing->names) {
-		if (base)
-			take_names(listing, base->names, base->count, has_ledger);
-		take_names(listing, kept, kept_count, has_ledger);
-		take_names(listing, known, known_count, has_ledger);
-		sort_names(listing);
-	} else {
-		verdict = fault_no_memory(flt);
+	naming->flt = flt;
+	if (!naming->has_ledger)
+		return view_trie_each(known, take_known, naming);
+	for (size_t i = 0; i < listing->log_count && !verdict; i++) {
+		const struct view_package *package =
+			is_named(&listing->logs[i]) ? NULL : view_trie_find(known, &listing->logs[i].id);
+
+		if (package)
+			verdict = take_name(naming, view_package_name(package), flt);
 	}
-	free(kept);
 	return verdict;
+}
+
+/* Take names that the caller knows. */
+static int take_caller_known(const struct listing_known *known, struct naming *naming, struct fault *flt)
+{
+	int verdict = known->packages ? take_all_known(known->packages, naming, flt) : 0;
+
+	for (size_t i = 0; naming->has_ledger && i < known->count && !verdict; i++)
+		verdict = take_name(naming, known->names[i], flt);
+	return verdict;
+}
+
+/*
+ * Take the known names: from the previous listing, from disk, and from the caller where these are not all.
+ * @param known  may be NULL
+ */
+static int start_names(struct ledger *ledger, const struct listing *base, const struct listing_known *known,
+		       struct naming *naming, struct fault *flt)
+{
+	struct listing *listing = naming->listing;
+	int verdict = 0;
+
+	/* In a listing made with a ledger each log already says whether its name is there. */
+	if (base && (base->length || !naming->has_ledger))
+		verdict = name_list_copy(&base->names, &listing->names, flt);
+	if (!verdict && base && copy_refused(base, listing))
+		verdict = fault_no_memory(flt);
+	for (size_t i = 0; !verdict && base && !base->length && naming->has_ledger && i < base->names.count; i++) {
+		struct name name = name_list_at(&base->names, i);
+
+		verdict = take_name(naming, &name, flt);
+	}
+	if (!verdict && naming->has_ledger && (!base || ledger_has_more_names(ledger)))
+		verdict = ledger_load_names(ledger, take_kept, naming, flt);
+	if (!verdict && known)
+		verdict = take_caller_known(known, naming, flt);
+	return verdict;
+}
+
+/* The names that a listing had before have the last records that they had. Both are sorted. */
+static void carry_last(const struct listing *base, struct listing *listing)
+{
+	size_t at = 0;
+
+	if (base->names.count == listing->names.count) {
+		memcpy(listing->last, base->last, listing->names.count * sizeof(*listing->last));
+		return;
+	}
+	for (size_t i = 0; i < base->names.count && at < listing->names.count; i++) {
+		while (at < listing->names.count &&
+		       strcmp(name_list_text(&listing->names, at), name_list_text(&base->names, i)) < 0)
+			at++;
+		if (at < listing->names.count)
+			listing->last[at] = base->last[i];
+	}
+}
+
+/*
+ * Find the last record of each name. Call it with all names loaded and sorted.
+ * @param base  a listing of an earlier checkpoint, all of whose names are there; NULL: none
+ */
+static int note_last(const struct listing *base, struct listing *listing, struct fault *flt)
+{
+	uint64_t since = base && base->last ? base->length : 0;
+	size_t carried = since ? base->names.length : 0; /* names that begin below are in the base */
+
+	listing->last = calloc(listing->names.count + 1, sizeof(*listing->last));
+	if (!listing->last)
+		return fault_no_memory(flt);
+	if (since)
+		carry_last(base, listing);
+	for (size_t i = 0; i < listing->log_count; i++) {
+		const struct listing_log *log = &listing->logs[i];
+
+		if ((log->last >= since || log->name >= carried) && log->name < listing->names.length)
+			listing->last[name_list_find(&listing->names, listing->names.texts + log->name)] = log->last;
+	}
+	return 0;
 }
 
 int listing_load(struct ledger *ledger, const struct checkpoint *checkpoint, struct listing **out, struct fault *flt)
 {
 	struct listing *listing = listing_new();
-	struct digest *nameless = NULL;
-	size_t count = 0;
+	struct naming naming = {.listing = listing, .has_ledger = true};
 	int verdict;
 
 	if (!listing)
 		return fault_no_memory(flt);
-	verdict = take_ledger(ledger, NULL, checkpoint, listing, flt);
+	verdict = listing_take_ledger(ledger, NULL, checkpoint, listing, flt);
 	if (!verdict)
-		verdict = start_names(ledger, NULL, NULL, 0, true, listing, flt);
+		verdict = start_names(ledger, NULL, NULL, &naming, flt);
+	name_list_sort(&listing->names);
 	if (!verdict)
-		verdict = find_nameless(listing, &nameless, &count, flt);
-	free(nameless);
+		verdict = note_last(NULL, listing, flt);
 	if (verdict) {
 		listing_unref(listing);
 		return verdict;
 	}
-	listing->complete = !count;
+	listing->complete = !count_nameless(listing);
 	*out = listing;
 	return 0;
 }
 
 int listing_update(const struct api *api, struct ledger *ledger, const struct listing *base,
-		   const struct signed_checkpoint *checkpoint, const struct name *known, size_t known_count,
-		   clock_ms deadline, struct listing **out, struct fault *flt)
+		   const struct signed_checkpoint *checkpoint, const struct listing_known *known, clock_ms deadline,
+		   struct listing **out, struct fault *flt)
 {
 	struct listing *listing = listing_new();
-	bool has_ledger;
+	struct naming naming = {.listing = listing};
 	int verdict;
 
 	if (!listing)
 		return fault_no_memory(flt);
 	if (base && base->length > checkpoint->contents.log_length)
 		base = NULL;
-	verdict = read_ledger(api, ledger, base, checkpoint, deadline, listing, &has_ledger, flt);
+	verdict = listing_read_ledger(api, ledger, base, checkpoint, deadline, listing, &naming.has_ledger, flt);
 	if (verdict) {
 		fault_at(flt, "the ledger");
 		goto err;
 	}
-	verdict = start_names(ledger, base, known, known_count, has_ledger, listing, flt);
-	if (!verdict && has_ledger)
-		verdict = ask_names(api, ledger, deadline, listing, flt);
+	verdict = start_names(ledger, base, known, &naming, flt);
+	if (!verdict && naming.has_ledger)
+		verdict = ask_names(api, ledger, deadline, &naming, flt);
+	name_list_sort(&listing->names);
+	if (!verdict && naming.has_ledger)
+		verdict = note_last(base, listing, flt);
 	if (verdict)
 		goto err;
+	listing->complete = naming.has_ledger && !count_nameless(listing);
 	*out = listing;
 	return 0;
 err:
@@ -425,27 +381,25 @@ err:
 
 /* ---- Looking things up ---- */
 
-/* The index of the first name that is not below `text`. */
-static size_t lower_bound(const struct listing *listing, const char *text)
+void listing_tell_refused(const struct listing_refused *refused, struct fault *out)
 {
-	size_t low = 0, high = listing->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(listing->names[middle].text, text) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	*out = (struct fault){0};
+	fault_undecided(out, FAULT_OVERSIZED, "its name, of %zu bytes, is not valid for a package here",
+			refused->length);
+	fault_at(out, "package %s%s", refused->text, refused->length >= sizeof(refused->text) ? "..." : "");
+	fault_blame(out, FAULT_BY_REGISTRY);
 }
 
 bool listing_has(const struct listing *listing, const struct name *name)
 {
-	size_t index = lower_bound(listing, name->text);
+	size_t place = name_list_find(&listing->names, name->text);
 
-	return index < listing->count && !strcmp(listing->names[index].text, name->text);
+	return place < listing->names.count && !strcmp(name_list_text(&listing->names, place), name->text);
+}
+
+size_t listing_index(const struct listing *listing, const struct name *name)
+{
+	return name_list_find(&listing->names, name->text);
 }
 
 size_t listing_first_in(const struct listing *listing, struct span namespace)
@@ -453,9 +407,34 @@ size_t listing_first_in(const struct listing *listing, struct span namespace)
 	char text[CAP_NAME_PART + 2];
 
 	if (namespace.length > CAP_NAME_PART)
-		return listing->count;
+		return listing->names.count;
 	memcpy(text, namespace.data, namespace.length);
 	text[namespace.length] = ':';
 	text[namespace.length + 1] = '\0';
-	return lower_bound(listing, text);
+	return name_list_find(&listing->names, text);
+}
+
+static bool is_in(const struct listing *listing, size_t index, struct span namespace)
+{
+	return index < listing->names.count && span_equals(name_list_namespace(&listing->names, index), namespace);
+}
+
+bool listing_newest_in(struct listing *listing, struct span namespace, size_t *out)
+{
+	size_t first = listing->last ? listing_first_in(listing, namespace) : listing->names.count, newest = first;
+	uint64_t found = atomic_load_explicit(&listing->newest, memory_order_relaxed);
+
+	if (!is_in(listing, first, namespace))
+		return false;
+	if (found >> 32 == first + 1) {
+		*out = (uint32_t)found;
+		return true;
+	}
+	for (size_t i = first + 1; is_in(listing, i, namespace); i++)
+		if (listing->last[i] > listing->last[newest])
+			newest = i;
+	found = (uint64_t)(first + 1) << 32 | newest;
+	atomic_store_explicit(&listing->newest, found, memory_order_relaxed);
+	*out = newest;
+	return true;
 }

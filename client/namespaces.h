@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Which registry a namespace lives in, where that is not the home registry (protocol.md sections 6 and 8, interop.md
  * A 10 and 11).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The open transaction as a value: pending.h.
  */
@@ -42,7 +43,7 @@ void pending_release(struct pending *pending)
 {
 	free(pending->entries);
 	pending->entries = NULL;
-	pending->count = 0;
+	pending->count = pending->capacity = 0;
 }
 
 /* ---- Entries ---- */
@@ -96,20 +97,21 @@ static int check_entry(struct pending_entry *entry, struct fault *flt)
 	}
 }
 
-/* Make room for one more: the room doubles whenever the count is a power of two. */
+/* Make room for one more entry. */
 static int reserve(struct pending *pending, struct fault *flt)
 {
-	size_t count = pending->count;
+	size_t capacity = pending->capacity ? 2 * pending->capacity : 1;
 	struct pending_entry *entries;
 
-	if (count >= CAP_RECORD_ENTRIES)
+	if (pending->count >= CAP_RECORD_ENTRIES)
 		return fault_undecided(flt, FAULT_LIMIT, "a record has at most %u entries", CAP_RECORD_ENTRIES);
-	if (count & (count - 1))
+	if (pending->count < pending->capacity)
 		return 0;
-	entries = reallocarray(pending->entries, count ? count * 2 : 1, sizeof(*entries));
+	entries = reallocarray(pending->entries, capacity, sizeof(*entries));
 	if (!entries)
 		return fault_no_memory(flt);
 	pending->entries = entries;
+	pending->capacity = capacity;
 	return 0;
 }
 
@@ -150,6 +152,7 @@ int pending_copy_record(const struct name *name, const struct record *record, st
 	pending_init(out, name);
 	out->entries = entries;
 	out->count = record->entry_count;
+	out->capacity = record->entry_count + 1;
 	return 0;
 }
 
@@ -163,6 +166,7 @@ int pending_copy(const struct pending *pending, struct pending *out, struct faul
 		memcpy(entries, pending->entries, pending->count * sizeof(*entries));
 	*out = *pending;
 	out->entries = entries;
+	out->capacity = pending->count + 1;
 	return 0;
 }
 
@@ -180,7 +184,7 @@ bool pending_wants_same(const struct pending *a, const struct pending *b)
 
 	if (strcmp(a->name.text, b->name.text) || a->count - i != b->count - j)
 		return false;
-	/* Two that only initialise. */
+	/* Two that only initialize. */
 	if (a->count == i && i != j)
 		return false;
 	while (i < a->count)

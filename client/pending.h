@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The transaction that a person has open: the package that is to be published, and what is to be in the record
  * (protocol.md section 8: pending-publish.json; interop.md C 6). One a registry, shared with the reference client:
@@ -34,7 +35,7 @@ struct pending {
 	bool has_head;
 	struct digest head; /* that the reference meant to build on; it is null until submit. We look at the log */
 	struct pending_entry *entries;
-	size_t count;
+	size_t count, capacity;
 	bool is_stored;     /* whether it was read from the file: `text` says then which one that was */
 	struct digest text; /* H(the file) */
 };

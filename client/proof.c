@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Proof documents (see proof.h): their text, and the way from there to the check.
  */
@@ -9,7 +10,7 @@
 
 #include "api_parts.h"
 #include "records.h"
-#include "store_state.h"
+#include "checkpoint_json.h"
 
 #define FORMAT_RELEASE "warg-release-proof"
 #define FORMAT_RECORD "warg-record-proof"
@@ -129,7 +130,7 @@ static int read_checkpoint(const struct json *value, struct signed_checkpoint *o
 	if (!r)
 		r = json_check_members(contents, contents_members, flt);
 	if (!r)
-		r = store_state_read_checkpoint(checkpoint, out, flt);
+		r = checkpoint_json_read(checkpoint, out, flt);
 	if (r)
 		fault_at(flt, "\"checkpoint\"");
 	return r;
@@ -225,7 +226,7 @@ int proof_parse(struct span text, struct proof *out, struct fault *flt)
 
 	if (text.length > CAP_PROOF)
 		return fault_undecided(flt, FAULT_LIMIT, "it is larger than %u bytes", CAP_PROOF);
-	r = json_parse(text, &value, flt);
+	r = json_parse_within(text, CAP_JSON_VALUES_FILE, &value, flt);
 	if (r)
 		return r;
 	init(&proof);
@@ -273,7 +274,7 @@ static struct json *new_document(const struct proof *proof)
 		json_put_text(value, "version", proof->version);
 		json_put_digest(value, "digest", &proof->content);
 	}
-	json_put(value, "checkpoint", store_state_new_checkpoint(&proof->checkpoint));
+	json_put(value, "checkpoint", checkpoint_json_new(&proof->checkpoint));
 	json_put(value, "operatorRecords", new_records(&proof->operator));
 	json_put(value, "packageRecords", new_records(&proof->package));
 	json_put_base64(inclusion, "log", buf_span(&proof->log_bundle));
@@ -313,15 +314,19 @@ static int lend_log(const struct api_log *log, struct release_proof_log *out, st
 	return 0;
 }
 
-/* @param content  NULL: whatever the release has */
-static int check(const struct proof *proof, const struct digest *content, struct release_proof_finding *out,
-		 struct fault *flt)
+/*
+ * @param content  NULL: whatever the release has
+ * @param known    as in release_proof
+ */
+static int check(const struct proof *proof, const struct digest *content, struct package_log *known,
+		 struct release_proof_finding *out, struct fault *flt)
 {
 	struct release_proof bare = {
 		.name = proof->name,
 		.record = proof->of_record ? &proof->record_id : NULL,
 		.version = span_of_text(proof->version),
 		.content = content,
+		.known = known,
 		.checkpoint = proof->checkpoint,
 		.log_bundle = buf_span(&proof->log_bundle),
 		.map_bundle = buf_span(&proof->map_bundle),
@@ -339,7 +344,7 @@ static int check(const struct proof *proof, const struct digest *content, struct
 
 int proof_check(const struct proof *proof, struct release_proof_finding *out, struct fault *flt)
 {
-	return check(proof, &proof->content, out, flt);
+	return check(proof, &proof->content, NULL, out, flt);
 }
 
 /* ---- Fetching ---- */
@@ -353,7 +358,8 @@ static bool copy_logs(struct archive *archive, const struct view *view, struct p
 	const struct view_package *package = view_find(view, &proof->name);
 	const struct digest log_id = name_log_id(&proof->name), operator_id = name_operator_log_id();
 
-	if (!archive || !package || package->log_length != proof->checkpoint.contents.log_length)
+	if (!archive || !package || !view_package_is_current(package) ||
+	    !checkpoint_same_state(&proof->checkpoint.contents, &view->checkpoint.contents))
 		return false;
 	if (!archive_copy_records(archive, &operator_id, &operator_log_head(view->operator)->record_id,
 				  &proof->operator, NULL) && proof->operator.count)
@@ -381,7 +387,22 @@ static int fetch_logs(const struct api *api, clock_ms deadline, struct proof *pr
 	return 0;
 }
 
-static int fetch_inclusion(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+/* The view's update may have checked the very proof. @return false: not taken */
+static bool copy_inclusion(const struct view *view, const uint64_t heads[2], struct proof *proof)
+{
+	const struct view_proof *checked = view->proof;
+
+	if (!checked || checked->heads[0] != heads[0] || checked->heads[1] != heads[1])
+		return false;
+	if (!buf_append(&proof->log_bundle, buf_span(&checked->log_bundle), NULL) &&
+	    !buf_append(&proof->map_bundle, buf_span(&checked->map_bundle), NULL))
+		return true;
+	proof->log_bundle.length = proof->map_bundle.length = 0;
+	return false;
+}
+
+static int fetch_inclusion(const struct api *api, clock_ms deadline, const struct view *view, struct proof *proof,
+			   struct fault *flt)
 {
 	const uint64_t heads[2] = {
 		proof->operator.records[proof->operator.count - 1].registry_index,
@@ -394,6 +415,8 @@ static int fetch_inclusion(const struct api *api, clock_ms deadline, struct proo
 
 	if (heads[0] >= length || heads[1] >= length)
 		return fault_invalid(flt, "a head is not among the first %" PRIu64 " records", length);
+	if (copy_inclusion(view, heads, proof))
+		return 0;
 	r = api_prove_inclusion(api, deadline, length, heads, 2, &log, &map, flt);
 	if (r)
 		return r;
@@ -406,13 +429,15 @@ static int fetch_inclusion(const struct api *api, clock_ms deadline, struct proo
 }
 
 /* The logs are there. */
-static int complete(const struct api *api, clock_ms deadline, struct proof *proof, struct fault *flt)
+static int complete(const struct api *api, clock_ms deadline, const struct view *view, struct proof *proof,
+		    struct fault *flt)
 {
+	const struct view_package *package = view_find(view, &proof->name);
 	struct release_proof_finding finding;
-	int r = fetch_inclusion(api, deadline, proof, flt);
+	int r = fetch_inclusion(api, deadline, view, proof, flt);
 
 	if (!r)
-		r = check(proof, NULL, &finding, flt);
+		r = check(proof, NULL, package ? package->log : NULL, &finding, flt);
 	if (!r)
 		proof->content = finding.content;
 	return r;
@@ -426,17 +451,17 @@ static int fetch(const struct api *api, struct archive *archive, clock_ms deadli
 	int r;
 
 	if (copy_logs(archive, view, proof)) {
-		r = complete(api, deadline, proof, &own);
+		r = complete(api, deadline, view, proof, &own);
 		if (!r)
 			return 0;
 		if (own.kind != FAULT_FORGED && own.kind != FAULT_REFUSED && own.kind != FAULT_LIMIT) {
-			*flt = own;
+			fault_pass(&own, flt);
 			return r;
 		}
 		forget_records(proof);
 	}
 	r = fetch_logs(api, deadline, proof, flt);
-	return r ? r : complete(api, deadline, proof, flt);
+	return r ? r : complete(api, deadline, view, proof, flt);
 }
 
 static void init_fetch(struct proof *proof, const struct api *api, const struct view *view, const struct name *name)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Proof documents: a release, or a record, with everything that a third party needs to check it again, offline and
  * without us, in one JSON file.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The publisher: opening, closing, waiting, and what others call (see publish.h).
  */
@@ -138,10 +139,11 @@ int publish_submit_while(struct publisher *publisher, const struct pending *what
 	if (r)
 		return r;
 	publication_init(&publication, publisher, &what->name);
+	publication.until = until;
 	publication.what = what;
 	publication.is_wanted = is_wanted;
 	publication.user = user;
-	r = publication_run(&publication, until, flt);
+	r = publication_run(&publication, flt);
 	*out = publication.result;
 	publication_release(&publication);
 	if (r)
@@ -174,7 +176,7 @@ int publish_wait(struct publisher *publisher, const struct name *name, const str
 	if (!r && had && strcmp(publication.name.text, name->text))
 		r = fault_undecided(flt, FAULT_MISUSE, "the record is one of %s", publication.name.text);
 	if (!r && had)
-		r = publication_run(&publication, PUBLISH_PROVEN, flt);
+		r = publication_run(&publication, flt);
 	else if (!r)
 		r = publication_await(&publication, flt);
 	if (!r && !had)
@@ -199,7 +201,7 @@ static int resume_one(struct publisher *publisher, const struct leftover *leftov
 	publication.result.record_id = leftover->record_id;
 	r = publication_claim(&publication, &leftover->record_id, &had, flt);
 	if (!r && had)
-		r = publication_run(&publication, PUBLISH_PROVEN, flt);
+		r = publication_run(&publication, flt);
 	if (r)
 		fault_at(flt, "publishing %s", publication.name.text);
 	if (told && (r || had))
@@ -246,6 +248,11 @@ struct patience patience_new(clock_ms deadline, int first, int longest)
 bool patience_has(const struct patience *patience, unsigned seconds)
 {
 	return patience->deadline - clock_now() > (clock_ms)seconds * 1000;
+}
+
+bool patience_helps(const struct fault *flt)
+{
+	return flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
 }
 
 /* @return false when the publisher is closed */
@@ -329,12 +336,37 @@ static int check_package(const struct publisher *publisher, const struct name *n
 {
 	struct view *view = registry_view(publisher->options.registry);
 	const struct view_package *package = view_find(view, name);
-	int r = package ? package->fault.verdict : 0;
+	int r = package ? view_package_fault(package)->verdict : 0;
 
 	if (r && flt && !flt->verdict)
-		*flt = package->fault;
+		*flt = *package->fault;
 	view_unref(view);
 	return r;
+}
+
+static bool is_listed_whole(const struct view *view)
+{
+	return view->listing && view->listing->complete &&
+	       view->listing->length == view->checkpoint.contents.log_length;
+}
+
+bool publisher_recall(const struct publisher *publisher, const struct name *name, bool *absent)
+{
+	struct registry *registry = publisher->options.registry;
+	clock_ms round = registry_round(registry);
+	const struct view_package *package;
+	struct view *view;
+	bool is_known;
+
+	if (!round || clock_now() - round >= publisher->options.recent)
+		return false;
+	view = registry_view(registry);
+	package = view_find(view, name);
+	*absent = !package;
+	is_known = package ? view_package_is_current(package) :
+			     is_listed_whole(view) && !listing_has(view->listing, name);
+	view_unref(view);
+	return is_known;
 }
 
 static struct wait wait_new(struct publisher *publisher)

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Publishing: from what a person wants in a record to a record that is proven to be in the registry's log (design.md
- * section 5, interop.md sections A 8, B 3, 5, 7, 8 and 11).
+ * Publishing: from what a person wants in a record to a record that is proven to be in the registry's log
+ * (interop.md sections A 8, B 3, 5, 7, 8 and 11).
  *
  * A record is signed once, journalled, sent, given the contents that the registry lacks, waited for, and proven; then
  * it has a receipt (receipts.h), and neither the journal nor the staging knows it any more. No step is taken before the
@@ -21,6 +22,15 @@
 
 struct publisher;
 
+/** What a person who publishes takes to be recent: `recent` of publisher_options. */
+#define PUBLISH_RECENT 2000 /* milliseconds */
+
+/** How far the uploads are, to be looked at from any thread; of a publisher that publishes one record at a time. */
+struct publish_uploads {
+	_Atomic uint64_t sent, size;    /* bytes of the present content, 0 before the first */
+	_Atomic uint64_t number, count; /* which of the record's contents that is, from 0, and how many there are */
+};
+
 /** All borrowed but the numbers. */
 struct publisher_options {
 	struct registry *registry;     /* that has the package; used for what is proven */
@@ -29,7 +39,14 @@ struct publisher_options {
 	/** The key to sign with, asked for when something is to be signed; ecdsa_private_key_free() it. */
 	int (*find_key)(void *user, struct ecdsa_private_key **out, struct fault *flt);
 	void *user;
+	struct publish_uploads *uploads; /* NULL: nobody looks */
 	bool auto_init;   /* put an init in front where the package does not exist */
+	/*
+	 * Milliseconds for which what a round of the registry found is taken to be the newest: a record is signed on
+	 * top of that without asking first. What is refused for it, here or there, is tried once more with what is the
+	 * newest then. 0: it is always asked for
+	 */
+	clock_ms recent;
 	/* seconds for which the registry is waited for, each time: an answer, its turn, the record's publishing, its
 	   proof. Uploads may take longer, as long as they go on (CAP_UPLOAD_RATE) */
 	unsigned timeout;

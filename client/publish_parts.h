@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files of publish share. Not for others.
  *
@@ -35,6 +36,7 @@ struct publication {
 	const struct pending *what; /* what is to be published; NULL: what `entry` has */
 	bool (*is_wanted)(void *user); /* asked before it is sent; NULL: it is */
 	void *user;
+	enum publish_until until;   /* how far it is to be brought */
 	struct pending own;         /* the same, taken from an entry */
 	struct ecdsa_private_key *key; /* only while something is signed */
 	struct publish_result result;
@@ -48,11 +50,14 @@ struct publication {
 	bool is_dead;    /* it never can be accepted: it is to be signed anew, or to be forgotten */
 	bool is_chained; /* it stands on a record that is not proven yet */
 	bool is_stocked; /* the registry has its contents, as far as we know */
+	bool is_presumed; /* that it is accepted, too: the registry was not asked since its contents were uploaded */
 	struct api_conflict conflict; /* why it was refused */
 
 	bool had_head;      /* the package's head in the view when it was signed or checked last */
 	struct digest head;
 	struct journal_claim turn; /* of the package; fd -1: not ours */
+	uint64_t looked_at; /* the log's length when a package that the view lacks was looked for last */
+	bool was_looked_for; /* it was looked for in the first place */
 	unsigned rounds;    /* of uploads */
 	uint64_t sent;      /* bytes of contents, those of the upload under way among them */
 	bool is_ended;      /* the open transaction that it came from is gone */
@@ -67,6 +72,8 @@ struct patience {
 };
 /** The first and the longest pause are in milliseconds. */
 struct patience patience_new(clock_ms deadline, int first, int longest);
+/** Whether it makes sense to try once more. */
+bool patience_helps(const struct fault *flt);
 /** Whether there is time for a pause of so many seconds at least. */
 bool patience_has(const struct patience *patience, unsigned seconds);
 /**
@@ -77,6 +84,13 @@ int patience_pause(struct publisher *publisher, struct patience *patience, unsig
 
 /** The deadline of a wait that begins now. */
 clock_ms publisher_deadline(const struct publisher *publisher);
+
+/**
+ * What the last round found of a package, if that is recent (publisher_options).
+ * @param absent  as publisher_update()
+ * @return false: it is not known
+ */
+bool publisher_recall(const struct publisher *publisher, const struct name *name, bool *absent);
 
 /** Bring the view to the newest checkpoint, with what it has. Many who want that at once cost one round trip. */
 int publisher_refresh(struct publisher *publisher, struct fault *flt);
@@ -96,8 +110,8 @@ void publication_release(struct publication *publication);
 void publication_take(struct publication *publication, struct journal_entry *entry, struct journal_claim *claim);
 /** Let go of the record; the journal keeps it. */
 void publication_drop(struct publication *publication);
-/** Bring it as far as `until`. */
-int publication_run(struct publication *publication, enum publish_until until, struct fault *flt);
+/** Bring it as far as `until` says. */
+int publication_run(struct publication *publication, struct fault *flt);
 /** Its record leaves the journal. */
 int publication_forget(struct publication *publication, struct fault *flt);
 
@@ -140,6 +154,15 @@ int publication_send(struct publication *publication, struct api_record_state *o
 int publication_stock(struct publication *publication, struct api_record_state *state, bool asked, struct fault *flt);
 
 /* ---- publish_wait.c ---- */
+
+/**
+ * Look for a new checkpoint, and the record under it: `is_published` is set if it is there.
+ * @return 0, also where the network failed
+ */
+int publication_look(struct publication *publication, struct fault *flt);
+
+/** Ask where the record stands, if that it is accepted is presumed. With `is_dead` set on a failure it was rejected. */
+int publication_confirm(struct publication *publication, struct fault *flt);
 
 /** Wait until the registry says that the record is published. With `is_dead` set on a failure it was rejected. */
 int publication_await(struct publication *publication, struct fault *flt);

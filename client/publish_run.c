@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A publish from its beginning to its end, and once more where somebody else's record came first (see publish_parts.h).
  */
@@ -18,6 +19,7 @@ void publication_init(struct publication *publication, struct publisher *publish
 	*publication = (struct publication){
 		.publisher = publisher,
 		.name = *name,
+		.until = PUBLISH_PROVEN,
 		.hold = {.fd = -1},
 		.claim = {.fd = -1},
 		.turn = {.fd = -1},
@@ -58,10 +60,11 @@ void publication_take(struct publication *publication, struct journal_entry *ent
 	publication->claim = *claim;
 	publication->has_entry = true;
 	publication->name = entry->name;
-	publication->is_dead = publication->is_stocked = publication->is_ended = false;
+	publication->is_dead = publication->is_stocked = publication->is_presumed = publication->is_ended = false;
 	publication->is_unsent = entry->stage == JOURNAL_SIGNED;
 	publication->conflict = (struct api_conflict){0};
 	publication->rounds = 0;
+	publication->was_looked_for = false;
 	publication->result.record_id = publication->entry.record.id;
 }
 
@@ -98,12 +101,22 @@ static int check_wanted(struct publication *publication, struct fault *flt)
 	return fault_undecided(flt, FAULT_CANCELLED, "it is not wanted any more, and was not sent");
 }
 
+/*
+ * A registry that signs at once has the record under a checkpoint by now: then its state need not be asked for.
+ */
+static int look_once(struct publication *publication, struct fault *flt)
+{
+	if (publication->until != PUBLISH_PROVEN || publication->result.is_published)
+		return 0;
+	return publication_look(publication, flt);
+}
+
 /* The record is the registry's, with its contents. We have the turn. */
 static int bring_in_turn(struct publication *publication, struct fault *flt)
 {
 	struct api_record_state state = {0};
 	bool known = false, published = false, asked = false;
-	int r = 0;
+	int noted, r = 0;
 
 	if (!publication->has_entry)
 		r = publication_adopt(publication, flt);
@@ -121,7 +134,13 @@ static int bring_in_turn(struct publication *publication, struct fault *flt)
 	if (!r && !published)
 		r = publication_stock(publication, &state, asked, flt);
 	api_record_state_release(&state);
-	return r ? r : note_accepted(publication, flt);
+	if (r)
+		return r;
+	r = look_once(publication, flt);
+	if (!r)
+		r = publication_confirm(publication, flt);
+	noted = publication->is_presumed ? 0 : note_accepted(publication, flt);
+	return r ? r : noted;
 }
 
 static int bring(struct publication *publication, struct fault *flt)
@@ -257,17 +276,17 @@ static int give_up(struct publication *publication, const struct fault *why, str
 	return why->verdict;
 }
 
-static int bring_to_end(struct publication *publication, enum publish_until until, struct fault *flt)
+static int bring_to_end(struct publication *publication, struct fault *flt)
 {
 	int r = bring(publication, flt);
 
-	if (r || until == PUBLISH_ACCEPTED)
+	if (r || publication->until == PUBLISH_ACCEPTED)
 		return r;
 	r = publication_await(publication, flt);
 	return r ? r : publication_prove(publication, flt);
 }
 
-int publication_run(struct publication *publication, enum publish_until until, struct fault *flt)
+int publication_run(struct publication *publication, struct fault *flt)
 {
 	if (staging_take_hold(publication->publisher->staging, &publication->hold, flt))
 		return WARG_UNDECIDED;
@@ -275,7 +294,7 @@ int publication_run(struct publication *publication, enum publish_until until, s
 		const struct digest before = publication->result.record_id;
 		bool again = false, in = false, was_dead = publication->is_dead;
 		struct fault own = {0}, ended = {0};
-		int r = bring_to_end(publication, until, &own);
+		int r = bring_to_end(publication, &own);
 
 		if (!r)
 			return 0;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * From what is to be published to a signed record in the journal: everything that can be told before anything is sent
  * is told here (see publish_parts.h).
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "nearest.h"
+
 /* ---- What the record is to stand on ---- */
 
 /** The package's log as it will be when what is on its way has come. */
@@ -15,6 +18,7 @@ struct tip {
 	struct package_log *log; /* ours to append to */
 	struct view *view;
 	const struct view_package *package; /* NULL: none is proven */
+	bool is_recalled; /* as of a recent round, not of one for it */
 	bool is_chained;
 };
 
@@ -106,7 +110,8 @@ static void append_chain(const struct publisher *publisher, const struct chain *
 	}
 }
 
-static int load_tip(struct publication *publication, struct tip *out, struct fault *flt)
+/* @param recall  a recent round will do */
+static int load_tip(struct publication *publication, bool recall, struct tip *out, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
 	struct chain chain;
@@ -114,7 +119,8 @@ static int load_tip(struct publication *publication, struct tip *out, struct fau
 	int r = load_chain(publication, &chain, flt);
 
 	*out = (struct tip){0};
-	if (!r)
+	out->is_recalled = recall && !publication->is_dead && publisher_recall(publisher, &publication->name, &absent);
+	if (!r && !out->is_recalled)
 		r = publisher_update(publisher, &publication->name, &absent, flt);
 	if (r)
 		goto end;
@@ -139,14 +145,29 @@ end:
 
 /* ---- Checks ---- */
 
+static int no_namespace(const struct operator_log *operator, struct span text, struct fault *flt)
+{
+	struct nearest meant = {.typed = (const char *)text.data, .length = text.length};
+	const struct operator_namespace *namespaces;
+	size_t count;
+
+	namespaces = operator_log_namespaces(operator, &count);
+	for (size_t i = 0; i < count; i++)
+		nearest_offer(&meant, namespaces[i].name);
+	fault_undecided(flt, FAULT_ABSENT, "the registry's operator has no namespace %.*s", (int)text.length,
+			(const char *)text.data);
+	if (meant.word)
+		fault_add(flt, "did you mean '%.100s'?", meant.word);
+	return WARG_UNDECIDED;
+}
+
 static int check_namespace(const struct publication *publication, const struct tip *tip, struct fault *flt)
 {
 	struct span text = name_namespace(&publication->name);
 	const struct operator_namespace *namespace = operator_log_find(tip->view->operator, text);
 
 	if (!namespace)
-		return fault_undecided(flt, FAULT_ABSENT, "the registry's operator has no namespace %.*s",
-				       (int)text.length, (const char *)text.data);
+		return no_namespace(tip->view->operator, text, flt);
 	if (namespace->registry)
 		return fault_undecided(flt, FAULT_REFUSED, "the namespace %s lives in the registry %.150s",
 				       namespace->name, namespace->registry);
@@ -191,7 +212,7 @@ static int check_init(const struct publication *publication, const struct tip *t
 	}
 	*init = true;
 	if (!asked && !publication->publisher->options.auto_init)
-		return fault_undecided(flt, FAULT_ABSENT, "there is no such package: it has to be initialised first");
+		return fault_undecided(flt, FAULT_ABSENT, "there is no such package: it has to be initialized first");
 	return 0;
 }
 
@@ -201,7 +222,7 @@ static int check_contents(const struct publication *publication, const struct ti
 	int r = check_namespace(publication, tip, flt);
 
 	if (!r && !what->count)
-		r = fault_undecided(flt, FAULT_MISUSE, "there is nothing to publish");
+		r = fault_undecided(flt, FAULT_ABSENT, "it has no entries: there is nothing to publish");
 	for (size_t i = 0; !r && i < what->count; i++)
 		r = check_version(what, i, tip->log, flt);
 	return r ? r : check_init(publication, tip, init, flt);
@@ -226,8 +247,9 @@ static unsigned needed(const struct pending_entry *entry)
 static int check_permissions(const struct publication *publication, const struct tip *tip, bool init,
 			     struct fault *flt)
 {
-	const struct digest *id = ecdsa_public_key_id(ecdsa_private_key_public(publication->key));
-	const struct log_key *known = log_keys_find(package_log_keys(tip->log), id);
+	const struct ecdsa_public_key *key = ecdsa_private_key_public(publication->key);
+	const struct log_key *known = log_keys_find(package_log_keys(tip->log), ecdsa_public_key_id(key));
+	const char *may, *option;
 	unsigned lacks = 0;
 	char text[DIGEST_TEXT_SIZE];
 
@@ -237,11 +259,12 @@ static int check_permissions(const struct publication *publication, const struct
 		lacks |= needed(&publication->what->entries[i]) & ~(known ? known->permissions : 0);
 	if (!lacks)
 		return 0;
-	digest_format(id, text);
-	return fault_undecided(flt, FAULT_DENIED, "the key %s must not %s%s%s there", text,
-			       lacks & PERMISSION_RELEASE ? pending_permission_name(PERMISSION_RELEASE) : "",
-			       lacks == PERMISSIONS_PACKAGE ? " and " : "",
-			       lacks & PERMISSION_YANK ? pending_permission_name(PERMISSION_YANK) : "");
+	digest_format(ecdsa_public_key_id(key), text);
+	may = lacks == PERMISSIONS_PACKAGE ? "release and yank" : pending_permission_name(lacks);
+	option = lacks == PERMISSIONS_PACKAGE ? "release,yank" : may;
+	return fault_undecided(flt, FAULT_DENIED, "the key %s is not allowed to %s there. An owner of the package may "
+			       "grant it: wargfs publish grant %.100s --permission %s %s", text, may,
+			       publication->name.text, option, ecdsa_public_key_text(key));
 }
 
 /* ---- The record ---- */
@@ -335,11 +358,14 @@ static int sign(const struct publication *publication, struct journal_entry *out
 static int try_out(const struct tip *tip, const struct journal_entry *entry, struct fault *flt)
 {
 	const struct record_envelope envelope = journal_entry_envelope(entry);
+	bool has_more = entry->record.entry_count > 1;
 	struct fault own = {0};
 	int r = package_log_append(tip->log, &envelope, &own);
 
+	/* Of one entry, which one goes without saying. */
 	if (r == WARG_INVALID)
-		return fault_undecided(flt, FAULT_MISUSE, "%.100s%s%s", own.where, own.where[0] ? ": " : "", own.what);
+		return fault_undecided(flt, FAULT_MISUSE, "%.100s%s%s", has_more ? own.where : "",
+				       has_more && own.where[0] ? ": " : "", own.what);
 	if (r && flt && !flt->verdict)
 		*flt = own;
 	return r;
@@ -457,27 +483,48 @@ bool publication_is_in(const struct publication *publication, const struct view_
 	return false;
 }
 
+/* @param published  as publication_make_valid() */
+static int make_valid(struct publication *publication, const struct tip *tip, bool *published, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = 0;
+
+	*published = publication->has_entry && publication_is_in(publication, tip->package);
+	if (*published)
+		return 0;
+	if (publication->has_entry && !publication->is_dead) {
+		r = try_out(tip, &publication->entry, &own);
+		publication->is_dead = own.kind == FAULT_MISUSE && !tip->is_recalled;
+		publication->is_chained = tip->is_chained;
+		if (!publication->is_dead)
+			fault_pass(&own, flt);
+	}
+	if (publication->has_entry && !publication->is_dead)
+		return r;
+	return sign_anew(publication, tip, flt);
+}
+
+/* Refusals that records which came since a round may have made untrue: of versions, of keys, of namespaces. */
+static bool may_be_outdated(const struct fault *flt)
+{
+	return flt->kind == FAULT_ABSENT || flt->kind == FAULT_DENIED || flt->kind == FAULT_REFUSED ||
+	       flt->kind == FAULT_MISUSE;
+}
+
 int publication_make_valid(struct publication *publication, bool *published, struct fault *flt)
 {
-	struct tip tip;
-	int r = load_tip(publication, &tip, flt);
-
-	if (r)
-		return r;
-	*published = publication->has_entry && publication_is_in(publication, tip.package);
-	if (!*published && publication->has_entry && !publication->is_dead) {
+	for (bool recall = true;; recall = false) {
 		struct fault own = {0};
+		struct tip tip;
+		int r = load_tip(publication, recall, &tip, flt);
 
-		r = try_out(&tip, &publication->entry, &own);
-		publication->is_dead = r && own.kind == FAULT_MISUSE;
-		publication->is_chained = tip.is_chained;
-		if (r && !publication->is_dead && flt && !flt->verdict)
-			*flt = own;
-		if (publication->is_dead)
-			r = 0;
+		if (r)
+			return r;
+		r = make_valid(publication, &tip, published, &own);
+		tip_release(&tip);
+		if (r && tip.is_recalled && may_be_outdated(&own))
+			continue;
+		fault_pass(&own, flt);
+		return r;
 	}
-	if (!r && !*published && (!publication->has_entry || publication->is_dead))
-		r = sign_anew(publication, &tip, flt);
-	tip_release(&tip);
-	return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * From a record that the registry has to one that is proven, with a receipt (see publish_parts.h).
  */
@@ -24,7 +25,7 @@
 static int lost(const struct publication *publication, struct fault *flt)
 {
 	if (!publication->has_entry)
-		return fault_undecided(flt, FAULT_ABSENT, "the registry has no such record");
+		return fault_undecided(flt, FAULT_ABSENT, "the registry has no such record of this package");
 	fault_invalid(flt, "it took the record, and says that it has none");
 	fault_blame(flt, FAULT_BY_REGISTRY);
 	return WARG_INVALID;
@@ -45,40 +46,71 @@ static int ask(struct publication *publication, struct fault *flt)
 	return r;
 }
 
+int publication_confirm(struct publication *publication, struct fault *flt)
+{
+	int r = 0;
+
+	if (publication->is_presumed && !publication->result.is_published)
+		r = ask(publication, flt);
+	if (!r)
+		publication->is_presumed = false;
+	return r;
+}
+
 /* Whether the view has it, at its newest checkpoint. */
 static bool is_in_view(const struct publication *publication, const struct view *view)
 {
 	const struct view_package *package = view_find(view, &publication->name);
 
-	return package && package->log_length == view->checkpoint.contents.log_length &&
-	       publication_is_in(publication, package);
+	return package && view_package_is_current(package) && publication_is_in(publication, package);
 }
 
-/*
- * Look for a new checkpoint, and the record under it.
- * @param seen  the log's length when the package was looked for last
- */
-static int look(struct publication *publication, uint64_t *seen, struct fault *flt)
+static bool has_view_package(const struct publication *publication)
+{
+	struct view *view = registry_view(publication->publisher->options.registry);
+	bool has = view_find(view, &publication->name);
+
+	view_unref(view);
+	return has;
+}
+
+static uint64_t view_length(const struct publication *publication)
+{
+	struct view *view = registry_view(publication->publisher->options.registry);
+	uint64_t length = view->checkpoint.contents.log_length;
+
+	view_unref(view);
+	return length;
+}
+
+/* What the view has comes with it; a package that it has not is asked for first of all, and when it may be there. */
+static void renew_view(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct registry *registry = publisher->options.registry;
+	bool absent, is_first = !publication->was_looked_for;
+
+	registry_expect_growth(publisher->options.registry);
+	publication->was_looked_for = true;
+	if (!is_first || has_view_package(publication)) {
+		publisher_refresh(publisher, flt);
+		if (flt->verdict || has_view_package(publication) || view_length(publication) == publication->looked_at)
+			return;
+	}
+	publisher_update(publisher, &publication->name, &absent, flt);
+	publication->looked_at = view_length(publication);
+}
+
+int publication_look(struct publication *publication, struct fault *flt)
+{
 	struct fault own = {0};
 	struct view *view;
-	bool absent;
 
-	publisher_refresh(publisher, &own);
-	view = registry_view(registry);
-	/* What the view has comes with it; a package that it has not is asked for when it may be there. */
-	if (!own.verdict && !view_find(view, &publication->name) && view->checkpoint.contents.log_length != *seen) {
-		*seen = view->checkpoint.contents.log_length;
-		view_unref(view);
-		publisher_update(publisher, &publication->name, &absent, &own);
-		view = registry_view(registry);
-	}
+	renew_view(publication, &own);
+	view = registry_view(publication->publisher->options.registry);
 	publication->result.is_published = is_in_view(publication, view);
 	view_unref(view);
 	/* What the network has to do with it, the question after the record will tell. */
-	if (!own.verdict || own.kind == FAULT_UNREACHABLE || own.kind == FAULT_TIMEOUT)
+	if (!own.verdict || patience_helps(&own))
 		return 0;
 	if (flt && !flt->verdict)
 		*flt = own;
@@ -89,10 +121,12 @@ int publication_await(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
 	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
-	clock_ms next = 0, gap = ASK_FIRST;
-	uint64_t seen = 0;
+	/* A registry that signs at once has it under a checkpoint by now: that says more than its word for it. */
+	clock_ms next = publication->has_entry ? clock_now() + ASK_FIRST : 0, gap = ASK_FIRST;
 	int r = 0;
 
+	if (publication->was_looked_for && !publication->result.is_published)
+		r = patience_pause(publisher, &patience, 0, flt);
 	while (!r && !publication->result.is_published) {
 		if (clock_now() >= next) {
 			r = ask(publication, flt);
@@ -100,7 +134,7 @@ int publication_await(struct publication *publication, struct fault *flt)
 			gap = gap * 2 < ASK_LONGEST ? gap * 2 : ASK_LONGEST;
 		}
 		if (!r && !publication->result.is_published && publication->has_entry)
-			r = look(publication, &seen, flt);
+			r = publication_look(publication, flt);
 		if (!r && !publication->result.is_published)
 			r = patience_pause(publisher, &patience, 0, flt);
 	}
@@ -115,8 +149,7 @@ static bool reaches(const struct view *view, const struct publication *publicati
 	const struct view_package *package = view_find(view, &publication->name);
 	uint64_t index = publication->result.registry_index;
 
-	return package && view->checkpoint.contents.log_length > index && package->log_length > index &&
-	       package->log_length == view->checkpoint.contents.log_length;
+	return package && view_package_is_current(package) && view->checkpoint.contents.log_length > index;
 }
 
 static bool is_there(const struct publication *publication)
@@ -145,13 +178,18 @@ static int check_there(const struct view *view, const struct publication *public
 static int renew(struct publication *publication, bool *found, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
+	struct view *view;
 	bool absent = false;
-	int r = publisher_update(publisher, &publication->name, &absent, flt);
-	struct view *view = registry_view(publisher->options.registry);
+	int r;
+
+	registry_expect_growth(publisher->options.registry);
+	r = publisher_update(publisher, &publication->name, &absent, flt);
+	view = registry_view(publisher->options.registry);
 
 	if (!r && absent)
 		r = check_there(view, publication, flt);
-	*found = !r && reaches(view, publication);
+	/* Another round may have brought it while this one failed. */
+	*found = (!r || patience_helps(flt)) && reaches(view, publication);
 	view_unref(view);
 	return r;
 }
@@ -168,7 +206,7 @@ static int await_view(struct publication *publication, struct fault *flt)
 
 		if (found)
 			return 0;
-		if (r && own.kind != FAULT_UNREACHABLE && own.kind != FAULT_TIMEOUT) {
+		if (r && !patience_helps(&own)) {
 			if (flt && !flt->verdict)
 				*flt = own;
 			return r;

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Receipts: what was published from here, each with its proof, kept for ever (design.md section 5).
+ * Receipts: what was published from here, each with its proof, kept for ever.
  *
  * `<state_dir>/<label>/receipts/<namespace>/<package>/<hex of the record id>.json`, in folders that are for nobody
  * else: a proof document of the record (proof.h), as it was proven then. `wargfs verify --proof` checks it, now and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * From the first records to a verdict on what is stored (see recheck.h).
  */
@@ -98,9 +99,12 @@ static int prove(struct recheck *recheck, const struct trust_anchor *anchor, str
 			wanted[count++].name = recheck->logs[i].name;
 	r = new_base(anchor, &base, flt);
 	if (!r)
-		r = sync_refresh(recheck->api, NULL, base, wanted, count, recheck->deadline, &recheck->view, NULL, flt);
+		r = sync_refresh(recheck->api, NULL, NULL, base, wanted, count, recheck->deadline, &recheck->view,
+				 NULL, flt);
 	if (!r) {
-		r = trust_check_operator(anchor, recheck->view->operator, flt);
+		r = trust_check_demand(anchor, recheck->view->operator, flt);
+		if (!r)
+			r = trust_check_operator(anchor, recheck->view->operator, flt);
 		if (r)
 			fault_blame(flt, FAULT_BY_REGISTRY);
 	}
@@ -404,6 +408,7 @@ static void check_archive(struct recheck *recheck, struct recheck_log *log)
 	struct operator_log *operator = NULL;
 	struct package_log *package = NULL;
 	struct fault damage = {0}, flt = {0};
+	const struct view_package *proven;
 	int r;
 
 	if (!recheck->archive)
@@ -416,6 +421,11 @@ static void check_archive(struct recheck *recheck, struct recheck_log *log)
 		log->fault = flt;
 	if (damage.verdict)
 		recheck_differ(log, damage.what, "the log's own", "records");
+	if (operator && is_same_head(operator_log_head(operator), operator_log_head(recheck->view->operator)))
+		compare_places(log, &position, recheck->view->operator_position.registry_index);
+	proven = log->is_operator ? NULL : view_find(recheck->view, &log->name);
+	if (package && proven && is_same_head(package_log_head(package), package_log_head(proven->log)))
+		compare_places(log, &position, proven->position.registry_index);
 	operator_log_unref(operator);
 	package_log_unref(package);
 }

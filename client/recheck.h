@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is stored of a registry, held against the registry itself: every log fetched and proven anew from its first
  * record, and every state file and content compared with what that led to. Nothing is written, and nothing that lies

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Fetching logs whole (see records.h), page by page.
  */
@@ -18,6 +19,11 @@ static int take(struct api_log *to, struct api_log *from, size_t *size, struct f
 {
 	struct api_record *records;
 
+	if (from->fault) {
+		if (flt && !flt->verdict)
+			*flt = *from->fault;
+		return from->fault->verdict;
+	}
 	if (!from->count)
 		return 0;
 	records = reallocarray(to->records, to->count + from->count, sizeof(*records));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Logs as they travel: whole, from the first record on. For what starts from the signatures, and believes nothing that
  * is stored.

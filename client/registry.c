@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Opening, closing, and asking a registry (see registry.h). What is asked for is answered in registry_update.c.
  */
@@ -9,6 +10,9 @@
 
 /* Threads that hash and write contents: as many as have something to do on a small machine. */
 #define WORKERS 2
+
+/* So many packages are more than one request for logs asks for. */
+#define MANY_PACKAGES 64
 
 /* ---- Opening and closing ---- */
 
@@ -38,9 +42,7 @@ static void destroy(struct registry *registry)
 	view_unref(registry->saved);
 	listing_unref(registry->listing);
 	free(registry->wants.packages);
-	if (registry->token)
-		explicit_bzero(registry->token, strlen(registry->token));
-	free(registry->token);
+	credential_unref(registry->options.credential);
 	free(registry->domain);
 	pthread_cond_destroy(&registry->joined);
 	pthread_cond_destroy(&registry->wake);
@@ -76,6 +78,9 @@ static int open_parts(struct registry *registry, struct fault *flt)
 	if (!verdict && options->state_dir)
 		verdict = trust_open(options->state_dir, options->trusted_as ? options->trusted_as : label,
 				     &registry->trust, flt);
+	if (!verdict && options->operator_key && registry->trust)
+		trust_demand(registry->trust, options->operator_key);
+	registry->options.operator_key = NULL; /* the caller's */
 	if (!verdict)
 		verdict = registry_load(registry, flt);
 	registry->airport = options->airport;
@@ -120,19 +125,21 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	registry->next_save = CLOCK_NEVER;
 	registry->patience = 1;
 	freshness_init(&registry->freshness, freshness_now());
-	registry->options.token = NULL; /* its owner wipes it */
-	verdict = copy_text(options->token, &registry->token, flt);
-	if (!verdict)
-		verdict = copy_text(options->domain, &registry->domain, flt);
+	registry->options.credential = credential_ref(options->credential);
+	registry->is_pinned = !options->found_by || !options->state_dir;
+	if (options->found_by)
+		registry->found_by = *options->found_by;
+	registry->options.found_by = NULL; /* the caller's */
+	verdict = copy_text(options->domain, &registry->domain, flt);
 	registry->api.url = &registry->options.url;
 	registry->api.registry = registry->domain;
-	registry->api.token = registry->token;
+	registry->api.credential = registry->options.credential;
 	if (!verdict)
 		verdict = view_copy(NULL, &registry->view, flt);
 	if (!verdict)
 		verdict = open_parts(registry, flt);
 	if (!verdict) {
-		error = pthread_create(&registry->updater, NULL, registry_run_updater, registry);
+		error = thread_start(&registry->updater, registry_run_updater, registry);
 		if (error)
 			verdict = fault_system(flt, error, "the updater's thread cannot be started");
 	}
@@ -162,6 +169,7 @@ void registry_close(struct registry *registry)
 struct ask {
 	struct waiter *waiter;
 	const struct name *name; /* of a package */
+	bool is_spare;           /* optional: see registry_want_spare() */
 	/* The want, made if need be; NULL without memory. The mutex is held. */
 	struct want *(*find)(struct registry *registry, const struct ask *ask);
 	struct want *want;
@@ -251,13 +259,17 @@ static void ask_all(struct registry *registry, struct ask *asks, size_t count)
 		fault_no_memory(&flt);
 	for (size_t i = 0; i < count; i++) {
 		asks[i].want = registry->closing ? NULL : asks[i].find(registry, &asks[i]);
-		if (asks[i].want)
+		if (asks[i].want) {
 			asks[i].want->joining++;
+			asks[i].want->is_needed |= !asks[i].is_spare;
+		}
 	}
 	pthread_cond_signal(&registry->wake);
 	pthread_mutex_unlock(&registry->mutex);
 
 	for (size_t i = 0; i < count; i++) {
+		if (!asks[i].waiter)
+			continue;
 		if (asks[i].want)
 			flight_join(registry->airport, &asks[i].want->flight, asks[i].waiter);
 		else
@@ -285,6 +297,23 @@ void registry_refresh_soon(struct registry *registry)
 	pthread_mutex_unlock(&registry->mutex);
 }
 
+void registry_expect_growth(struct registry *registry)
+{
+	pthread_mutex_lock(&registry->mutex);
+	registry->expects_growth = true;
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+clock_ms registry_round(struct registry *registry)
+{
+	clock_ms round;
+
+	pthread_mutex_lock(&registry->mutex);
+	round = registry->round;
+	pthread_mutex_unlock(&registry->mutex);
+	return round;
+}
+
 void registry_want_listing(struct registry *registry, struct waiter *waiter)
 {
 	ask_all(registry, &(struct ask){.waiter = waiter, .find = find_listing}, 1);
@@ -304,6 +333,24 @@ void registry_want_update(struct registry *registry, const struct name *name, st
 	};
 
 	ask_all(registry, asks, 2);
+}
+
+void registry_want_spare(struct registry *registry, const struct name *names, size_t count, struct waiter *waiter)
+{
+	struct ask *asks = calloc(count + 1, sizeof(*asks));
+	struct fault flt = {0};
+
+	if (!asks) {
+		fault_no_memory(&flt);
+		registry_refuse(registry, waiter, &flt);
+		return;
+	}
+	asks[0] = (struct ask){.waiter = waiter, .is_spare = true, .find = find_listing};
+	for (size_t i = 0; i < count; i++)
+		asks[i] = (struct ask){.waiter = i ? NULL : waiter, .name = &names[i], .is_spare = true,
+				       .find = find_package};
+	ask_all(registry, asks, count ? count : 1);
+	free(asks);
 }
 
 bool registry_leave(struct registry *registry, struct waiter *waiter)
@@ -381,11 +428,30 @@ int registry_add(struct registry *registry, const struct name *names, size_t cou
 	return ask_and_wait(registry, names, count, faults, NULL, NULL);
 }
 
+/*
+ * The stored ledger, once it has grown to the newest checkpoint, tells which of many packages have changed: the others
+ * are loaded from the archive, and nothing is asked about them. If it does not come, all are asked for.
+ */
+static int update_by_ledger(struct registry *registry, const struct name *names, size_t count, struct fault *faults,
+			    struct fault *flt)
+{
+	struct fault ignored = {0};
+	int verdict = registry_refresh(registry, flt);
+
+	if (verdict)
+		return verdict;
+	registry_list(registry, &ignored);
+	registry_add(registry, names, count, faults);
+	return 0;
+}
+
 int registry_update(struct registry *registry, const struct name *names, size_t count, struct fault *faults,
 		    struct fault *flt)
 {
 	int verdict;
 
+	if (count >= MANY_PACKAGES && ledger_is_stored(registry->ledger))
+		return update_by_ledger(registry, names, count, faults, flt);
 	ask_and_wait(registry, names, count, faults, &verdict, flt);
 	return verdict;
 }

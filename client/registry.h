@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry as seen from here: the view and how it grows, the contents, and what went wrong last.
  *
@@ -15,13 +16,16 @@
 
 struct registry_options {
 	struct http_url url;         /* of the registry itself; discovery is done */
+	/* the URL whose discovery led to `url`: pinned to `url` once the registry is verified; copied; may be NULL */
+	const struct http_url *found_by;
 	/* domain for Warg-Registry: of the registry that is meant, which the one at `url` speaks for; or NULL */
 	const char *domain;
 	const char *folder;          /* of what is stored, as store_open(); NULL: the URL's label */
 	const char *trusted_as;      /* of what is remembered, as trust_open(); NULL: the URL's label */
 	const char *registries_dir, *content_dir, *own_dir; /* as store_open() */
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
-	const char *token;           /* bearer token, which is copied, and the copy wiped in the end; or NULL */
+	const struct digest *operator_key; /* as trust_demand(); only read by registry_open(); NULL: any key */
+	struct credential *credential; /* its token; registry_open() takes a reference; may be NULL */
 	struct airport *airport;     /* borrowed: waits are left there as well; NULL: one of its own */
 	unsigned timeout;            /* seconds; deadline of every wait */
 	/** Whether to show what is proven without the network, from the start; see registry_start_fault(). */
@@ -43,6 +47,12 @@ struct registry_options {
 	 */
 	void (*hinted)(void *user, const struct name *package, const char *domain);
 	void *user, *hint_user; /* for the first two, and for `hinted` */
+	/**
+	 * Called on the updater thread after the operator's key was pinned at the first contact. May be NULL.
+	 * @param name  the registry's URL, or the domain of one that the registry at `url` speaks for
+	 */
+	void (*met)(void *user, const char *name, const struct digest *operator_key);
+	void *met_user;
 };
 
 struct registry;
@@ -62,6 +72,13 @@ struct view *registry_view(struct registry *registry);
 void registry_want_refresh(struct registry *registry, struct waiter *waiter);
 /** The same, waited for by nobody: what fails is told to `failed`. */
 void registry_refresh_soon(struct registry *registry);
+/**
+ * Tell that the next checkpoint is likely to be of more records, as one was sent: the next refresh looks for them in
+ * the same round trip.
+ */
+void registry_expect_growth(struct registry *registry);
+/** When the round began that the view is of, by clock_now(); 0: there was none yet. */
+clock_ms registry_round(struct registry *registry);
 /** Have the listing in the view. */
 void registry_want_listing(struct registry *registry, struct waiter *waiter);
 /** Have a package in the view; `done` gets the package's own fault: FAULT_ABSENT if the registry has none. */
@@ -69,6 +86,11 @@ void registry_want_package(struct registry *registry, const struct name *name, s
 /** Both at once, so that one round answers them: the package as it is at the newest checkpoint. */
 void registry_want_update(struct registry *registry, const struct name *name, struct waiter *refreshed,
 			  struct waiter *package);
+/**
+ * Want optional data: packages, the first of which is waited for, or the listing if `count` is 0. While the registry is
+ * unreachable the want succeeds at once if the cache proves the data, and else fails at once with the last fault.
+ */
+void registry_want_spare(struct registry *registry, const struct name *names, size_t count, struct waiter *waiter);
 /**
  * Have a proof document of a release made, at the view's checkpoint; registry_find_proof() finds it then. It is made on
  * threads of its own: neither the updater nor contents wait for it.
@@ -117,6 +139,8 @@ struct store *registry_store(struct registry *registry);
 struct archive *registry_open_archive(const struct registry *registry);
 const struct api *registry_api(const struct registry *registry);
 const struct http_url *registry_url(const struct registry *registry);
+/** What it is called in texts: its domain where a namespace led to it, else http_url_name(). Borrowed. */
+const char *registry_name(const struct registry *registry);
 /** The deadline of a wait that begins now. */
 clock_ms registry_deadline(const struct registry *registry);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the audit finds, and what comes of it (see audit.h, trust.h).
  *

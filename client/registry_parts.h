@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What registry.c, registry_update.c, registry_save.c and registry_proof.c share. Not for others.
+ * What registry.c and the files of its name share. Not for others.
  */
 #ifndef WARG_CLIENT_REGISTRY_PARTS_H
 #define WARG_CLIENT_REGISTRY_PARTS_H
@@ -11,6 +12,7 @@
 struct want {
 	struct flight flight;
 	unsigned joining; /* threads between finding it and joining its flight: until they have, it must not land */
+	bool is_needed;   /* an unreachable registry is not asked for a listing that was never wanted */
 	struct name name; /* of a package */
 };
 
@@ -34,8 +36,10 @@ struct proof_want {
 };
 
 struct registry {
-	struct registry_options options; /* its texts are not ours, except these */
-	char *token, *domain;
+	struct registry_options options; /* only this text and the credential are owned by us */
+	char *domain;
+	struct http_url found_by; /* a copy of the options' member */
+	bool is_pinned;           /* the URL that led here is pinned. Used by the updater only */
 	struct api api;
 	struct http *http;
 	struct store *store;
@@ -54,6 +58,8 @@ struct registry {
 	struct wants wants;
 	bool closing;
 	bool refresh_soon;     /* somebody wants a refresh, and waits for none */
+	bool expects_growth;   /* a record was sent since the last refresh */
+	clock_ms round;        /* when the last successful refresh began; 0: there was none */
 	struct proof_want *proof_wants;
 	struct workers *provers;       /* who makes proofs; NULL: none was wanted yet */
 	struct registry_proof *proofs; /* the last ones, the newest first */
@@ -66,8 +72,14 @@ struct registry {
 	struct view *start;      /* what lay on disk, and was remembered, until the registry sent a checkpoint */
 	bool ledger_is_loaded;   /* what lay on disk was looked at */
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
+	struct fault forked;     /* it forked, and the evidence could not be written */
 	struct view *saved;      /* what the store has, as far as we know */
 	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
+	/* the round follows a record that was sent, or is of many packages: others are likely to come after it */
+	bool is_series;
+	bool has_more_to_save;   /* the store lacks packages that are to be saved next */
+	clock_ms unsaved_since;  /* when the first change was made that is to be saved */
+	bool has_kept_ledger;    /* the ledger's file has the checkpoint of the view */
 	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
 	unsigned patience;       /* seconds until the next try, once it is away */
 	bool is_littered;        /* memory lies about that is to be given back */
@@ -98,13 +110,25 @@ int registry_start(struct registry *registry, struct fault *flt);
 /** The package's log in the archive, for an update to start from; its `stored` stays NULL where there is none. */
 void registry_load_package(struct registry *registry, struct sync_wanted *wanted);
 
-/** The store was found to have the package as it is in the view. */
-void registry_note_saved(struct registry *registry, const struct view_package *package);
+/** Whether the view was proven, here or by an earlier process. */
+bool registry_is_verified(const struct registry *registry);
+
+/**
+ * Fetch the newest checkpoint and build the next view, with the wanted packages in the same round trips: verified, and
+ * checked against the trust anchor. Does not install the view. Stores evidence if the checkpoint contradicts the
+ * anchor.
+ * @param wanted, out  as sync_refresh()
+ */
+int registry_next_view(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline,
+		       struct view **out, struct fault *flt);
 
 /** Set `next_save` if the view has anything that the store has not. */
 void registry_plan_save(struct registry *registry);
 
-/** Write what the store has not; without its lock, or without success, later. */
+/** Have the ledger's file brought to the view's checkpoint, if the ledger is there. */
+void registry_keep_ledger(struct registry *registry);
+
+/** Write what the store and the ledger's file have not; without its lock, or without success, later. */
 void registry_save(struct registry *registry);
 
 /** The package's log was read or written: one of many versions leaves much free memory behind, to be given back. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Proof documents on demand (see registry.h): made beside the updater, as they take round trips of their own and change
  * nothing that is believed.
@@ -179,7 +180,7 @@ static void run(struct job *job)
 	if (!begin(registry, want))
 		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
 	else if (!flight_is_awaited(registry->airport, &want->flight))
-		fault_undecided(&flt, FAULT_CANCELLED, "nobody waits for the proof any more");
+		fault_undecided(&flt, FAULT_CANCELLED, "the program that waited for the proof does not any more");
 	else
 		make(registry, want, &flt);
 	take_away(registry, want);

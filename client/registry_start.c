@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A view that is proven without the network (see registry.h).
  *
@@ -63,7 +64,9 @@ static int check_trust(struct registry *registry, const struct view *view, struc
 				       "to");
 	if (anchor.evidence[0])
 		return fault_invalid(flt, "the registry was seen to fork: see %.150s", anchor.evidence);
-	verdict = trust_check_operator(&anchor, view->operator, flt);
+	verdict = trust_check_demand(&anchor, view->operator, flt);
+	if (!verdict)
+		verdict = trust_check_operator(&anchor, view->operator, flt);
 	if (!verdict)
 		verdict = check_history(registry, &view->checkpoint.contents, &anchor.checkpoint.contents, flt);
 	return verdict;
@@ -79,8 +82,8 @@ static int load_ledger(struct registry *registry, struct view *view, struct faul
 	registry->ledger_is_loaded = true;
 	verdict = ledger_load(registry->ledger, &view->checkpoint, &found, flt);
 	if (!verdict && !found)
-		verdict = fault_undecided(flt, FAULT_ABSENT, "there is no ledger there; a registry without one cannot "
-					  "be proven without asking it");
+		verdict = fault_undecided(flt, FAULT_ABSENT, "no complete listing of the registry, its ledger, is "
+					  "cached yet, and nothing can be proven offline without it");
 	return verdict ? verdict :
 			 listing_load(registry->ledger, &view->checkpoint.contents, &view->listing, flt);
 }
@@ -89,17 +92,19 @@ static int load_ledger(struct registry *registry, struct view *view, struct faul
 static int load_operator(struct registry *registry, struct view *view, struct fault *flt)
 {
 	struct digest operator_id = name_operator_log_id();
+	struct archive_head head = {.registry_index = view->listing->operator_last};
+	struct api_ledger_entry entry;
 	struct fault damage = {0};
-	struct api_ledger_entry head;
 	int verdict;
 
-	verdict = ledger_record(registry->ledger, view->listing->operator_last, &head, flt);
+	verdict = ledger_record(registry->ledger, head.registry_index, &entry, flt);
 	if (verdict)
 		return verdict;
-	if (!digest_equals(&head.log_id, &operator_id))
+	if (!digest_equals(&entry.log_id, &operator_id))
 		return fault_invalid(flt, "the ledger has no record of the operator");
-	verdict = archive_load_operator(registry->archive, &head.record_id, &view->operator, &view->operator_position,
-					&damage, flt);
+	head.record_id = entry.record_id;
+	verdict = archive_load_operator(registry->archive, &head, &view->operator, &view->operator_position, &damage,
+					flt);
 	if (verdict || view->operator)
 		return verdict;
 	if (damage.verdict)
@@ -123,8 +128,11 @@ static int load_view(struct registry *registry, struct view *view, struct fault 
 
 	if (!verdict)
 		verdict = load_operator(registry, view, flt);
-	if (!verdict)
+	if (!verdict) {
 		verdict = checkpoint_verify(&view->checkpoint, view->operator, flt);
+		if (verdict)
+			ledger_doubt_checkpoint(registry->ledger);
+	}
 	if (!verdict)
 		verdict = check_trust(registry, view, flt);
 	view->verified_at = said_at(&view->checkpoint.contents);
@@ -140,7 +148,7 @@ int registry_start(struct registry *registry, struct fault *flt)
 		return verdict;
 	verdict = load_view(registry, view, flt);
 	if (verdict) {
-		fault_at(flt, "what lies in the cache");
+		fault_at(flt, "the cached copy");
 		fault_blame(flt, FAULT_BY_CACHE);
 		view_unref(view);
 		return verdict;

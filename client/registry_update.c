@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The updater: rounds of what was asked for, each of which builds the next view beside the current one and swaps it
  * in whole (see registry.h).
@@ -31,6 +32,32 @@ static void land(struct registry *registry, struct want *want, const struct faul
 	free(want);
 }
 
+/* Name the registry that has no such package, and say so if it lacks the whole namespace. */
+static void tell_absent(const struct registry *registry, const struct name *name, struct fault *flt)
+{
+	const struct operator_log *operator = registry->view->operator;
+	struct span namespace = name_namespace(name);
+	struct fault said = {0};
+
+	if (operator && !operator_log_find(operator, namespace))
+		fault_undecided(&said, FAULT_ABSENT, "has no namespace %.*s, and so no package %s",
+				(int)namespace.length, (const char *)namespace.data, name->text);
+	else
+		fault_undecided(&said, FAULT_ABSENT, "has no package %s", name->text);
+	fault_subject(&said, "%s", registry_name(registry));
+	fault_blame(&said, FAULT_BY_REGISTRY);
+	*flt = said;
+}
+
+static void land_package(struct registry *registry, struct want *want, const struct fault *flt)
+{
+	struct fault told = *flt;
+
+	if (flt->verdict && flt->kind == FAULT_ABSENT && flt->party == FAULT_BY_REGISTRY)
+		tell_absent(registry, &want->name, &told);
+	land(registry, want, &told);
+}
+
 static void land_all(struct registry *registry, struct wants *wants, const struct fault *flt)
 {
 	land(registry, wants->refresh, flt);
@@ -42,45 +69,39 @@ static void land_all(struct registry *registry, struct wants *wants, const struc
 
 /* ---- The next view ---- */
 
-static bool is_verified(const struct registry *registry)
-{
-	return registry->view->checkpoint.contents.log_length;
-}
-
 /* Whether a reader could tell them apart; a checkpoint that was only signed anew makes no difference. */
 static bool differ(const struct view *before, const struct view *after)
 {
-	return before->package_count != after->package_count || before->listing != after->listing ||
+	return before->packages.root != after->packages.root || before->listing != after->listing ||
 	       before->operator != after->operator ||
-	       !checkpoint_same_state(&before->checkpoint.contents, &after->checkpoint.contents) ||
-	       (after->package_count && memcmp(before->packages, after->packages,
-					       after->package_count * sizeof(struct view_package *)));
+	       !checkpoint_same_state(&before->checkpoint.contents, &after->checkpoint.contents);
+}
+
+static int report_package(void *user, const struct view_package *known, const struct view_package *package)
+{
+	if (known && package->fault && strcmp(view_package_fault(known)->what, package->fault->what))
+		registry_report(user, package->fault);
+	return 0;
 }
 
 /* Faults of packages that nobody asked for now, and that were not told before. */
-static void report_packages(const struct registry *registry, const struct view *before, const struct view *after)
+static void report_packages(struct registry *registry, const struct view *before, const struct view *after)
 {
-	for (size_t i = 0; i < after->package_count; i++) {
-		const struct view_package *package = after->packages[i];
-		const struct view_package *earlier = package->fault.verdict ? view_find(before, &package->name) : NULL;
-
-		if (earlier && strcmp(earlier->fault.what, package->fault.what))
-			registry_report(registry, &package->fault);
-	}
+	view_trie_each_changed(&before->packages, &after->packages, report_package, registry);
 }
 
 static void swap_in(struct registry *registry, struct view *next)
 {
 	struct view *before = registry->view;
+	bool is_other = differ(before, next);
 
 	pthread_mutex_lock(&registry->mutex);
 	registry->view = next;
 	pthread_mutex_unlock(&registry->mutex);
-	if (differ(before, next)) {
+	if (is_other || archive_has_news(registry->archive))
 		registry_plan_save(registry);
-		if (registry->options.changed)
-			registry->options.changed(registry->options.user, before, next);
-	}
+	if (is_other && registry->options.changed)
+		registry->options.changed(registry->options.user, before, next);
 	view_unref(before);
 }
 
@@ -94,42 +115,48 @@ static void keep_fault(struct registry *registry, const struct fault *flt)
 /* ---- Listing ---- */
 
 /* What lies on disk of the ledger is not believed before the registry's growth leads from it to a checkpoint's root. */
-static void load_ledger(struct registry *registry)
+static void load_ledger(struct registry *registry, const struct operator_log *operator)
 {
 	struct signed_checkpoint checkpoint;
 	struct fault flt = {0};
-	bool found;
+	bool found = false;
 
 	if (registry->ledger_is_loaded)
 		return;
 	registry->ledger_is_loaded = true;
-	ledger_load(registry->ledger, &checkpoint, &found, &flt);
+	if (!ledger_load(registry->ledger, &checkpoint, &found, &flt) && found &&
+	    checkpoint_verify(&checkpoint, operator, NULL))
+		ledger_doubt_checkpoint(registry->ledger);
 	registry_report(registry, &flt);
+}
+
+/* Go on from the listing of the next view from now on; its checkpoint was admitted. */
+static void adopt_listing(struct registry *registry, const struct view *next)
+{
+	listing_unref(registry->listing);
+	registry->listing = listing_ref(next->listing);
+	if (next->listing->length && !registry->is_series)
+		ledger_keep(registry->ledger, &next->checkpoint);
+	registry->has_kept_ledger = !registry->is_series;
+	if (registry->audit && next->listing->length)
+		audit_want(registry->audit, &next->checkpoint);
 }
 
 /* Put a listing into a view that nobody sees yet. */
 static int list(struct registry *registry, struct view *next, clock_ms deadline, struct fault *flt)
 {
-	struct name *known = calloc(next->package_count + 1, sizeof(*known));
+	const struct listing_known known = {.packages = &next->packages};
 	struct listing *listing;
 	int verdict;
 
-	if (!known)
-		return fault_no_memory(flt);
-	for (size_t i = 0; i < next->package_count; i++)
-		known[i] = next->packages[i]->name;
-	load_ledger(registry);
-	verdict = listing_update(&registry->api, registry->ledger, registry->listing, &next->checkpoint, known,
-				 next->package_count, deadline, &listing, flt);
-	free(known);
+	load_ledger(registry, next->operator);
+	verdict = listing_update(&registry->api, registry->ledger, registry->listing, &next->checkpoint, &known,
+				 deadline, &listing, flt);
 	if (verdict)
 		return verdict;
-	listing_unref(registry->listing);
-	registry->listing = listing;
 	listing_unref(next->listing);
-	next->listing = listing_ref(listing);
-	if (registry->audit && listing->length)
-		audit_want(registry->audit, &next->checkpoint);
+	next->listing = listing;
+	adopt_listing(registry, next);
 	return 0;
 }
 
@@ -166,135 +193,23 @@ static bool is_listing_due(const struct registry *registry, const struct view *n
  */
 static void renew_listing(struct registry *registry, struct view *next, bool has_time, clock_ms deadline)
 {
+	clock_ms now = clock_now();
 	struct fault flt = {0};
 
+	/* It came with the update: what it lacks the registry withheld just now. */
+	if (next->listing && next->listing != registry->view->listing) {
+		adopt_listing(registry, next);
+		return;
+	}
 	if (!is_listing_due(registry, next, has_time))
 		return;
-	if (list(registry, next, deadline, &flt)) {
+	/* The view waits for it, and those who want the view have no more time than the round. */
+	if (list(registry, next, now + (deadline - now) / 2, &flt)) {
 		if (!next->listing && registry->listing)
 			listing_outdate(registry->listing, &next->listing, &flt);
 		registry_report(registry, &flt);
 	}
 	keep_fault(registry, &flt);
-}
-
-/* Keep what accuses the registry, and say where. */
-static void accuse(struct registry *registry, enum trust_charge charge, const struct signed_checkpoint *offered,
-		   const struct operator_log *operator, struct fault *flt)
-{
-	char kept[256];
-	struct fault own = {0};
-
-	if (trust_accuse(registry->trust, charge, offered, operator, kept, &own))
-		registry_report(registry, &own);
-	if (kept[0])
-		fault_add(flt, "evidence: %s/%s", trust_evidence_folder(registry->trust), kept);
-}
-
-static void accuse_refused(struct registry *registry, const struct trust_anchor *anchor,
-			   const struct sync_refused *refused, struct fault *flt)
-{
-	bool is_other;
-
-	if (!registry->trust || refused->contradiction == SYNC_NO_CONTRADICTION)
-		return;
-	is_other = refused->operator && trust_check_operator(anchor, refused->operator, NULL);
-	accuse(registry, is_other ? TRUST_OPERATOR :
-	       refused->contradiction == SYNC_ROLLBACK ? TRUST_ROLLBACK :
-	       refused->contradiction == SYNC_FORK ? TRUST_FORK : TRUST_INCONSISTENT,
-	       &refused->offered, refused->operator, flt);
-}
-
-/*
- * What is remembered, and whether the registry may be believed at all: not once it was seen to fork, until a person
- * says so.
- */
-static int load_anchor(struct registry *registry, struct trust_anchor *out, struct fault *flt)
-{
-	int verdict;
-
-	*out = (struct trust_anchor){0};
-	if (!registry->trust)
-		return 0;
-	verdict = trust_load(registry->trust, out, flt);
-	if (verdict || !out->evidence[0])
-		return verdict;
-	fault_invalid(flt, "it was seen to %s, and is not believed any more: see %.150s",
-		      out->charge == TRUST_MAP ? "contradict its own log" : "fork", out->evidence);
-	fault_blame(flt, FAULT_BY_REGISTRY);
-	return WARG_INVALID;
-}
-
-/* A view that was verified: is it of the operator that was met first? If so, it is remembered. */
-static int admit(struct registry *registry, const struct trust_anchor *anchor, const struct view *next,
-		 struct fault *flt)
-{
-	struct fault own = {0};
-	int verdict;
-
-	if (!registry->trust)
-		return 0;
-	verdict = trust_check_operator(anchor, next->operator, flt);
-	if (verdict) {
-		fault_blame(flt, FAULT_BY_REGISTRY);
-		accuse(registry, TRUST_OPERATOR, &next->checkpoint, next->operator, flt);
-		return verdict;
-	}
-	if (trust_remember(registry->trust, next->operator, &next->checkpoint, &own))
-		registry_report(registry, &own);
-	return 0;
-}
-
-/* What the next view grows from: held to what was remembered, too, before the registry was heard. */
-static int base_view(const struct registry *registry, struct view **out, struct fault *flt)
-{
-	const struct view *start = registry->start;
-	struct view *copy;
-	int verdict;
-
-	if (!start || !is_verified(registry)) {
-		*out = view_ref(start ? registry->start : registry->view);
-		return 0;
-	}
-	verdict = view_copy(registry->view, &copy, flt);
-	if (verdict)
-		return verdict;
-	copy->held = start->checkpoint;
-	*out = copy;
-	return 0;
-}
-
-/* The next view, verified and admitted. */
-static int next_view(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline,
-		     struct view **out, struct fault *flt)
-{
-	struct view *before = NULL;
-	struct trust_anchor anchor;
-	struct sync_refused refused;
-	struct view *next = NULL;
-	int verdict;
-
-	verdict = load_anchor(registry, &anchor, flt);
-	if (!verdict)
-		verdict = base_view(registry, &before, flt);
-	if (verdict)
-		return verdict;
-	verdict = sync_refresh(&registry->api, registry->archive, before, wanted, count, deadline, &next, &refused,
-			       flt);
-	if (verdict)
-		accuse_refused(registry, &anchor, &refused, flt);
-	else
-		verdict = admit(registry, &anchor, next, flt);
-	operator_log_unref(refused.operator);
-	view_unref(before);
-	if (verdict) {
-		archive_refuse(registry->archive);
-		view_unref(next);
-		return verdict;
-	}
-	archive_accept(registry->archive);
-	*out = next;
-	return 0;
 }
 
 /* ---- Packages ---- */
@@ -312,7 +227,7 @@ static struct sync_wanted *new_wanted(struct registry *registry, const struct wa
 	return wanted;
 }
 
-/* They are in the next view, or have their fault: note what the store has already, and land. */
+/* They are in the next view, or have their fault: land. */
 static void land_wanted(struct registry *registry, struct wants *wants, const struct sync_wanted *wanted)
 {
 	for (size_t i = 0; i < wants->count; i++) {
@@ -320,11 +235,10 @@ static void land_wanted(struct registry *registry, struct wants *wants, const st
 
 		if (package)
 			registry_note_litter(registry, package);
-		if (package && package->log == wanted[i].stored && wanted[i].is_shared)
-			registry_note_saved(registry, package);
+		registry_report(registry, &wanted[i].damage);
 		if (wanted[i].hint[0] && registry->options.hinted)
 			registry->options.hinted(registry->options.hint_user, &wanted[i].name, wanted[i].hint);
-		land(registry, wants->packages[i], &wanted[i].fault);
+		land_package(registry, wants->packages[i], &wanted[i].fault);
 	}
 	wants->count = 0;
 }
@@ -378,16 +292,50 @@ static void plan_refresh(struct registry *registry, const struct fault *flt)
 	}
 }
 
+/* Whether a record was sent since the last refresh. */
+static bool take_expectation(struct registry *registry)
+{
+	bool expects_growth;
+
+	pthread_mutex_lock(&registry->mutex);
+	expects_growth = registry->expects_growth;
+	registry->expects_growth = false;
+	pthread_mutex_unlock(&registry->mutex);
+	return expects_growth;
+}
+
+static void note_round(struct registry *registry, clock_ms begun)
+{
+	pthread_mutex_lock(&registry->mutex);
+	registry->round = begun;
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+/* Who published reads the records from the archive, for the receipt. */
+static void save_grown(struct registry *registry)
+{
+	struct fault flt = {0};
+	bool saved;
+
+	if (archive_has_news(registry->archive) && archive_save(registry->archive, &saved, &flt))
+		registry_report(registry, &flt);
+}
+
 /* Bring the view to the newest checkpoint, with the packages that are wanted in the same round trips. */
 static void refresh(struct registry *registry, struct wants *wants, clock_ms deadline, struct fault *flt)
 {
 	bool has_time = registry->options.starts_from_cache && !is_wanted(wants);
 	size_t count = wants->count;
+	bool expects_growth = take_expectation(registry);
 	struct sync_wanted *wanted = new_wanted(registry, wants);
-	struct view *next;
+	clock_ms begun = clock_now();
+	struct view *next = NULL;
 
+	registry->is_series = expects_growth;
+	if (expects_growth)
+		ledger_expect_growth(registry->ledger);
 	/* Without memory they are wanted no less, only later. */
-	if (next_view(registry, wanted, wanted ? count : 0, deadline, &next, flt)) {
+	if (registry_next_view(registry, wanted, wanted ? count : 0, deadline, &next, flt)) {
 		keep_fault(registry, flt);
 	} else {
 		keep_fault(registry, flt);
@@ -395,11 +343,15 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 		report_packages(registry, registry->view, next);
 		swap_in(registry, next);
 		note_time(registry, next);
+		note_round(registry, begun);
+		if (expects_growth)
+			save_grown(registry);
 		view_unref(registry->start);
 		registry->start = NULL;
 		if (wanted)
 			land_wanted(registry, wants, wanted);
 	}
+	registry->is_series = false;
 	free_wanted(wanted, count);
 	plan_refresh(registry, flt);
 }
@@ -420,13 +372,14 @@ static void land_absent(struct registry *registry, struct wants *wants)
 			wants->packages[kept++] = want;
 			continue;
 		}
-		fault_undecided(&flt, FAULT_ABSENT, "its complete listing has no such package");
-		fault_at(&flt, "package %s", want->name.text);
-		fault_blame(&flt, FAULT_BY_REGISTRY);
+		tell_absent(registry, &want->name, &flt);
 		land(registry, want, &flt);
 	}
 	wants->count = kept;
 }
+
+/* More packages than this in one request: the next request is likely to be for others. */
+#define FEW_PACKAGES 8
 
 /*
  * Show those that the archive and the ledger prove already.
@@ -443,14 +396,15 @@ static bool show_archived(struct registry *registry, struct sync_wanted *wanted,
 		return false;
 	for (size_t i = 0; i < count; i++)
 		if (wanted[i].is_proven &&
-		    !view_package_new(&wanted[i].name, wanted[i].stored, &wanted[i].stored_position, log_length,
-				      &package, NULL) &&
+		    !view_package_new(wanted[i].stored, &wanted[i].stored_position, log_length, NULL, &package, NULL) &&
 		    !view_put_take(next, package, NULL))
 			shown++;
+	registry->is_series = shown > FEW_PACKAGES;
 	if (shown)
 		swap_in(registry, next);
 	else
 		view_unref(next);
+	registry->is_series = false;
 	return shown == count;
 }
 
@@ -478,6 +432,26 @@ static void land_archived(struct registry *registry, struct wants *wants)
 	free_wanted(wanted, count);
 }
 
+/* The registry is unreachable: land optional wants at once with the last fault, keep the others. */
+static void land_spare(struct registry *registry, struct wants *wants)
+{
+	struct fault flt;
+	size_t kept = 0;
+
+	registry_last_fault(registry, &flt);
+	for (size_t i = 0; i < wants->count; i++) {
+		if (wants->packages[i]->is_needed)
+			wants->packages[kept++] = wants->packages[i];
+		else
+			land(registry, wants->packages[i], &flt);
+	}
+	wants->count = kept;
+	if (wants->listing && !wants->listing->is_needed) {
+		land(registry, wants->listing, &flt);
+		wants->listing = NULL;
+	}
+}
+
 static void add(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline)
 {
 	struct fault flt = {0};
@@ -485,12 +459,18 @@ static void add(struct registry *registry, struct sync_wanted *wanted, size_t co
 
 	if (!sync_add(&registry->api, registry->archive, registry->view, wanted, count, deadline, &next, &flt)) {
 		archive_accept(registry->archive);
+		registry->is_series = count > FEW_PACKAGES;
 		swap_in(registry, next);
+		registry->is_series = false;
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (!wanted[i].fault.verdict)
 			wanted[i].fault = flt;
+	/* Save partly received logs before the next request for them. */
+	archive_accept(registry->archive);
+	if (archive_has_news(registry->archive))
+		registry_save(registry);
 }
 
 static void answer_packages(struct registry *registry, struct wants *wants, clock_ms deadline)
@@ -532,16 +512,18 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 	 */
 	if (registry->is_away && !is_asked)
 		deadline = clock_now() + (clock_ms)registry->options.timeout * 1000 / 2;
-	if (registry->is_away && is_verified(registry))
+	if (registry->is_away && registry_is_verified(registry)) {
 		land_archived(registry, wants);
-	if (wants->refresh || is_due || !is_verified(registry)) {
+		land_spare(registry, wants);
+	}
+	if (wants->refresh || is_due || !registry_is_verified(registry)) {
 		refresh(registry, wants, deadline, &flt);
 		if (!is_asked)
 			registry_report(registry, &flt);
 		land(registry, wants->refresh, &flt);
 		wants->refresh = NULL;
 	}
-	if (is_verified(registry)) {
+	if (registry_is_verified(registry)) {
 		answer_packages(registry, wants, deadline);
 		if (wants->listing)
 			answer_listing(registry, wants->listing, deadline);
@@ -625,7 +607,9 @@ void *registry_run_updater(void *argument)
 	land_all(registry, &wants, &closed);
 	if (registry->next_save != CLOCK_NEVER)
 		registry_save(registry);
-	if (registry->view->listing && is_verified(registry))
-		ledger_keep_time(registry->ledger, &registry->view->checkpoint);
+	while (registry->has_more_to_save)
+		registry_save(registry);
+	registry->has_kept_ledger = false;
+	registry_keep_ledger(registry);
 	return NULL;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Staging: holds, contents, and what lies in files/ (see staging.h).
  */
@@ -17,7 +18,6 @@
 
 #define STAGING_FOLDER "staging"
 #define CONTENT_FOLDER "contents"
-#define FILE_FOLDER "files"
 #define CONTENT_MODE 0600
 #define HOLD_PATIENCE 10000 /* milliseconds: longer than it takes to remove files by the thousand */
 
@@ -31,15 +31,12 @@ static int copy_text(const char *text, char **out, struct fault *flt)
 
 static int open_folders(struct staging *staging, struct fault *flt)
 {
-	int top = -1;
-	int r = file_open_private(staging->state_dir, staging->label, STAGING_FOLDER, &top, flt);
+	int r = file_open_private(staging->state_dir, staging->label, STAGING_FOLDER, &staging->top, flt);
 
-	if (r)
-		return r;
-	r = file_open_folder(top, CONTENT_FOLDER, true, &staging->contents, flt);
 	if (!r)
-		r = file_open_folder(top, FILE_FOLDER, true, &staging->files, flt);
-	close(top);
+		r = file_open_folder(staging->top, CONTENT_FOLDER, true, &staging->contents, flt);
+	if (!r)
+		r = file_open_folder(staging->top, STAGING_FILE_FOLDER, true, &staging->files, flt);
 	return r;
 }
 
@@ -52,7 +49,7 @@ int staging_open(const char *state_dir, const char *label, struct store *store, 
 	if (!staging)
 		return fault_no_memory(flt);
 	staging->store = store;
-	staging->contents = staging->files = -1;
+	staging->top = staging->contents = staging->files = staging->claim = -1;
 	r = copy_text(state_dir, &staging->state_dir, flt);
 	if (!r)
 		r = copy_text(label, &staging->label, flt);
@@ -69,6 +66,9 @@ void staging_close(struct staging *staging)
 {
 	if (!staging)
 		return;
+	staging_end_claim(staging);
+	if (staging->top >= 0)
+		close(staging->top);
 	if (staging->contents >= 0)
 		close(staging->contents);
 	if (staging->files >= 0)

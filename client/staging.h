@@ -1,21 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Staging: what is to be published, kept here until it is (design.md sections 3 and 5).
+ * Staging: what is to be published, kept here until it is.
  *
- * `<state_dir>/<label>/staging/`, 0700, holds two folders:
+ * `<state_dir>/<label>/staging/`, 0700, holds:
  *
  *   contents/<hex>                        contents that the open transaction or a journalled record names, or soon will
- *   files/<namespace>/<package>/<name>    what users of a mount wrote and did not publish yet, real files in real
- *                                         folders; fs/ works on them with openat() and friends. Folders and files are
- *                                         kept over remounts and crashes
+ *   files/<namespace>/<package>/<name>    files that users of a mount wrote and did not publish yet: real files in real
+ *                                         folders, which fs/ opens with openat(). They survive remounts and crashes
+ *   files-<n>/                            the same of a second mount at the same time, and so on: each mount works on
+ *                                         the folder that it has claimed
+ *   mount-<n>                             the claim on such a folder: a lock file that says where the mount is
  *
  * A content that is kept is shared with the content cache as well: the reference can then end what we began, and
  * reading back what was published downloads nothing. It is shared as a hard link, which costs neither time nor space:
- * the inode is ours and 0600, so whoever else may write to the cache's folder can take the name away, not change the
- * bytes. The other way round is a copy: the inode of a file that was found in the cache may be anybody's. Whatever
- * lies here is hashed again when it is opened.
+ * the inode is ours and 0600, so a user who may write to the cache's folder can remove the name, not change the bytes.
+ * From the cache to staging the content is copied: a file found in the cache may belong to another user. Contents are
+ * hashed again when they are opened.
  *
- * Nothing that somebody just works on is swept away: who keeps contents has a hold from before the first is kept until
- * a transaction or a journal entry names them all.
+ * The sweep spares contents in use: a process that stages contents takes a hold before the first one, and keeps it
+ * until a transaction or a journal entry names them all.
  */
 #ifndef WARG_CLIENT_STAGING_H
 #define WARG_CLIENT_STAGING_H
@@ -36,7 +39,18 @@ int staging_open(const char *state_dir, const char *label, struct store *store, 
 /** NULL is fine. */
 void staging_close(struct staging *staging);
 
-/** The folder `files`; borrowed, lives as long as `staging`. */
+/**
+ * Claim a folder of files for a mount about to be made at `owner`, and move into it the files of mounts that have
+ * ended. A file whose name is taken stays where it is, for a later mount. The claim lasts until the staging is closed
+ * or the process dies.
+ * @param is_ending  whether a mount point is no longer mounted: its process is then about to drop its claim, and the
+ *                   call waits for that, 10 seconds in all
+ * @return 0; EBUSY if there are CAP_STAGING_MOUNTS mounts already
+ */
+int staging_claim_files(struct staging *staging, const char *owner, bool (*is_ending)(const char *owner),
+			struct fault *flt);
+
+/** Descriptor of the claimed folder; borrowed, lives as long as `staging`. */
 int staging_files(const struct staging *staging);
 
 /* ---- Holds ---- */
@@ -88,16 +102,19 @@ int staging_remove_content(struct staging *staging, const struct digest *digest,
  */
 int staging_sweep(struct staging *staging, struct store *pending, struct fault *flt);
 
-/* ---- What lies in files/ ---- */
+/* ---- Listing the folders of files ---- */
 
 /** A file that was written through a mount and is not published. */
 struct staging_file {
 	struct name name;    /* the package whose folder has it */
-	char file[256];
+	char file[512];      /* its name; of one in a folder, the folder's before a slash */
 	uint64_t size;
 	int64_t modified;    /* seconds since 1970 */
 };
-/** List them, in no order. @param out  free() it. At most CAP_STAGED_FILES: FAULT_LIMIT */
+/**
+ * List the files of the claimed folder, or of all folders if none is claimed; in no order.
+ * @param out  free() it. At most CAP_STAGED_FILES: FAULT_LIMIT
+ */
 int staging_list_files(struct staging *staging, struct staging_file **out, size_t *count, struct fault *flt);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What users of a mount wrote and did not publish: staging_list_files().
  */
@@ -6,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +19,7 @@
 struct list {
 	struct staging_file *files;
 	size_t count, capacity;
+	const char *inner; /* name of the folder in the package's that is being listed; NULL: none */
 };
 
 /* Called with each entry of a folder but the two that all have. */
@@ -60,6 +63,10 @@ static int reserve(struct list *list, struct fault *flt)
 	return 0;
 }
 
+/* A program's own folder in a package's: there is one level of them. */
+static int add_inner(struct list *list, int folder, const char *entry, const char *namespace, const char *package,
+		     struct fault *flt);
+
 static int add_file(struct list *list, int folder, const char *entry, const char *namespace, const char *package,
 		    struct fault *flt)
 {
@@ -68,8 +75,11 @@ static int add_file(struct list *list, int folder, const char *entry, const char
 	int r;
 
 	/* Somebody may be taking it away. */
-	if (fstatat(folder, entry, &status, AT_SYMLINK_NOFOLLOW) || !S_ISREG(status.st_mode) ||
-	    strlen(entry) >= sizeof(file->file))
+	if (fstatat(folder, entry, &status, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	if (S_ISDIR(status.st_mode) && !list->inner)
+		return add_inner(list, folder, entry, namespace, package, flt);
+	if (!S_ISREG(status.st_mode))
 		return 0;
 	r = reserve(list, flt);
 	if (r)
@@ -78,11 +88,24 @@ static int add_file(struct list *list, int folder, const char *entry, const char
 	r = name_join(span_of_text(namespace), span_of_text(package), &file->name, flt);
 	if (r)
 		return r;
-	strcpy(file->file, entry);
+	snprintf(file->file, sizeof(file->file), "%s%s%s", list->inner ? list->inner : "", list->inner ? "/" : "",
+		 entry);
 	file->size = (uint64_t)status.st_size;
 	file->modified = status.st_mtime;
 	list->count++;
 	return 0;
+}
+
+static int add_inner(struct list *list, int folder, const char *entry, const char *namespace, const char *package,
+		     struct fault *flt)
+{
+	int inner = -1, r = file_open_folder(folder, entry, false, &inner, flt);
+
+	list->inner = entry;
+	if (!r && inner >= 0)
+		r = walk(inner, add_file, list, namespace, package, flt);
+	list->inner = NULL;
+	return r;
 }
 
 /* Go into a folder whose name is a part of a package's; anything else is not a mount's. */
@@ -113,15 +136,26 @@ static int enter_namespace(struct list *list, int folder, const char *entry, con
 	return enter(list, folder, entry, enter_package, entry, NULL, flt);
 }
 
+/* List one slot's files; its folder may be missing. */
+static int list_slot(const struct staging *staging, unsigned slot, struct list *list, struct fault *flt)
+{
+	char name[STAGING_NAME_SIZE];
+	int folder = -1, r;
+
+	staging_name_files(slot, name);
+	r = file_open_folder(staging->top, name, false, &folder, flt);
+	return r || folder < 0 ? r : walk(folder, enter_namespace, list, NULL, NULL, flt);
+}
+
 int staging_list_files(struct staging *staging, struct staging_file **out, size_t *count, struct fault *flt)
 {
 	struct list list = {0};
-	int folder = openat(staging->files, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
+	int r = 0;
 
-	if (folder < 0)
-		return fault_system(flt, errno, "opening the staging");
-	r = walk(folder, enter_namespace, &list, NULL, NULL, flt);
+	if (staging->claim >= 0)
+		r = list_slot(staging, staging->slot, &list, flt);
+	for (unsigned slot = 1; !r && staging->claim < 0 && slot <= CAP_STAGING_MOUNTS; slot++)
+		r = list_slot(staging, slot, &list, flt);
 	if (r) {
 		free(list.files);
 		return r;

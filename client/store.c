@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Opening a registry's folder and reading its state files: store.h.
  */
@@ -112,8 +113,8 @@ int store_open(const char *registries_dir, const char *content_dir, const char *
 		r = make_folders(store, &made);
 	if (made.verdict && is_read_only(&made))
 		r = 0;
-	else if (made.verdict && flt)
-		*flt = made;
+	else
+		fault_pass(&made, flt);
 	if (r)
 		goto close_store;
 	store_sweep_temps(store);
@@ -164,7 +165,7 @@ static int read_json(int folder, const char *name, struct json **out, struct fau
 	buf_init(&text, CAP_FILE_STATE);
 	r = file_read(folder, name, &text, &found, &unread);
 	if (!r && found)
-		r = json_parse(buf_span(&text), &value, &unread);
+		r = json_parse_within(buf_span(&text), CAP_JSON_VALUES_FILE, &value, &unread);
 	buf_release(&text);
 	if (r && !is_as_good_as_none(&unread)) {
 		if (flt && !flt->verdict)
@@ -191,7 +192,7 @@ int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *fou
 	if (r)
 		return r;
 	if (value)
-		r = store_state_read_checkpoint(value, out, flt);
+		r = checkpoint_json_read(value, out, flt);
 	if (r)
 		blame(flt, "file checkpoint");
 	else

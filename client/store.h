@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * One registry's folder on disk, shared with the reference client (protocol.md section 8, interop.md section C).
  *
@@ -41,6 +42,8 @@ struct store_position {
 	bool known; /* false: the reference left it out */
 	uint64_t registry_index;
 	char token[CAP_FETCH_TOKEN + 1]; /* "": none */
+	/* The token was read from disk and may be damaged: drop it and fetch again before the registry is accused. */
+	bool is_kept;
 	uint64_t archived; /* where the archive's file goes on behind it (archive.h); 0: it has not what is before */
 };
 
@@ -60,7 +63,6 @@ int store_load_package(struct store *store, const struct name *name, struct pack
 
 /** Whether the state that lies there is the one of this log. False where it cannot be read. */
 bool store_holds_operator(struct store *store, const struct operator_log *log);
-bool store_holds_package(struct store *store, const struct package_log *log);
 
 /** The names of all packages with a state file; files that do not parse are passed over. @param out  free() it */
 int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt);
@@ -78,10 +80,12 @@ struct store_package {
 };
 struct store_update {
 	const struct signed_checkpoint *checkpoint;
-	const struct operator_log *operator;
+	const struct operator_log *signer;   /* its keys sign checkpoints; NULL: not known, no checks */
+	const struct operator_log *operator; /* NULL: already in the store */
 	struct store_position operator_position;
 	const struct store_package *packages;
 	size_t package_count;
+	bool is_part; /* more packages follow: only these are written, as the checkpoint must not be ahead of them */
 };
 
 /**

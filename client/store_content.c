@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Contents, shared by all registries: store.h.
  *
@@ -21,7 +22,6 @@
 #include "verify/caps.h"
 #include "verify/hex.h"
 
-#define TEMP_PREFIX "wargfs-"
 #define CONTENT_MODE 0600 /* as the reference, whose temporary files become the contents */
 
 /* content/sha256 or content/temp. */
@@ -52,24 +52,19 @@ int store_open_content(struct store *store, const struct digest *digest, int *fd
 		*fd = -1;
 		return 0;
 	}
-	if (r && flt)
-		*flt = opened;
+	fault_pass(&opened, flt);
 	return r;
 }
 
 /* ---- Contents in the making ---- */
 
-/*
- * Make a temp file and lock it, which says that its writer lives. Somebody who sweeps may have had the lock first and
- * have removed the file: `*made` is false then.
- */
-static int make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt)
+int store_make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt)
 {
 	struct store_temp temp;
 	struct stat status;
 	int r;
 
-	r = file_new_name(TEMP_PREFIX, temp.name, sizeof(temp.name), flt);
+	r = file_new_name(STORE_TEMP_PREFIX, temp.name, sizeof(temp.name), flt);
 	if (r)
 		return r;
 	*made = false;
@@ -100,7 +95,7 @@ int store_new_temp(struct store *store, struct store_temp *out, struct fault *fl
 		r = open_inner(store, STORE_TEMP_FOLDER, true, &folder, flt);
 		if (r)
 			return r;
-		r = make_temp(folder, out, &made, flt);
+		r = store_make_temp(folder, out, &made, flt);
 		close(folder);
 	}
 	if (!r && !made)
@@ -294,13 +289,22 @@ int store_walk(const char *top, const char *inner, void (*visit)(int folder, con
 	return 0;
 }
 
+/* Whether the name still leads to the open file: another process may have replaced it. */
+static bool has_name(int folder, const char *name, int fd)
+{
+	struct stat ours, theirs;
+
+	return !fstat(fd, &ours) && !fstatat(folder, name, &theirs, AT_SYMLINK_NOFOLLOW) &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
 void store_sweep_file(int folder, const char *name)
 {
 	int fd = -1;
 
 	if (file_open(folder, name, &fd, NULL, NULL) || fd < 0)
 		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	if (!flock(fd, LOCK_EX | LOCK_NB) && has_name(folder, name, fd))
 		unlinkat(folder, name, 0);
 	close(fd);
 }
@@ -308,7 +312,7 @@ void store_sweep_file(int folder, const char *name)
 static void sweep_temp(int folder, const char *name, void *context)
 {
 	(void)context;
-	if (!strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+	if (!strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
 		store_sweep_file(folder, name);
 }
 
@@ -378,7 +382,7 @@ static void remove_temp(int folder, const char *name, void *context)
 {
 	struct cleared *cleared = context;
 
-	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)))
+	if (strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
 		file_remove_tree(folder, name, cleared->flt);
 	else
 		store_sweep_file(folder, name);

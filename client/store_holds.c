@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Whether a state in the registry's folder is the one that was proven: store.h.
  *
@@ -63,19 +64,6 @@ bool store_same_package(const struct package_log *a, const struct package_log *b
 {
 	return same_head(package_log_head(a), package_log_head(b)) &&
 	       same_keys(package_log_keys(a), package_log_keys(b)) && same_releases(a, b);
-}
-
-bool store_holds_package(struct store *store, const struct package_log *log)
-{
-	struct store_position position;
-	struct package_log *there = NULL;
-	bool same;
-
-	if (store_load_package(store, package_log_name(log), &there, &position, NULL) || !there)
-		return false;
-	same = store_same_package(log, there);
-	package_log_unref(there);
-	return same;
 }
 
 static bool same_namespaces(const struct operator_log *a, const struct operator_log *b)

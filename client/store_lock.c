@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The locks that are shared with the reference: of a registry's folder, and of the contents' (interop.md section C 1).
  */
@@ -5,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +33,21 @@ static int still_there(const struct store *store, store_opener *open_folder, int
 	return r;
 }
 
+/* Often a file that root made in a user's cache. */
+static int tell_unopened(int folder, int error, struct fault *flt)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length <= 0)
+		return fault_system(flt, error, "opening %s", STORE_LOCK_FILE);
+	path[length] = '\0';
+	return fault_system(flt, error, "opening %.200s/%s%s", path, STORE_LOCK_FILE,
+			    error == EACCES ? " (whose is it? 'ls -la' tells)" : "");
+}
+
 /* One try: open the folder and its lock file, and lock that. */
 static int try_lock(const struct store *store, store_opener *open_folder, int wait, int *folder, int *lock, bool *had,
 		    struct fault *flt)
@@ -43,7 +61,7 @@ static int try_lock(const struct store *store, store_opener *open_folder, int wa
 	if (*lock < 0 && errno == ENOENT)
 		return 0; /* the folder was removed just now */
 	if (*lock < 0)
-		return fault_system(flt, errno, "opening %s", STORE_LOCK_FILE);
+		return tell_unopened(*folder, errno, flt);
 	r = file_lock(*lock, wait, had, flt);
 	if (!r && *had)
 		r = still_there(store, open_folder, *lock, had, flt);

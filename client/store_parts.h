@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files store*.c share, and pending_file.c, whose file lies in the same folder. Not for others.
  */
@@ -20,7 +21,7 @@ struct store_size {
 struct store_sizes {
 	pthread_mutex_t mutex; /* guards all below */
 	bool loaded;
-	bool usable;           /* the file's first line is ours, so lines may be put behind it */
+	bool usable;           /* the file's first line is ours: append to it, else replace the file */
 	bool torn;             /* the file's last line has no end */
 	struct digest_hash hash;
 	struct store_size *slots;
@@ -87,6 +88,14 @@ int store_walk(const char *top, const char *inner, void (*visit)(int folder, con
 	       void *context, struct fault *flt);
 /** Remove a file if its lock can be had: whoever is at work with it holds that as long as he lives. */
 void store_sweep_file(int folder, const char *name);
+
+/** Prefix of temporary files. A sweep removes such a file only if it gets its lock. */
+#define STORE_TEMP_PREFIX "wargfs-"
+/**
+ * Make a temporary file in a folder and lock it: the lock shows that its writer is alive.
+ * @param made  false if a sweep got the lock first and removed the file: try again
+ */
+int store_make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt);
 
 /** Nothing is read before the first question. */
 int store_sizes_init(struct store_sizes *sizes, struct fault *flt);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Writing an update into the registry's folder: store_save().
  *
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,14 +55,22 @@ static uint64_t rank(const struct store_position *position)
 	return position->known ? position->registry_index + 1 : 0;
 }
 
+/* Whether its head is within the checkpoint that it was updated to. */
+static bool is_possible(const struct store_state *there)
+{
+	return !there->has_checkpoint || rank(&there->position) <= there->checkpoint.log_length;
+}
+
 /*
  * Whether what lies there is ahead of what we would write: a later head, or the same one known to be good for longer.
  * @param is_same  whether it is the same state: what has our head and is another one was never proven
  */
 static bool is_ahead(const struct store_state *there, const struct store_state *ours, bool is_same)
 {
+	if (!is_possible(there))
+		return false;
 	if (rank(&there->position) != rank(&ours->position))
-		return rank(&there->position) > rank(&ours->position);
+		return !is_same && rank(&there->position) > rank(&ours->position);
 	return is_same && there->has_checkpoint && there->checkpoint.log_length > ours->checkpoint.log_length;
 }
 
@@ -100,7 +110,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 	char file[DIGEST_TEXT_SIZE];
 	struct fault local = {0};
 	struct buf text;
-	bool ahead;
+	bool is_same, ahead;
 	int r;
 
 	if (!store_state_fits_package(package->log))
@@ -108,15 +118,18 @@ static int save_package(const struct store *store, int logs, const struct store_
 	r = forgive(store_read_package(logs, name, &there, &state, &local), &local, flt);
 	if (r)
 		return r;
-	ahead = there && is_ahead(&state, &ours, store_same_package(there, package->log));
+	is_same = there && store_same_package(there, package->log);
+	ahead = there && is_ahead(&state, &ours, is_same);
 	package_log_unref(there);
-	if (ahead)
+	/* The stored file has the same log already, and this one was only loaded, not updated. */
+	if (ahead || (is_same && package->position.is_kept))
 		return 0;
 	buf_init(&text, CAP_FILE_STATE);
 	r = store_state_render_package(package->log, store->label, &ours, &text, flt);
 	if (!r) {
 		store_file_name(&id, file);
-		r = write_text(logs, file, &text, flt);
+		/* Both clients fetch it again where it was lost. */
+		r = file_replace_unsynced(logs, file, STORE_STATE_MODE, buf_span(&text), flt);
 	}
 	buf_release(&text);
 	return r;
@@ -134,8 +147,6 @@ static int save_packages(const struct store *store, int registry, const struct s
 		return r;
 	for (size_t i = 0; !r && i < update->package_count; i++)
 		r = save_package(store, logs, update, &update->packages[i], flt);
-	if (!r)
-		r = file_sync(logs, flt);
 	close(logs);
 	return r;
 }
@@ -167,7 +178,25 @@ static int save_operator(const struct store *store, int registry, const struct s
 	return r;
 }
 
-static int save_checkpoint(int registry, const struct signed_checkpoint *ours, struct fault *flt)
+/* Whether the stored checkpoint is newer: signed by the operator, and of a longer log, or of the same and later. */
+static bool is_later(const struct signed_checkpoint *there, const struct store_update *update)
+{
+	const struct checkpoint *theirs = &there->contents, *ours = &update->checkpoint->contents;
+
+	if (theirs->log_length < ours->log_length ||
+	    (theirs->log_length == ours->log_length && theirs->timestamp <= ours->timestamp))
+		return false;
+	return !update->signer || !checkpoint_verify(there, update->signer, NULL);
+}
+
+static bool is_same(const struct signed_checkpoint *there, const struct signed_checkpoint *ours)
+{
+	return checkpoint_same_state(&there->contents, &ours->contents) &&
+	       there->contents.timestamp == ours->contents.timestamp && digest_equals(&there->key_id, &ours->key_id) &&
+	       !strcmp(there->signature, ours->signature);
+}
+
+static int save_checkpoint(int registry, const struct store_update *update, struct fault *flt)
 {
 	struct signed_checkpoint there;
 	struct fault local = {0};
@@ -178,12 +207,10 @@ static int save_checkpoint(int registry, const struct signed_checkpoint *ours, s
 	r = forgive(store_read_checkpoint(registry, &there, &found, &local), &local, flt);
 	if (r)
 		return r;
-	if (found && (there.contents.log_length > ours->contents.log_length ||
-		      (there.contents.log_length == ours->contents.log_length &&
-		       there.contents.timestamp > ours->contents.timestamp)))
+	if (found && (is_same(&there, update->checkpoint) || is_later(&there, update)))
 		return 0;
 	buf_init(&text, CAP_FILE_STATE);
-	r = store_state_render_checkpoint(ours, &text, flt);
+	r = checkpoint_json_render(update->checkpoint, &text, flt);
 	if (!r)
 		r = write_text(registry, "checkpoint", &text, flt);
 	buf_release(&text);
@@ -204,15 +231,18 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 		return 0;
 	}
 	r = save_packages(store, registry, update, flt);
+	if (r || update->is_part)
+		goto end;
 	if (!r)
 		r = save_operator(store, registry, update, flt);
 	/* Once more in between: the checkpoint must not be on disk before the logs that it speaks of. */
 	if (!r)
 		r = file_sync(registry, flt);
 	if (!r)
-		r = save_checkpoint(registry, update->checkpoint, flt);
+		r = save_checkpoint(registry, update, flt);
 	if (!r)
 		r = file_sync(registry, flt);
+end:
 	close(registry);
 	close(lock);
 	if (!r)

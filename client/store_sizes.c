@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Sizes of contents by digest: store.h.
  *
- * The file `sizes` in our own folder: a first line that names the version, then a line for each size that came to be
- * known, `<64 digits> <bytes>`, of which the last one counts. Lines are put behind the others without a lock: each is
- * one write() in append mode. What is lost costs a HEAD.
+ * The file `sizes` in our own folder: a first line with the version, then a line for each known size, `<64 digits>
+ * <bytes> <check>`; of several lines for one digest the last counts. The check is the beginning of the hash of what
+ * precedes it: before the content is there, nothing else reveals a digit changed by the disk. Lines are appended
+ * without a lock: each is one write() in append mode. A lost line only costs a HEAD.
  */
 #include "store_parts.h"
 
@@ -19,9 +21,10 @@
 #include "verify/hex.h"
 
 #define SIZES_FILE "sizes"
-#define SIZES_HEADER "wargfs sizes 1\n"
+#define SIZES_HEADER "wargfs sizes 2\n"
 #define SIZES_MODE 0666        /* less the umask */
-#define SIZES_LINE (2 * DIGEST_SIZE + 1 + 20 + 1) /* the longest line, with its end */
+#define SIZES_CHECK 8          /* digits */
+#define SIZES_LINE (2 * DIGEST_SIZE + 1 + 20 + 1 + SIZES_CHECK + 1) /* longest line, newline included */
 #define SIZES_FIRST_CAPACITY 64
 #define SIZES_SPARE_LINES 1024 /* outdated lines that are put up with before the file is written anew */
 
@@ -98,12 +101,37 @@ static bool put(struct store_sizes *sizes, const struct digest *digest, uint64_t
 
 /* ---- Lines ---- */
 
+static void format_check(struct span text, char out[static DIGEST_TEXT_SIZE])
+{
+	struct digest hash = digest_of(text);
+
+	hex_encode(digest_span(&hash), out);
+	out[SIZES_CHECK] = '\0';
+}
+
 static size_t format_line(const struct store_size *entry, char out[static SIZES_LINE + 1])
 {
-	char digits[DIGEST_TEXT_SIZE];
+	char digits[DIGEST_TEXT_SIZE], check[DIGEST_TEXT_SIZE];
+	size_t length;
 
 	hex_encode(digest_span(&entry->digest), digits);
-	return (size_t)snprintf(out, SIZES_LINE + 1, "%s %llu\n", digits, (unsigned long long)entry->size);
+	length = (size_t)snprintf(out, SIZES_LINE + 1, "%s %llu", digits, (unsigned long long)entry->size);
+	format_check((struct span){(unsigned char *)out, length}, check);
+	return length + (size_t)snprintf(out + length, SIZES_LINE + 1 - length, " %s\n", check);
+}
+
+/* Remove the check from a line's end. @return whether it matches */
+static bool take_check(struct span *line)
+{
+	char check[DIGEST_TEXT_SIZE];
+	size_t length;
+
+	if (line->length <= SIZES_CHECK + 1 || line->data[line->length - SIZES_CHECK - 1] != ' ')
+		return false;
+	length = line->length - SIZES_CHECK - 1;
+	format_check((struct span){line->data, length}, check);
+	line->length = length;
+	return !memcmp(line->data + length + 1, check, SIZES_CHECK);
 }
 
 static bool parse_number(struct span text, uint64_t *out)
@@ -131,7 +159,7 @@ static void take_line(void *user, struct span line)
 	struct digest digest;
 	uint64_t size;
 
-	if (line.length <= digits || line.data[digits] != ' ' || sizes->count >= CAP_SIZES ||
+	if (!take_check(&line) || line.length <= digits || line.data[digits] != ' ' || sizes->count >= CAP_SIZES ||
 	    hex_decode((struct span){line.data, digits}, digest.bytes, DIGEST_SIZE, NULL) ||
 	    !parse_number((struct span){line.data + digits + 1, line.length - digits - 1}, &size))
 		return;
@@ -205,7 +233,7 @@ static void save(const struct store *store, struct store_sizes *sizes, const str
 
 /* ---- Both together. The mutex is held ---- */
 
-/* Read the file at the first call. One that is not ours is left alone. */
+/* Read the file at the first call. If its first line is not ours, the next size replaces the file. */
 static void load(struct store *store)
 {
 	struct store_sizes *sizes = &store->sizes;
@@ -214,7 +242,7 @@ static void load(struct store *store)
 
 	if (sizes->loaded)
 		return;
-	sizes->loaded = sizes->usable = true;
+	sizes->loaded = true;
 	if (open_own(store, &folder))
 		return;
 	if (!file_open(folder, SIZES_FILE, &fd, NULL, NULL) && fd >= 0) {
@@ -261,7 +289,7 @@ void store_remember_size(struct store *store, const struct digest *digest, uint6
 	full = !find(store, digest) && sizes->count >= CAP_SIZES;
 	if (full)
 		forget_all(sizes);
-	if (put(sizes, digest, size) && sizes->usable)
-		save(store, sizes, full ? NULL : &entry);
+	if (put(sizes, digest, size))
+		save(store, sizes, full || !sizes->usable ? NULL : &entry);
 	pthread_mutex_unlock(&sizes->mutex);
 }

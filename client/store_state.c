@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Reading state files: store_state.h. What the reference's serialisation leaves out is documented in interop.md
  * section C 2; what its log states can be, in protocol.md sections 4 and 8.
@@ -58,55 +59,6 @@ static int read_time(const struct json *object, const char *name, struct record_
 	return r;
 }
 
-/* ---- Checkpoints ---- */
-
-static int read_bare_checkpoint(const struct json *value, struct checkpoint *out, struct fault *flt)
-{
-	struct checkpoint checkpoint = {0};
-	int r;
-
-	r = json_read_digest(value, "logRoot", &checkpoint.log_root, flt);
-	if (!r)
-		r = json_read_uint(value, "logLength", &checkpoint.log_length, flt);
-	if (!r)
-		r = json_read_digest(value, "mapRoot", &checkpoint.map_root, flt);
-	if (r)
-		return r;
-	if (checkpoint.log_length < 1 || checkpoint.log_length > CAP_LOG_LENGTH)
-		return fault_invalid(flt, "\"logLength\" is no length that a log can have");
-	*out = checkpoint;
-	return 0;
-}
-
-int store_state_read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt)
-{
-	struct signed_checkpoint checkpoint = {0};
-	const struct json *contents = NULL;
-	struct span signature;
-	int r;
-
-	r = json_read_object(value, "contents", &contents, flt);
-	if (r)
-		return r;
-	r = read_bare_checkpoint(contents, &checkpoint.contents, flt);
-	if (!r)
-		r = json_read_uint(contents, "timestamp", &checkpoint.contents.timestamp, flt);
-	if (r) {
-		fault_at(flt, "\"contents\"");
-		return r;
-	}
-	r = json_read_digest(value, "keyId", &checkpoint.key_id, flt);
-	if (!r)
-		r = json_read_text(value, "signature", &signature, flt);
-	if (r)
-		return r;
-	if (signature.length > CAP_SIGNATURE_TEXT)
-		return fault_invalid(flt, "\"signature\" is longer than any signature");
-	memcpy(checkpoint.signature, signature.data, signature.length);
-	*out = checkpoint;
-	return 0;
-}
-
 /* ---- What both kinds of log have in common ---- */
 
 /* The members of a file around the log's state. */
@@ -125,7 +77,7 @@ static int read_frame(const struct json *value, struct store_state *out, struct 
 			return r;
 	}
 	if (json_member(value, "checkpoint")) {
-		r = read_bare_checkpoint(json_member(value, "checkpoint"), &state.checkpoint, flt);
+		r = checkpoint_json_read_contents(json_member(value, "checkpoint"), &state.checkpoint, flt);
 		if (r) {
 			fault_at(flt, "\"checkpoint\"");
 			return r;

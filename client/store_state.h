@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The state files of a registry's folder as text: checkpoint, operator.log and package logs, byte for byte as the
  * reference writes them (protocol.md section 8; interop.md section C 2 to 5). No disk here.
@@ -8,7 +9,7 @@
 #ifndef WARG_CLIENT_STORE_STATE_H
 #define WARG_CLIENT_STORE_STATE_H
 
-#include "json.h"
+#include "checkpoint_json.h"
 #include "store.h"
 
 /** What a log's file holds beside the log. */
@@ -23,20 +24,15 @@ void store_state_format_time(struct record_time time, char out[static 40]);
 /** @return 0; WARG_INVALID for anything that store_state_format_time() would not have written */
 int store_state_parse_time(struct span text, struct record_time *out, struct fault *flt);
 
-/** The checkpoint as the API has it. */
-int store_state_read_checkpoint(const struct json *value, struct signed_checkpoint *out, struct fault *flt);
-/** The same as a value to put into another; NULL when memory ran out. */
-struct json *store_state_new_checkpoint(const struct signed_checkpoint *checkpoint);
-/** Appends to `out`, as all that follow. */
-int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt);
-
-/** @param log  a new reference */
+/*
+ * Reading gives a new reference to a log. Rendering appends to `out`.
+ */
 int store_state_read_operator(const struct json *value, struct operator_log **log, struct store_state *state,
 			      struct fault *flt);
 int store_state_render_operator(const struct operator_log *log, const char *label, const struct store_state *state,
 				struct buf *out, struct fault *flt);
 
-/** @param log  a new reference; its name is the file's */
+/** The log's name is the file's. */
 int store_state_read_package(const struct json *value, struct package_log **log, struct store_state *state,
 			     struct fault *flt);
 int store_state_render_package(const struct package_log *log, const char *label, const struct store_state *state,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Writing state files: store_state.h. The order of members and what is left out are the reference's own.
  */
@@ -11,13 +12,6 @@ static void put_time(struct json *object, const char *name, struct record_time t
 	json_put_text(object, name, text);
 }
 
-static void put_bare_checkpoint(struct json *object, const struct checkpoint *checkpoint)
-{
-	json_put_digest(object, "logRoot", &checkpoint->log_root);
-	json_put_uint(object, "logLength", checkpoint->log_length);
-	json_put_digest(object, "mapRoot", &checkpoint->map_root);
-}
-
 /* Render and free `value`, which is NULL when memory ran out. */
 static int finish(struct json *value, struct buf *out, struct fault *flt)
 {
@@ -25,24 +19,6 @@ static int finish(struct json *value, struct buf *out, struct fault *flt)
 
 	json_free(value);
 	return r;
-}
-
-struct json *store_state_new_checkpoint(const struct signed_checkpoint *checkpoint)
-{
-	struct json *value = json_new_object();
-	struct json *contents = json_new_object();
-
-	put_bare_checkpoint(contents, &checkpoint->contents);
-	json_put_uint(contents, "timestamp", checkpoint->contents.timestamp);
-	json_put(value, "contents", contents);
-	json_put_digest(value, "keyId", &checkpoint->key_id);
-	json_put_text(value, "signature", checkpoint->signature);
-	return value;
-}
-
-int store_state_render_checkpoint(const struct signed_checkpoint *checkpoint, struct buf *out, struct fault *flt)
-{
-	return finish(store_state_new_checkpoint(checkpoint), out, flt);
 }
 
 /* ---- The parts that both kinds of log have ---- */
@@ -54,7 +30,7 @@ static void put_frame_start(struct json *object, const char *label, const struct
 	json_put_text(object, "registry", label);
 	if (state->has_checkpoint) {
 		checkpoint = json_new_object();
-		put_bare_checkpoint(checkpoint, &state->checkpoint);
+		checkpoint_json_put_contents(checkpoint, &state->checkpoint);
 		json_put(object, "checkpoint", checkpoint);
 	}
 }

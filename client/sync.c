@@ -1,9 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * An update, step by step (see sync.h; protocol.md section 7).
  */
 #include "sync_parts.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,17 +17,15 @@ static void log_release(struct sync_log *log)
 	archive_growth_free(log->growth);
 }
 
-static int sync_init(struct sync *sync, const struct api *api, struct archive *archive, clock_ms deadline,
-		     const struct signed_checkpoint *checkpoint, size_t room, struct fault *flt)
+static void sync_init(struct sync *sync, const struct api *api, struct archive *archive, clock_ms deadline,
+		      const struct signed_checkpoint *checkpoint)
 {
 	*sync = (struct sync){
 		.api = api,
 		.archive = archive,
 		.deadline = deadline,
 		.checkpoint = checkpoint,
-		.logs = calloc(room + 1, sizeof(*sync->logs)),
 	};
-	return sync->logs ? 0 : fault_no_memory(flt);
 }
 
 static void sync_release(struct sync *sync)
@@ -35,51 +33,119 @@ static void sync_release(struct sync *sync)
 	for (size_t i = 0; i < sync->count; i++)
 		log_release(&sync->logs[i]);
 	free(sync->logs);
+	listing_unref(sync->listing);
+	view_proof_unref(sync->proof);
 }
 
-static void add_operator(struct sync *sync, const struct view *base)
+static struct sync_log *add_log(struct sync *sync, const struct digest *log_id)
 {
-	struct sync_log *log = &sync->logs[sync->count++];
+	struct sync_log *log;
 
-	log->log_id = name_operator_log_id();
+	if (sync->count == sync->capacity) {
+		size_t capacity = sync->capacity * 2 + 4;
+		struct sync_log *logs = reallocarray(sync->logs, capacity, sizeof(*logs));
+
+		if (!logs)
+			return NULL;
+		sync->logs = logs;
+		sync->capacity = capacity;
+	}
+	log = &sync->logs[sync->count++];
+	*log = (struct sync_log){.log_id = *log_id};
+	return log;
+}
+
+/* Set where fetching begins. Call it once the log is set. */
+static void set_position(struct sync_log *log, const struct store_position *position)
+{
+	log->position = *position;
+	log->is_doubtful = position->is_kept;
+	log->proven_head = sync_log_head(log)->record_id;
+}
+
+static int add_operator(struct sync *sync, const struct view *base, struct fault *flt)
+{
+	struct digest log_id = name_operator_log_id();
+	struct sync_log *log = add_log(sync, &log_id);
+
+	if (!log)
+		return fault_no_memory(flt);
 	if (!base || !base->operator)
-		return;
+		return 0;
 	/* What lay in the store without its place or token cannot be gone on from. */
 	if (!base->verified_at && (!base->operator_position.known || !base->operator_position.token[0]))
-		return;
+		return 0;
 	log->start = base->verified_at ? SYNC_PROVEN : SYNC_STORED;
 	log->operator = operator_log_ref(base->operator);
-	log->position = base->operator_position;
+	set_position(log, &base->operator_position);
+	return 0;
 }
 
 static struct sync_log *add_package(struct sync *sync, const struct name *name)
 {
-	struct sync_log *log = &sync->logs[sync->count++];
+	struct digest log_id = name_log_id(name);
+	struct sync_log *log = add_log(sync, &log_id);
 
-	log->name = name;
-	log->log_id = name_log_id(name);
+	if (log)
+		log->name = name;
 	return log;
 }
 
-static void add_proven(struct sync *sync, const struct view_package *package)
+int sync_add_proven(struct sync *sync, const struct view_package *package, struct fault *flt)
 {
-	struct sync_log *log = add_package(sync, &package->name);
+	struct sync_log *log = add_package(sync, view_package_name(package));
 
+	if (!log)
+		return fault_no_memory(flt);
 	log->start = SYNC_PROVEN;
 	log->package = package_log_ref(package->log);
-	log->position = package->position;
+	set_position(log, &package->position);
+	return 0;
 }
 
-static void add_wanted(struct sync *sync, const struct view *base, const struct sync_wanted *wanted)
+int sync_add_known(void *user, const struct view_package *package)
 {
+	return sync_add_proven(user, package, NULL);
+}
+
+/* Add the packages that the view has, as far as they are to be brought to the checkpoint. */
+static int add_base(struct sync *sync, const struct view *base, struct fault *flt)
+{
+	struct fault own = {0};
+	size_t before = sync->count;
+	int r;
+
+	if (!base)
+		return 0;
+	if (sync->ledger) {
+		r = sync_add_grown(sync, base, &own);
+		if (own.party != FAULT_BY_CACHE) {
+			fault_pass(&own, flt);
+			return r;
+		}
+		/* It was damaged meanwhile, and no longer tells which logs grew. */
+		while (sync->count > before)
+			log_release(&sync->logs[--sync->count]);
+	}
+	r = sync->is_new ? view_trie_each(&base->packages, sync_add_known, sync) :
+			   view_trie_each_failed(&base->packages, sync_add_known, sync);
+	return r ? fault_no_memory(flt) : 0;
+}
+
+static int add_wanted(struct sync *sync, const struct view *base, const struct sync_wanted *wanted, struct fault *flt)
+{
+	const struct listing *listing = sync->listing ? sync->listing : base ? base->listing : NULL;
 	struct sync_log *log = add_package(sync, &wanted->name);
 
-	log->is_listed = base && base->listing && listing_has(base->listing, &wanted->name);
+	if (!log)
+		return fault_no_memory(flt);
+	log->is_listed = listing && listing_has(listing, &wanted->name);
 	if (!wanted->stored || !wanted->stored_position.known || !wanted->stored_position.token[0])
-		return;
+		return 0;
 	log->start = SYNC_STORED;
 	log->package = package_log_ref(wanted->stored);
-	log->position = wanted->stored_position;
+	set_position(log, &wanted->stored_position);
+	return 0;
 }
 
 /* The operator's log is at the checkpoint already. */
@@ -87,6 +153,23 @@ static void skip_operator(struct sync *sync, const struct view *base)
 {
 	if (base->operator_position.token[0])
 		sync->operator_token = base->operator_position.token;
+}
+
+/*
+ * The operator's log is part of each update to a new checkpoint: that its head is in the checkpoint's map is what tells
+ * a map that is none before the checkpoint is believed. It is not fetched if the ledger has no new record of it.
+ */
+static int begin_operator(struct sync *sync, const struct view *base, struct fault *flt)
+{
+	const struct store_position *position = base ? &base->operator_position : NULL;
+	int r = add_operator(sync, base, flt);
+
+	if (r || !position || !position->known || !sync->ledger ||
+	    position->registry_index != sync->listing->operator_last)
+		return r;
+	sync->logs[0].is_whole = true;
+	skip_operator(sync, base);
+	return 0;
 }
 
 /* The operator's log, if it is part of the update. */
@@ -112,9 +195,14 @@ static void check_signature(struct sync *sync)
 
 static void advance(struct sync *sync)
 {
+	struct sync_proof ahead;
+
+	sync_begin_proof(sync, &ahead);
 	sync_fetch_logs(sync);
 	check_signature(sync);
-	sync_prove_heads(sync);
+	sync_end_proof(&ahead);
+	sync_prove_heads(sync, &ahead);
+	sync_proof_release(&ahead);
 }
 
 /* Bring every log to the checkpoint, or to its fault. One whose start was the store's and failed starts once more. */
@@ -135,51 +223,59 @@ static void bring(struct sync *sync)
 
 /* ---- What came of it ---- */
 
-static bool is_current(const struct view *view, const struct view_package *package)
-{
-	return !package->fault.verdict && package->log_length == view->checkpoint.contents.log_length;
-}
-
 static int put_proven(struct view *view, const struct sync_log *log, struct fault *flt)
 {
 	struct view_package *package;
 	int verdict;
 
-	verdict = view_package_new(log->name, log->package, &log->position, view->checkpoint.contents.log_length,
+	verdict = view_package_new(log->package, &log->position, view->checkpoint.contents.log_length, NULL,
 				   &package, flt);
 	return verdict ? verdict : view_put_take(view, package, flt);
 }
 
-/* A package that failed stays as it was proven before, if it was, with the fault beside it. */
-static int put_failed(struct view *view, const struct sync_log *log, struct fault *flt)
+/* A package that failed stays as it was proven in `base`, if it was, with the fault beside it. */
+static int put_failed(struct view *view, const struct view *base, const struct sync_log *log, struct fault *flt)
 {
 	const struct view_package *before = view_find(view, log->name);
 	struct view_package *package;
+	uint64_t log_length;
 	int verdict;
 
 	if (!before)
 		return 0;
-	verdict = view_package_new(&before->name, before->log, &before->position, before->log_length, &package, flt);
+	log_length = view_package_is_current(before) ? base->checkpoint.contents.log_length : before->log_length;
+	verdict = view_package_new(before->log, &before->position, log_length, &log->fault, &package, flt);
 	if (verdict)
 		return verdict;
-	package->fault = log->fault;
 	return view_put_take(view, package, flt);
 }
 
-/* The next view is there: the records of what is proven in it are kept. */
+/*
+ * Keep the validated part of a log that was received incompletely: the next call continues there, so a log may take
+ * longer than one time-out.
+ */
+static bool is_to_go_on(const struct sync_log *log)
+{
+	return log->name && log->start != SYNC_PROVEN && log->is_broken_off;
+}
+
+/* Keep the records of the logs proven in the next view, and those of incompletely received logs. */
 static void keep_records(struct sync *sync)
 {
 	for (size_t i = 0; i < sync->count; i++) {
 		struct sync_log *log = &sync->logs[i];
 
-		if (!log->is_proven || !log->growth)
+		if (!log->growth || (!log->is_proven && !is_to_go_on(log)))
 			continue;
-		archive_keep_take(sync->archive, log->growth);
+		if (log->is_proven)
+			archive_keep_take(sync->archive, log->growth);
+		else
+			archive_keep_part_take(sync->archive, log->growth);
 		log->growth = NULL;
 	}
 }
 
-static int put_packages(struct view *view, const struct sync *sync, struct fault *flt)
+static int put_packages(struct view *view, const struct view *base, const struct sync *sync, struct fault *flt)
 {
 	int verdict = 0;
 
@@ -188,7 +284,7 @@ static int put_packages(struct view *view, const struct sync *sync, struct fault
 
 		if (!log->name)
 			continue;
-		verdict = log->is_proven ? put_proven(view, log, flt) : put_failed(view, log, flt);
+		verdict = log->is_proven ? put_proven(view, log, flt) : put_failed(view, base, log, flt);
 	}
 	return verdict;
 }
@@ -207,66 +303,6 @@ static bool has_operator_at(const struct view *base, const struct checkpoint *ch
 	       checkpoint_same_state(&base->checkpoint.contents, checkpoint);
 }
 
-/* The longest checkpoint that the registry is held to; NULL: none. */
-static const struct checkpoint *held_to(const struct view *base)
-{
-	if (base && base->held.contents.log_length > base->checkpoint.contents.log_length)
-		return &base->held.contents;
-	return has_checkpoint(base) ? &base->checkpoint.contents : NULL;
-}
-
-/* Before anything is fetched: what the checkpoint says of itself must not contradict what was said before. */
-static int check_growth(const struct view *base, const struct checkpoint *checkpoint, struct sync_refused *refused,
-			struct fault *flt)
-{
-	const struct checkpoint *before = held_to(base);
-
-	if (!before)
-		return 0;
-	if (checkpoint->log_length < before->log_length) {
-		refused->contradiction = SYNC_ROLLBACK;
-		return fault_invalid(flt, "a rollback: the log has %" PRIu64 " records, and had %" PRIu64 " before",
-				     checkpoint->log_length, before->log_length);
-	}
-	if (checkpoint->log_length == before->log_length && !checkpoint_same_state(checkpoint, before)) {
-		refused->contradiction = SYNC_FORK;
-		return fault_invalid(flt, "a fork: at length %" PRIu64 " log or map had another root before",
-				     checkpoint->log_length);
-	}
-	return 0;
-}
-
-static int check_grown(const struct api *api, const struct checkpoint *before, const struct checkpoint *checkpoint,
-		       clock_ms deadline, struct fault *flt)
-{
-	struct merkle_log_bundle proof = {0};
-	int verdict;
-
-	if (!before || before->log_length == checkpoint->log_length)
-		return 0;
-	verdict = api_prove_consistency(api, deadline, before->log_length, checkpoint->log_length, &proof, flt);
-	if (verdict)
-		return verdict;
-	verdict = merkle_log_check_consistency(&proof, before->log_length, &before->log_root, checkpoint->log_length,
-					       &checkpoint->log_root, flt);
-	if (verdict)
-		fault_at(flt, "proof of consistency from %" PRIu64, before->log_length);
-	merkle_log_bundle_release(&proof);
-	return verdict;
-}
-
-static int check_consistency(const struct api *api, const struct view *base, const struct checkpoint *checkpoint,
-			     clock_ms deadline, struct fault *flt)
-{
-	const struct checkpoint *held = held_to(base);
-	int verdict = check_grown(api, held, checkpoint, deadline, flt);
-
-	/* What is shown is of a shorter one, after a start from the cache. */
-	if (!verdict && has_checkpoint(base) && held != &base->checkpoint.contents)
-		verdict = check_grown(api, &base->checkpoint.contents, checkpoint, deadline, flt);
-	return verdict;
-}
-
 /* The verdict on the whole update: what its operator's log and its checkpoint say of the registry. */
 static int check_registry(struct sync *sync, const struct view *base, struct sync_refused *refused, struct fault *flt)
 {
@@ -274,13 +310,16 @@ static int check_registry(struct sync *sync, const struct view *base, struct syn
 	int verdict;
 
 	if (operator && !operator->is_proven) {
-		*flt = operator->fault;
-		return flt->verdict;
+		fault_pass(&operator->fault, flt);
+		return operator->fault.verdict;
 	}
-	verdict = check_consistency(sync->api, base, &sync->checkpoint->contents, sync->deadline, flt);
+	if (operator)
+		refused->damage = operator->damage;
+	verdict = sync_check_consistency(sync, base, flt);
 	if (verdict == WARG_INVALID) {
 		refused->contradiction = SYNC_INCONSISTENT;
-		refused->operator = operator ? operator_log_ref(operator->operator) : NULL;
+		/* If the package is not part of the update, the base has its log at that checkpoint. */
+		refused->operator = operator_log_ref(operator ? operator->operator : base->operator);
 	}
 	return verdict;
 }
@@ -295,17 +334,20 @@ static int build_view(const struct view *base, struct sync *sync, struct view **
 	if (verdict)
 		return verdict;
 	view->checkpoint = *sync->checkpoint;
-	view->held = (struct signed_checkpoint){0};
+	view->held[0] = view->held[1] = (struct signed_checkpoint){0};
 	view->verified_at = time(NULL);
 	if (operator) {
 		operator_log_unref(view->operator);
 		view->operator = operator_log_ref(operator->operator);
 		view->operator_position = operator->position;
-		/* It is of another checkpoint. */
-		listing_unref(view->listing);
-		view->listing = NULL;
 	}
-	verdict = put_packages(view, sync, flt);
+	if (sync->is_new) {
+		listing_unref(view->listing);
+		view->listing = sync->listing ? listing_ref(sync->listing) : NULL;
+		view_proof_unref(view->proof);
+		view->proof = view_proof_ref(sync->proof);
+	}
+	verdict = put_packages(view, base, sync, flt);
 	if (verdict) {
 		view_unref(view);
 		return verdict;
@@ -332,74 +374,104 @@ static bool is_known(const struct view *base, const struct sync_wanted *wanted)
 	return base && view_find(base, &wanted->name);
 }
 
+/* Packages known to the base were updated with it, or kept with their fault. */
+static void tell_known(const struct view *base, const struct view *next, struct sync_wanted *wanted, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_known(base, &wanted[i]))
+			wanted[i].fault = *view_package_fault(view_find(next, &wanted[i].name));
+}
+
 static void tell_outcome(const struct sync_log *log, struct sync_wanted *wanted)
 {
 	wanted->fault = log->fault;
+	if (log->is_proven)
+		wanted->damage = log->damage;
 	memcpy(wanted->hint, log->hint, sizeof(wanted->hint));
 }
 
 /* Bring the logs to the checkpoint, and tell how those fared that are wanted and that `base` lacks. */
-static void bring_with(struct sync *sync, const struct view *base, struct sync_wanted *wanted, size_t count)
+static int bring_with(struct sync *sync, const struct view *base, struct sync_wanted *wanted, size_t count,
+		      struct fault *flt)
 {
 	size_t at = sync->count;
+	int r = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && !r; i++)
 		if (!is_known(base, &wanted[i]))
-			add_wanted(sync, base, &wanted[i]);
+			r = add_wanted(sync, base, &wanted[i], flt);
+	if (r)
+		return r;
 	if (sync->count)
 		bring(sync);
 	for (size_t i = 0; i < count; i++)
 		if (!is_known(base, &wanted[i]))
 			tell_outcome(&sync->logs[at++], &wanted[i]);
+	return 0;
+}
+
+/* Bring the logs to the checkpoint that have to be. */
+static int bring_view(struct sync *sync, struct ledger *ledger, const struct view *base, struct sync_wanted *wanted,
+		      size_t count, struct fault *flt)
+{
+	int r = 0;
+
+	if (sync->is_new && ledger && has_checkpoint(base))
+		sync_follow_ledger(sync, ledger, base, wanted, count);
+	if (sync->is_new)
+		r = begin_operator(sync, base, flt);
+	else
+		skip_operator(sync, base);
+	if (!r)
+		r = add_base(sync, base, flt);
+	return r ? r : bring_with(sync, base, wanted, count, flt);
 }
 
 /* Bring `base` to the checkpoint that was offered, which is not verified yet. */
-static int refresh_to(const struct api *api, struct archive *archive, const struct view *base,
-		      struct sync_wanted *wanted, size_t count, clock_ms deadline, struct view **out,
-		      struct sync_refused *refused, struct fault *flt)
+static int refresh_to(struct sync *sync, struct ledger *ledger, const struct view *base, struct sync_wanted *wanted,
+		      size_t count, struct view **out, struct sync_refused *refused, struct fault *flt)
 {
-	const struct signed_checkpoint *checkpoint = &refused->offered;
-	bool is_new = !has_operator_at(base, &checkpoint->contents);
-	struct sync sync;
+	const struct signed_checkpoint *checkpoint = sync->checkpoint;
 	int verdict;
 
+	sync->is_new = !has_operator_at(base, &checkpoint->contents);
 	verdict = check_known_key(base, checkpoint, flt);
 	if (!verdict)
-		verdict = check_growth(base, &checkpoint->contents, refused, flt);
-	if (!verdict && !is_new)
+		verdict = sync_check_growth(base, &checkpoint->contents, refused, flt);
+	if (!verdict && !sync->is_new)
 		verdict = checkpoint_verify(checkpoint, base->operator, flt);
-	if (!verdict)
-		verdict = sync_init(&sync, api, archive, deadline, checkpoint,
-				    1 + (base ? base->package_count : 0) + count, flt);
 	if (verdict) {
 		fault_at(flt, "the checkpoint");
 		return verdict;
 	}
-	if (is_new)
-		add_operator(&sync, base);
-	else
-		skip_operator(&sync, base);
-	for (size_t i = 0; base && i < base->package_count; i++)
-		if (is_new || !is_current(base, base->packages[i]))
-			add_proven(&sync, base->packages[i]);
-	bring_with(&sync, base, wanted, count);
-	verdict = check_registry(&sync, base, refused, flt);
+	verdict = bring_view(sync, ledger, base, wanted, count, flt);
 	if (!verdict)
-		verdict = build_view(base, &sync, out, flt);
-	sync_release(&sync);
+		verdict = check_registry(sync, base, refused, flt);
+	if (!verdict)
+		verdict = build_view(base, sync, out, flt);
+	if (!verdict)
+		tell_known(base, *out, wanted, count);
 	return verdict;
 }
 
-int sync_refresh(const struct api *api, struct archive *archive, const struct view *base, struct sync_wanted *wanted,
-		 size_t count, clock_ms deadline, struct view **out, struct sync_refused *refused, struct fault *flt)
+int sync_refresh(const struct api *api, struct archive *archive, struct ledger *ledger, const struct view *base,
+		 struct sync_wanted *wanted, size_t count, clock_ms deadline, struct view **out,
+		 struct sync_refused *refused, struct fault *flt)
 {
+	struct sync sync;
 	struct sync_refused kept = {0};
 	struct fault own = {0};
 	int verdict;
 
-	verdict = api_fetch_checkpoint(api, deadline, &kept.offered, &own);
+	sync_init(&sync, api, archive, deadline, &kept.offered);
+	verdict = ledger ? ledger_fetch_checkpoint(ledger, api, deadline, &kept.offered, &own) :
+			   api_fetch_checkpoint(api, deadline, &kept.offered, &own);
 	if (!verdict)
-		verdict = refresh_to(api, archive, base, wanted, count, deadline, out, &kept, &own);
+		verdict = refresh_to(&sync, ledger, base, wanted, count, out, &kept, &own);
+	/* What it grew to may be another branch than what the registry says next. */
+	if (verdict && sync.ledger)
+		ledger_doubt(sync.ledger);
+	sync_release(&sync);
 	if (refused)
 		*refused = kept;
 	else
@@ -425,7 +497,7 @@ static bool find_common_fault(const struct sync *sync, struct fault *out)
 		enum fault_kind kind = sync->logs[i].fault.kind;
 
 		if (sync->logs[i].is_proven || kind == FAULT_FORGED || kind == FAULT_ABSENT || kind == FAULT_REFUSED ||
-		    kind == FAULT_LIMIT || kind != sync->logs[0].fault.kind)
+		    kind == FAULT_LIMIT || kind == FAULT_OVERSIZED || kind != sync->logs[0].fault.kind)
 			return false;
 	}
 	if (sync->count)
@@ -441,7 +513,7 @@ static int add_to_view(const struct view *base, struct sync *sync, struct view *
 	verdict = view_copy(base, &view, flt);
 	if (verdict)
 		return verdict;
-	verdict = put_packages(view, sync, flt);
+	verdict = put_packages(view, base, sync, flt);
 	if (verdict) {
 		view_unref(view);
 		return verdict;
@@ -449,6 +521,24 @@ static int add_to_view(const struct view *base, struct sync *sync, struct view *
 	keep_records(sync);
 	*out = view;
 	return 0;
+}
+
+/* Add those of the wanted packages that the view lacks or could not bring to its checkpoint. */
+static int add_lacking(struct sync *sync, const struct view *base, struct sync_wanted *wanted, size_t count,
+		       struct fault *flt)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < count && !r; i++) {
+		const struct view_package *package = view_find(base, &wanted[i].name);
+
+		wanted[i].fault = (struct fault){0};
+		if (!package)
+			r = add_wanted(sync, base, &wanted[i], flt);
+		else if (!view_package_is_current(package))
+			r = sync_add_proven(sync, package, flt);
+	}
+	return r;
 }
 
 int sync_add(const struct api *api, struct archive *archive, const struct view *base, struct sync_wanted *wanted,
@@ -461,28 +551,25 @@ int sync_add(const struct api *api, struct archive *archive, const struct view *
 
 	if (!has_checkpoint(base) || !base->verified_at)
 		return fault_undecided(flt, FAULT_MISUSE, "no checkpoint was verified yet");
-	verdict = sync_init(&sync, api, archive, deadline, &base->checkpoint, count, flt);
-	if (verdict)
-		return verdict;
+	sync_init(&sync, api, archive, deadline, &base->checkpoint);
+	if (base->listing && base->listing->length == base->checkpoint.contents.log_length)
+		sync.heads = base->listing;
 	skip_operator(&sync, base);
-	for (size_t i = 0; i < count; i++) {
-		const struct view_package *package = view_find(base, &wanted[i].name);
-
-		wanted[i].fault = (struct fault){0};
-		if (!package)
-			add_wanted(&sync, base, &wanted[i]);
-		else if (!is_current(base, package))
-			add_proven(&sync, package);
+	verdict = add_lacking(&sync, base, wanted, count, flt);
+	if (verdict) {
+		sync_release(&sync);
+		return verdict;
 	}
 	if (sync.count)
 		bring(&sync);
 	for (size_t i = 0; i < count; i++) {
 		const struct view_package *package = view_find(base, &wanted[i].name);
 
-		if (!package || !is_current(base, package))
+		if (!package || !view_package_is_current(package))
 			tell_outcome(&sync.logs[at++], &wanted[i]);
 	}
 	if (find_common_fault(&sync, &common)) {
+		keep_records(&sync);
 		verdict = common.verdict;
 		if (flt && !flt->verdict)
 			*flt = common;

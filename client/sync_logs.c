@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections
  * 4, 6 and 7).
@@ -21,6 +22,16 @@ const struct log_head *sync_log_head(const struct sync_log *log)
 	return log->operator ? operator_log_head(log->operator) : NULL;
 }
 
+/* Report the cache as damaged if the log is proven when fetched without it. */
+static void note_damage(struct sync_log *log)
+{
+	log->damage = log->fault;
+	log->damage.kind = FAULT_FORGED;
+	log->damage.verdict = WARG_INVALID;
+	log->damage.party = FAULT_BY_CACHE;
+	fault_add(&log->damage, "it was fetched anew");
+}
+
 void sync_log_fail(struct sync_log *log, const struct fault *flt)
 {
 	log->fault = *flt;
@@ -28,9 +39,13 @@ void sync_log_fail(struct sync_log *log, const struct fault *flt)
 		fault_at(&log->fault, "package %s", log->name->text);
 	else
 		fault_at(&log->fault, "the operator's log");
-	if (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED || flt->kind == FAULT_ABSENT)
+	if (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED || flt->kind == FAULT_ABSENT ||
+	    flt->kind == FAULT_LIMIT || flt->kind == FAULT_OVERSIZED)
 		fault_blame(&log->fault, FAULT_BY_REGISTRY);
-	log->again = log->start == SYNC_STORED && (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED);
+	log->again = (log->start == SYNC_STORED || log->is_doubtful) &&
+		     (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED);
+	if (log->again)
+		note_damage(log);
 }
 
 void sync_fail_open(struct sync *sync, const struct fault *flt)
@@ -48,29 +63,27 @@ static void drop_state(struct sync_log *log)
 	log->package = NULL;
 	log->operator = NULL;
 	log->growth = NULL;
-	log->is_ours = false;
+	log->is_ours = log->is_whole = false;
 	log->position = (struct store_position){0};
 	log->start = SYNC_FRESH;
+}
+
+/* Fetch a proven log again from its first record: it must contain the proven records. */
+static void forget_token(struct sync_log *log)
+{
+	log->must_hold = log->proven_head;
+	log->has_must_hold = true;
+	drop_state(log);
 }
 
 void sync_log_retry(struct sync_log *log)
 {
 	if (log->start != SYNC_PROVEN)
 		drop_state(log);
+	else if (log->is_doubtful)
+		forget_token(log);
 	log->fault = (struct fault){0};
 	log->again = false;
-}
-
-/* Fetch a log that was proven from its first record: that one must then hold what was proven. */
-static void forget_token(struct sync_log *log)
-{
-	const struct log_head *head = sync_log_head(log);
-
-	if (head) {
-		log->must_hold = head->record_id;
-		log->has_must_hold = true;
-	}
-	drop_state(log);
 }
 
 /* ---- Records ---- */
@@ -118,6 +131,18 @@ static void keep(struct sync *sync, struct sync_log *log, const struct api_recor
 	}
 }
 
+/* Most packages have the keys of few publishers: what one record brings, others are likely to have brought. */
+static int append_to_package(const struct sync *sync, struct package_log *log, const struct record_envelope *envelope,
+			     struct fault *flt)
+{
+	int verdict;
+
+	package_log_use_keys(log, sync->archive ? archive_keys(sync->archive) : NULL);
+	verdict = package_log_append(log, envelope, flt);
+	package_log_use_keys(log, NULL);
+	return verdict;
+}
+
 static int append(struct sync *sync, struct sync_log *log, const struct api_record *record, struct fault *flt)
 {
 	uint64_t log_length = sync->checkpoint->contents.log_length;
@@ -132,12 +157,16 @@ static int append(struct sync *sync, struct sync_log *log, const struct api_reco
 				     log->position.registry_index);
 	verdict = make_ours(log, flt);
 	if (!verdict && log->name)
-		verdict = package_log_append(log->package, &envelope, flt);
+		verdict = append_to_package(sync, log->package, &envelope, flt);
 	else if (!verdict)
 		verdict = operator_log_append(log->operator, &envelope, flt);
+	/* Fetching it again would give the same oversized record. */
+	if (verdict && flt->kind == FAULT_LIMIT)
+		flt->kind = FAULT_OVERSIZED;
 	if (verdict)
 		return verdict;
 	log->position.known = true;
+	log->position.is_kept = false;
 	log->position.registry_index = record->registry_index;
 	memcpy(log->position.token, record->token, sizeof(log->position.token));
 	keep(sync, log, record, is_first);
@@ -146,16 +175,27 @@ static int append(struct sync *sync, struct sync_log *log, const struct api_reco
 	return 0;
 }
 
+static int check_time(const struct sync *sync, struct fault *flt)
+{
+	if (clock_now() < sync->deadline)
+		return 0;
+	return fault_undecided(flt, FAULT_TIMEOUT, "its records take longer than the time allowed");
+}
+
 static void take_records(struct sync *sync, struct sync_log *log, const struct api_log *records)
 {
 	for (size_t i = 0; i < records->count && sync_log_is_open(log); i++) {
 		struct fault flt = {0};
 
-		if (append(sync, log, &records->records[i], &flt)) {
+		/* Check the deadline for each record: one may take a second, and a page holds thousands. */
+		if (check_time(sync, &flt) || append(sync, log, &records->records[i], &flt)) {
 			fault_at(&flt, "registry index %" PRIu64, records->records[i].registry_index);
 			sync_log_fail(log, &flt);
+			log->is_broken_off = flt.kind == FAULT_TIMEOUT;
 		}
 	}
+	if (records->fault && sync_log_is_open(log))
+		sync_log_fail(log, records->fault);
 }
 
 /* All records came: is that a log? */
@@ -204,7 +244,7 @@ static bool gather(struct sync *sync, struct asked *asked)
 	for (size_t i = 0; i < sync->count; i++) {
 		struct sync_log *log = &sync->logs[i];
 
-		if (!sync_log_is_open(log))
+		if (!sync_log_is_open(log) || log->is_whole)
 			continue;
 		if (log->name) {
 			asked->wanted[asked->count] = want(log);
@@ -226,15 +266,22 @@ static void for_each(struct asked *asked, void (*each)(struct sync_log *log, voi
 		each(asked->packages[i], argument);
 }
 
+static bool is_passing(const struct fault *flt)
+{
+	return flt->kind == FAULT_TIMEOUT || flt->kind == FAULT_UNREACHABLE;
+}
+
 static void fail_with(struct sync_log *log, void *argument)
 {
 	sync_log_fail(log, argument);
+	log->is_broken_off = is_passing(&log->fault);
 }
 
 static void try_again(struct sync_log *log, void *argument)
 {
 	(void)argument;
 	log->again = true;
+	log->damage = (struct fault){0};
 	if (log->start == SYNC_PROVEN)
 		forget_token(log);
 }

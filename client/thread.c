@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Starting threads, and what they wait for (see thread.h).
  */
@@ -6,7 +7,7 @@
 #include <signal.h>
 #include <time.h>
 
-int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
+static int start(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *argument), void *argument)
 {
 	sigset_t all, before;
 	int error;
@@ -14,8 +15,25 @@ int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
 	/* It inherits what is blocked here: one that did so itself could be hit before. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(out, NULL, run, argument);
+	error = pthread_create(out, attributes, run, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+int thread_start(pthread_t *out, void *(*run)(void *argument), void *argument)
+{
+	return start(out, NULL, run, argument);
+}
+
+int thread_start_small(pthread_t *out, size_t stack, void *(*run)(void *argument), void *argument)
+{
+	pthread_attr_t attributes;
+	int error;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, stack);
+	error = start(out, &attributes, run, argument);
+	pthread_attr_destroy(&attributes);
 	return error;
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Keeping what accuses a registry (see trust.h).
  */
@@ -12,29 +13,161 @@
 
 #include "file.h"
 #include "json.h"
-#include "store_state.h"
+#include "seal.h"
+#include "store_parts.h"
+#include "checkpoint_json.h"
 
-/** Frees the value. */
-static int write_evidence(const struct trust *trust, struct json *value, const char *name, struct fault *flt)
+#define LATCH_FILE "latch"
+#define LATCH_KIND "wargfs latch 1"
+#define TEMP_TRIES 16 /* if another process removes the file meanwhile */
+
+/* ---- Files ---- */
+
+/** Writes the content of a file. */
+struct writing {
+	int (*give)(void *user, int fd, struct fault *flt);
+	void *user;
+};
+
+static void sweep_temp(int folder, const char *name, void *context)
 {
+	(void)context;
+	if (!strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
+		store_sweep_file(folder, name);
+}
+
+/*
+ * Write the file under a temporary name and link it to its own, so that it is there whole or not at all. Another
+ * process that writes the same name writes the same content, so no lock is needed: an accusation must not have to wait
+ * for one.
+ */
+static int put_file(const char *path, const char *name, const struct writing *writing, struct fault *flt)
+{
+	struct store_temp temp;
+	bool made = false;
 	int folder = -1;
-	struct buf text;
+	int r = file_open_top(path, &folder, flt);
+
+	if (r)
+		return r;
+	store_walk(path, ".", sweep_temp, NULL, NULL);
+	for (int tries = 0; !r && !made && tries < TEMP_TRIES; tries++)
+		r = store_make_temp(folder, &temp, &made, flt);
+	if (!r && !made)
+		r = fault_system(flt, EAGAIN, "making a temporary file in %.150s", path);
+	if (!r)
+		r = writing->give(writing->user, temp.fd, flt);
+	if (!r)
+		r = file_sync(temp.fd, flt);
+	if (!r && renameat(folder, temp.name, folder, name))
+		r = fault_system(flt, errno, "making %.150s/%s", path, name);
+	if (!r)
+		r = file_sync(folder, flt);
+	if (made && r)
+		unlinkat(folder, temp.name, 0);
+	if (made)
+		close(temp.fd);
+	close(folder);
+	return r;
+}
+
+static int give_span(void *user, int fd, struct fault *flt)
+{
+	const struct span *bytes = user;
+
+	return file_write_all(fd, *bytes, flt);
+}
+
+/** Frees the value. @param kind  NULL: write it without a seal */
+static int put_json(const char *path, struct json *value, const char *kind, const char *name, struct fault *flt)
+{
+	struct span bytes;
+	const struct writing writing = { give_span, &bytes };
+	struct buf text, sealed;
 	int r;
 
 	buf_init(&text, CAP_FILE_CONFIG);
+	buf_init(&sealed, CAP_FILE_CONFIG);
 	r = json_render(value, JSON_PRETTY, &text, flt);
+	if (!r && kind)
+		r = seal_put(kind, buf_span(&text), &sealed, flt);
+	bytes = buf_span(kind ? &sealed : &text);
 	if (!r)
-		r = file_open_top(trust->evidence, &folder, flt);
-	if (!r)
-		r = file_replace(folder, name, TRUST_FILE_MODE, buf_span(&text), flt);
-	if (!r)
-		r = file_sync(folder, flt);
-	if (folder >= 0)
-		close(folder);
+		r = put_file(path, name, &writing, flt);
+	buf_release(&sealed);
 	buf_release(&text);
 	json_free(value);
 	return r;
 }
+
+/* ---- The latch: a file of its own, so that it can be set without the anchor's lock ---- */
+
+static int parse_latch(struct span text, struct trust_anchor *out, struct fault *flt)
+{
+	struct span body, charge, evidence;
+	struct json *value = NULL;
+	int r = seal_open(text, LATCH_KIND, &body, flt);
+
+	if (!r)
+		r = json_parse(body, &value, flt);
+	if (!r)
+		r = json_read_text(value, "charge", &charge, flt);
+	if (!r)
+		r = json_read_text(value, "evidence", &evidence, flt);
+	if (!r && (!trust_charge_latches(charge, &out->charge) || evidence.length >= sizeof(out->evidence)))
+		r = fault_invalid(flt, "it is no latch of ours");
+	if (!r)
+		snprintf(out->evidence, sizeof(out->evidence), "%.*s", (int)evidence.length,
+			 (const char *)evidence.data);
+	json_free(value);
+	return r;
+}
+
+int trust_read_latch(int folder, struct trust_anchor *out, struct fault *flt)
+{
+	struct fault own = { 0 };
+	bool found = false;
+	struct buf text;
+	int r;
+
+	buf_init(&text, CAP_FILE_CONFIG);
+	r = file_read(folder, LATCH_FILE, &text, &found, &own);
+	if (!r && found)
+		r = parse_latch(buf_span(&text), out, &own);
+	buf_release(&text);
+	if (r == WARG_INVALID || own.kind == FAULT_LIMIT) {
+		fault_invalid(flt, "\"" LATCH_FILE "\" beside it is damaged, which is there once a registry was seen "
+			      "to fork");
+		return WARG_INVALID;
+	}
+	if (r && flt && !flt->verdict)
+		*flt = own;
+	return r;
+}
+
+int trust_remove_latch(int folder, struct fault *flt)
+{
+	if (unlinkat(folder, LATCH_FILE, 0) && errno != ENOENT)
+		return fault_system(flt, errno, "removing " LATCH_FILE);
+	return 0;
+}
+
+/** The first one stays. */
+static int latch(const struct trust *trust, enum trust_charge charge, const char *evidence, struct fault *flt)
+{
+	struct trust_anchor anchor;
+	struct json *value;
+	int r = trust_load(trust, &anchor, flt);
+
+	if (r || !anchor.known || anchor.evidence[0])
+		return r;
+	value = json_new_object();
+	json_put_text(value, "charge", trust_charge_name(charge));
+	json_put_text(value, "evidence", evidence);
+	return put_json(trust->folder, value, LATCH_KIND, LATCH_FILE, flt);
+}
+
+/* ---- Accusing ---- */
 
 static struct json *new_charge(enum trust_charge charge)
 {
@@ -44,43 +177,39 @@ static struct json *new_charge(enum trust_charge charge)
 	return value;
 }
 
-struct latch {
-	enum trust_charge charge;
-	const char *evidence;
-};
-
-/** The first one stays. */
-static bool latch(struct trust_anchor *anchor, const void *argument)
-{
-	const struct latch *latch = argument;
-
-	if (!anchor->known || anchor->evidence[0])
-		return false;
-	anchor->charge = latch->charge;
-	snprintf(anchor->evidence, sizeof(anchor->evidence), "%s", latch->evidence);
-	return true;
-}
-
 /** Whether the one who signed the anchor's checkpoint signed this one. */
 static bool is_signed_by_anchor(const struct trust_anchor *anchor, const struct signed_checkpoint *checkpoint)
 {
 	struct ecdsa_public_key *key = NULL;
-	struct operator_log *log = NULL;
 	bool is_signed = !ecdsa_public_key_parse(span_of_text(anchor->signer), &key, NULL) &&
-			 !operator_log_new(&log, NULL) &&
-			 !operator_log_restore_key(log, key, PERMISSION_COMMIT, NULL) &&
-			 !checkpoint_verify(checkpoint, log, NULL);
+			 !checkpoint_verify_key(checkpoint, key, NULL);
 
-	operator_log_unref(log);
 	ecdsa_public_key_unref(key);
 	return is_signed;
 }
 
-int trust_accuse(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *offered,
-		 const struct operator_log *operator, char kept[static 256], struct fault *flt)
+/* ".ledger" in place of ".json". */
+static void name_ledger(const char *kept, char out[static 256])
 {
+	snprintf(out, 256, "%.*s.ledger", (int)(strlen(kept) - strlen(".json")), kept);
+}
+
+/*
+ * Written last: the disk may have no room for a ledger, and the registry may still give it later.
+ * @param ledger  may be NULL
+ */
+static int put_ledger(const struct trust *trust, const char *name, const struct writing *ledger, struct fault *flt)
+{
+	return ledger ? put_file(trust->evidence, name, ledger, flt) : 0;
+}
+
+/* @param ledger  of the offered checkpoint; NULL: the two checkpoints suffice */
+static int accuse(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *offered,
+		  const struct operator_log *operator, const struct writing *ledger, char kept[static 256],
+		  struct fault *flt)
+{
+	char root[DIGEST_TEXT_SIZE], ledger_name[256];
 	const struct signed_checkpoint *held;
-	char root[DIGEST_TEXT_SIZE];
 	struct trust_anchor anchor;
 	struct json *value;
 	int r;
@@ -96,80 +225,54 @@ int trust_accuse(const struct trust *trust, enum trust_charge charge, const stru
 	digest_format(&offered->contents.log_root, root);
 	snprintf(kept, 256, "%s-%" PRIu64 "-%" PRIu64 "-%.16s.json", trust_charge_name(charge),
 		 held->contents.log_length, offered->contents.log_length, root + strlen("sha256:"));
+	name_ledger(kept, ledger_name);
 	value = new_charge(charge);
-	json_put(value, "held", store_state_new_checkpoint(held));
-	json_put(value, "offered", store_state_new_checkpoint(offered));
-	r = write_evidence(trust, value, kept, flt);
+	json_put(value, "held", checkpoint_json_new(held));
+	json_put(value, "offered", checkpoint_json_new(offered));
+	if (ledger)
+		json_put_text(value, "ledger", ledger_name);
+	r = put_json(trust->evidence, value, NULL, kept, flt);
 	if (!r && charge == TRUST_FORK)
-		r = trust_change(trust, latch, &(struct latch){ charge, kept }, flt);
+		r = latch(trust, charge, kept, flt);
 	if (r)
 		kept[0] = '\0';
-	return r;
+	return r ? r : put_ledger(trust, ledger_name, ledger, flt);
 }
 
-/** Whole or not at all, as file_replace() does with what is in memory. The folder is locked. */
-static int write_whole(const struct trust *trust, int folder, const char *name,
-		       int (*give)(void *user, int fd, struct fault *flt), void *user, struct fault *flt)
+int trust_accuse(const struct trust *trust, enum trust_charge charge, const struct signed_checkpoint *offered,
+		 const struct operator_log *operator, char kept[static 256], struct fault *flt)
 {
-	char temporary[300];
-	int fd, r;
-
-	snprintf(temporary, sizeof(temporary), ".%s", name);
-	unlinkat(folder, temporary, 0);
-	fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, TRUST_FILE_MODE);
-	if (fd < 0)
-		return fault_system(flt, errno, "making %.150s/%s", trust->evidence, temporary);
-	r = give(user, fd, flt);
-	if (!r)
-		r = file_sync(fd, flt);
-	if (!r && renameat(folder, temporary, folder, name))
-		r = fault_system(flt, errno, "making %.150s/%s", trust->evidence, name);
-	if (!r)
-		r = file_sync(folder, flt);
-	if (r)
-		unlinkat(folder, temporary, 0);
-	close(fd);
-	return r;
+	return accuse(trust, charge, offered, operator, NULL, kept, flt);
 }
 
-/** Whoever has the lock writes the same. */
-static int write_ledger(const struct trust *trust, const char *name, int (*give)(void *user, int fd, struct fault *flt),
-			void *user, struct fault *flt)
+int trust_accuse_fork(const struct trust *trust, const struct signed_checkpoint *offered,
+		      const struct operator_log *operator, int (*give)(void *user, int fd, struct fault *flt),
+		      void *user, char kept[static 256], struct fault *flt)
 {
-	bool had = false;
-	int folder = -1;
-	int r;
+	const struct writing ledger = { give, user };
 
-	r = file_open_top(trust->evidence, &folder, flt);
-	if (r)
-		return r;
-	r = file_lock(folder, TRUST_LOCK_WAIT, &had, flt);
-	if (!r && had)
-		r = write_whole(trust, folder, name, give, user, flt);
-	close(folder);
-	return r;
+	return accuse(trust, TRUST_FORK, offered, operator, &ledger, kept, flt);
 }
 
 int trust_accuse_map(const struct trust *trust, const struct signed_checkpoint *offered, const struct digest *map_root,
 		     int (*give)(void *user, int fd, struct fault *flt), void *user, char kept[static 256],
 		     struct fault *flt)
 {
+	const struct writing writing = { give, user };
 	struct json *value = new_charge(TRUST_MAP);
 	char root[DIGEST_TEXT_SIZE], ledger[256];
 	int r;
 
 	digest_format(&offered->contents.map_root, root);
 	snprintf(kept, 256, "map-%" PRIu64 "-%.16s.json", offered->contents.log_length, root + strlen("sha256:"));
-	snprintf(ledger, sizeof(ledger), "map-%" PRIu64 "-%.16s.ledger", offered->contents.log_length,
-		 root + strlen("sha256:"));
-	json_put(value, "offered", store_state_new_checkpoint(offered));
+	name_ledger(kept, ledger);
+	json_put(value, "offered", checkpoint_json_new(offered));
 	json_put_digest(value, "mapRoot", map_root);
 	json_put_text(value, "ledger", ledger);
-	r = write_evidence(trust, value, kept, flt);
+	r = put_json(trust->evidence, value, NULL, kept, flt);
 	if (!r)
-		r = trust_change(trust, latch, &(struct latch){ TRUST_MAP, kept }, flt);
+		r = latch(trust, TRUST_MAP, kept, flt);
 	if (r)
 		kept[0] = '\0';
-	/* Last: as long as the registry gives it, it can be had again, and the disk may have no room for it. */
-	return r ? r : write_ledger(trust, ledger, give, user, flt);
+	return r ? r : put_ledger(trust, ledger, &writing, flt);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What trust.c and trust_evidence.c share. Not for others.
  */
@@ -11,11 +12,17 @@
 struct trust {
 	char *folder;   /* <state_dir>/<label> */
 	char *evidence; /* in it */
+	bool is_demanding;
+	struct digest demanded; /* as in trust_anchor */
 };
 
-/** Change the anchor under the lock of the folder. @param apply  tells whether there is anything to write */
-int trust_change(const struct trust *trust, bool (*apply)(struct trust_anchor *anchor, const void *argument),
-		 const void *argument, struct fault *flt);
+/** Read the latch, if there is one. An unreadable latch latches, too. @param folder  `trust`'s */
+int trust_read_latch(int folder, struct trust_anchor *out, struct fault *flt);
+/** Remove the latch. No-op if there is none. */
+int trust_remove_latch(int folder, struct fault *flt);
+
+/** The charge of this name. @return whether it is one that latches */
+bool trust_charge_latches(struct span name, enum trust_charge *out);
 
 /** What a charge is called in files. */
 const char *trust_charge_name(enum trust_charge charge);

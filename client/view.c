@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Views and the packages in them (see view.h).
  */
@@ -6,15 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-int view_package_new(const struct name *name, struct package_log *log, const struct store_position *position,
-		     uint64_t log_length, struct view_package **out, struct fault *flt)
+int view_package_new(struct package_log *log, const struct store_position *position, uint64_t log_length,
+		     const struct fault *fault, struct view_package **out, struct fault *flt)
 {
 	struct view_package *package = calloc(1, sizeof(*package));
 
 	if (!package)
 		return fault_no_memory(flt);
+	if (fault && !(package->fault = malloc(sizeof(*fault)))) {
+		free(package);
+		return fault_no_memory(flt);
+	}
+	if (fault)
+		*package->fault = *fault;
 	atomic_init(&package->references, 1);
-	package->name = *name;
+	package->log_id = name_log_id(package_log_name(log));
 	package->log = package_log_ref(log);
 	package->position = *position;
 	package->log_length = log_length;
@@ -22,7 +29,7 @@ int view_package_new(const struct name *name, struct package_log *log, const str
 	return 0;
 }
 
-static struct view_package *view_package_ref(struct view_package *package)
+struct view_package *view_package_ref(struct view_package *package)
 {
 	atomic_fetch_add_explicit(&package->references, 1, memory_order_relaxed);
 	return package;
@@ -33,7 +40,47 @@ void view_package_unref(struct view_package *package)
 	if (!package || atomic_fetch_sub_explicit(&package->references, 1, memory_order_acq_rel) > 1)
 		return;
 	package_log_unref(package->log);
+	free(package->fault);
 	free(package);
+}
+
+int view_proof_new(const uint64_t heads[2], const struct merkle_log_bundle *log, const struct merkle_map_bundle *map,
+		   struct view_proof **out, struct fault *flt)
+{
+	struct view_proof *proof = calloc(1, sizeof(*proof));
+	int r;
+
+	if (!proof)
+		return fault_no_memory(flt);
+	atomic_init(&proof->references, 1);
+	proof->heads[0] = heads[0];
+	proof->heads[1] = heads[1];
+	buf_init(&proof->log_bundle, CAP_BODY_PROOF);
+	buf_init(&proof->map_bundle, CAP_BODY_PROOF);
+	r = merkle_log_bundle_encode(log, &proof->log_bundle, flt);
+	if (!r)
+		r = merkle_map_bundle_encode(map, &proof->map_bundle, flt);
+	if (r)
+		view_proof_unref(proof);
+	else
+		*out = proof;
+	return r;
+}
+
+struct view_proof *view_proof_ref(struct view_proof *proof)
+{
+	if (proof)
+		atomic_fetch_add_explicit(&proof->references, 1, memory_order_relaxed);
+	return proof;
+}
+
+void view_proof_unref(struct view_proof *proof)
+{
+	if (!proof || atomic_fetch_sub_explicit(&proof->references, 1, memory_order_acq_rel) > 1)
+		return;
+	buf_release(&proof->log_bundle);
+	buf_release(&proof->map_bundle);
+	free(proof);
 }
 
 struct view *view_ref(struct view *view)
@@ -46,11 +93,10 @@ void view_unref(struct view *view)
 {
 	if (!view || atomic_fetch_sub_explicit(&view->references, 1, memory_order_acq_rel) > 1)
 		return;
-	for (size_t i = 0; i < view->package_count; i++)
-		view_package_unref(view->packages[i]);
-	free(view->packages);
+	view_trie_release(&view->packages);
 	operator_log_unref(view->operator);
 	listing_unref(view->listing);
+	view_proof_unref(view->proof);
 	free(view);
 }
 
@@ -65,70 +111,69 @@ int view_copy(const struct view *view, struct view **out, struct fault *flt)
 		*out = copy;
 		return 0;
 	}
-	if (view->package_count) {
-		copy->packages = calloc(view->package_count, sizeof(struct view_package *));
-		if (!copy->packages) {
-			free(copy);
-			return fault_no_memory(flt);
-		}
-	}
-	for (; copy->package_count < view->package_count; copy->package_count++)
-		copy->packages[copy->package_count] = view_package_ref(view->packages[copy->package_count]);
+	copy->packages = view_trie_copy(&view->packages);
 	copy->checkpoint = view->checkpoint;
 	copy->operator = view->operator ? operator_log_ref(view->operator) : NULL;
 	copy->operator_position = view->operator_position;
 	copy->listing = view->listing ? listing_ref(view->listing) : NULL;
+	copy->proof = view_proof_ref(view->proof);
 	copy->verified_at = view->verified_at;
 	*out = copy;
 	return 0;
 }
 
-/* The index of the first package that is not below `name`. */
-static size_t lower_bound(const struct view *view, const struct name *name)
+const struct name *view_package_name(const struct view_package *package)
 {
-	size_t low = 0, high = view->package_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(view->packages[middle]->name.text, name->text) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return package_log_name(package->log);
 }
 
-static bool stands_at(const struct view *view, size_t index, const struct name *name)
+const struct fault *view_package_fault(const struct view_package *package)
 {
-	return index < view->package_count && strcmp(view->packages[index]->name.text, name->text) == 0;
+	static const struct fault none;
+
+	return package->fault ? package->fault : &none;
+}
+
+bool view_package_is_current(const struct view_package *package)
+{
+	return !package->fault;
 }
 
 const struct view_package *view_find(const struct view *view, const struct name *name)
 {
-	size_t index = lower_bound(view, name);
+	struct digest log_id = name_log_id(name);
 
-	return stands_at(view, index, name) ? view->packages[index] : NULL;
+	return view_trie_find(&view->packages, &log_id);
+}
+
+static int list_package(void *user, const struct view_package *package)
+{
+	const struct view_package ***next = user;
+
+	*(*next)++ = package;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct view_package *const *left = a, *const *right = b;
+
+	return strcmp(view_package_name(*left)->text, view_package_name(*right)->text);
+}
+
+int view_sort(const struct view *view, const struct view_package ***out, struct fault *flt)
+{
+	const struct view_package **list = calloc(view->packages.count + 1, sizeof(*list)), **next = list;
+
+	if (!list)
+		return fault_no_memory(flt);
+	view_trie_each(&view->packages, list_package, &next);
+	qsort(list, view->packages.count, sizeof(*list), compare_names);
+	*out = list;
+	return 0;
 }
 
 int view_put_take(struct view *view, struct view_package *package, struct fault *flt)
 {
-	size_t index = lower_bound(view, &package->name);
-	struct view_package **grown;
-
-	if (stands_at(view, index, &package->name)) {
-		view_package_unref(view->packages[index]);
-		view->packages[index] = package;
-		return 0;
-	}
-	grown = reallocarray(view->packages, view->package_count + 1, sizeof(struct view_package *));
-	if (!grown) {
-		view_package_unref(package);
-		return fault_no_memory(flt);
-	}
-	view->packages = grown;
-	memmove(grown + index + 1, grown + index, (view->package_count - index) * sizeof(struct view_package *));
-	grown[index] = package;
-	view->package_count++;
-	return 0;
+	return view_trie_put_take(&view->packages, package, flt);
 }

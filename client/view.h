@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A view: what was proven at one checkpoint. Immutable, counted by references, swapped in whole.
  */
@@ -6,30 +7,38 @@
 
 #include "listing.h"
 #include "store.h"
+#include "view_trie.h"
 
 /** A package at a checkpoint. Immutable, counted by references. */
 struct view_package {
 	atomic_uint references;
-	struct name name;
+	struct digest log_id;
 	struct package_log *log; /* proven; never NULL */
 	struct store_position position;
-	uint64_t log_length; /* of the checkpoint at which it was proven */
-	/*
-	 * What went wrong when it was brought to a later checkpoint; verdict 0: nothing. The log stays the one that was
-	 * proven before.
-	 */
-	struct fault fault;
+	/* of the checkpoint at which its log was last brought forward; of one that has a fault, last proven */
+	uint64_t log_length;
+	struct fault *fault; /* owned; NULL: none. See view_package_fault() */
+};
+
+/**
+ * The proof of inclusion of two heads, of the operator's log and of a package's, that an update has checked: for a
+ * document of it (proof.h). Immutable, counted by references.
+ */
+struct view_proof {
+	atomic_uint references;
+	uint64_t heads[2]; /* registry indices */
+	struct buf log_bundle, map_bundle; /* encoded */
 };
 
 struct view {
 	atomic_uint references;
 	struct signed_checkpoint checkpoint;
-	struct signed_checkpoint held; /* a longer one that the registry is held to as well; length 0: none */
+	struct signed_checkpoint held[2]; /* more checkpoints to be consistent with; length 0: none */
 	struct operator_log *operator;
 	struct store_position operator_position;
-	struct view_package **packages; /* sorted by name */
-	size_t package_count;
+	struct view_trie packages;
 	struct listing *listing; /* at the same checkpoint; NULL: not fetched */
+	struct view_proof *proof; /* at the same checkpoint; NULL: none was kept */
 	int64_t verified_at;     /* seconds since 1970, of the clock here */
 };
 
@@ -38,18 +47,52 @@ struct view *view_ref(struct view *view);
 /** NULL is fine. */
 void view_unref(struct view *view);
 
-/** A view with the same contents that may be changed until somebody else sees it. NULL as `view`: an empty one. */
+/**
+ * A view with the same contents that may be changed until somebody else sees it. It shares the packages with `view`.
+ * NULL as `view`: an empty one.
+ */
 int view_copy(const struct view *view, struct view **out, struct fault *flt);
+
+/** Whether the package's log is proven to be the one at the checkpoint of the view that it is in. */
+bool view_package_is_current(const struct view_package *package);
+
+/** Its name, borrowed. */
+const struct name *view_package_name(const struct view_package *package);
+
+/**
+ * What went wrong when it was brought to a later checkpoint. Borrowed, never NULL; verdict 0: nothing, and the log is
+ * the one at the view's checkpoint. Else it is the one at `log_length`.
+ */
+const struct fault *view_package_fault(const struct view_package *package);
 
 /** The package, or NULL. Borrowed from the view. */
 const struct view_package *view_find(const struct view *view, const struct name *name);
 
-/** Put a package in, or in the place of the one with its name. Steals `package`, also on failure. */
+/**
+ * The packages, sorted by name.
+ * @param out  view->packages.count of them, borrowed from the view; free() it
+ */
+int view_sort(const struct view *view, const struct view_package ***out, struct fault *flt);
+
+/** Put a package in, or in the place of the one with its name: view_trie_put_take(). */
 int view_put_take(struct view *view, struct view_package *package, struct fault *flt);
 
-/** A package with one reference. Steals nothing: takes a reference to `log`. */
-int view_package_new(const struct name *name, struct package_log *log, const struct store_position *position,
-		     uint64_t log_length, struct view_package **out, struct fault *flt);
+/**
+ * The package of a log, with one reference. Steals nothing: takes a reference to `log`.
+ * @param fault  what view_package_fault() is to say, copied; NULL: nothing
+ */
+int view_package_new(struct package_log *log, const struct store_position *position, uint64_t log_length,
+		     const struct fault *fault, struct view_package **out, struct fault *flt);
+/** A proof with one reference. */
+int view_proof_new(const uint64_t heads[2], const struct merkle_log_bundle *log, const struct merkle_map_bundle *map,
+		   struct view_proof **out, struct fault *flt);
+/** One more reference. @return the proof; NULL is fine, here and below */
+struct view_proof *view_proof_ref(struct view_proof *proof);
+void view_proof_unref(struct view_proof *proof);
+
+/** One more reference. @return the package */
+struct view_package *view_package_ref(struct view_package *package);
+/** NULL is fine. */
 void view_package_unref(struct view_package *package);
 
 #endif

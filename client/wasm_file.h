@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Whether a file is a whole Wasm binary (see verify/wasm.h), by reading no more of it than that takes.
  */

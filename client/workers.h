@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Workers: a few threads for what may block on the disk or takes the processor for long, so that neither the event loop
  * nor a FUSE thread ever does.

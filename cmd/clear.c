@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs clear: remove the contents that lie in the cache.
  */
@@ -47,10 +48,9 @@ static int run(const struct command *command, int argc, char **argv)
 
 	if (!options_parse(command, argc, argv, NULL, NULL, &options, &status))
 		return status;
-	if (options.registry) {
-		fprintf(stderr, "wargfs clear: registries share their contents: --registry cannot be cleared alone\n");
-		return STATUS_MISUSE;
-	}
+	if (options.registry)
+		return options_misused(command->name, "registries share their contents: those of one registry cannot "
+				       "be cleared alone, so leave --registry away");
 	status = clear(command, &options, &session);
 	session_release(&session);
 	return status;
@@ -63,5 +63,6 @@ const struct command clear_command = {
 	.text = "\nThe contents of all registries, which share them. Logs and checkpoints stay. What a mount has open\n"
 		"stays readable; what it needs again it fetches again.\n",
 	.asks = true,
+	.is_deed = true,
 	.run = run,
 };

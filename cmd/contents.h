@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Having contents in the cache: one that is written to a file, or many side by side.
  */

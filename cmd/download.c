@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs download: a release into the cache, and into a file (interop.md section D).
  */
+#include "absent.h"
 #include "commands.h"
 #include "contents.h"
 #include "output.h"
@@ -77,14 +79,14 @@ static int report(const struct command *command, const struct options *options, 
 	if (options->json) {
 		struct json *json = json_new_object();
 
-		json_put_text(json, "registry", federation_name_of(session->federation, registry));
+		json_put_shown(json, "registry", federation_name_of(session->federation, registry));
 		json_put_text(json, "package", name->text);
 		json_put_text(json, "version", release->version);
 		json_put_text(json, "digest", digest);
 		json_put_uint(json, "size", size);
-		json_put_text(json, "cached", cached);
+		json_put_shown(json, "cached", cached);
 		if (written)
-			json_put_text(json, "written", written);
+			json_put_shown(json, "written", written);
 		else
 			json_put_null(json, "written");
 		return output_json(command, json);
@@ -92,8 +94,9 @@ static int report(const struct command *command, const struct options *options, 
 	output_size(size, human);
 	fprintf(to, "%s %s, %s\n%s\n", name->text, release->version, human, digest);
 	if (registry != session->registry)
-		fprintf(to, "from %s\n", federation_name_of(session->federation, registry));
-	fprintf(to, "%s %s\n", written ? "written to" : "kept in the cache:", written ? written : cached);
+		fprintf(to, "from %s\n", output_shown(federation_name_of(session->federation, registry)).text);
+	fprintf(to, "%s %s\n", written ? "written to" : "kept in the cache:",
+		output_shown(written ? written : cached).text);
 	return STATUS_DONE;
 }
 
@@ -153,7 +156,7 @@ static int download(const struct command *command, const struct options *options
 	view = registry_view(registry);
 	package = view_find(view, &name);
 	verdict = package ? release_choose(package->log, own->requirement, &release, flt) :
-			    fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name.text);
+			    absent_package(registry, &name, flt);
 	if (release) {
 		snprintf(what, sizeof(what), "%s %s", name.text, release->version);
 		verdict = fetch(registry, &release->content, what, &file, flt);
@@ -179,10 +182,9 @@ static int run(const struct command *command, int argc, char **argv)
 
 	if (!options_parse(command, argc, argv, take, &own, &options, &status))
 		return status;
-	if (options.json && own.output && strcmp(own.output, "-") == 0) {
-		fprintf(stderr, "wargfs download: --json and --output - both want stdout\n");
-		return STATUS_MISUSE;
-	}
+	if (options.json && own.output && strcmp(own.output, "-") == 0)
+		return options_misused(command->name, "--json and --output - cannot go together: each writes to the "
+				       "standard output");
 	status = STATUS_DONE;
 	if (download(command, &options, &own, &session, &flt))
 		status = options_fail(command, &flt);
@@ -201,5 +203,6 @@ const struct command download_command = {
 	.most = 1,
 	.asks = true,
 	.options = entries,
+	.meets = true,
 	.run = run,
 };

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs fetch: releases into the cache, before somebody needs them.
  *
  * All packages come to the newest checkpoint in one update, and then all contents side by side.
  */
+#include "absent.h"
 #include "commands.h"
 #include "contents.h"
 #include "output.h"
@@ -101,6 +103,8 @@ static int update(struct task *task, struct fault *flt)
 	for (int i = 0; !verdict && i < task->options.argument_count; i++)
 		if (!task->faults[i].verdict)
 			task->views[i] = registry_view(task->registries[i]);
+		else
+			absent_suggest(task->registries[i], &task->names[i], &task->faults[i]);
 	return verdict;
 }
 
@@ -145,7 +149,7 @@ static int choose(struct task *task, int index, struct fault *flt)
 	int verdict;
 
 	if (!package)
-		return fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name->text);
+		return absent_package(task->registries[index], name, flt);
 	if (task->all_versions)
 		verdict = release_choose_all(package->log, task->requirement, &some, &count, flt);
 	else
@@ -176,7 +180,7 @@ static struct json *content_json(const struct task *task, size_t index)
 
 	json_put_text(json, "package", task->whose[index]->text);
 	if (want->registry != task->session.registry)
-		json_put_text(json, "registry", federation_name_of(task->session.federation, want->registry));
+		json_put_shown(json, "registry", federation_name_of(task->session.federation, want->registry));
 	json_put_text(json, "version", task->releases[index]->version);
 	json_put_digest(json, "digest", &want->digest);
 	if (want->fault.verdict) {
@@ -185,7 +189,7 @@ static struct json *content_json(const struct task *task, size_t index)
 	}
 	session_content_path(&task->session, &want->digest, cached, sizeof(cached));
 	json_put_uint(json, "size", want->size);
-	json_put_text(json, "cached", cached);
+	json_put_shown(json, "cached", cached);
 	return json;
 }
 
@@ -204,7 +208,7 @@ static int print_json(const struct task *task)
 		put_error(one, &task->faults[i]);
 		json_add(list, one);
 	}
-	json_put_text(json, "registry", task->session.url.text);
+	json_put_shown(json, "registry", http_url_name(&task->session.url));
 	json_put_uint(json, "logLength", view->checkpoint.contents.log_length);
 	view_unref(view);
 	json_put(json, "contents", list);
@@ -229,7 +233,7 @@ static int fail(const struct task *task, const struct fault *flt, int status)
 {
 	int its = flt->verdict ? options_fail(task->command, flt) : STATUS_DONE;
 
-	return its > status ? its : status;
+	return failure_join(status, its);
 }
 
 static int report(struct task *task)
@@ -246,7 +250,7 @@ static int report(struct task *task)
 		printed = print_json(task);
 	else
 		print(task);
-	return printed > status ? printed : status;
+	return failure_join(status, printed);
 }
 
 static int fetch(struct task *task)
@@ -288,5 +292,6 @@ const struct command fetch_command = {
 	.least = 1,
 	.most = INT_MAX,
 	.options = entries,
+	.meets = true,
 	.run = run,
 };

@@ -1,12 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs info: what is stored here of registries, without the network as far as it goes.
  *
  * What lies in the store is shown as it lies there; what the network is asked for is proven first.
  */
+#include "absent.h"
 #include "commands.h"
+#include "local_names.h"
 #include "output.h"
 #include "progress.h"
 #include "session.h"
+#include "unproven.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -123,6 +127,32 @@ static int is_registry(const struct dirent *entry)
 	       (!strchr(entry->d_name, ':') || !namespaces_read_domain(span_of_text(entry->d_name), domain, NULL));
 }
 
+/* One registry with a folder here. @param registries  as in put_all() */
+static int put_registry(struct sink *sink, const struct config *config, const char *label,
+			const struct command *command, struct json *registries, struct fault *flt)
+{
+	char name[LOCAL_NAMES_SIZE];
+	struct json *registry;
+	struct store *store;
+	int verdict = open_store(config, label, &store, flt);
+
+	if (verdict)
+		return verdict;
+	local_names_find(config, label, name);
+	if (!sink->json)
+		printf("%s\n", output_shown(name).text);
+	sink->list = sink->json ? json_new_list() : NULL;
+	verdict = put_stored(sink, store, command, flt);
+	store_close(store);
+	if (sink->json) {
+		registry = json_new_object();
+		json_put_shown(registry, "registry", name);
+		json_put(registry, "packages", sink->list);
+		json_add(registries, registry);
+	}
+	return verdict;
+}
+
 /* Every registry with a folder here. @param registries  a list of objects, with --json */
 static int put_all(struct sink *sink, const struct config *config, const struct command *command,
 		   struct json *registries, struct fault *flt)
@@ -134,24 +164,8 @@ static int put_all(struct sink *sink, const struct config *config, const struct 
 	if (count < 0)
 		return errno == ENOENT ? 0 : fault_system(flt, errno, "%.150s", config->registries_dir);
 	for (int i = 0; i < count; i++) {
-		struct json *registry;
-		struct store *store;
-
-		if (!verdict)
-			verdict = open_store(config, folders[i]->d_name, &store, flt);
-		if (!verdict) {
-			if (!sink->json)
-				printf("%s\n", folders[i]->d_name);
-			sink->list = sink->json ? json_new_list() : NULL;
-			verdict = put_stored(sink, store, command, flt);
-			store_close(store);
-			if (sink->json) {
-				registry = json_new_object();
-				json_put_text(registry, "registry", folders[i]->d_name);
-				json_put(registry, "packages", sink->list);
-				json_add(registries, registry);
-			}
-		}
+		if (!verdict && !unproven_is(config->registries_dir, folders[i]->d_name))
+			verdict = put_registry(sink, config, folders[i]->d_name, command, registries, flt);
 		free(folders[i]);
 	}
 	free(folders);
@@ -225,7 +239,7 @@ static int put_one_fetched(struct sink *sink, struct session *session, const str
 	if (package)
 		put_package(sink, name, package->log);
 	else
-		verdict = fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", name->text);
+		verdict = absent_package(registry, name, flt);
 	view_unref(view);
 	return verdict;
 }
@@ -349,5 +363,6 @@ const struct command info_command = {
 		"date.\n",
 	.most = 1,
 	.options = entries,
+	.meets = true,
 	.run = run,
 };

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs key: the keys that publishes are signed with, shared with the reference (interop.md section C 9 and 10).
  */
 #include "client/keyring.h"
 #include "commands.h"
+#include "keyring_choice.h"
 #include "output.h"
 #include "secret.h"
 #include "session.h"
@@ -10,6 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { KEY_BACKEND = 300 };
+
+/* Of those that store a key. */
+static const struct options_entry storing[] = {
+	{KEY_BACKEND, "keyring-backend", "NAME", "where to keep it, and other keys: secret-service, flat-file, "
+						 "linux-keyutils or mock"},
+	{0}
+};
+
+static int take(void *user, int key, const char *value, struct fault *flt)
+{
+	const char **backend = user;
+
+	(void)key;
+	return keyring_choice_read(value, backend, flt);
+}
 
 static int read_config(const struct options *options, struct session *session, struct fault *flt)
 {
@@ -187,13 +206,17 @@ static int run(const struct command *command, int argc, char **argv,
 	       int (*work)(const struct command *, const struct options *, struct config *))
 {
 	struct session session = {0};
+	const char *backend = NULL;
 	struct options options;
 	struct fault flt = {0};
-	int status;
+	int status, verdict;
 
-	if (!options_parse(command, argc, argv, NULL, NULL, &options, &status))
+	if (!options_parse(command, argc, argv, take, &backend, &options, &status))
 		return status;
-	if (read_config(&options, &session, &flt))
+	verdict = read_config(&options, &session, &flt);
+	if (!verdict && command->options)
+		verdict = keyring_choice_make(&options, &session.environment, backend, &session.config, &flt);
+	if (verdict)
 		status = options_fail(command, &flt);
 	else
 		status = work(command, &options, &session.config);
@@ -223,11 +246,14 @@ static int run_delete(const struct command *command, int argc, char **argv)
 
 static const struct command new_command = {
 	.name = "key new",
+	.hides = true,
 	.arguments = "",
 	.summary = "Make a signing key, and keep it in the keyring",
 	.text = "\nWith --registry it is for that registry alone, else for all that have none of their own. What is\n"
 		"printed is public: a registry's operator wants the key's id to let it publish.\n",
 	.asks = true,
+	.options = storing,
+	.is_deed = true,
 	.run = run_new,
 };
 
@@ -242,11 +268,14 @@ static const struct command show_command = {
 
 static const struct command set_command = {
 	.name = "key set",
+	.hides = true,
 	.arguments = "",
 	.summary = "Keep a signing key that there is already",
 	.text = "\nThe private key is asked for, and not shown while it is typed; or it is the first line of the\n"
 		"standard input. Its form is ecdsa-p256: and base64.\n",
 	.asks = true,
+	.options = storing,
+	.is_deed = true,
 	.run = run_set,
 };
 
@@ -255,6 +284,7 @@ static const struct command delete_command = {
 	.arguments = "",
 	.summary = "Delete the signing key from the keyring",
 	.asks = true,
+	.is_deed = true,
 	.run = run_delete,
 };
 

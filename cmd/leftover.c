@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Who asks a mount anything may wait for its daemon for ever, be it only stopped. So another process asks, and not for
  * long.
@@ -6,10 +7,13 @@
 #include "fs/mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +32,7 @@ static bool succeeds(pid_t process)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static bool is_dead(const char *folder)
+bool leftover_is_dead(const char *folder)
 {
 	struct statfs seen;
 	pid_t other = fork();
@@ -40,20 +44,79 @@ static bool is_dead(const char *folder)
 	return other > 0 && succeeds(other);
 }
 
-static bool take_away(const char *folder)
+/* @param how  an option more: "-z" lets programs go on that use it, "-q" does not */
+/* What a program printed, on one line. */
+static void read_words(int from, char *out, size_t size)
 {
-	char *words[] = { (char[]){"fusermount3"}, (char[]){"-u"}, (char[]){"-q"}, (char[]){"-z"}, (char[]){"--"},
-			  strdup(folder), NULL };
-	pid_t other;
-	bool taken = words[5] && posix_spawnp(&other, words[0], NULL, NULL, words, environ) == 0 && succeeds(other);
+	size_t length = 0;
+	ssize_t got;
 
-	free(words[5]);
-	return taken;
+	while (length + 1 < size && (got = read(from, out + length, size - 1 - length)) > 0)
+		length += (size_t)got;
+	out[length] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+/* Run fusermount3(1), with what it says in `said`. @return its status; -1: it could not be run, see errno */
+static int run_fusermount(const char *folder, bool lazy, char *said, size_t size)
+{
+	char *words[] = {(char[]){"fusermount3"}, lazy ? (char[]){"-uz"} : (char[]){"-u"}, (char[]){"--"},
+			 strdup(folder), NULL};
+	posix_spawn_file_actions_t actions;
+	int pipe_ends[2], status = -1, error;
+	pid_t child;
+
+	if (!words[3] || pipe2(pipe_ends, O_CLOEXEC)) {
+		free(words[3]);
+		return -1;
+	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDERR_FILENO);
+	error = posix_spawnp(&child, words[0], &actions, NULL, words, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(pipe_ends[1]);
+	if (!error) {
+		read_words(pipe_ends[0], said, size);
+		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+			;
+		status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	}
+	close(pipe_ends[0]);
+	free(words[3]);
+	errno = error;
+	return status;
+}
+
+static int tell_busy(const char *folder, struct fault *flt)
+{
+	return fault_system(flt, EBUSY, "%.100s is in use ('fuser -vm %.100s' says by whom; 'wargfs umount --lazy' "
+			    "takes it away all the same)", folder, folder);
+}
+
+int leftover_unmount(const char *folder, bool lazy, struct fault *flt)
+{
+	char said[256] = "";
+
+	if (geteuid() == 0) {
+		if (!umount2(folder, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+			return 0;
+		if (errno == EBUSY)
+			return tell_busy(folder, flt);
+	}
+	switch (run_fusermount(folder, lazy, said, sizeof(said))) {
+	case 0:
+		return 0;
+	case -1:
+		return fault_system(flt, errno, "fusermount3 cannot be run (in Debian it is in the package fuse3)");
+	default:
+		return strstr(said, "busy") ? tell_busy(folder, flt) :
+					      fault_undecided(flt, FAULT_SYSTEM, "%.150s: %.200s", folder, said);
+	}
 }
 
 void leftover_clear(const char *folder)
 {
-	for (int i = 0; i < MOST && mount_is_ours(folder) && is_dead(folder); i++)
-		if (!take_away(folder))
+	for (int i = 0; i < MOST && mount_is_ours(folder) && leftover_is_dead(folder); i++)
+		if (leftover_unmount(folder, true, NULL))
 			return;
 }

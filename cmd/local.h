@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Registries that live in a folder: "local:DIR". The first who opens one starts a server for it, in a process of its
- * own, behind a socket in the folder that is for the user alone; others join. It ends with the last of them.
+ * Local registries, kept in a folder: "local:DIR". The first process that opens one starts a server process for it, at
+ * a socket in the folder that only the user can reach; later processes use the same server, which ends with the last of
+ * them, and is started again if it is killed before (local_server.h).
  *
  *   DIR/registry.db, contents/, operator.key    as `serve` keeps them
- *   DIR/signing.key                             the user's, made when it is first wanted; mode 0600
- *   DIR/users                                   locked, shared, by everybody who uses the server
- *   DIR/socket, DIR/server.log                  the server's
+ *   DIR/signing.key                             the user's, made at the first use; mode 0600
+ *   DIR/users                                   each process that uses the server holds a shared lock
+ *   DIR/socket, DIR/server.log                  the server's; renamed to server.log.1 at CAP_FILE_LOG bytes
  */
 #ifndef WARGFS_CMD_LOCAL_H
 #define WARGFS_CMD_LOCAL_H
@@ -28,6 +30,9 @@ struct local;
  */
 int local_join(const char *dir, bool make, const struct operator_wish *namespaces, size_t count, struct local **out,
 	       struct http_url *url, struct fault *flt);
+
+/** The descriptors that it holds, for process_close_others(); both -1 for NULL. */
+void local_descriptors(const struct local *local, int out[static 2]);
 
 /** The user's key of this registry, made where missing. */
 int local_find_signing_key(const struct local *local, struct ecdsa_private_key **out, struct fault *flt);

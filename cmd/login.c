@@ -1,22 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs login: keeps a token for a registry, and has it sent from then on (interop.md section C 9 and 10, section D).
  */
+#include "client/discovery.h"
 #include "client/keyring.h"
 #include "commands.h"
+#include "keyring_choice.h"
 #include "output.h"
 #include "secret.h"
 #include "session.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_IGNORE_HINTS = 300, KEY_NO_ACCEPT, KEY_NO_INIT, KEY_BACKEND };
 
 static const struct options_entry entries[] = {
 	{KEY_IGNORE_HINTS, "ignore-federation-hints", NULL, "from now on, ignore hints to other registries"},
 	{KEY_NO_ACCEPT, "disable-auto-accept-federation-hints", NULL, "from now on, ask before a hint is followed"},
-	{KEY_NO_INIT, "disable-auto-package-init", NULL, "from now on, a release initialises no package"},
+	{KEY_NO_INIT, "disable-auto-package-init", NULL, "from now on, a release initializes no package"},
 	{KEY_BACKEND, "keyring-backend", "NAME", "where to keep it, and keys: secret-service, flat-file, "
 						 "linux-keyutils or mock"},
 	{0}
@@ -46,10 +48,7 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 		login->asks_for_init = true;
 		return 0;
 	default:
-		if (!keyring_is_known(value))
-			return fault_undecided(flt, FAULT_MISUSE, "there is no keyring backend '%.40s'", value);
-		login->backend = value;
-		return 0;
+		return keyring_choice_read(value, &login->backend, flt);
 	}
 }
 
@@ -75,19 +74,6 @@ static int choose_home(struct login *login, struct fault *flt)
 					    "registry?", config->home_url, chosen))
 		return 0;
 	return config_set_text(&config->home_url, chosen, flt);
-}
-
-/* Where secrets are to be kept, unless that is settled. */
-static int choose_backend(struct login *login, struct fault *flt)
-{
-	struct config *config = &login->session.config;
-	const char *backend = login->backend;
-
-	if (!backend && !config->keyring_backend && isatty(STDIN_FILENO) && isatty(STDERR_FILENO) &&
-	    !output_ask(&login->options, true, "Keep it in the desktop's keyring? Else it is kept in a file that only "
-			"you can read."))
-		backend = "flat-file";
-	return backend ? config_set_text(&config->keyring_backend, backend, flt) : 0;
 }
 
 /* Who has no key at all gets one, as from the reference; one that is in the keyring already is taken. */
@@ -118,7 +104,7 @@ static int take_token(struct login *login, struct buf *token, struct fault *flt)
 	char prompt[CAP_URL + 64];
 	int verdict;
 
-	snprintf(prompt, sizeof(prompt), "The token for %s", login->session.url.label);
+	snprintf(prompt, sizeof(prompt), "The token for %s", http_url_name(&login->session.url));
 	verdict = secret_read(prompt, token, flt);
 	if (!verdict)
 		verdict = keyring_check_token(buf_span(token), flt);
@@ -138,9 +124,16 @@ static void change_settings(const struct login *login, struct config *config)
 		config->disable_auto_package_init = true;
 }
 
+static int discover(struct session *session, struct http_url *typed, struct fault *flt)
+{
+	*typed = session->url;
+	return session_discover(session, SESSION_TIMEOUT, flt);
+}
+
 static int log_in(struct login *login, struct fault *flt)
 {
 	struct session *session = &login->session;
+	struct http_url typed;
 	struct buf token;
 	int verdict = session_load(session, &login->options, flt);
 
@@ -150,13 +143,17 @@ static int log_in(struct login *login, struct fault *flt)
 	if (!verdict)
 		verdict = choose_home(login, flt);
 	if (!verdict)
-		verdict = choose_backend(login, flt);
+		verdict = keyring_choice_make(&login->options, &session->environment, login->backend,
+					      &session->config, flt);
 	if (!verdict)
-		verdict = session_discover(session, SESSION_TIMEOUT, flt);
+		verdict = discover(session, &typed, flt);
 	if (!verdict)
 		verdict = take_token(login, &token, flt);
 	if (!verdict)
 		verdict = keyring_set_token(&session->config, &session->url, buf_span(&token), flt);
+	/* Pin the URL: the token is sent before a registry is verified, so it must never go to another one. */
+	if (!verdict)
+		verdict = discovery_pin(session->config.state_dir, &typed, &session->url, flt);
 	buf_wipe(&token);
 	if (!verdict)
 		verdict = choose_key(login, flt);
@@ -207,12 +204,15 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command login_command = {
 	.name = "login",
+	.hides = true,
 	.arguments = "[URL]",
 	.summary = "Keep a token for a registry, and send it from now on",
 	.text = "\nThe token is asked for, and not shown while it is typed; or it is the first line of the standard\n"
-		"input. Who has no signing key gets one. URL is the same as --registry URL.\n",
+		"input. Where there is no signing key, one is made. URL is the same as --registry URL.\n",
 	.most = 1,
 	.asks = true,
+	.sends = true,
 	.options = entries,
+	.is_deed = true,
 	.run = run,
 };

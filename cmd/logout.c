@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs logout: deletes a registry's token (interop.md section C 9 and 10).
  */
@@ -14,10 +15,12 @@
 static int delete_tokens(struct session *session, bool *any, struct fault *flt)
 {
 	const struct config *config = &session->config;
-	struct http_url found = discovery_recall(config->state_dir, &session->url);
+	struct http_url found = session->url;
 	bool own = false, others = false;
-	int verdict = keyring_delete_token(config, &session->url, &own, flt);
+	int verdict = discovery_recall(config->state_dir, &session->url, &found, flt);
 
+	if (!verdict)
+		verdict = keyring_delete_token(config, &session->url, &own, flt);
 	if (!verdict && strcmp(found.label, session->url.label))
 		verdict = keyring_delete_token(config, &found, &others, flt);
 	*any = own || others;
@@ -91,5 +94,6 @@ const struct command logout_command = {
 	.summary = "Delete a registry's token",
 	.text = "\nIf it is the home registry, no token is sent any more. URL is the same as --registry URL.\n",
 	.most = 1,
+	.is_deed = true,
 	.run = run,
 };

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs ls: what a registry has, proven, without a mount.
  *
  * Namespaces and packages are those of the tree that a mount shows. Of a package all versions are told of in the long
  * form, the yanked ones too.
  */
+#include "absent.h"
 #include "commands.h"
 #include "fs/timestamp.h"
 #include "fs/tree.h"
@@ -31,7 +33,8 @@ struct task {
 	struct path place;   /* what is listed: the root, a namespace or a package */
 	struct name package; /* of a package */
 	struct view *view;
-	struct fault *faults; /* of single packages */
+	struct name *names;   /* of the fetched packages, in the order of the listing */
+	struct fault *faults; /* of each of them */
 	size_t fault_count;
 };
 
@@ -54,7 +57,7 @@ static int read_place(struct task *task, const char *text, struct fault *flt)
 	task->place = root;
 	if (!text)
 		return 0;
-	if (strchr(text, ':')) {
+	if (strpbrk(text, ":/")) {
 		verdict = session_read_name(text, &task->package, flt);
 		if (!verdict)
 			task->place = path_of_package(&task->package);
@@ -109,7 +112,7 @@ static int add_packages(struct task *task, struct fault *flt)
 	} else {
 		verdict = fault_no_memory(flt);
 	}
-	free(names);
+	task->names = names;
 	look(task);
 
 release_found:
@@ -125,7 +128,7 @@ static int bring_package(struct task *task, struct fault *flt)
 		return verdict;
 	look(task);
 	if (!view_find(task->view, &task->package))
-		return fault_undecided(flt, FAULT_ABSENT, "the registry has no package %.100s", task->package.text);
+		return absent_package(task->registry, &task->package, flt);
 	return verdict;
 }
 
@@ -143,7 +146,7 @@ static int bring_listing(struct task *task, struct fault *flt)
 	look(task);
 	if (!verdict && task->place.kind == PATH_NAMESPACE &&
 	    tree_has_namespace(task->view, path_namespace(&task->place)) == TREE_NO)
-		return fault_undecided(flt, FAULT_ABSENT, "the registry has no namespace %.100s", task->place.text);
+		return absent_namespace(task->registry, task->place.text, flt);
 	return verdict;
 }
 
@@ -206,8 +209,29 @@ static int put_namespace(const struct task *task, struct span namespace, struct 
 	return 0;
 }
 
+/* Why a package's log is refused; NULL: it is not. */
+static const struct fault *find_refusal(const struct task *task, const struct name *name)
+{
+	size_t low = 0, high = task->fault_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(task->names[middle].text, name->text);
+		const struct fault *fault = &task->faults[middle];
+
+		if (!order)
+			return fault->kind == FAULT_FORGED || fault->kind == FAULT_OVERSIZED ? fault : NULL;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
 static void put_package(const struct task *task, const struct name *name, struct json *list)
 {
+	const struct fault *refusal = find_refusal(task, name);
 	const struct view_package *package = task->is_long ? view_find(task->view, name) : NULL;
 	const struct package_release *best = package ? package_log_best(package->log, NULL) : NULL;
 	struct json *json;
@@ -219,6 +243,8 @@ static void put_package(const struct task *task, const struct name *name, struct
 		fputs(name->text, stdout);
 		if (package)
 			printf("  %s  %zu %s", best ? best->version : "-", count, count == 1 ? "release" : "releases");
+		if (refusal)
+			fputs("  refused", stdout);
 		putchar('\n');
 		return;
 	}
@@ -231,8 +257,44 @@ static void put_package(const struct task *task, const struct name *name, struct
 		else
 			json_put_null(json, "latest");
 	}
+	if (refusal)
+		json_put_text(json, "refused", refusal->what);
 	json_add(list, json);
 }
+
+/* ---- Names that are refused ---- */
+
+/* Whether a refused name belongs to the namespace; at the root: whether it has no valid namespace. */
+static bool is_listed_here(const struct task *task, const struct listing_refused *refused)
+{
+	size_t length = strcspn(refused->text, ":");
+	struct span namespace = {(const unsigned char *)refused->text, length};
+
+	if (refused->text[length] != ':' || !name_is_part(namespace))
+		return task->place.kind == PATH_ROOT;
+	return task->place.kind == PATH_NAMESPACE && span_equals(namespace, path_namespace(&task->place));
+}
+
+/* Report each refused name in a sentence. @param list  NULL: on the standard error */
+static void tell_refused_names(const struct task *task, struct json *list)
+{
+	const struct listing *listing = task->view->listing;
+	char sentence[FAULT_SENTENCE_SIZE];
+	struct fault flt;
+
+	for (size_t i = 0; listing && i < listing->refused_count; i++) {
+		if (!is_listed_here(task, &listing->refused[i]))
+			continue;
+		listing_tell_refused(&listing->refused[i], &flt);
+		fault_sentence(&flt, sentence);
+		if (list)
+			json_add_text(list, sentence);
+		else
+			failure_note("ls", NOTE_WARNING, NULL, "not listed: %s", sentence);
+	}
+}
+
+/* ---- All of it ---- */
 
 /* Namespaces that live in other registries. What they have is for `ls NAMESPACE` to ask. */
 static int put_others(const struct task *task, struct json *list, struct fault *flt)
@@ -399,7 +461,7 @@ static int print_json(const struct task *task, bool complete, struct fault *flt)
 	struct json *json = json_new_object(), *list = json_new_list();
 	int verdict;
 
-	json_put_text(json, "registry", federation_name_of(task->session.federation, task->registry));
+	json_put_shown(json, "registry", federation_name_of(task->session.federation, task->registry));
 	json_put_uint(json, "logLength", task->view->checkpoint.contents.log_length);
 	json_put_uint(json, "timestamp", task->view->checkpoint.contents.timestamp);
 	if (task->place.kind == PATH_NAMESPACE)
@@ -409,6 +471,12 @@ static int print_json(const struct task *task, bool complete, struct fault *flt)
 	json_put_bool(json, "complete", complete);
 	verdict = list ? put_all(task, list, flt) : fault_no_memory(flt);
 	json_put(json, what[task->place.kind], list);
+	if (task->place.kind != PATH_PACKAGE) {
+		struct json *refused = json_new_list();
+
+		tell_refused_names(task, refused);
+		json_put(json, "refusedNames", refused);
+	}
 	if (verdict) {
 		json_free(json);
 		return options_fail(task->command, flt);
@@ -428,11 +496,13 @@ static int report(struct task *task)
 		status = options_fail(task->command, &flt);
 	for (size_t i = 0; i < task->fault_count; i++) {
 		its = task->faults[i].verdict ? options_fail(task->command, &task->faults[i]) : STATUS_DONE;
-		status = its > status ? its : status;
+		status = failure_join(status, its);
 	}
+	if (!task->options.json)
+		tell_refused_names(task, NULL);
 	if (!complete)
-		fprintf(stderr, "wargfs ls: this may not be all: the registry does not tell the names of all that it "
-			"has\n");
+		failure_note("ls", NOTE_WARNING, NULL, "this may not be all: the registry does not tell the names of "
+			     "all that it has");
 	return status;
 }
 
@@ -455,6 +525,7 @@ static int run(const struct command *command, int argc, char **argv)
 		return status;
 	status = ls(&task);
 	view_unref(task.view);
+	free(task.names);
 	free(task.faults);
 	session_release(&task.session);
 	return status;
@@ -468,5 +539,6 @@ const struct command ls_command = {
 		"checkpoint. It is said when the list cannot be proven to be complete.\n",
 	.most = 1,
 	.options = entries,
+	.meets = true,
 	.run = run,
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs mount: shows a registry as a folder.
  *
@@ -7,20 +8,23 @@
 #include "commands.h"
 #include "client/file.h"
 #include "client/keyring.h"
+#include "covering.h"
 #include "daemon.h"
 #include "fs/mount.h"
 #include "leftover.h"
 #include "output.h"
+#include "process.h"
 #include "progress.h"
+#include "service_manager.h"
 #include "session.h"
 #include "sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +53,7 @@ struct task {
 	struct operator_wish namespaces[NAMESPACES];
 	size_t namespace_count;
 	char *folder;         /* absolute */
+	char *former_source;  /* with -o remount: what the mount before shows as mounted */
 	struct session session;
 	struct mount *mount;
 	int verdict_pipe;     /* -1: nobody waits in front */
@@ -77,10 +82,21 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	}
 }
 
+/* @param url  as typed; NULL: that of --registry, or the configured one */
+static const char *folder_of_registry(const struct task *task, const char *url)
+{
+	const char *given = task->options.registry;
+
+	if (task->local)
+		return task->local;
+	return local_folder_of(url ? url : given ? given : task->session.config.home_url);
+}
+
 /* The registry: a folder's, which is joined or begun, or one that a URL leads to. */
 static int choose_registry(struct task *task, const char *url, struct fault *flt)
 {
 	const char *local = task->local ? task->local : local_folder_of(url);
+	int descriptors[2], r;
 
 	if (task->local && (url || task->options.registry))
 		return fault_undecided(flt, FAULT_MISUSE, "two registries are given");
@@ -94,34 +110,87 @@ static int choose_registry(struct task *task, const char *url, struct fault *flt
 	}
 	if (task->local)
 		task->mount_options.source = task->local_source;
-	return local_join(local, task->local, task->namespaces, task->namespace_count, &task->session.local,
-			  &task->session.url, flt);
+	r = local_join(local, task->local, task->namespaces, task->namespace_count, &task->session.local,
+		       &task->session.url, flt);
+	local_descriptors(task->session.local, descriptors);
+	task->mount_options.disk = descriptors[0];
+	return r;
+}
+
+static int check_words(struct task *task, struct fault *flt)
+{
+	int verdict;
+
+	/* A registry of one's own is for writing, unless told otherwise. */
+	if (task->local && !task->mount_options.has_mode)
+		task->mount_options.writable = true;
+	task->foreground |= task->mount_options.debug;
+	verdict = mount_options_check(&task->mount_options, flt);
+	if (!verdict && task->options.has_operator_key && task->mount_options.has_operator_key &&
+	    !digest_equals(&task->options.operator_key, &task->mount_options.operator_key))
+		verdict = fault_undecided(flt, FAULT_MISUSE, "two different operator keys are given");
+	if (!verdict && task->options.cacert && task->mount_options.ca_file &&
+	    strcmp(task->options.cacert, task->mount_options.ca_file))
+		verdict = fault_undecided(flt, FAULT_MISUSE, "two files of certificates are given");
+	if (!verdict && task->options.argument_count == 1 && strstr(task->options.arguments[0], "://"))
+		verdict = fault_undecided(flt, FAULT_MISUSE, "a folder to mount at is missing behind the URL: wargfs "
+					  "mount URL MOUNTPOINT");
+	if (task->mount_options.ca_file)
+		task->options.cacert = task->mount_options.ca_file;
+	return verdict;
+}
+
+/* With -o remount: the registry is the one that is mounted there, unless another one is given. */
+static int find_former(struct task *task, const char **url, struct fault *flt)
+{
+	int verdict = mount_find_source(task->folder, &task->former_source, flt);
+
+	if (!verdict && !task->former_source)
+		verdict = fault_undecided(flt, FAULT_MISUSE, "nothing of wargfs is mounted on %.150s, so there is "
+					  "nothing to remount", task->folder);
+	if (verdict || *url || task->options.registry || task->local)
+		return verdict;
+	/* It may be any name: -o fsname=. */
+	if (!strstr(task->former_source, "://") && !local_folder_of(task->former_source))
+		return fault_undecided(flt, FAULT_MISUSE, "%.100s is mounted as '%.100s': give the URL of its "
+				       "registry, too", task->folder, task->former_source);
+	*url = task->former_source;
+	return 0;
 }
 
 /* Everything that can be found out without the network. */
 static int prepare(struct task *task, struct fault *flt)
 {
 	char **arguments = task->options.arguments;
-	bool has_url = task->options.argument_count > 1;
-	const char *folder = arguments[has_url];
-	int verdict;
+	bool has_url = task->options.argument_count > 1, remount = task->mount_options.remount;
+	const char *folder = arguments[has_url], *url = has_url ? arguments[0] : NULL;
+	int verdict = check_words(task, flt);
 
-	/* A registry of one's own is for writing, unless told otherwise. */
-	if (task->local && !task->mount_options.has_mode)
-		task->mount_options.writable = true;
-	verdict = mount_options_check(&task->mount_options, flt);
 	if (!verdict)
 		verdict = session_load(&task->session, &task->options, flt);
-	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
-	task->mount_options.source = has_url ? arguments[0] : NULL;
+	/* Before the working directory changes, and to know which files must not be covered. */
+	if (!verdict)
+		verdict = session_choose_network(&task->session, flt);
 	if (verdict)
 		return verdict;
 	task->folder = realpath(folder, NULL);
+	if (!task->folder && errno == ENOENT)
+		return fault_undecided(flt, FAULT_SYSTEM, "%.120s does not exist. Create it first: mkdir %.120s",
+				       folder, folder);
 	if (!task->folder)
 		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
 	leftover_clear(task->folder);
-	verdict = mount_check_folder(task->folder, flt);
-	return verdict ? verdict : choose_registry(task, has_url ? arguments[0] : NULL, flt);
+	verdict = remount ? find_former(task, &url, flt) : mount_check_folder(task->folder, flt);
+	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
+	task->mount_options.source = url;
+	if (!verdict)
+		verdict = covering_check(task->folder, &task->session.environment, &task->session.config,
+					 folder_of_registry(task, url), flt);
+	if (!verdict)
+		verdict = choose_registry(task, url, flt);
+	if (!verdict && remount)
+		verdict = leftover_unmount(task->folder, false, flt);
+	return verdict || !remount ? verdict : mount_check_folder(task->folder, flt);
 }
 
 /* A key for inode numbers that stays, and that no registry knows: from the machine's own id, and the registry. */
@@ -161,9 +230,9 @@ static int stand_on_cache(struct task *task, const struct fault *unreached, stru
 	if (why.verdict) {
 		*flt = unreached->verdict ? *unreached : why;
 		if (unreached->verdict)
-			fault_add(flt, "and the cache proves nothing: %s", why.what);
+			fault_add(flt, "it cannot be mounted from the cache either: %s", why.what);
 		else
-			fault_add(flt, "so there is nothing to show offline");
+			fault_add(flt, "mount it once without -o offline, and list it");
 		return flt->verdict;
 	}
 	if (!told.verdict)
@@ -218,6 +287,15 @@ static int find_key(void *user, struct ecdsa_private_key **out, struct fault *fl
 	return session_find_signing_key(&task->session, typed ? typed : task->options.registry, out, flt);
 }
 
+/* Log it at once: the first contact with another registry may be long after the start. */
+static void tell_meeting(void *user, const char *name, const struct digest *operator_key)
+{
+	char sentence[SESSION_MEETING_SIZE];
+
+	session_meeting_sentence(name, operator_key, sentence);
+	mount_note(user, sentence);
+}
+
 /* The registry, as far as its first checkpoint. */
 static int open_registry(struct task *task, struct fault *flt)
 {
@@ -232,6 +310,8 @@ static int open_registry(struct task *task, struct fault *flt)
 		.changed = mount_changed,
 		.failed = mount_failed,
 		.welcome = mount_welcome,
+		.met = tell_meeting,
+		.operator_key = task->mount_options.has_operator_key ? &task->mount_options.operator_key : NULL,
 	};
 	const struct mount_publishing publishing = {
 		.state_dir = task->session.config.state_dir,
@@ -242,8 +322,8 @@ static int open_registry(struct task *task, struct fault *flt)
 	struct progress progress;
 	int verdict = mount_new(&task->mount_options, &key, &publishing, &task->mount, flt);
 
-	how.user = how.host = task->mount;
-	progress_begin(&progress, task->session.url.text, NULL, NULL);
+	how.user = how.host = how.met_user = task->mount;
+	progress_begin(&progress, http_url_name(&task->session.url), NULL, NULL);
 	if (!verdict)
 		verdict = session_open(&task->session, &how, flt);
 	if (!verdict)
@@ -299,10 +379,19 @@ static int say(const struct task *task)
 	if (!task->options.json)
 		return STATUS_DONE;
 	json = json_new_object();
-	json_put_text(json, "registry", task->session.url.text);
-	json_put_text(json, "mountpoint", task->folder);
+	json_put_shown(json, "registry", http_url_name(&task->session.url));
+	json_put_shown(json, "mountpoint", task->folder);
 	json_put_uint(json, "pid", (uint64_t)getpid());
 	return output_json(task->command, json);
+}
+
+/* In the foreground nobody would know that it stands. */
+static void say_how_to_end(const struct task *task)
+{
+	if (task->verdict_pipe < 0 && !task->options.json && !service_manager_is_there())
+		fprintf(stderr, "wargfs mount: %s is mounted; %s'wargfs umount %s' ends it\n",
+			output_shown(task->folder).text, isatty(STDERR_FILENO) ? "Ctrl-C or " : "",
+			output_shown(task->folder).text);
 }
 
 /* It stands: tell whoever waits in front, and let go of the terminal. */
@@ -331,21 +420,31 @@ static int go_back(struct task *task)
 static int run_mount(struct task *task)
 {
 	struct fault flt = {0};
-	int status, verdict = open_registry(task, &flt);
+	int kept[3] = {task->verdict_pipe}, status, verdict;
+
+	local_descriptors(task->session.local, &kept[1]);
+	process_close_others(kept, 3);
+	verdict = open_registry(task, &flt);
 
 	if (!verdict) {
+		covering_hold(&task->session.config);
 		catch_signals(task->mount);
 		verdict = mount_start(task->mount, task->session.federation, task->folder, open_socket(task), &flt);
 	}
+	if (!verdict)
+		session_remember_local(&task->session);
 	status = verdict ? options_fail(task->command, &flt) : say(task);
+	if (status == STATUS_DONE)
+		say_how_to_end(task);
 	if (status == STATUS_DONE)
 		status = go_back(task);
 	if (status == STATUS_DONE)
 		mount_run(task->mount);
+	/* A person who is asked for a password is not waited for. */
+	keyring_stop();
 	if (task->mount)
 		mount_stop(task->mount);
-	federation_close(task->session.federation);
-	task->session.federation = NULL;
+	session_close(&task->session);
 	mount_free(task->mount);
 	if (*task->socket_name)
 		sockets_remove(task->sockets, task->socket_name);
@@ -393,13 +492,6 @@ static int run_behind(struct task *task, struct fault *flt)
 	return status;
 }
 
-/* A daemon that rests is small. */
-static void stay_small(void)
-{
-	mallopt(M_ARENA_MAX, 2);
-	mallopt(M_TRIM_THRESHOLD, 256 << 10);
-}
-
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct task task = { .command = command, .verdict_pipe = -1, .sockets = -1 };
@@ -408,8 +500,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 	mount_options_init(&task.mount_options);
 	if (options_parse(command, argc, argv, take, &task, &task.options, &status)) {
-		stay_small();
-		daemon_prepare();
+		daemon_prepare("wargfs mount");
 		if (prepare(&task, &flt))
 			status = options_fail(command, &flt);
 		else
@@ -420,6 +511,7 @@ static int run(const struct command *command, int argc, char **argv)
 	if (task.sockets >= 0)
 		close(task.sockets);
 	free(task.local_source);
+	free(task.former_source);
 	free(task.folder);
 	return status;
 }
@@ -429,16 +521,19 @@ const struct command mount_command = {
 	.arguments = "[URL] MOUNTPOINT",
 	.summary = "Mount a registry",
 	.text = "\nShows the registry at URL, or else the configured one, at MOUNTPOINT. Goes to the background once\n"
-		"the first checkpoint has verified. 'fusermount3 -u MOUNTPOINT' ends it; SIGHUP has a new\n"
+		"the first checkpoint has verified. 'wargfs umount MOUNTPOINT' ends it; SIGHUP has a new\n"
 		"checkpoint looked for. With -o rw a file that is copied to NAMESPACE/PACKAGE/VERSION.wasm is\n"
 		"published as that version, and with yank one that is removed is yanked.\n"
 		"\nWith --local the registry is one that lives in a folder, for you alone; it is begun if there is\n"
 		"none, and mounted for writing.\n"
-		"\nMount options: ro, rw, writable, yank, timeout=SEC, refresh=SEC, max_age=SEC, offline, uid=N,\n"
-		"gid=N, umask=OCTAL, allow_other, and those of mount(8): nosuid, nodev, noexec, noatime, sync,\n"
-		"dirsync and their opposites.\n",
+		"\nMount options: ro, rw, writable, yank, publish=close or =rename, timeout=SEC, refresh=SEC,\n"
+		"max_age=SEC, offline, operator_key=KEYID, cacert=FILE, uid=N, gid=N, umask=OCTAL, allow_other,\n"
+		"allow_root, remount, auto_unmount, fsname=NAME, debug, and those of mount(8): nosuid, nodev,\n"
+		"noexec, noatime, sync, dirsync and their opposites, nofail, _netdev, noauto, x-...\n",
 	.least = 1,
 	.most = 2,
 	.options = entries,
+	.meets = true,
+	.is_deed = true,
 	.run = run,
 };

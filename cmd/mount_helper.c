@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * mount.wargfs (see mount_helper.h).
  */
 #include "mount_helper.h"
 #include "commands.h"
 #include "fs/mount_options.h"
+#include "output.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -18,17 +20,6 @@
 
 /* What mount(8) ends with. */
 enum { DONE = 0, MISUSED = 1, NOT_MOUNTED = 32 };
-
-/*
- * Words that are for mount(8) and the system's start, and say nothing to a file system; and those about times of
- * access, of which a registry has none.
- */
-static const char *const others_words[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
-	"relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "diratime", "nodiratime",
-	NULL
-};
-static const char *const others_beginnings[] = { "x-", "X-", "comment=", NULL };
 
 struct request {
 	char *source, *folder;
@@ -46,19 +37,6 @@ bool mount_helper_is(const char *program)
 	return strcmp(slash ? slash + 1 : program, NAME) == 0;
 }
 
-static bool is_for_others(const char *word)
-{
-	for (const char *const *each = others_words; *each; each++) {
-		if (strcmp(word, *each) == 0)
-			return true;
-	}
-	for (const char *const *each = others_beginnings; *each; each++) {
-		if (strncmp(word, *each, strlen(*each)) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* mount(8) says rw where nothing is said: it is no wish. What is one is a word that it does not know. */
 static int take_word(struct request *request, char *word, struct fault *flt)
 {
@@ -72,7 +50,7 @@ static int take_word(struct request *request, char *word, struct fault *flt)
 		request->config = word + strlen("config=");
 		return 0;
 	}
-	if (is_for_others(word) || (request->sloppy && !mount_options_has(word)))
+	if (request->sloppy && !mount_options_has(word))
 		return 0;
 	return buf_append_format(&request->words, flt, ",%s", word);
 }
@@ -97,7 +75,7 @@ static int usage(FILE *to, int status)
 
 static int misused(const char *what)
 {
-	fprintf(stderr, NAME ": %s\n", what);
+	fprintf(stderr, NAME ": %s\n", output_shown(what).text);
 	return usage(stderr, MISUSED);
 }
 
@@ -185,9 +163,10 @@ static int run_mount(struct request *request, char *words)
 	if (status != STATUS_DONE)
 		return status == STATUS_MISUSE ? MISUSED : NOT_MOUNTED;
 	if (getpid() == in_front && !request->read_only && !request->writable)
-		fprintf(stderr, NAME ": %s: mounted read-only\n", request->folder);
+		fprintf(stderr, NAME ": %s: mounted read-only\n", output_shown(request->folder).text);
 	if (getpid() == in_front && request->verbose)
-		printf(NAME ": %s mounted on %s\n", request->source, request->folder);
+		printf(NAME ": %s mounted on %s\n", output_shown(request->source).text,
+		       output_shown(request->folder).text);
 	return DONE;
 }
 
@@ -206,7 +185,8 @@ static int pretend(const struct request *request, const char *words)
 	if (verdict)
 		return misused(flt.what);
 	if (request->verbose)
-		printf(NAME ": %s would be mounted on %s\n", request->source, request->folder);
+		printf(NAME ": %s would be mounted on %s\n", output_shown(request->source).text,
+		       output_shown(request->folder).text);
 	return DONE;
 }
 

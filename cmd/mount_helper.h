@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * mount.wargfs: what mount(8) calls for `mount -t wargfs` and for a line of /etc/fstab.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Talking to the person at the terminal, or to the program behind the pipe.
  *
@@ -8,6 +9,18 @@
 
 #include "client/json.h"
 #include "options.h"
+
+/** Choose by the environment whether characters past ASCII are shown: in a locale of UTF-8 alone. */
+void output_choose_locale(void);
+
+/**
+ * A text as it is shown (printable.h), for one printf() to the terminal: not for JSON, nor for comparing. Outside of a
+ * locale of UTF-8 bytes past ASCII are escaped, too. Truncated only if longer than any path that a program can open.
+ */
+struct output_shown {
+	char text[4 * 4096 + 1];
+};
+struct output_shown output_shown(const char *text);
 
 /** Print a result as JSON. Steals `value`. @return what to end with */
 int output_json(const struct command *command, struct json *value);

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The progress bar (see progress.h).
  */
 #include "progress.h"
 #include "client/thread.h"
 #include "output.h"
+#include "verify/printable.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Milliseconds between two looks, and before the first. */
+/* Milliseconds between two looks, and before the line appears. */
 #define STEP 100
 #define PATIENCE 1000
 #define BAR 30         /* as wide as it gets, without the brackets */
@@ -34,23 +36,61 @@ static size_t width(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : USUAL_WIDTH;
 }
 
-/* What stands beside the bar. */
-static void put_numbers(const struct progress_state *state, clock_ms elapsed, char *out, size_t size)
+/* "3 s", "4 min 10 s", "2 h 5 min". */
+static void put_time(uint64_t seconds, char out[static 32])
 {
-	uint64_t seconds = (uint64_t)elapsed / 1000;
-	char done[32], whole[32], rate[32];
+	if (seconds >= 3600)
+		snprintf(out, 32, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds / 60 % 60);
+	else if (seconds >= 60)
+		snprintf(out, 32, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+	else
+		snprintf(out, 32, "%" PRIu64 " s", seconds);
+}
+
+/* Bytes a second since the last look at which none of this work had come, or gone. */
+static uint64_t measure_rate(struct progress *progress, clock_ms now)
+{
+	const struct progress_state *state = &progress->state;
+
+	if (state->done < progress->flow.done)
+		progress->flow.since = progress->flow.looked;
+	progress->flow.done = state->done;
+	progress->flow.looked = now;
+	if (state->done)
+		return state->done * 1000 / (uint64_t)(now - progress->flow.since + 1);
+	progress->flow.since = now;
+	return 0;
+}
+
+static void put_bytes(const struct progress_state *state, uint64_t rate, char *out, size_t size)
+{
+	char done[32], whole[32], each[32], left[32];
+
+	output_size(state->done, done);
+	output_size(state->whole, whole);
+	output_size(rate, each);
+	if (!state->whole) {
+		snprintf(out, size, "%s, %s/s", done, each);
+	} else if (!rate || state->done >= state->whole) {
+		snprintf(out, size, "%s of %s, %s/s", done, whole, each);
+	} else {
+		put_time((state->whole - state->done) / rate, left);
+		snprintf(out, size, "%s of %s, %s/s, %s left", done, whole, each, left);
+	}
+}
+
+/* What stands beside the bar. */
+static void put_numbers(const struct progress_state *state, uint64_t rate, clock_ms elapsed, char *out, size_t size)
+{
 
 	if (state->unit && state->whole) {
 		snprintf(out, size, "%" PRIu64 " of %" PRIu64 " %s", state->done, state->whole, state->unit);
 	} else if (state->unit && state->done) {
 		snprintf(out, size, "%" PRIu64 " %s", state->done, state->unit);
 	} else if (state->done) {
-		output_size(state->done, done);
-		output_size(state->whole, whole);
-		output_size(state->done * 1000 / (uint64_t)(elapsed + 1), rate);
-		snprintf(out, size, "%s%s%s, %s/s", done, state->whole ? " of " : "", state->whole ? whole : "", rate);
+		put_bytes(state, rate, out, size);
 	} else {
-		snprintf(out, size, "%" PRIu64 " s", seconds);
+		snprintf(out, size, "%" PRIu64 " s", (uint64_t)elapsed / 1000);
 	}
 }
 
@@ -70,15 +110,21 @@ static void put_bar(const struct progress_state *state, size_t left, char out[st
 	strcpy(out + 1 + bar, "] ");
 }
 
-static void draw(struct progress *progress)
+/* @return the rate of what is counted in bytes */
+static uint64_t look(struct progress *progress, clock_ms now)
 {
-	struct progress_state *state = &progress->state;
+	if (progress->measure)
+		progress->measure(progress->user, &progress->state);
+	return measure_rate(progress, now);
+}
+
+static void draw(struct progress *progress, clock_ms now, uint64_t rate)
+{
+	const struct progress_state *state = &progress->state;
 	char line[LINE], numbers[160], bar[BAR + 4];
 	size_t room = width() - 1, used;
 
-	if (progress->measure)
-		progress->measure(progress->user, state);
-	put_numbers(state, clock_now() - progress->since, numbers, sizeof(numbers));
+	put_numbers(state, rate, now - progress->since, numbers, sizeof(numbers));
 	used = strlen(state->what) + 2 + strlen(numbers);
 	put_bar(state, used < room ? room - used : 0, bar);
 	snprintf(line, sizeof(line), "%s: %s%s", state->what, bar, numbers);
@@ -103,20 +149,29 @@ static bool wait_until(struct progress *progress, clock_ms when)
 static void *run(void *argument)
 {
 	struct progress *progress = argument;
-	clock_ms when = progress->since + PATIENCE;
+	clock_ms now = progress->since;
 
-	while (!wait_until(progress, when)) {
-		draw(progress);
-		when = clock_now() + STEP;
+	while (!wait_until(progress, now + STEP)) {
+		uint64_t rate;
+
+		now = clock_now();
+		rate = look(progress, now);
+		if (now - progress->since >= PATIENCE)
+			draw(progress, now, rate);
 	}
 	return NULL;
 }
 
-static void die_clean(int number)
+void progress_wipe(void)
 {
 	/* Nothing is left to do about a terminal that does not take it. */
 	if (is_drawn && write(STDERR_FILENO, clean, sizeof(clean) - 1) < 0)
 		is_drawn = false;
+}
+
+static void die_clean(int number)
+{
+	progress_wipe();
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -131,11 +186,18 @@ static void catch(int number, struct sigaction *before)
 		sigaction(number, &action, NULL);
 }
 
+static bool is_forbidden;
+
+void progress_forbid(void)
+{
+	is_forbidden = true;
+}
+
 static bool has_terminal(void)
 {
 	const char *kind = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && kind && *kind && strcmp(kind, "dumb");
+	return !is_forbidden && isatty(STDERR_FILENO) && kind && *kind && strcmp(kind, "dumb");
 }
 
 static void release(struct progress *progress)
@@ -150,8 +212,8 @@ void progress_begin(struct progress *progress, const char *what,
 	*progress = (struct progress){ .measure = measure, .user = user };
 	if (!has_terminal())
 		return;
-	snprintf(progress->state.what, sizeof(progress->state.what), "%s", what);
-	progress->since = clock_now();
+	printable_write(span_of_text(output_shown(what).text), progress->state.what, sizeof(progress->state.what));
+	progress->since = progress->flow.since = progress->flow.looked = clock_now();
 	pthread_mutex_init(&progress->mutex, NULL);
 	thread_condition_init(&progress->ends);
 	is_drawn = false;

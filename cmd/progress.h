@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A line at the terminal about long work: it appears after a second, is drawn anew as the work goes on, and is gone
  * when the work is over. Where stderr is no terminal there is none.
@@ -14,7 +15,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/** How far the work is. */
+/** How far the work is. Where `done` gets smaller, other work began, with a rate of its own. */
 struct progress_state {
 	char what[192];   /* what is worked on; as given to progress_begin() until it is changed */
 	uint64_t done;
@@ -28,6 +29,11 @@ struct progress {
 	void *user;
 	struct progress_state state;
 	clock_ms since;
+	struct {
+		clock_ms since;  /* the last look at which nothing was done of the present work */
+		clock_ms looked; /* the last look at all, and what was done then */
+		uint64_t done;
+	} flow;
 	bool running;
 	pthread_t thread;
 	pthread_mutex_t mutex;
@@ -35,6 +41,9 @@ struct progress {
 	bool over; /* under the mutex */
 	struct sigaction interrupted, terminated;
 };
+
+/** From now on nothing is shown: the output is for a program. */
+void progress_forbid(void);
 
 /**
  * Begin to show that something is worked on.
@@ -46,5 +55,8 @@ void progress_begin(struct progress *progress, const char *what,
 
 /** The work is over: take the line away. */
 void progress_end(struct progress *progress);
+
+/** Take the line away, for a program that is about to end. */
+void progress_wipe(void);
 
 #endif

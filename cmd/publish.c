@@ -1,10 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs publish: the group, and what its commands have in common (see publish.h).
  */
 #include "publish.h"
 #include "commands.h"
+#include "sockets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const struct command *const group[] = {
 	&publish_init_command, &publish_release_command, &publish_yank_command, &publish_grant_command,
@@ -57,8 +60,21 @@ static void close_staging(struct publishing *publishing, struct staging *staging
 	staging_close(staging);
 }
 
+/* Programs are to see through this user's mounts what has just been published. */
+static void refresh_mounts(const struct publishing *publishing)
+{
+	const struct session *session = &publishing->session;
+	const char *home = session->url.text, *elsewhere = registry_url(publishing->registry)->text;
+
+	sockets_refresh(&session->environment, home);
+	if (strcmp(home, elsewhere) != 0)
+		sockets_refresh(&session->environment, elsewhere);
+}
+
 void publishing_release(struct publishing *publishing)
 {
+	if (publishing->is_published)
+		refresh_mounts(publishing);
 	publisher_close(publishing->publisher);
 	for (size_t i = 0; i < publishing->resumed_count; i++)
 		pending_release(&publishing->resumed[i].what);

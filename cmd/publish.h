@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the publish commands have in common: the registry with its open transaction, the staging, the engine, and the
  * words for what becomes of an entry.
@@ -32,8 +33,11 @@ struct publishing {
 	struct registry *registry;   /* that the package lives in; NULL before publishing_choose() */
 	struct publisher *publisher; /* on it */
 	const char *keyed_as;        /* which registry's key signs: as typed, or a domain; NULL: the home registry's */
+	struct publish_uploads uploads;
+	const char *name;            /* of the package that is published, for the line at the terminal */
 	struct publishing_resumed *resumed;
 	size_t resumed_count;
+	bool is_published;           /* something is in the log now that mounts do not show as yet */
 	struct pending pending;      /* the open transaction, while `is_open` */
 	bool is_open;
 };

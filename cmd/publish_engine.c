@@ -1,13 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The publish commands and the engine: what is gone on with, what is submitted, and what is said of it (see publish.h).
  */
 #include "client/journal.h"
 #include "client/keyring.h"
 #include "client/receipts.h"
+#include "interruption.h"
 #include "publish.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DAY 86400 /* seconds */
@@ -35,7 +40,9 @@ static int open_engine(struct publishing *publishing, struct registry *registry,
 		.home = publishing->store,
 		.find_key = find_key,
 		.user = publishing,
+		.uploads = &publishing->uploads,
 		.auto_init = !config->disable_auto_package_init,
+		.recent = PUBLISH_RECENT,
 		.timeout = SESSION_TIMEOUT,
 	};
 	struct publisher *publisher;
@@ -74,14 +81,17 @@ static void told(void *user, const struct pending *what, const struct publish_re
 
 	digest_format(&result->record_id, record);
 	if (what)
-		fprintf(stderr, "record `%s` of package `%s`, which was left under way, %s\n", record,
-			what->name.text, verdict ? "did not come through" : "is published");
+		failure_note(publishing->command->name, NOTE_STATE, what->name.text,
+			     "record `%s` of package `%s`, which was left under way, %s", record, what->name.text,
+			     verdict ? "could not be published" : "is published");
 	else
-		fprintf(stderr, "record `%s`, which was left under way, cannot be gone on with\n", record);
+		failure_note(publishing->command->name, NOTE_WARNING, record,
+			     "record `%s`, which was left under way, cannot be gone on with", record);
 	if (verdict)
 		options_fail(publishing->command, flt);
 	else if (what)
 		keep_resumed(publishing, what, result);
+	publishing->is_published = publishing->is_published || !verdict;
 }
 
 /* What the journal of a registry holds, and nobody drives. */
@@ -165,8 +175,8 @@ void publishing_tell_journal(struct publishing *publishing)
 	size_t count = leftovers.doubtful + leftovers.accepted;
 
 	if (count)
-		fprintf(stderr, "%zu %s under way: see 'wargfs publish list'\n", count,
-			count == 1 ? "record is" : "records are");
+		failure_note(publishing->command->name, NOTE_STATE, NULL, "%zu %s under way: see 'wargfs publish "
+			     "list'", count, count == 1 ? "record is" : "records are");
 }
 
 /* ---- Submitting ---- */
@@ -228,7 +238,7 @@ void publishing_print_receipt(const struct publishing *publishing, const struct 
 {
 	struct buf path;
 
-	printf("its receipt: %s\n", receipt_of(publishing, name, result, &path));
+	printf("its receipt: %s\n", output_shown(receipt_of(publishing, name, result, &path)).text);
 	buf_release(&path);
 }
 
@@ -237,7 +247,7 @@ static void put_receipt(struct json *json, const struct publishing *publishing, 
 {
 	struct buf path;
 
-	json_put_text(json, "receipt", receipt_of(publishing, name, result, &path));
+	json_put_shown(json, "receipt", receipt_of(publishing, name, result, &path));
 	buf_release(&path);
 }
 
@@ -246,7 +256,7 @@ struct json *publishing_new_result(const struct publishing *publishing, const st
 {
 	struct json *json = json_new_object();
 
-	json_put_text(json, "registry", federation_name_of(publishing->session.federation, publishing->registry));
+	json_put_shown(json, "registry", federation_name_of(publishing->session.federation, publishing->registry));
 	json_put_text(json, "package", what->name.text);
 	json_put_text(json, "state", result->is_proven ? "published" : "submitted");
 	json_put_digest(json, "record", &result->record_id);
@@ -275,22 +285,24 @@ static int report(const struct publishing *publishing, const struct pending *wha
 }
 
 /* What a person should hear of that no program has to. */
-static void remark(const struct pending *what, const struct publish_result *result, bool failed)
+static void remark(const char *command, const struct pending *what, const struct publish_result *result, bool failed)
 {
+	const char *name = what->name.text;
 	static const struct digest none;
 	char record[DIGEST_TEXT_SIZE];
 
 	if (result->ahead > DAY)
-		fprintf(stderr, "the last record of %s is %lld days ahead of the clock here: this one has its date\n",
-			what->name.text, (long long)result->ahead / DAY);
+		failure_note(command, NOTE_WARNING, name, "the last record of %s is %lld days ahead of the clock of "
+			     "this machine: the new one has the date of that record", name,
+			     (long long)result->ahead / DAY);
 	else if (result->early > DAY)
-		fprintf(stderr, "the clock here is %lld days ahead of the registry's: %s has a record of then\n",
-			(long long)result->early / DAY, what->name.text);
+		failure_note(command, NOTE_WARNING, name, "the clock of this machine is %lld days ahead of the "
+			     "registry's: the new record of %s has that date", (long long)result->early / DAY, name);
 	if (!failed || digest_equals(&result->record_id, &none))
 		return;
 	digest_format(&result->record_id, record);
-	fprintf(stderr, "it may be published yet: 'wargfs publish wait %s %s' goes on with it\n", what->name.text,
-		record);
+	failure_note(command, NOTE_STATE, name, "it may be published yet: 'wargfs publish wait %s %s' goes on with "
+		     "it", name, record);
 }
 
 /* What was to be published, if it was left under way and is published now; else NULL. */
@@ -302,13 +314,96 @@ static const struct publish_result *find_resumed(const struct publishing *publis
 	return NULL;
 }
 
+/* The content that is uploaded; when all were sent, only how long the registry takes. */
+static void measure(void *user, struct progress_state *state)
+{
+	struct publishing *publishing = user;
+	struct publish_uploads *uploads = &publishing->uploads;
+	uint64_t number = atomic_load(&uploads->number) + 1, count = atomic_load(&uploads->count);
+
+	state->whole = atomic_load(&uploads->size);
+	state->done = atomic_load(&uploads->sent);
+	if (number == count && state->done == state->whole)
+		state->whole = state->done = 0;
+	if (count > 1 && state->whole)
+		snprintf(state->what, sizeof(state->what), "%s, content %" PRIu64 " of %" PRIu64,
+			 publishing->name, number, count);
+	else
+		snprintf(state->what, sizeof(state->what), "%s%s", publishing->name,
+			 count && !state->whole ? ", uploaded" : "");
+}
+
+/* ---- Ctrl-C ---- */
+
+/* What a publish that is interrupted is about. */
+struct submission {
+	const struct publishing *publishing;
+	const struct name *name;
+};
+
+/* The record of the package that is under way, and how far. @return whether there is one */
+static bool find_under_way(const struct submission *submission, struct digest *record, enum journal_stage *stage)
+{
+	const struct publishing *publishing = submission->publishing;
+	struct journal *journal = NULL;
+	struct digest *ids = NULL;
+	bool found = false;
+	size_t count = 0;
+
+	if (!publishing->registry ||
+	    journal_open(publishing->session.config.state_dir, label_of(publishing->registry), &journal, NULL))
+		return false;
+	journal_list(journal, &ids, &count, NULL);
+	for (size_t i = 0; i < count && !found; i++) {
+		struct journal_entry entry = {0};
+		bool is_there = false;
+
+		if (!journal_load(journal, &ids[i], &entry, &is_there, NULL) && is_there &&
+		    !strcmp(entry.name.text, submission->name->text)) {
+			found = true;
+			*record = ids[i];
+			*stage = entry.stage;
+		}
+		journal_entry_release(&entry);
+	}
+	free(ids);
+	journal_close(journal);
+	return found;
+}
+
+static void tell_interrupted(void *user)
+{
+	const struct submission *submission = user;
+	const char *name = submission->name->text;
+	enum journal_stage stage = JOURNAL_SIGNED;
+	char text[DIGEST_TEXT_SIZE];
+	struct digest record;
+	struct fault flt = {0};
+
+	if (!find_under_way(submission, &record, &stage)) {
+		fault_undecided(&flt, FAULT_CANCELLED, "interrupted: nothing of %s was sent", name);
+	} else {
+		digest_format(&record, text);
+		fault_undecided(&flt, FAULT_CANCELLED, "interrupted: the record %s of %s %s; the same command goes on "
+				"with it, and publishes nothing twice", text, name,
+				stage == JOURNAL_ACCEPTED ? "was taken by the registry, and is not proven yet" :
+				stage == JOURNAL_SENT ? "was sent, and may be published yet" :
+							"is signed, and was not sent");
+	}
+	failure_tell(submission->publishing->command->name, &flt);
+}
+
 int publishing_submit(struct publishing *publishing, const struct pending *what, bool waits, struct fault *flt)
 {
 	const struct publish_result *resumed;
+	struct submission submission = {publishing, &what->name};
 	struct publish_result result = {0};
+	struct interruption interruption;
 	int verdict;
 
-	progress_begin(&publishing->session.progress, what->name.text, NULL, NULL);
+	publishing->name = what->name.text;
+	interruption_begin(&interruption, tell_interrupted, &submission);
+	progress_begin(&publishing->session.progress, what->name.text, measure, publishing);
 	verdict = publishing_choose(publishing, &what->name, flt);
 	resumed = find_resumed(publishing, what);
 	if (!verdict && !resumed)
@@ -319,15 +414,17 @@ int publishing_submit(struct publishing *publishing, const struct pending *what,
 		verdict = publish_submit(publishing->publisher, what, waits ? PUBLISH_PROVEN : PUBLISH_ACCEPTED,
 					 &result, flt);
 	progress_end(&publishing->session.progress);
+	interruption_end(&interruption);
 	if (!verdict) {
 		int status = report(publishing, what, &result);
 
-		remark(what, &result, false);
+		publishing->is_published = publishing->is_published || result.is_proven;
+		remark(publishing->command->name, what, &result, false);
 		if (waits)
 			see_to_the_rest(publishing);
 		return status;
 	}
 	options_fail(publishing->command, flt);
-	remark(what, &result, true);
-	return options_status_of(flt);
+	remark(publishing->command->name, what, &result, true);
+	return failure_status_of(flt);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs publish init, release, yank, grant, revoke: one entry each, which is published at once, or added to the
  * publish that is pending.
@@ -73,6 +74,7 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 
 /* What one command is about. */
 struct entry_command {
+	int operands; /* arguments behind the package, which may be named by an option instead */
 	/** Fill in the entry, without touching anything. */
 	int (*read)(const struct own *own, const struct options *options, struct pending_entry *out,
 		    struct fault *flt);
@@ -84,16 +86,21 @@ struct entry_command {
 
 static int read_version(const struct own *own, struct pending_entry *out, struct fault *flt)
 {
-	struct fault own_fault = {0};
 	struct semver version;
 
 	if (!own->version)
 		return fault_undecided(flt, FAULT_MISUSE, "which version? Say it with --version VERSION");
-	if (semver_parse(span_of_text(own->version), &version, &own_fault))
-		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a version: %s", own->version,
-				       own_fault.what);
+	if (semver_parse(span_of_text(own->version), &version, NULL))
+		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a full version: write three numbers, such "
+				       "as 1.0.0 (and no leading v)", own->version);
 	strcpy(out->version, own->version);
 	return 0;
+}
+
+/* The last argument: a file, or a key. */
+static const char *operand(const struct options *options)
+{
+	return options->arguments[options->argument_count - 1];
 }
 
 static int read_init(const struct own *own, const struct options *options, struct pending_entry *out,
@@ -128,7 +135,8 @@ static int read_public_key(const char *text, struct pending_entry *out, struct f
 	struct fault own = {0};
 
 	if (ecdsa_public_key_parse(span_of_text(text), &key, &own))
-		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a public key: %s", text, own.what);
+		return fault_undecided(flt, FAULT_MISUSE, "the argument is not a public key, ecdsa-p256:..., as "
+				       "'wargfs key info' prints it: %s", own.what);
 	strcpy(out->key, ecdsa_public_key_text(key));
 	out->key_id = *ecdsa_public_key_id(key);
 	ecdsa_public_key_unref(key);
@@ -140,14 +148,14 @@ static int read_grant(const struct own *own, const struct options *options, stru
 {
 	out->type = ENTRY_GRANT_FLAT;
 	out->permissions = own->permissions ? own->permissions : PERMISSIONS_PACKAGE;
-	return read_public_key(options->arguments[0], out, flt);
+	return read_public_key(operand(options), out, flt);
 }
 
 /* The key itself will do as well: its id follows. */
 static int read_revoke(const struct own *own, const struct options *options, struct pending_entry *out,
 		       struct fault *flt)
 {
-	const char *text = options->arguments[0];
+	const char *text = operand(options);
 
 	out->type = ENTRY_REVOKE_FLAT;
 	out->permissions = own->permissions ? own->permissions : PERMISSIONS_PACKAGE;
@@ -155,14 +163,12 @@ static int read_revoke(const struct own *own, const struct options *options, str
 		return 0;
 	if (!read_public_key(text, out, NULL))
 		return 0;
-	return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is neither a key ID nor a public key", text);
+	return fault_undecided(flt, FAULT_MISUSE, "the argument is neither a key ID, sha256:..., nor a public key, "
+			       "ecdsa-p256:...");
 }
 
 static bool agreed_to_yank(const struct options *options, const struct own *own)
 {
-	/* A script that says it means it, and has nobody to ask. */
-	if (!options->yes && (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)))
-		return true;
 	return output_ask(options, false, "A yank makes a version unavailable, for good.\nYank %s of %s?", own->version,
 			  own->name);
 }
@@ -172,16 +178,25 @@ static bool agreed_to_yank(const struct options *options, const struct own *own)
 /* Of a pipe, what came out of it is looked at. */
 static int check_wasm(int fd, const char *path, struct fault *flt)
 {
+	struct fault own = {0};
 	struct stat status;
-	int verdict = 0;
 
-	if (fstat(fd, &status))
+	if (fstat(fd, &status) || (S_ISDIR(status.st_mode) && (errno = EISDIR)))
 		return fault_system(flt, errno, "%.150s", path);
-	if (S_ISREG(status.st_mode))
-		verdict = wasm_file_check(fd, flt);
-	if (verdict)
+	if (!S_ISREG(status.st_mode) || !wasm_file_check(fd, &own))
+		return 0;
+	if (own.verdict != WARG_INVALID)
+		fault_pass(&own, flt);
+	else if (status.st_size == 0)
+		fault_invalid(flt, "is empty: it is not a WebAssembly file");
+	else
+		fault_invalid(flt, "is not a WebAssembly file: %s", own.what);
+	if (own.verdict == WARG_INVALID)
+		fault_subject(flt, "%.150s", path);
+	else
 		fault_at(flt, "%.150s", path);
-	return verdict;
+	fault_blame(flt, FAULT_BY_USER);
+	return own.verdict;
 }
 
 /* What was staged is what is published: it is looked at once more, as the file may have been written to meanwhile. */
@@ -203,7 +218,7 @@ static int check_staged(struct publishing *publishing, const struct digest *cont
 
 static int stage(struct publishing *publishing, struct pending_entry *entry, struct fault *flt)
 {
-	const char *path = publishing->options->arguments[0];
+	const char *path = operand(publishing->options);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int verdict;
 
@@ -212,11 +227,11 @@ static int stage(struct publishing *publishing, struct pending_entry *entry, str
 	verdict = check_wasm(fd, path, flt);
 	if (!verdict)
 		verdict = publishing_hold(publishing, flt);
-	if (!verdict)
-		verdict = staging_add(publishing->staging, fd, &entry->content, NULL, flt);
-	close(fd);
-	if (verdict)
+	if (!verdict && staging_add(publishing->staging, fd, &entry->content, NULL, flt)) {
+		verdict = flt->verdict;
 		fault_at(flt, "%.150s, staging it", path);
+	}
+	close(fd);
 	return verdict ? verdict : check_staged(publishing, &entry->content, path, flt);
 }
 
@@ -271,7 +286,7 @@ static int work(struct publishing *publishing, const struct own *own, const stru
 	if (verdict)
 		return verdict;
 	if (about->agreed && !about->agreed(options, own)) {
-		fprintf(stderr, "nothing was published\n");
+		failure_note(publishing->command->name, NOTE_STATE, name.text, "nothing was published");
 		*status = STATUS_FAILED;
 		return 0;
 	}
@@ -288,6 +303,19 @@ static int work(struct publishing *publishing, const struct own *own, const stru
 	return verdict ? verdict : add_or_submit(publishing, &name, &entry, !own->no_wait, status, flt);
 }
 
+/* The package is named by the first argument, or by an option. */
+static int take_package(const struct entry_command *about, const struct options *options, struct own *own,
+			struct fault *flt)
+{
+	if (options->argument_count <= about->operands)
+		return 0;
+	if (own->name)
+		return fault_undecided(flt, FAULT_MISUSE, "the package is named twice: '%.100s' and '%.100s'",
+				       options->arguments[0], own->name);
+	own->name = options->arguments[0];
+	return 0;
+}
+
 static int run_entry(const struct command *command, const struct entry_command *about, int argc, char **argv)
 {
 	struct publishing publishing;
@@ -298,11 +326,9 @@ static int run_entry(const struct command *command, const struct entry_command *
 
 	if (!options_parse(command, argc, argv, take, &own, &options, &status))
 		return status;
-	if (about->read == read_init)
-		own.name = options.arguments[0];
 	status = STATUS_DONE;
 	publishing_init(&publishing, command, &options);
-	if (work(&publishing, &own, about, &status, &flt))
+	if (take_package(about, &options, &own, &flt) || work(&publishing, &own, about, &status, &flt))
 		status = options_fail(command, &flt);
 	publishing_release(&publishing);
 	return status;
@@ -332,7 +358,7 @@ static int run_init(const struct command *command, int argc, char **argv)
 
 static int run_release(const struct command *command, int argc, char **argv)
 {
-	static const struct entry_command about = {.read = read_release, .prepare = stage};
+	static const struct entry_command about = {.operands = 1, .read = read_release, .prepare = stage};
 
 	return run_entry(command, &about, argc, argv);
 }
@@ -346,14 +372,14 @@ static int run_yank(const struct command *command, int argc, char **argv)
 
 static int run_grant(const struct command *command, int argc, char **argv)
 {
-	static const struct entry_command about = {.read = read_grant};
+	static const struct entry_command about = {.operands = 1, .read = read_grant};
 
 	return run_entry(command, &about, argc, argv);
 }
 
 static int run_revoke(const struct command *command, int argc, char **argv)
 {
-	static const struct entry_command about = {.read = read_revoke};
+	static const struct entry_command about = {.operands = 1, .read = read_revoke};
 
 	return run_entry(command, &about, argc, argv);
 }
@@ -366,48 +392,59 @@ const struct command publish_init_command = {
 	.least = 1,
 	.most = 1,
 	.options = init_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_init,
 };
 
 const struct command publish_release_command = {
 	.name = "publish release",
-	.arguments = "PATH",
+	.arguments = "[PACKAGE] PATH",
 	.summary = "Publish a file as a version of a package",
 	.text = "\nThe file has to be a Wasm component or module. It is done when the record is proven to be in the\n"
 		"registry's log. A package that the registry does not have is initialized in the same record.\n",
 	.least = 1,
-	.most = 1,
+	.most = 2,
 	.options = version_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_release,
 };
 
 const struct command publish_yank_command = {
 	.name = "publish yank",
-	.arguments = "",
+	.arguments = "[PACKAGE]",
 	.summary = "Make a version unavailable, for good",
 	.text = "\nAt a terminal you are asked first.\n",
+	.most = 1,
 	.asks = true,
 	.options = version_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_yank,
 };
 
 const struct command publish_grant_command = {
 	.name = "publish grant",
-	.arguments = "PUBLIC_KEY",
+	.arguments = "[PACKAGE] PUBLIC_KEY",
 	.summary = "Give a key permissions on a package",
 	.least = 1,
-	.most = 1,
+	.most = 2,
 	.options = permission_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_grant,
 };
 
 const struct command publish_revoke_command = {
 	.name = "publish revoke",
-	.arguments = "KEY_ID",
+	.arguments = "[PACKAGE] KEY_ID",
 	.summary = "Take a key's permissions on a package",
 	.text = "\nThe public key itself will do in place of its ID.\n",
 	.least = 1,
-	.most = 1,
+	.most = 2,
 	.options = permission_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_revoke,
 };

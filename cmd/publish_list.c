@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs publish list: the pending publish, records under way, and files that were written to a mount and are not
  * published.
@@ -13,9 +14,10 @@
 
 static void print_pending(const struct pending *pending)
 {
-	printf("publishing package `%s` with %zu record(s) to publish\n\n", pending->name.text, pending->count);
+	printf("pending: %zu %s of package `%s`, which 'wargfs publish submit' publishes as one record\n",
+	       pending->count, pending->count == 1 ? "entry" : "entries", pending->name.text);
 	for (size_t i = 0; i < pending->count; i++) {
-		printf("record %zu: ", i);
+		printf("entry %zu: ", i + 1);
 		publish_print_entry(PUBLISH_WORDS_LISTED, &pending->name, &pending->entries[i]);
 	}
 }
@@ -86,7 +88,8 @@ static void print_file(const struct staging_file *file)
 
 	output_size(file->size, size);
 	output_time(file->modified, when);
-	printf("not published: %s of package `%s`, %s, written %s\n", file->file, file->name.text, size, when);
+	printf("not published: %s of package `%s`, %s, written %s\n", output_shown(file->file).text,
+	       file->name.text, size, when);
 }
 
 static void put_file(struct json *list, const struct staging_file *file)
@@ -94,7 +97,7 @@ static void put_file(struct json *list, const struct staging_file *file)
 	struct json *one = json_new_object();
 
 	json_put_text(one, "package", file->name.text);
-	json_put_text(one, "file", file->file);
+	json_put_shown(one, "file", file->file);
 	json_put_uint(one, "size", file->size);
 	json_put_uint(one, "modified", (uint64_t)file->modified);
 	json_add(list, one);
@@ -175,12 +178,18 @@ static int show_json(const struct publishing *publishing, const struct lists *li
 
 static int show(const struct publishing *publishing, const struct lists *lists, int *status, struct fault *flt)
 {
+	bool is_empty = !publishing->is_open && !lists->id_count && !lists->file_count;
+
 	if (publishing->options->json) {
 		*status = show_json(publishing, lists);
-		return 0;
+		if (*status != STATUS_DONE)
+			return 0;
 	}
-	if (!publishing->is_open && !lists->id_count && !lists->file_count)
+	/* Exit status 1, as warg. */
+	if (is_empty)
 		return fault_undecided(flt, FAULT_ABSENT, "no pending publish to list");
+	if (publishing->options->json)
+		return 0;
 	if (publishing->is_open)
 		print_pending(&publishing->pending);
 	show_records(publishing, lists, NULL);
@@ -214,6 +223,7 @@ const struct command publish_list_command = {
 	.summary = "List what is pending, under way, or written and not published",
 	.text = "\nUnder way is a record that was signed and is not yet proven to be in the log: the next command\n"
 		"that publishes goes on with it. Written and not published are files that a mount was given and that\n"
-		"are no releases, be it that it ended before.\n",
+		"are no releases, also of a mount that has ended.\n",
+	.meets = true,
 	.run = run,
 };

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs publish start, abort, submit, wait: a publish of several entries from its beginning to its end.
  */
+#include "interruption.h"
 #include "publish.h"
 
 #include <stdio.h>
@@ -146,7 +148,8 @@ static int run_submit(const struct command *command, int argc, char **argv)
 static int read_record(const char *text, struct digest *out, struct fault *flt)
 {
 	if (digest_parse(span_of_text(text), out, NULL))
-		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a record ID", text);
+		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a record ID: 'sha256:' and 64 hexadecimal "
+				       "digits", text);
 	return 0;
 }
 
@@ -160,6 +163,34 @@ static int report_wait(const struct publishing *publishing, const struct name *n
 	printf("record `%s` of package `%s` has been published\n", publishing->options->arguments[1], name->text);
 	publishing_print_receipt(publishing, name, result);
 	return STATUS_DONE;
+}
+
+/* Ctrl-C: what is waited for goes on without us. */
+static void tell_interrupted(void *user)
+{
+	const struct publishing *publishing = user;
+	char *const *arguments = publishing->options->arguments;
+	struct fault flt = {0};
+
+	fault_undecided(&flt, FAULT_CANCELLED, "interrupted: the record %.80s of %.100s is not proven to be published "
+			"yet; the same command waits for it again", arguments[1], arguments[0]);
+	failure_tell(publishing->command->name, &flt);
+}
+
+static int wait_until_proven(struct publishing *publishing, const struct name *name, const struct digest *record,
+			     struct publish_result *result, struct fault *flt)
+{
+	struct interruption interruption;
+	int verdict;
+
+	interruption_begin(&interruption, tell_interrupted, publishing);
+	progress_begin(&publishing->session.progress, name->text, NULL, NULL);
+	verdict = publishing_choose(publishing, name, flt);
+	if (!verdict)
+		verdict = publish_wait(publishing->publisher, name, record, result, flt);
+	progress_end(&publishing->session.progress);
+	interruption_end(&interruption);
+	return verdict;
 }
 
 static int wait_for_record(struct publishing *publishing, bool waits, int *status, struct fault *flt)
@@ -178,13 +209,10 @@ static int wait_for_record(struct publishing *publishing, bool waits, int *statu
 	if (!publishing->options->json)
 		printf("waiting for record `%s` of package `%s` to be published...\n", text, name.text);
 	fflush(stdout);
-	progress_begin(&publishing->session.progress, name.text, NULL, NULL);
-	verdict = publishing_choose(publishing, &name, flt);
-	if (!verdict)
-		verdict = publish_wait(publishing->publisher, &name, &record, &result, flt);
-	progress_end(&publishing->session.progress);
+	verdict = wait_until_proven(publishing, &name, &record, &result, flt);
 	if (!verdict)
 		*status = report_wait(publishing, &name, &result);
+	publishing->is_published = publishing->is_published || !verdict;
 	return verdict;
 }
 
@@ -207,6 +235,8 @@ const struct command publish_start_command = {
 	.text = "\nUntil 'publish submit' or 'publish abort', init, release, yank, grant and revoke add to it.\n",
 	.least = 1,
 	.most = 1,
+	.is_deed = true,
+	.meets = true,
 	.run = run_start,
 };
 
@@ -214,6 +244,8 @@ const struct command publish_abort_command = {
 	.name = "publish abort",
 	.arguments = "",
 	.summary = "Forget the pending publish",
+	.is_deed = true,
+	.meets = true,
 	.run = run_abort,
 };
 
@@ -222,6 +254,8 @@ const struct command publish_submit_command = {
 	.arguments = "",
 	.summary = "Publish what is pending, as one record",
 	.options = submit_options,
+	.is_deed = true,
+	.meets = true,
 	.run = run_submit,
 };
 
@@ -231,5 +265,7 @@ const struct command publish_wait_command = {
 	.summary = "Wait until a record is published, and proven",
 	.least = 2,
 	.most = 2,
+	.is_deed = true,
+	.meets = true,
 	.run = run_wait,
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is said of an entry, in the reference's words (see publish.h).
  */
@@ -101,5 +102,6 @@ struct json *publish_new_entries(const struct pending *pending)
 int publish_read_name(const char *text, struct name *out, struct fault *flt)
 {
 	return text ? session_read_name(text, out, flt) :
-		      fault_undecided(flt, FAULT_MISUSE, "which package? Say it with --name PACKAGE");
+		      fault_undecided(flt, FAULT_MISUSE,
+				      "which package? Name it as an argument, or with --name PACKAGE");
 }

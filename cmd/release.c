@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Choosing releases (see release.h).
  */
 #include "release.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* @param prefixed  keeps the text that `out` borrows from */
 static int read_requirement(const char *text, struct buf *prefixed, struct semver_requirement *out, struct fault *flt)
@@ -18,7 +20,8 @@ static int read_requirement(const char *text, struct buf *prefixed, struct semve
 			return 0;
 	}
 	if (semver_requirement_parse(span_of_text(text), out, NULL))
-		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is neither a version nor a requirement", text);
+		return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is neither a version, such as 1.0.0 (and no "
+				       "leading v), nor a requirement, such as ^1.2 or '>=1, <3'", text);
 	return 0;
 }
 
@@ -53,7 +56,8 @@ int release_choose(const struct package_log *log, const char *asked, const struc
 	int verdict = 0;
 
 	buf_init(&prefixed, 4096);
-	if (!asked) {
+	/* What --help calls the default is the default: also where there are only pre-releases. */
+	if (!asked || !strcmp(asked, "*")) {
 		release = package_log_best(log, NULL);
 	} else if (is_version(asked)) {
 		release = package_log_find(log, span_of_text(asked));

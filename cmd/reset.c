@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs reset: forget what is stored of a registry, and what it was held to.
  *
  * The reference clears every registry whatever is said; --registry and --all are ours (interop.md section D).
  */
+#include "client/discovery.h"
 #include "commands.h"
 #include "output.h"
 #include "session.h"
@@ -45,6 +47,8 @@ static int forget_trust(const struct config *config, const char *label, struct f
 	if (verdict)
 		return verdict;
 	verdict = trust_forget(trust, flt);
+	if (!verdict)
+		verdict = discovery_forget(config->state_dir, label, flt);
 	trust_close(trust);
 	return verdict;
 }
@@ -57,7 +61,7 @@ static int forget_and_note(const struct config *config, const char *label, struc
 	if (!verdict)
 		verdict = forget_trust(config, label, forgotten, flt);
 	if (!verdict) {
-		json_add_text(forgotten->labels, label);
+		json_add_shown(forgotten->labels, label);
 		forgotten->count++;
 	}
 	return verdict;
@@ -115,14 +119,24 @@ static int report(const struct command *command, const struct options *options, 
 	return output_json(command, json);
 }
 
-/* A registry, and what is stored of it under its domain, where another one had namespaces in it. */
+/*
+ * Reset a registry, the one that its URL is pinned to, if that differs, and what is stored under its domain because
+ * another registry's namespaces led to it.
+ */
 static int forget_one(const struct config *config, const struct http_url *url, struct forgotten *forgotten,
 		      struct fault *flt)
 {
 	const char *host = strstr(url->text, "://") + strlen("://");
 	size_t length = strcspn(host, "/");
+	struct http_url found = *url;
 	char domain[CAP_DOMAIN + 1];
-	int verdict = forget_and_note(config, url->label, forgotten, flt);
+	int verdict;
+
+	/* An unreadable pin is removed, too. */
+	discovery_recall(config->state_dir, url, &found, NULL);
+	verdict = forget_and_note(config, url->label, forgotten, flt);
+	if (!verdict && strcmp(found.label, url->label))
+		verdict = forget_and_note(config, found.label, forgotten, flt);
 
 	/* Not one of those that share a host. */
 	if (verdict || host[length + 1] || length > CAP_DOMAIN)
@@ -135,7 +149,8 @@ static bool agreed(const struct options *options, const struct session *session,
 {
 	if (all)
 		return output_ask(options, false, "Forget what is stored of every registry, and which key each had?");
-	return output_ask(options, false, "Forget what is stored of %s, and which key it had?", session->url.text);
+	return output_ask(options, false, "Forget what is stored of %s, and which key it had?",
+			  http_url_name(&session->url));
 }
 
 static int reset(const struct command *command, const struct options *options, bool all, struct session *session)
@@ -178,10 +193,11 @@ const struct command reset_command = {
 	.name = "reset",
 	.arguments = "",
 	.summary = "Forget what is stored of a registry",
-	.text = "\nThe checkpoint, the operator's and the packages' logs, and what the registry was held to: its\n"
-		"operator's key and its highest checkpoint. Contents stay, and so does evidence of a registry's lies.\n"
-		"The next time the registry is met as if for the first time.\n",
+	.text = "\nRemoves the checkpoint, the operator's and the packages' logs, and what is trusted: which\n"
+		"registry the URL is pinned to, its operator's key and its highest checkpoint. Keeps contents and\n"
+		"evidence of a registry's lies. The next contact with the registry counts as the first.\n",
 	.asks = true,
 	.options = entries,
+	.is_deed = true,
 	.run = run,
 };

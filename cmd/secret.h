@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Secrets that a person types, or a program pipes in: never on a command line, where everybody could read them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs serve fsck: verifies a registry that is kept here.
  */
@@ -21,7 +22,7 @@ struct task {
 	const struct command *command;
 	struct options options;
 	const char *data_dir, *content_dir;
-	struct json *problems; /* with --json */
+	struct json *problems, *refused; /* with --json */
 };
 
 static int take(void *user, int key, const char *value, struct fault *flt)
@@ -36,7 +37,7 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 	return 0;
 }
 
-static void found(void *user, const char *sentence)
+static void tell_problem(void *user, const char *sentence)
 {
 	struct task *task = user;
 
@@ -46,15 +47,38 @@ static void found(void *user, const char *sentence)
 		printf("%s\n", sentence);
 }
 
+static void tell_refused(void *user, const char *sentence)
+{
+	struct task *task = user;
+
+	if (task->options.json)
+		json_add_text(task->refused, sentence);
+	else
+		printf("%s\n", sentence);
+}
+
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 static int say(struct task *task, const struct fsck_counts *counts)
 {
 	int status = counts->problems ? STATUS_FAILED : STATUS_DONE;
 	struct json *json;
 
 	if (!task->options.json) {
-		printf("%" PRIu64 " records of %" PRIu64 " packages, %" PRIu64 " checkpoints, %" PRIu64 " contents: ",
-		       counts->records, counts->packages, counts->checkpoints, counts->contents);
-		printf(counts->problems ? "%" PRIu64 " things are wrong\n" : "all is well\n", counts->problems);
+		printf("%" PRIu64 " record%s of %" PRIu64 " package%s, ", counts->records, plural(counts->records),
+		       counts->packages, plural(counts->packages));
+		if (counts->refused)
+			printf("%" PRIu64 " of them refused, ", counts->refused);
+		printf("%" PRIu64 " checkpoint%s, %" PRIu64 " content%s: ", counts->checkpoints,
+		       plural(counts->checkpoints), counts->contents, plural(counts->contents));
+		if (counts->problems)
+			printf("%" PRIu64 " %s wrong\n", counts->problems,
+			       counts->problems == 1 ? "thing is" : "things are");
+		else
+			printf("all is well\n");
 		return status;
 	}
 	json = json_new_object();
@@ -63,12 +87,14 @@ static int say(struct task *task, const struct fsck_counts *counts)
 	json_put_uint(json, "checkpoints", counts->checkpoints);
 	json_put_uint(json, "contents", counts->contents);
 	json_put(json, "problems", task->problems);
-	task->problems = NULL;
+	json_put(json, "refused", task->refused);
+	task->problems = task->refused = NULL;
 	return output_json(task->command, json) == STATUS_DONE ? status : STATUS_FAILED;
 }
 
 static int check(struct task *task)
 {
+	const struct fsck_listener listener = {tell_problem, tell_refused, task};
 	char contents[PATH_MAX];
 	struct fsck_counts counts;
 	struct fault flt = {0};
@@ -76,7 +102,7 @@ static int check(struct task *task)
 	snprintf(contents, sizeof(contents), "%s/contents", task->data_dir ? task->data_dir : "");
 	if (!task->data_dir)
 		fault_undecided(&flt, FAULT_MISUSE, "where is the registry kept? --data DIR");
-	else if (!fsck(task->data_dir, task->content_dir ? task->content_dir : contents, found, task, &counts, &flt))
+	else if (!fsck(task->data_dir, task->content_dir ? task->content_dir : contents, &listener, &counts, &flt))
 		return say(task, &counts);
 	fault_blame(&flt, FAULT_BY_SYSTEM);
 	return options_fail(task->command, &flt);
@@ -84,12 +110,14 @@ static int check(struct task *task)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct task task = {.command = command, .problems = json_new_list()};
+	struct task task = {.command = command, .problems = json_new_list(),
+			    .refused = json_new_list()};
 	int status;
 
 	if (options_parse(command, argc, argv, take, &task, &task.options, &status))
 		status = check(&task);
 	json_free(task.problems);
+	json_free(task.refused);
 	return status;
 }
 

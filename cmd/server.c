@@ -1,14 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Opening and ending a registry (see server.h).
  */
 #include "server.h"
 
+#include "server/begun.h"
+#include "server/folder.h"
 #include "server/key_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #define REFRESH_USUAL 60 /* seconds */
-#include <stdio.h>
 
 /*
  * A key is made for a registry that begins. What was brought from elsewhere is signed by who has its key, and is
@@ -27,7 +33,7 @@ static int read_key(struct server *server, struct database *database, struct fau
 	r = committed_length(database, &length, flt);
 	if (r)
 		return r;
-	r = key_file_keep(server->data_dir, KEY_FILE_OPERATOR, !length && !server->origin, &server->key, &own);
+	r = key_file_keep(database_folder(database), KEY_FILE_OPERATOR, !length && !server->origin, &server->key, &own);
 	if (own.kind == FAULT_NO_KEY && server->origin)
 		return 0;
 	if (r)
@@ -43,9 +49,10 @@ static int check_role(const struct server *server, struct fault *flt)
 	if (server->key && server->refresh)
 		refused = "--refresh is for a mirror: with the operator's key the registry is brought once";
 	else if (!server->key && server->namespace_count)
-		refused = "a mirror has the namespaces of its origin: --namespace is for who has the operator's key";
+		refused = "a mirror has the namespaces of its origin: --namespace needs the operator's key";
 	else if (!server->key && (server->authorized || server->token.length))
-		refused = "nothing is published to a mirror: who may publish is for who has the operator's key";
+		refused = "nothing is published to a mirror: --authorized-keys-file and --auth-token-file need the "
+			"operator's key";
 	if (!refused)
 		return 0;
 	fault_undecided(flt, FAULT_MISUSE, "%s", refused);
@@ -73,34 +80,58 @@ static int choose_namespaces(struct server *server, struct database *database, s
 /* @param database  taken */
 static int open_service(struct server *server, struct database *database, struct fault *flt)
 {
-	char contents[PATH_MAX];
+	char folder[PATH_MAX], contents[PATH_MAX + sizeof("/contents")];
 	const struct service_options options = {
 		.database = database,
-		.data_dir = server->data_dir,
 		.content_dir = server->content_dir ? server->content_dir : contents,
 		.key = server->key,
 		.origin = server->origin,
+		.state_dir = server->state_dir,
 		.refresh = server->refresh ? server->refresh : REFRESH_USUAL,
 		.namespaces = server->namespaces,
 		.namespace_count = server->namespace_count,
 		.authorized = server->authorized,
 		.token = server->token,
-		.base_url = server->base_url,
+		.public_url = server->public_url,
+		.content_url = server->content_url,
 		.content_limit = server->content_limit,
 		.failed = server->failed,
 		.imported = server->imported,
 		.user = server->user,
 	};
 
-	snprintf(contents, sizeof(contents), "%s/contents", server->data_dir);
+	if (folder_path(database_folder(database), folder, flt)) {
+		database_close(database);
+		return flt->verdict;
+	}
+	snprintf(contents, sizeof(contents), "%s/contents", folder);
 	return service_open(&options, &server->service, flt);
+}
+
+/* @param database  taken */
+static int open_and_mark(struct server *server, struct database *database, struct fault *flt)
+{
+	int folder = fcntl(database_folder(database), F_DUPFD_CLOEXEC, 0), r;
+
+	if (folder < 0) {
+		database_close(database);
+		return fault_system(flt, errno, "%.150s", server->data_dir);
+	}
+	r = open_service(server, database, flt);
+	if (!r && service_length(server->service))
+		r = begun_mark(folder, flt);
+	close(folder);
+	return r;
 }
 
 static int open_data(struct server *server, struct fault *flt)
 {
 	struct database *database = NULL;
-	int r = database_open(server->data_dir, &database, flt);
+	/* A registry that is brought here is not begun: it has one history, wherever it is. */
+	int r = server->origin ? 0 : begun_check(server->data_dir, flt);
 
+	if (!r)
+		r = database_open(server->data_dir, &database, flt);
 	if (r)
 		return r;
 	/* The key is looked for once the folder is ours: of two that start at once only one may make it. */
@@ -113,7 +144,7 @@ static int open_data(struct server *server, struct fault *flt)
 		database_close(database);
 		return r;
 	}
-	return open_service(server, database, flt);
+	return open_and_mark(server, database, flt);
 }
 
 int server_open(struct server *server, struct fault *flt)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry in this process: what `serve` and `--local` have in common.
  */
@@ -13,13 +14,14 @@ struct server {
 	const char *key_file;                   /* the operator's; NULL: `key_text`, or the one that is kept */
 	const char *key_text;                   /* NULL: the one that is kept, made where missing */
 	const struct http_url *origin;          /* as service_options; NULL: none */
+	const char *state_dir;                  /* as service_options */
 	unsigned refresh;                       /* seconds between looks at it, of a mirror; 0: as usual */
 	const struct operator_wish *namespaces;
 	size_t namespace_count;
 	const char *usual_namespace;            /* of a registry that begins without any of these; NULL: none */
 	const struct authorized_keys *authorized; /* NULL: anybody whom a package's log lets */
 	struct span token;                      /* empty: none */
-	const char *base_url;                   /* NULL: as each client asks */
+	const char *public_url, *content_url;   /* as service_options */
 	uint64_t content_limit;
 	struct listener_options listen;
 	void (*failed)(void *user, const struct fault *flt);

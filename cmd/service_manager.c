@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Environment variables and a datagram (see service_manager.h).
  */
@@ -12,6 +13,14 @@
 
 #define FIRST_SOCKET 3
 
+static int option_of(int socket, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(socket, SOL_SOCKET, option, &value, &size) ? -1 : value;
+}
+
 int service_manager_socket(int *out, struct fault *flt)
 {
 	const char *process = secure_getenv("LISTEN_PID"), *count = secure_getenv("LISTEN_FDS");
@@ -22,9 +31,19 @@ int service_manager_socket(int *out, struct fault *flt)
 	if (strtol(count, NULL, 10) > 1)
 		return fault_undecided(flt, FAULT_MISUSE, "the service manager hands over %.10s sockets, and one is "
 				       "wanted", count);
+	if (option_of(FIRST_SOCKET, SO_TYPE) != SOCK_STREAM || option_of(FIRST_SOCKET, SO_ACCEPTCONN) != 1)
+		return fault_undecided(flt, FAULT_MISUSE, "the service manager hands over no socket that listens: its "
+				       "unit needs ListenStream= and Accept=no");
 	fcntl(FIRST_SOCKET, F_SETFD, FD_CLOEXEC);
 	*out = FIRST_SOCKET;
 	return 0;
+}
+
+bool service_manager_is_there(void)
+{
+	const char *path = secure_getenv("NOTIFY_SOCKET");
+
+	return path && *path;
 }
 
 void service_manager_tell(const char *state)

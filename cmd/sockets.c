@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Status sockets (see sockets.h).
  *
@@ -22,6 +23,8 @@
 #define FOLDER "wargfs"
 #define SUFFIX ".sock"
 #define BACKLOG 16
+#define REFRESH_SECONDS 5 /* for which a command waits for mounts to show what is new */
+#define MOST_ALIKE 100 /* daemons with the same pid that share a folder (containers) */
 
 static bool is_own_folder(const char *path)
 {
@@ -30,8 +33,7 @@ static bool is_own_folder(const char *path)
 	return stat(path, &seen) == 0 && S_ISDIR(seen.st_mode) && seen.st_uid == geteuid();
 }
 
-/* Where the folder lies: what environment and system have for this, or else the place where everybody may make one. */
-static void choose(const struct config_environment *environment, char *path, size_t size)
+void sockets_path(const struct config_environment *environment, char *path, size_t size)
 {
 	char run[64];
 
@@ -50,7 +52,7 @@ int sockets_open_folder(const struct config_environment *environment, int *out, 
 	struct stat seen;
 	int fd;
 
-	choose(environment, path, sizeof(path));
+	sockets_path(environment, path, sizeof(path));
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return fault_system(flt, errno, "%.150s cannot be made", path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -77,21 +79,59 @@ static struct sockaddr_un address_of(int folder, const char *name)
 	return address;
 }
 
+/* Non-blocking: a stopped daemon's backlog may be full. @param there  as sockets_ask() */
+static int dial(int folder, const char *name, int *out, bool *there, struct fault *flt)
+{
+	struct sockaddr_un address = address_of(folder, name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error;
+
+	*there = true;
+	if (fd < 0)
+		return fault_system(flt, errno, "creating a socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+		*out = fd;
+		return 0;
+	}
+	error = errno;
+	close(fd);
+	*there = error != ECONNREFUSED && error != ENOENT;
+	if (!*there)
+		unlinkat(folder, name, 0);
+	return fault_system(flt, error, "it does not answer");
+}
+
+/*
+ * Name the socket after this process's pid. Remove a dead socket with this name: the pid was used before. A live one
+ * belongs to a process with the same pid in another container that shares the folder: take another name.
+ */
+static void choose_name(int folder, char name[static SOCKETS_NAME_SIZE])
+{
+	bool there = true;
+	int fd;
+
+	snprintf(name, SOCKETS_NAME_SIZE, "%jd" SUFFIX, (intmax_t)getpid());
+	for (unsigned i = 1; i < MOST_ALIKE && there; i++) {
+		if (!dial(folder, name, &fd, &there, NULL))
+			close(fd);
+		if (there)
+			snprintf(name, SOCKETS_NAME_SIZE, "%jd-%u" SUFFIX, (intmax_t)getpid(), i);
+	}
+}
+
 int sockets_listen(int folder, int *out, char name[static SOCKETS_NAME_SIZE], struct fault *flt)
 {
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(name, SOCKETS_NAME_SIZE, "%jd" SUFFIX, (intmax_t)getpid());
+	choose_name(folder, name);
 	address = address_of(folder, name);
-	/* Whoever had this process number before is no more. */
-	unlinkat(folder, name, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, BACKLOG)) {
 		int error = errno;
 
 		if (fd >= 0)
 			close(fd);
-		return fault_system(flt, error, "the socket for status cannot be had");
+		return fault_system(flt, error, "the socket that status asks at cannot be made, by its name in /proc");
 	}
 	*out = fd;
 	return 0;
@@ -106,6 +146,8 @@ static bool is_name(const char *name)
 {
 	size_t digits = strspn(name, "0123456789");
 
+	if (digits && name[digits] == '-' && strspn(name + digits + 1, "0123456789"))
+		digits += 1 + strspn(name + digits + 1, "0123456789");
 	return digits && strlen(name) < SOCKETS_NAME_SIZE && strcmp(name + digits, SUFFIX) == 0;
 }
 
@@ -170,28 +212,6 @@ static int receive(int from, clock_ms deadline, struct buf *answer, struct fault
 	}
 }
 
-/* Not blocking: the backlog of a daemon that was stopped may be full. @param there  as sockets_ask() */
-static int dial(int folder, const char *name, int *out, bool *there, struct fault *flt)
-{
-	struct sockaddr_un address = address_of(folder, name);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int error;
-
-	*there = true;
-	if (fd < 0)
-		return fault_system(flt, errno, "a socket cannot be had");
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-		*out = fd;
-		return 0;
-	}
-	error = errno;
-	close(fd);
-	*there = error != ECONNREFUSED && error != ENOENT;
-	if (!*there)
-		sockets_remove(folder, name);
-	return fault_system(flt, error, "it does not answer");
-}
-
 /* A line is shorter than what a new socket takes at once. */
 static int say(int to, const char *line, struct fault *flt)
 {
@@ -200,15 +220,47 @@ static int say(int to, const char *line, struct fault *flt)
 	return 0;
 }
 
-void sockets_tell(int folder, const char *name, const char *line)
+/* Tell all, then wait for the end of each connection. @param fds  room for `count` */
+static void refresh_all(int folder, char (*names)[SOCKETS_NAME_SIZE], size_t count, const char *line, int *fds)
 {
+	clock_ms deadline = clock_in_seconds(REFRESH_SECONDS);
+	struct buf nothing;
 	bool there;
-	int fd;
 
-	if (dial(folder, name, &fd, &there, NULL))
+	for (size_t i = 0; i < count; i++) {
+		if (dial(folder, names[i], &fds[i], &there, NULL))
+			fds[i] = -1;
+		else
+			say(fds[i], line, NULL);
+	}
+	buf_init(&nothing, 0);
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] < 0)
+			continue;
+		receive(fds[i], deadline, &nothing, NULL);
+		close(fds[i]);
+	}
+	buf_release(&nothing);
+}
+
+void sockets_refresh(const struct config_environment *environment, const char *url)
+{
+	char (*names)[SOCKETS_NAME_SIZE] = NULL;
+	char line[ASKING_LINE_SIZE];
+	size_t count = 0;
+	int folder, *fds;
+
+	if (sockets_open_folder(environment, &folder, NULL))
 		return;
-	say(fd, line, NULL);
-	close(fd);
+	snprintf(line, sizeof(line), ASKING_REFRESH "%s\n", url);
+	if (sockets_list(folder, &names, &count, NULL) == 0) {
+		fds = calloc(count + 1, sizeof(*fds));
+		if (fds)
+			refresh_all(folder, names, count, line, fds);
+		free(fds);
+	}
+	free(names);
+	close(folder);
 }
 
 int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The sockets on which mounts tell their status and are told things (fs/asking.h): one a daemon, named after its
  * process, in a folder that nobody else can enter.
@@ -8,11 +9,13 @@
 #include "client/clock.h"
 #include "client/config.h"
 
+/** The folder's path: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. */
+void sockets_path(const struct config_environment *environment, char *path, size_t size);
+
 /**
- * Open the folder: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. It is made where
- * missing.
+ * Open the folder, or make it.
  * @param out  close() it
- * @return 0; WARG_UNDECIDED if it is not the user's own alone
+ * @return 0; WARG_UNDECIDED if other users can access it
  */
 int sockets_open_folder(const struct config_environment *environment, int *out, struct fault *flt);
 
@@ -35,7 +38,11 @@ int sockets_list(int folder, char (**out)[SOCKETS_NAME_SIZE], size_t *count, str
  */
 int sockets_ask(int folder, const char *name, clock_ms deadline, struct buf *answer, bool *there, struct fault *flt);
 
-/** Say a line, with its newline, to one, and wait for nothing: one that hangs hears it later, if ever. */
-void sockets_tell(int folder, const char *name, const char *line);
+/**
+ * Have all mounts of a registry look for a new checkpoint, and wait until programs see it through them, but not longer
+ * than a few seconds: for a command that has just changed or learned something. Where no mount can be told, none is
+ * there, or it looks by itself soon.
+ */
+void sockets_refresh(const struct config_environment *environment, const char *url);
 
 #endif

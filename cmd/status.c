@@ -1,11 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs status: what mounts believe, asked on their sockets.
  */
 #include "commands.h"
 #include "fs/asking.h"
+#include "fs/mount.h"
+#include "mounts.h"
 #include "output.h"
 #include "session.h"
-#include "sockets.h"
+#include "verify/printable.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,79 +17,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Daemons answer from memory: one that takes longer hangs. */
-#define PATIENCE 5
-
-/* The answers of the mounts that were asked for. */
-struct answers {
-	struct json **answers; /* owned */
-	size_t count;
-	struct fault silent;   /* of the first one that did not answer */
-};
-
-static int add(struct answers *answers, struct json *answer, struct fault *flt)
-{
-	struct json **grown = reallocarray(answers->answers, answers->count + 1, sizeof(struct json *));
-
-	if (!grown) {
-		json_free(answer);
-		return fault_no_memory(flt);
-	}
-	answers->answers = grown;
-	grown[answers->count++] = answer;
-	return 0;
-}
-
-static bool is_wanted(const struct json *answer, const char *folder)
-{
-	struct span mountpoint;
-
-	return !folder || (json_read_text(answer, "mountpoint", &mountpoint, NULL) == 0 && span_is(mountpoint, folder));
-}
-
-/* One that does not answer hides no other. */
-static int ask(int sockets, const char *name, const char *folder, struct answers *answers, struct fault *flt)
-{
-	struct json *answer = NULL;
-	struct fault own = {0};
-	struct buf text;
-	bool there;
-	int verdict;
-
-	buf_init(&text, ASKING_MOST);
-	verdict = sockets_ask(sockets, name, clock_in_seconds(PATIENCE), &text, &there, &own);
-	if (!verdict && there)
-		verdict = json_parse(buf_span(&text), &answer, &own);
-	buf_release(&text);
-	if (verdict) {
-		fault_at(&own, "the mount of process %d", atoi(name));
-		if (!answers->silent.verdict)
-			answers->silent = own;
-		return 0;
-	}
-	if (answer && is_wanted(answer, folder))
-		return add(answers, answer, flt);
-	json_free(answer);
-	return 0;
-}
-
-static int ask_all(const struct config_environment *environment, const char *folder, struct answers *answers,
-		   struct fault *flt)
-{
-	char (*names)[SOCKETS_NAME_SIZE] = NULL;
-	size_t count = 0;
-	int sockets, verdict = sockets_open_folder(environment, &sockets, flt);
-
-	if (verdict)
-		return verdict;
-	verdict = sockets_list(sockets, &names, &count, flt);
-	for (size_t i = 0; !verdict && i < count; i++)
-		verdict = ask(sockets, names[i], folder, answers, flt);
-	free(names);
-	close(sockets);
-	return verdict;
-}
 
 /* A copy, since what was answered goes when the answers go. */
 static struct json *copy_of(const struct json *answer)
@@ -101,15 +31,15 @@ static struct json *copy_of(const struct json *answer)
 	return copy;
 }
 
-static int print_json(const struct command *command, const struct answers *answers, const char *folder)
+static int print_json(const struct command *command, const struct mounts *mounts, const char *folder)
 {
 	struct json *list;
 
 	if (folder)
-		return output_json(command, copy_of(answers->answers[0]));
+		return output_json(command, copy_of(mounts->answers[0]));
 	list = json_new_list();
-	for (size_t i = 0; i < answers->count; i++)
-		json_add(list, copy_of(answers->answers[i]));
+	for (size_t i = 0; i < mounts->count; i++)
+		json_add(list, copy_of(mounts->answers[i]));
 	return output_json(command, list);
 }
 
@@ -123,10 +53,13 @@ static uint64_t number(const struct json *object, const char *name)
 
 static void print_text(const char *label, const struct json *object, const char *name)
 {
+	char shown[4096 * 4 + 1];
 	struct span text;
 
-	if (json_read_text(object, name, &text, NULL) == 0)
-		printf("%-12s %.*s\n", label, (int)text.length, (const char *)text.data);
+	if (json_read_text(object, name, &text, NULL))
+		return;
+	printable_write(text, shown, sizeof(shown));
+	printf("%-12s %s\n", label, output_shown(shown).text);
 }
 
 static void print_seconds(uint64_t seconds)
@@ -240,41 +173,63 @@ static void print(const struct json *answer)
 	putchar('\n');
 }
 
-static int print_all(const struct command *command, const struct options *options, const struct answers *answers,
-		     const char *folder)
+/* What the folder has, where no daemon of it answered. */
+static int tell_none(const struct command *command, const char *folder)
+{
+	struct fault flt = {0};
+
+	if (mount_is_ours(folder))
+		fault_undecided(&flt, FAULT_TIMEOUT, "the mount at %.200s does not answer", folder);
+	else
+		mounts_none(folder, &flt);
+	return options_fail(command, &flt);
+}
+
+static int tell_dead(const struct command *command, const char *folder)
+{
+	struct fault flt = {0};
+
+	fault_undecided(&flt, FAULT_SYSTEM, "the daemon of the mount at %.100s is gone: it was killed, or it crashed. "
+			"'wargfs umount %.100s' takes the mount away, and 'wargfs mount' mounts it anew", folder,
+			folder);
+	return options_fail(command, &flt);
+}
+
+/* What does not answer, on stderr. */
+static int tell_silent(const struct command *command, const struct mounts *mounts, const char *folder)
 {
 	int status = STATUS_DONE;
 
-	if (answers->silent.verdict && (!folder || !answers->count))
-		status = options_fail(command, &answers->silent);
-	if (folder && !answers->count) {
-		fprintf(stderr, "wargfs status: no mount of yours at %s answers\n", folder);
-		return STATUS_FAILED;
-	}
-	if (options->json) {
-		int printed = print_json(command, answers, folder);
-
-		return printed > status ? printed : status;
-	}
-	for (size_t i = 0; i < answers->count; i++) {
-		if (i)
-			putchar('\n');
-		print(answers->answers[i]);
-	}
+	if (mounts->silent.verdict && (!folder || !mounts->count))
+		status = options_fail(command, &mounts->silent);
+	for (size_t i = 0; i < mounts->dead_count; i++)
+		status = failure_join(status, tell_dead(command, mounts->dead[i]));
+	if (folder && !mounts->count && !mounts->dead_count)
+		status = failure_join(status, tell_none(command, folder));
 	return status;
 }
 
-/* The kernel does not ask the daemon for the way to its mount: one that hangs does not hang this. */
-static int resolve(const char *typed, char **out, struct fault *flt)
+static int print_all(const struct command *command, const struct options *options, const struct mounts *mounts,
+		     const char *folder)
 {
-	*out = typed ? realpath(typed, NULL) : NULL;
-	return typed && !*out ? fault_system(flt, errno, "%.150s", typed) : 0;
+	int status = tell_silent(command, mounts, folder);
+
+	if (folder && !mounts->count)
+		return status;
+	if (options->json)
+		return failure_join(status, print_json(command, mounts, folder));
+	for (size_t i = 0; i < mounts->count; i++) {
+		if (i)
+			putchar('\n');
+		print(mounts->answers[i]);
+	}
+	return status;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct config_environment environment;
-	struct answers answers = {0};
+	struct mounts mounts = {0};
 	struct options options;
 	struct fault flt = {0};
 	char *folder = NULL;
@@ -285,13 +240,12 @@ static int run(const struct command *command, int argc, char **argv)
 	verdict = config_environment_read(&environment, &flt);
 	if (verdict)
 		return options_fail(command, &flt);
-	verdict = resolve(options.arguments[0], &folder, &flt);
+	if (options.argument_count)
+		verdict = mounts_resolve(options.arguments[0], &folder, &flt);
 	if (!verdict)
-		verdict = ask_all(&environment, folder, &answers, &flt);
-	status = verdict ? options_fail(command, &flt) : print_all(command, &options, &answers, folder);
-	for (size_t i = 0; i < answers.count; i++)
-		json_free(answers.answers[i]);
-	free(answers.answers);
+		verdict = mounts_ask(&environment, folder, &mounts, &flt);
+	status = verdict ? options_fail(command, &flt) : print_all(command, &options, &mounts, folder);
+	mounts_release(&mounts);
 	free(folder);
 	config_environment_release(&environment);
 	return status;

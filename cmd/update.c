@@ -1,8 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs update: every stored package log, to the newest checkpoint.
  */
 #include "commands.h"
-#include "fs/asking.h"
 #include "output.h"
 #include "progress.h"
 #include "session.h"
@@ -153,8 +153,8 @@ static void look_after(struct stored *stored)
 		change->after = package ? count_releases(package->log) : 0;
 		if (best)
 			snprintf(change->latest, sizeof(change->latest), "%s", best->version);
-		if (package && package->fault.verdict && !change->fault.verdict)
-			change->fault = package->fault;
+		if (package && package->fault && !change->fault.verdict)
+			change->fault = *package->fault;
 		view_unref(view);
 	}
 }
@@ -192,7 +192,7 @@ static struct json *package_json(const struct session *session, const struct nam
 
 	json_put_text(package, "package", name->text);
 	if (change->registry && change->registry != session->registry)
-		json_put_text(package, "registry", federation_name_of(session->federation, change->registry));
+		json_put_shown(package, "registry", federation_name_of(session->federation, change->registry));
 	json_put_uint(package, "releases", change->after);
 	json_put_uint(package, "newReleases", new_releases(change));
 	if (change->latest[0])
@@ -210,7 +210,7 @@ static void put_registry(struct json *json, const char *name, struct registry *r
 {
 	struct view *view = registry_view(registry);
 
-	json_put_text(json, "registry", name);
+	json_put_shown(json, "registry", name);
 	json_put_uint(json, "logLength", view->checkpoint.contents.log_length);
 	json_put_uint(json, "timestamp", view->checkpoint.contents.timestamp);
 	view_unref(view);
@@ -230,7 +230,7 @@ static int print_json(const struct command *command, const struct session *sessi
 		put_registry(other, federation_name_of(session->federation, registries[i]), registries[i]);
 		json_add(others, other);
 	}
-	put_registry(json, session->url.text, session->registry);
+	put_registry(json, http_url_name(&session->url), session->registry);
 	json_put(json, "packages", packages);
 	json_put(json, "otherRegistries", others);
 	return output_json(command, json);
@@ -245,7 +245,8 @@ static void print_registry(const struct session *session, struct registry *regis
 	for (size_t i = 0; i < stored->count; i++)
 		good += stored->changes[i].registry == registry && !stored->changes[i].fault.verdict;
 	printf("%zu %s up to date with %s at log length %" PRIu64 "\n", good, good == 1 ? "package" : "packages",
-	       federation_name_of(session->federation, registry), view->checkpoint.contents.log_length);
+	       output_shown(federation_name_of(session->federation, registry)).text,
+	       view->checkpoint.contents.log_length);
 	view_unref(view);
 }
 
@@ -278,27 +279,9 @@ static int print_faults(const struct command *command, const struct stored *stor
 		const struct fault *flt = &stored->changes[i].fault;
 		int status = flt->verdict ? options_fail(command, flt) : STATUS_DONE;
 
-		worst = status > worst ? status : worst;
+		worst = failure_join(worst, status);
 	}
 	return worst;
-}
-
-/* Mounts of the registry are to show the same. Where none can be told, none is there, or it looks by itself soon. */
-static void tell_mounts(const struct session *session)
-{
-	char (*names)[SOCKETS_NAME_SIZE] = NULL;
-	char line[ASKING_LINE_SIZE];
-	size_t count = 0;
-	int sockets;
-
-	if (sockets_open_folder(&session->environment, &sockets, NULL))
-		return;
-	snprintf(line, sizeof(line), ASKING_REFRESH "%s\n", session->url.text);
-	if (sockets_list(sockets, &names, &count, NULL) == 0)
-		for (size_t i = 0; i < count; i++)
-			sockets_tell(sockets, names[i], line);
-	free(names);
-	close(sockets);
 }
 
 static int report(const struct command *command, const struct options *options, const struct session *session,
@@ -312,7 +295,7 @@ static int report(const struct command *command, const struct options *options, 
 		printed = print_json(command, session, stored);
 	else
 		print(session, stored);
-	return printed > status ? printed : status;
+	return failure_join(status, printed);
 }
 
 static int update(const struct command *command, const struct options *options, struct session *session)
@@ -329,7 +312,7 @@ static int update(const struct command *command, const struct options *options, 
 		verdict = update_packages(session, &stored, &flt);
 	progress_end(&session->progress);
 	if (!verdict)
-		tell_mounts(session);
+		sockets_refresh(&session->environment, session->url.text);
 	status = verdict ? options_fail(command, &flt) : report(command, options, session, &stored);
 	stored_release(&stored);
 	return status;
@@ -354,5 +337,6 @@ const struct command update_command = {
 	.summary = "Bring every stored package log to the newest checkpoint",
 	.text = "\nA package that does not verify is named, and keeps no other from being updated. Packages of\n"
 		"namespaces that live in other registries are updated there.\n",
+	.meets = true,
 	.run = run,
 };

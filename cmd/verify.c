@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs verify: three questions, by what is asked about. A proof document: does it hold? Packages, or nothing: is what
  * is stored here what the registry has? Files: which releases are they?
@@ -13,12 +14,11 @@
 #include "client/file.h"
 #include "commands.h"
 
-enum { KEY_PROOF = 256, KEY_CONTENT, KEY_OPERATOR_KEY };
+enum { KEY_PROOF = 256, KEY_CONTENT };
 
 static const struct options_entry entries[] = {
 	{KEY_PROOF, "proof", "FILE", "check a proof document, offline"},
 	{KEY_CONTENT, "content", "FILE", "with --proof: a file that has to be the release's content"},
-	{KEY_OPERATOR_KEY, "operator-key", "KEYID", "with --proof: the key id of the operator's first key"},
 	{0}
 };
 
@@ -26,16 +26,11 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 {
 	struct verify *verify = user;
 
-	if (key == KEY_PROOF) {
+	(void)flt;
+	if (key == KEY_PROOF)
 		verify->proof = value;
-	} else if (key == KEY_CONTENT) {
+	else
 		verify->content = value;
-	} else {
-		verify->has_operator_key = true;
-		if (digest_parse(span_of_text(value), &verify->operator_key, NULL))
-			return fault_undecided(flt, FAULT_MISUSE, "'%.100s' is not a key id: sha256: and 64 digits",
-					       value);
-	}
 	return 0;
 }
 
@@ -53,10 +48,14 @@ int verify_hash_file(const char *path, struct digest *out, struct fault *flt)
 	return verdict;
 }
 
-/* By its text alone: no package name holds a '/' or a '.', and each holds a ':'. */
+/* A package written as in a mount, "namespace/package", may be the path of a file as well: the file comes first. */
 static bool is_package(const char *argument)
 {
-	return !strpbrk(argument, "/.") && strchr(argument, ':');
+	struct name name;
+
+	if (!strpbrk(argument, "/."))
+		return strchr(argument, ':');
+	return session_read_name(argument, &name, NULL) == 0 && access(argument, F_OK) != 0;
 }
 
 static int check_options(const struct options *options, const struct verify *verify, struct fault *flt)
@@ -65,8 +64,6 @@ static int check_options(const struct options *options, const struct verify *ver
 		return fault_undecided(flt, FAULT_MISUSE, "--proof is about its document alone");
 	if (!verify->proof && verify->content)
 		return fault_undecided(flt, FAULT_MISUSE, "--content needs --proof");
-	if (!verify->proof && verify->has_operator_key)
-		return fault_undecided(flt, FAULT_MISUSE, "--operator-key needs --proof");
 	for (int i = 1; i < options->argument_count; i++)
 		if (is_package(options->arguments[i]) != is_package(options->arguments[0]))
 			return fault_undecided(flt, FAULT_MISUSE, "either packages or files: '%.100s' is one, '%.100s' "
@@ -102,5 +99,6 @@ const struct command verify_command = {
 		"An argument with ':' and without '/' and '.' is a package, any other one a file.\n",
 	.most = INT_MAX,
 	.options = entries,
+	.meets = true,
 	.run = run,
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files of verify share. Not for other commands.
  */
@@ -13,8 +14,6 @@
 struct verify {
 	const char *proof;        /* NULL: not given */
 	const char *content;      /* NULL: not given */
-	bool has_operator_key;
-	struct digest operator_key;
 };
 
 /** Open and hash a file that the user named. */
@@ -70,8 +69,5 @@ void verify_task_put_registries(struct json *json, const struct verify_task *tas
 
 /** What a part's registry is called. Borrowed. */
 const char *verify_name_of(const struct verify_task *task, const struct verify_part *part);
-
-/** The worse of two things to end with. */
-int verify_worse(int a, int b);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs verify, of files: which releases they are, by the logs of all packages that are stored.
  */
@@ -5,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "output.h"
 
@@ -29,38 +31,47 @@ static void print_release(const struct verify_part *part, const char *path, cons
 	char when[64];
 
 	output_time(release->time.seconds, when);
-	printf("%s: %s %s, released %s%s%s%s\n", path, name->text, release->version, when,
+	printf("%s: %s %s, released %s%s%s%s\n", output_shown(path).text, name->text, release->version, when,
 	       release->yanked ? ", YANKED" : "", part->domain[0] ? ", from " : "", part->domain);
+}
+
+/* The package's releases with this content. */
+static size_t find_in(const struct verify_part *part, const struct view_package *package, const struct digest *digest,
+		      const char *path, struct json *list)
+{
+	size_t count, found = 0;
+	const struct package_release *releases = package_log_releases(package->log, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!digest_equals(&releases[i].content, digest))
+			continue;
+		found++;
+		if (list)
+			json_add(list, new_release(part, view_package_name(package), &releases[i]));
+		else
+			print_release(part, path, view_package_name(package), &releases[i]);
+	}
+	return found;
 }
 
 /*
  * All releases of one registry with this content.
- * @param list  takes them, with --json; else they are printed
- * @return how many
+ * @param list   takes them, with --json; else they are printed
+ * @param found  becomes greater by their number
  */
-static size_t find_releases(const struct verify_part *part, const struct digest *digest, const char *path,
-			    struct json *list)
+static int find_releases(const struct verify_part *part, const struct digest *digest, const char *path,
+			 struct json *list, size_t *found, struct fault *flt)
 {
 	const struct view *view = part->recheck.view;
-	size_t found = 0;
+	const struct view_package **packages;
+	int r = view ? view_sort(view, &packages, flt) : 0;
 
-	for (size_t i = 0; view && i < view->package_count; i++) {
-		const struct name *name = &view->packages[i]->name;
-		const struct package_release *releases;
-		size_t count;
-
-		releases = package_log_releases(view->packages[i]->log, &count);
-		for (size_t j = 0; j < count; j++) {
-			if (!digest_equals(&releases[j].content, digest))
-				continue;
-			found++;
-			if (list)
-				json_add(list, new_release(part, name, &releases[j]));
-			else
-				print_release(part, path, name, &releases[j]);
-		}
-	}
-	return found;
+	if (r || !view)
+		return r;
+	for (size_t i = 0; i < view->packages.count; i++)
+		*found += find_in(part, packages[i], digest, path, list);
+	free(packages);
+	return 0;
 }
 
 /* One file. @param files  takes the result, with --json */
@@ -71,17 +82,18 @@ static int identify(const struct verify_task *task, const char *path, struct jso
 	struct fault flt = {0};
 	struct digest digest;
 	size_t found = 0;
+	int r = verify_hash_file(path, &digest, &flt);
 
-	if (verify_hash_file(path, &digest, &flt)) {
+	for (size_t i = 0; !r && i < task->count; i++)
+		r = find_releases(&task->parts[i], &digest, path, list, &found, &flt);
+	if (r) {
 		json_free(list);
 		return options_fail(task->command, &flt);
 	}
 	digest_format(&digest, text);
-	for (size_t i = 0; i < task->count; i++)
-		found += find_releases(&task->parts[i], &digest, path, list);
 	if (files) {
 		file = json_new_object();
-		json_put_text(file, "file", path);
+		json_put_shown(file, "file", path);
 		json_put_text(file, "digest", text);
 		json_put(file, "releases", list);
 		json_add(files, file);
@@ -100,11 +112,11 @@ static int identify_all(struct verify_task *task)
 	int status = verify_task_tell_faults(task);
 
 	for (int i = 0; i < task->options->argument_count; i++)
-		status = verify_worse(status, identify(task, task->options->arguments[i], files));
+		status = failure_join(status, identify(task, task->options->arguments[i], files));
 	if (json) {
 		verify_task_put_registries(json, task);
 		json_put(json, "files", files);
-		return verify_worse(status, output_json(task->command, json));
+		return failure_join(status, output_json(task->command, json));
 	}
 	for (size_t i = 0; i < task->count; i++)
 		if (task->parts[i].recheck.view)

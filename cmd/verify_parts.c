@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What wargfs verify looks at, and in which registries it lives: all of it proven anew from the first records on (see
  * client/recheck.h).
@@ -202,14 +203,9 @@ void verify_task_release(struct verify_task *task)
 	session_release(&task->session);
 }
 
-int verify_worse(int a, int b)
-{
-	return a > b ? a : b;
-}
-
 const char *verify_name_of(const struct verify_task *task, const struct verify_part *part)
 {
-	return part->domain[0] ? part->domain : task->session.url.text;
+	return part->domain[0] ? part->domain : http_url_name(&task->session.url);
 }
 
 static void put_registry(struct json *json, const struct verify_task *task, const struct verify_part *part)
@@ -251,10 +247,10 @@ int verify_task_tell_faults(const struct verify_task *task)
 		const struct verify_part *part = &task->parts[i];
 
 		if (part->fault.verdict)
-			status = verify_worse(status, options_fail(task->command, &part->fault));
+			status = failure_join(status, options_fail(task->command, &part->fault));
 		for (size_t j = 0; j < part->recheck.count; j++)
 			if (part->recheck.logs[j].fault.verdict)
-				status = verify_worse(status, options_fail(task->command,
+				status = failure_join(status, options_fail(task->command,
 									   &part->recheck.logs[j].fault));
 	}
 	return status;

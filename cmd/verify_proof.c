@@ -1,12 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs verify --proof: a document that proves itself, up to one thing, which is whose key the operator's is.
  */
 #include "verify.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/file.h"
@@ -25,7 +29,7 @@ struct result {
 	struct release_proof_finding finding;
 	struct pending did; /* what the record did that it is of; nothing in a proof of a release */
 	enum known known;
-	char label[CAP_URL + 1]; /* under which the key is pinned here */
+	struct json *registries; /* labels of the registries with this operator key, by the local pins */
 };
 
 static int read_proof(const char *path, struct proof *out, struct fault *flt)
@@ -35,8 +39,13 @@ static int read_proof(const char *path, struct proof *out, struct fault *flt)
 
 	buf_init(&text, CAP_PROOF);
 	verdict = file_read_path(path, &text, flt);
+	if (!verdict && text.length >= 4 && memcmp(text.data, "\0asm", 4) == 0)
+		verdict = fault_undecided(flt, FAULT_MISUSE, "%.100s is not a proof document: it is WebAssembly. "
+					  "Usage: wargfs verify --proof FILE.json --content FILE.wasm", path);
 	if (!verdict)
 		verdict = proof_parse(buf_span(&text), out, flt);
+	if (verdict == WARG_INVALID)
+		fault_at(flt, "%.100s is not a proof document", path);
 	buf_release(&text);
 	return verdict;
 }
@@ -54,19 +63,21 @@ static int check_key(const struct release_proof_finding *finding, const struct d
 	return fault_invalid(flt, "the operator's first key is %s, and not the one that %.100s", text, how);
 }
 
-/* The registry is known here: what the document says must not contradict it. */
-static int check_anchor(struct result *result, const struct trust_anchor *anchor, struct fault *flt)
+/* The local trust anchor has this label: the document must not contradict it. */
+static int check_anchor(struct result *result, const char *label, const struct trust_anchor *anchor,
+			struct fault *flt)
 {
 	const struct checkpoint *proven = &result->proof.checkpoint.contents;
 	const struct checkpoint *seen = &anchor->checkpoint.contents;
 	char how[128];
 	int verdict;
 
-	snprintf(how, sizeof(how), "was pinned here for %.80s", result->label);
+	snprintf(how, sizeof(how), "was pinned here for %.80s", label);
 	verdict = check_key(&result->finding, &anchor->operator_key, how, flt);
 	if (verdict)
 		return verdict;
 	result->known = KNOWN_PINNED;
+	json_add_text(result->registries, label);
 	if (anchor->evidence[0])
 		return fault_invalid(flt, "the registry was seen to fork, and is not believed any more: see %.100s",
 				     anchor->evidence);
@@ -76,23 +87,62 @@ static int check_anchor(struct result *result, const struct trust_anchor *anchor
 	return 0;
 }
 
-static int choose_label(const struct options *options, struct result *result, struct fault *flt)
+/*
+ * Compare with the trust anchor of a label, if there is one.
+ * @param is_meant  the document, or the caller, names this registry: another key is a contradiction. Otherwise the
+ *                  label only counts if its registry has the same key
+ */
+static int look_under(const char *state_dir, const char *label, bool is_meant, struct result *result,
+		      struct fault *flt)
 {
-	struct http_url url = result->proof.registry;
-	int verdict = options->registry ? http_url_parse(options->registry, &url, flt) : 0;
+	struct trust_anchor anchor = {0};
+	struct fault own = {0};
+	int verdict = trust_peek(state_dir, label, &anchor, &own);
 
-	if (!verdict)
-		snprintf(result->label, sizeof(result->label), "%s", url.label);
+	if (verdict && is_meant)
+		*flt = own;
+	else if (verdict)
+		verdict = 0;
+	else if (anchor.known && (is_meant || digest_equals(&anchor.operator_key, &result->finding.operator_key)))
+		verdict = check_anchor(result, label, &anchor, flt);
 	return verdict;
 }
 
-/* Compare with what is remembered here, if anything is. Nothing needs to be, and without --config no configuration. */
+static int is_label(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/*
+ * Only the operator's key proves which registry a document is from. So the output names the registries with that key by
+ * the local pins, not the one that the document claims.
+ */
+static int look_everywhere(const char *state_dir, const char *claimed, struct result *result, struct fault *flt)
+{
+	struct dirent **folders;
+	int count = scandir(state_dir, &folders, is_label, alphasort);
+	int verdict = 0;
+
+	if (count < 0)
+		return errno == ENOMEM ? fault_no_memory(flt) : 0;
+	for (int i = 0; i < count; i++) {
+		const char *label = folders[i]->d_name;
+
+		if (!verdict)
+			verdict = look_under(state_dir, label, !strcmp(label, claimed), result, flt);
+		free(folders[i]);
+	}
+	free(folders);
+	return verdict;
+}
+
+/* Neither a trust anchor nor, without --config, a configuration is required. */
 static int look_here(const struct options *options, struct result *result, struct fault *flt)
 {
 	struct session session = {0};
-	struct trust_anchor anchor = {0};
+	struct http_url url;
 	struct fault own = {0};
-	int verdict = choose_label(options, result, flt);
+	int verdict = options->registry ? http_url_parse(options->registry, &url, flt) : 0;
 
 	if (verdict)
 		return verdict;
@@ -101,21 +151,20 @@ static int look_here(const struct options *options, struct result *result, struc
 		*flt = own;
 	else if (verdict)
 		verdict = 0;
+	else if (options->registry)
+		verdict = look_under(session.config.state_dir, url.label, true, result, flt);
 	else
-		verdict = trust_peek(session.config.state_dir, result->label, &anchor, flt);
+		verdict = look_everywhere(session.config.state_dir, result->proof.registry.label, result, flt);
 	session_release(&session);
-	if (!verdict && anchor.known)
-		verdict = check_anchor(result, &anchor, flt);
 	return verdict;
 }
 
-static int judge_key(const struct options *options, const struct verify *verify, struct result *result,
-		     struct fault *flt)
+static int judge_key(const struct options *options, struct result *result, struct fault *flt)
 {
 	int verdict = look_here(options, result, flt);
 
-	if (!verdict && verify->has_operator_key) {
-		verdict = check_key(&result->finding, &verify->operator_key, "was given", flt);
+	if (!verdict && options->has_operator_key) {
+		verdict = check_key(&result->finding, &options->operator_key, "was given", flt);
 		result->known = KNOWN_GIVEN;
 	}
 	return verdict;
@@ -169,7 +218,7 @@ static void print_release(const struct result *result, const char *content)
 	printf("%s %s is proven\n", result->proof.name.text, result->proof.version);
 	print_digest("digest", &result->finding.content, "");
 	if (content)
-		printf("%-12s %s has this digest\n", "content", content);
+		printf("%-12s %s has this digest\n", "content", output_shown(content).text);
 	print_deed("released", result->finding.time, &result->finding.by);
 	if (result->finding.yanked)
 		print_deed("YANKED", result->finding.yanked_at, &result->finding.yanked_by);
@@ -178,7 +227,7 @@ static void print_release(const struct result *result, const char *content)
 static void print_entry(const struct pending_entry *entry)
 {
 	static const char *const words[] = {
-		[ENTRY_INIT] = "initialised",
+		[ENTRY_INIT] = "initialized",
 		[ENTRY_GRANT_FLAT] = "granted",
 		[ENTRY_REVOKE_FLAT] = "revoked",
 		[ENTRY_RELEASE] = "released",
@@ -210,7 +259,7 @@ static void print_record(const struct result *result, const char *content)
 	for (size_t i = 0; i < result->did.count; i++)
 		print_entry(&result->did.entries[i]);
 	if (content)
-		printf("%-12s %s is released by it\n", "content", content);
+		printf("%-12s %s is released by it\n", "content", output_shown(content).text);
 	print_deed("signed", result->finding.time, &result->finding.by);
 }
 
@@ -228,16 +277,21 @@ static void print(const struct result *result, const char *content)
 	print_digest("operator", &result->finding.operator_key,
 		     result->known == KNOWN_GIVEN ? ", as given" :
 		     result->known == KNOWN_PINNED ? ", as pinned here" : "");
-	printf("%-12s %s, as the document has it\n", "registry", proof->registry.text);
+	for (size_t i = 0; i < json_count(result->registries); i++) {
+		struct span label;
+
+		if (!json_as_text(json_at(result->registries, i), &label, NULL))
+			printf("%-12s %.*s, by its key\n", "registry", (int)label.length, (const char *)label.data);
+	}
 }
 
 static void warn(const struct result *result)
 {
 	if (result->finding.yanked)
-		fprintf(stderr, "wargfs verify: warning: the release was yanked\n");
+		failure_note("verify", NOTE_WARNING, NULL, "warning: the release was yanked");
 	if (result->known == KNOWN_NOT)
-		fprintf(stderr, "wargfs verify: warning: whether that is the operator's key has to be known from "
-			"elsewhere: compare it, or give the one that you know with --operator-key\n");
+		failure_note("verify", NOTE_WARNING, NULL, "warning: nothing here says whether that is the operator's "
+			     "key: compare it with one that you trust, or give that one with --operator-key");
 }
 
 static void put_release(struct json *json, const struct result *result)
@@ -268,7 +322,7 @@ static void put_record(struct json *json, const struct result *result)
 	json_put(json, "entries", entries);
 }
 
-static int print_json(const struct command *command, const struct result *result, const char *content)
+static int print_json(const struct command *command, struct result *result, const char *content)
 {
 	static const char *const known[] = {[KNOWN_GIVEN] = "given", [KNOWN_PINNED] = "pinned"};
 	const struct proof *proof = &result->proof;
@@ -279,7 +333,8 @@ static int print_json(const struct command *command, const struct result *result
 		put_record(json, result);
 	else
 		put_release(json, result);
-	json_put_text(json, "registry", proof->registry.text);
+	json_put(json, "registries", result->registries);
+	result->registries = NULL;
 	json_put_uint(json, "logLength", proof->checkpoint.contents.log_length);
 	json_put_uint(json, "timestamp", proof->checkpoint.contents.timestamp);
 	json_put_digest(json, "operatorKey", &result->finding.operator_key);
@@ -288,7 +343,7 @@ static int print_json(const struct command *command, const struct result *result
 	else
 		json_put_text(json, "operatorKeyIs", known[result->known]);
 	if (content)
-		json_put_text(json, "content", content);
+		json_put_shown(json, "content", content);
 	else
 		json_put_null(json, "content");
 	return output_json(command, json);
@@ -314,7 +369,7 @@ static int read_record(struct result *result, struct fault *flt)
 
 int verify_proof(const struct command *command, const struct options *options, const struct verify *verify)
 {
-	struct result result = {0};
+	struct result result = {.registries = json_new_list()};
 	struct fault flt = {0};
 	int verdict, status;
 
@@ -324,7 +379,7 @@ int verify_proof(const struct command *command, const struct options *options, c
 		if (!verdict)
 			verdict = read_record(&result, &flt);
 		if (!verdict)
-			verdict = judge_key(options, verify, &result, &flt);
+			verdict = judge_key(options, &result, &flt);
 		if (!verdict && verify->content)
 			verdict = check_content(verify->content, &result, &flt);
 		if (verdict == WARG_INVALID)
@@ -341,6 +396,7 @@ int verify_proof(const struct command *command, const struct options *options, c
 		fflush(stdout);
 		warn(&result);
 	}
+	json_free(result.registries);
 	pending_release(&result.did);
 	proof_release(&result.proof);
 	return status;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * wargfs verify, of packages: what is stored of them held against the registries that they live in.
  */
@@ -123,7 +124,7 @@ static int report(struct verify_task *task)
 	if (has_differences(task))
 		status = STATUS_UNVERIFIED;
 	if (task->options->json)
-		return verify_worse(status, print_json(task));
+		return failure_join(status, print_json(task));
 	for (size_t i = 0; i < task->count; i++)
 		print_part(task, &task->parts[i]);
 	return status;

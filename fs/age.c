@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Requests and the age of what they are told (see age.h).
  */
@@ -57,4 +58,9 @@ double age_timeout(const struct mount *mount, const struct path *path)
 		return 0;
 	registry_freshness(registry, &freshness);
 	return (double)freshness_left(&freshness, mount->options.max_age, freshness_now()) / 1000;
+}
+
+double age_timeout_of_link(const struct mount *mount, const struct path *path)
+{
+	return mount->options.writable ? 0 : age_timeout(mount, path);
 }

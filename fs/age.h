@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What age forbids: past `-o max_age=`, what may have changed is not told any more (see client/freshness.h).
  *
@@ -18,5 +19,8 @@ bool age_allows(struct request *request);
 
 /** Seconds for which the kernel may keep what may change: not longer than it may be told. */
 double age_timeout(const struct mount *mount, const struct path *path);
+
+/** The same for a link: none in a mount that is written to, where the kernel is not told of names (notifier.c). */
+double age_timeout_of_link(const struct mount *mount, const struct path *path);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What stat() says of a node.
  *
@@ -9,7 +10,10 @@
 
 #include "age.h"
 #include "document.h"
+#include "elsewhere.h"
+#include "links.h"
 #include "staged.h"
+#include "times.h"
 #include "transaction.h"
 #include "tree.h"
 
@@ -72,35 +76,29 @@ static double of_yanked(struct mount *mount, const struct view *view, const stru
 	return verdict ? guess(node, MOUNT_SIZE_UNKNOWN, out) : MOUNT_FOREVER;
 }
 
-static double of_link(struct mount *mount, const struct view *view, const struct path *path, struct stat *out)
+static double of_link(struct mount *mount, const struct view *view, const struct path *path, bool has_time,
+		      struct stat *out)
 {
 	char target[PATH_SIZE];
 
-	if (tree_link(view, path, target))
+	if (tree_link(view, path, target) || links_target(mount, path, target))
 		out->st_size = (off_t)strlen(target);
-	return age_timeout(mount, path);
+	return has_time && path->kind != PATH_STAGED_LINK ? age_timeout(mount, path) : 0;
 }
 
-/* Where something can be made or written to: for releases, so that whoever tries hears why not, from the mount. */
-static bool is_for_writers(const struct mount *mount, enum path_kind kind)
-{
-	if (!mount->staging)
-		return false;
-	return path_is_for_writing(kind) || kind == PATH_ROOT || kind == PATH_NAMESPACE || kind == PATH_PACKAGE ||
-	       kind == PATH_RELEASE;
-}
-
+/*
+ * Modes are the same in all mounts, so that copies can be written over: `cp` gives a copy the mode of its source. In a
+ * read-only mount the kernel refuses writes whatever the modes say; in any other the mount does, with the reason.
+ */
 static mode_t mode_of(const struct mount *mount, enum path_kind kind)
 {
-	mode_t writing = is_for_writers(mount, kind) ? 0200 : 0;
-
 	switch (path_type(kind)) {
 	case S_IFLNK:
 		return S_IFLNK | 0777;
 	case S_IFDIR:
-		return S_IFDIR | ((0555 | writing) & ~mount->options.umask);
+		return S_IFDIR | (0755 & ~mount->options.umask);
 	default:
-		return S_IFREG | ((0444 | writing) & ~mount->options.umask);
+		return S_IFREG | (0644 & ~mount->options.umask);
 	}
 }
 
@@ -118,6 +116,7 @@ static double of_staged(const struct mount *mount, const struct node *node, stru
 
 	if (staged_stat(node, &real, NULL) == 0) {
 		out->st_mode = S_IFREG | (real.st_mode & 0777 & ~mount->options.umask);
+		out->st_nlink = node->staged->is_nameless ? 1 : real.st_nlink;
 		out->st_size = real.st_size;
 		out->st_blocks = real.st_blocks;
 		out->st_mtim = real.st_mtim;
@@ -127,33 +126,70 @@ static double of_staged(const struct mount *mount, const struct node *node, stru
 	return 0;
 }
 
-/* A folder that the registry has no time for may be one that was made here. */
-static double of_folder(const struct mount *mount, const struct path *path, struct stat *out)
+/* A folder without a time from the registry may have been made locally; one of drafts or a transaction was. */
+static double of_folder(const struct mount *mount, const struct path *path, bool has_time, struct stat *out)
 {
-	bool is_proven = out->st_mtim.tv_sec;
+	bool is_local = !has_time || path->kind == PATH_TRANSACTION || path_is_inner(path->kind);
 
-	if (!is_proven && staged_has_folder(mount, path, &out->st_mtim))
+	if (is_local && staged_has_folder(mount, path, &out->st_mtim))
 		out->st_atim = out->st_ctim = out->st_mtim;
-	return path_is_for_writing(path->kind) || (mount->staging && !is_proven) ? 0 : MOUNT_FOREVER;
+	return path_is_for_writing(path->kind) || !has_time ? 0 : MOUNT_FOREVER;
+}
+
+static bool set_time(const struct view *view, const struct path *path, struct stat *out)
+{
+	struct record_time time;
+
+	if (!tree_changed_at(view, path, &time))
+		return false;
+	out->st_mtim = (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanos };
+	out->st_atim = out->st_ctim = out->st_mtim;
+	return true;
+}
+
+/* A namespace of another registry is not fetched before a request looks into it: give it a local time. */
+static bool set_time_of_elsewhere(const struct mount *mount, struct stat *out)
+{
+	struct view *home = registry_view(mount->registry);
+	struct path root = path_root();
+	bool has = set_time(home, &root, out);
+
+	view_unref(home);
+	return has;
+}
+
+/* @return whether the time is known */
+static bool find_time(const struct mount *mount, const struct view *view, const struct node *node,
+		      const struct path *path, struct stat *out)
+{
+	struct namespaces_place place = {0};
+	struct path root = path_root();
+
+	if (path_has_namespace(path->kind) && !path_has_package(path->kind) &&
+	    elsewhere_find(mount, path, &place, NULL) == 0 && place.domain[0])
+		return set_time_of_elsewhere(mount, out);
+	if (set_time(view, path, out))
+		return true;
+	/* If the newest package does not verify, use the time at which the namespace was defined. */
+	if (!path_has_package(path->kind) && times_are_vain(view, node))
+		set_time(view, &root, out);
+	return false;
 }
 
 double mount_attributes(struct mount *mount, const struct view *view, struct node *node, struct stat *out)
 {
 	struct path path = node_path(node);
-	struct record_time time;
+	bool has_time;
 
 	*out = (struct stat){
-		.st_ino = path_is_document(path.kind) ? nodes_number(mount->nodes, &path, NULL) : node->number,
+		.st_ino = node->shown,
 		.st_mode = mode_of(mount, path.kind),
 		.st_nlink = links_of(path.kind),
 		.st_uid = mount->options.uid,
 		.st_gid = mount->options.gid,
 		.st_blksize = BLOCK_SIZE,
 	};
-	if (tree_changed_at(view, &path, &time)) {
-		out->st_mtim = (struct timespec){ .tv_sec = time.seconds, .tv_nsec = time.nanos };
-		out->st_atim = out->st_ctim = out->st_mtim;
-	}
+	has_time = find_time(mount, view, node, &path, out);
 	if (node->staged)
 		return of_staged(mount, node, out);
 	if (path.kind == PATH_RELEASE)
@@ -161,9 +197,9 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 	if (path.kind == PATH_YANKED_VERSION)
 		return of_yanked(mount, view, &path, node, out);
 	if (path_type(path.kind) == S_IFLNK)
-		return of_link(mount, view, &path, out);
+		return of_link(mount, view, &path, has_time, out);
 	if (path_type(path.kind) == S_IFDIR)
-		return of_folder(mount, &path, out);
+		return of_folder(mount, &path, has_time, out);
 	if (path.kind == PATH_ENTRY) {
 		set_size(out, transaction_size(mount, node));
 		return 0;

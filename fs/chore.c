@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Chores (see chore.h).
  */
@@ -10,6 +11,7 @@ void chore_init(struct chore *chore, struct mount *mount, int (*run)(struct chor
 {
 	chore->flight = (struct flight){0};
 	chore->mount = mount;
+	chore->workers = mount->chores;
 	chore->run = run;
 	chore->free = free;
 	atomic_init(&chore->references, 1);
@@ -46,7 +48,7 @@ void chore_begin(struct chore *chore, struct waiter *waiter)
 	chore->job.run = run;
 	if (waiter)
 		flight_join(federation_airport(mount->federation), &chore->flight, waiter);
-	workers_run(mount->chores, &chore->job);
+	workers_run(chore->workers, &chore->job);
 	chore_unref(chore);
 }
 

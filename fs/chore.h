@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Chores: what a request needs done that may block for long, by threads that may. The request waits for a chore as it
  * waits for the registry: it can be interrupted, and other requests are served meanwhile.
@@ -17,6 +18,7 @@ struct chore {
 	struct job job; /* first, so that one is found from the other */
 	struct flight flight;
 	struct mount *mount;
+	struct workers *workers; /* worker threads: mount->chores, or others for chores that wait for the registry */
 	atomic_uint references;
 	/** Called once, on a thread that may block. */
 	int (*run)(struct chore *chore, struct fault *flt);
@@ -24,7 +26,7 @@ struct chore {
 	void (*free)(struct chore *chore);
 };
 
-/** A chore with one reference; the rest of what it is embedded in stays as it is. */
+/** Initialise a chore on mount->chores with one reference; does not touch the struct around it. */
 void chore_init(struct chore *chore, struct mount *mount, int (*run)(struct chore *chore, struct fault *flt),
 		void (*free)(struct chore *chore));
 /** One reference more. @return the chore */

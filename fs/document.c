@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The texts of documents (see document.h).
  */
@@ -43,7 +44,7 @@ static int render_log(struct mount *mount, const struct view *view, const struct
 	if (!package)
 		return fault_undecided(flt, FAULT_ABSENT, "the package's log is not known yet");
 	state.position = package->position;
-	state.has_checkpoint = package->log_length == state.checkpoint.log_length;
+	state.has_checkpoint = view_package_is_current(package);
 	return store_state_render_package(package->log, registry_url(mount_registry(mount, path))->label, &state, out,
 					  flt);
 }
@@ -85,71 +86,110 @@ static int render_yanked(const struct view *view, const struct path *path, struc
 	return verdict ? verdict : put_digest(out, "record", &release->record_id, flt);
 }
 
-/* ---- Metrics, in the text format of Prometheus ---- */
+/* ---- Metrics, in the text format of Prometheus; man/wargfs-mount.1 lists them ---- */
 
-static int put_metric(struct buf *out, const char *name, const char *type, uint64_t value, struct fault *flt)
+#define PREFIX "wargfs_mount_"
+
+static int put_head(struct buf *out, const char *name, const char *type, const char *help, struct fault *flt)
 {
-	return buf_append_format(out, flt, "# TYPE wargfs_%s %s\nwargfs_%s %" PRIu64 "\n", name, type, name, value);
+	return buf_append_format(out, flt, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name, type);
 }
 
 static int put_operations(const struct metrics *metrics, struct buf *out, struct fault *flt)
 {
-	int verdict = buf_append_text(out, "# TYPE wargfs_requests_total counter\n", flt);
+	int verdict = put_head(out, "requests_total", "counter", "Requests of the kernel, by operation.", flt);
 
 	for (int i = 0; !verdict && i < METRICS_OPERATIONS; i++)
-		verdict = buf_append_format(out, flt, "wargfs_requests_total{operation=\"%s\"} %" PRIu64 "\n",
+		verdict = buf_append_format(out, flt, PREFIX "requests_total{operation=\"%s\"} %" PRIu64 "\n",
 					    metrics_operation_name(i), metrics_get(&metrics->operations[i]));
 	return verdict;
 }
 
 static int put_faults(const struct metrics *metrics, struct buf *out, struct fault *flt)
 {
-	int verdict = buf_append_text(out, "# TYPE wargfs_faults_total counter\n", flt);
+	int verdict = put_head(out, "faults_total", "counter", "Faults, by kind.", flt);
 
 	for (int i = FAULT_NONE + 1; !verdict && i <= FAULT_SYSTEM; i++)
-		verdict = buf_append_format(out, flt, "wargfs_faults_total{kind=\"%s\"} %" PRIu64 "\n",
-					    metrics_fault_name(i), metrics_get(&metrics->faults[i]));
+		verdict = buf_append_format(out, flt, PREFIX "faults_total{kind=\"%s\"} %" PRIu64 "\n",
+					    fault_kind_name(i), metrics_get(&metrics->faults[i]));
 	return verdict;
 }
 
-static int render_metrics(struct mount *mount, const struct view *view, struct buf *out, struct fault *flt)
+struct metric {
+	const char *name, *type; /* name NULL: it is not known, and left out */
+	uint64_t value;
+	const char *help;
+};
+
+static int put_metrics(const struct metric *metrics, size_t count, struct buf *out, struct fault *flt)
+{
+	int verdict = 0;
+
+	for (const struct metric *each = metrics; !verdict && each < metrics + count; each++) {
+		if (!each->name)
+			continue;
+		verdict = put_head(out, each->name, each->type, each->help, flt);
+		if (!verdict)
+			verdict = buf_append_format(out, flt, PREFIX "%s %" PRIu64 "\n", each->name, each->value);
+	}
+	return verdict;
+}
+
+static int put_contents(struct mount *mount, struct buf *out, struct fault *flt)
+{
+	struct content_counters contents;
+
+	content_count(registry_content(mount_registry(mount, NULL)), &contents);
+	const struct metric metrics[] = {
+		{"read_bytes_total", "counter", metrics_get(&mount->metrics.bytes_read), "Bytes that were read."},
+		{"cache_hits_total", "counter", contents.cache_hits, "Contents that were in the cache when wanted."},
+		{"cache_misses_total", "counter",
+		 contents.downloads_done + contents.downloads_failed + contents.downloads_running,
+		 "Contents that were not."},
+		{"downloads_total", "counter", contents.downloads_done, "Contents that were downloaded."},
+		{"downloads_failed_total", "counter", contents.downloads_failed, "Downloads that failed."},
+		{"downloads_running", "gauge", contents.downloads_running, "Downloads that run now."},
+		{"received_bytes_total", "counter", contents.bytes_received, "Bytes of contents that were received."},
+	};
+
+	return put_metrics(metrics, sizeof(metrics) / sizeof(metrics[0]), out, flt);
+}
+
+static int put_view(struct mount *mount, const struct view *view, struct buf *out, struct fault *flt)
 {
 	const struct freshness_now now = freshness_now();
 	uint64_t age = 0, verified = 0;
 	bool knows_age, was_verified;
 	struct freshness freshness;
-	struct content_counters contents;
-	int verdict = put_operations(&mount->metrics, out, flt);
 
-	content_count(registry_content(mount_registry(mount, NULL)), &contents);
 	registry_freshness(mount_registry(mount, NULL), &freshness);
 	knows_age = freshness_age(&freshness, now, &age);
 	was_verified = freshness_verified(&freshness, now, &verified);
-	const struct {
-		const char *name, *type; /* NULL: it is not known, and left out */
-		uint64_t value;
-	} rows[] = {
-		{"read_bytes_total", "counter", metrics_get(&mount->metrics.bytes_read)},
-		{"cache_hits_total", "counter", contents.cache_hits},
-		{"cache_misses_total", "counter",
-		 contents.downloads_done + contents.downloads_failed + contents.downloads_running},
-		{"downloads_total", "counter", contents.downloads_done},
-		{"downloads_failed_total", "counter", contents.downloads_failed},
-		{"downloads_running", "gauge", contents.downloads_running},
-		{"received_bytes_total", "counter", contents.bytes_received},
-		{"checkpoint_length", "gauge", view->checkpoint.contents.log_length},
-		{knows_age ? "checkpoint_age_seconds" : NULL, "gauge", age},
-		{was_verified ? "checkpoint_verified_age_seconds" : NULL, "gauge", verified},
-		{"packages_known", "gauge", view->package_count},
-		{"packages_listed", "gauge", view->listing ? view->listing->count : 0},
-		{"uptime_seconds", "gauge", (uint64_t)(clock_now() - mount->started_at) / 1000},
+	const struct metric metrics[] = {
+		{"checkpoint_length", "gauge", view->checkpoint.contents.log_length,
+		 "Records in the log at the checkpoint that is shown."},
+		{knows_age ? "checkpoint_age_seconds" : NULL, "gauge", age, "Since that checkpoint was signed."},
+		{was_verified ? "checkpoint_verified_age_seconds" : NULL, "gauge", verified,
+		 "Since the registry last proved it to be its newest."},
+		{"packages_known", "gauge", view->packages.count, "Packages whose logs are loaded."},
+		{"packages_listed", "gauge", view->listing ? view->listing->names.count : 0,
+		 "Packages in the registry's listing; 0 before it was listed."},
+		{"uptime_seconds", "gauge", (uint64_t)(clock_now() - mount->started_at) / 1000,
+		 "Since the mount began."},
 	};
+
+	return put_metrics(metrics, sizeof(metrics) / sizeof(metrics[0]), out, flt);
+}
+
+static int render_metrics(struct mount *mount, const struct view *view, struct buf *out, struct fault *flt)
+{
+	int verdict = put_operations(&mount->metrics, out, flt);
+
 	if (!verdict)
 		verdict = put_faults(&mount->metrics, out, flt);
-	for (size_t i = 0; !verdict && i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].name)
-			verdict = put_metric(out, rows[i].name, rows[i].type, rows[i].value, flt);
-	return verdict;
+	if (!verdict)
+		verdict = put_contents(mount, out, flt);
+	return verdict ? verdict : put_view(mount, view, out, flt);
 }
 
 int document_render(struct mount *mount, const struct view *view, const struct path *path, struct buf *out,
@@ -159,7 +199,7 @@ int document_render(struct mount *mount, const struct view *view, const struct p
 	case PATH_STATUS:
 		return end_line(status_render(mount, out, flt), out, flt);
 	case PATH_CHECKPOINT:
-		return end_line(store_state_render_checkpoint(&view->checkpoint, out, flt), out, flt);
+		return end_line(checkpoint_json_render(&view->checkpoint, out, flt), out, flt);
 	case PATH_OPERATOR:
 		return end_line(render_operator(mount, view, path, out, flt), out, flt);
 	case PATH_LOG:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Documents: small files that are made when somebody opens and looks at them, from what is believed then.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The table of errnos (see errmap.h).
  */
@@ -22,6 +23,7 @@ int errmap_errno(const struct fault *flt)
 {
 	switch (flt->kind) {
 	case FAULT_FORGED:
+	case FAULT_OVERSIZED:
 		return EBADMSG;
 	case FAULT_UNREACHABLE:
 		return EHOSTUNREACH;

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * From a fault to the errno that a program sees: the one table (design.md section 4).
+ * From a fault to the errno that a program sees: the one table.
  */
 #ifndef WARGFS_FS_ERRMAP_H
 #define WARGFS_FS_ERRMAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Listing folders.
  *
@@ -16,6 +17,7 @@
 
 /* An open folder. Offset 0 is ".", 1 is "..", then come the entries. */
 struct folder {
+	struct handle handle; /* first, so that one is found from the other */
 	struct view *view; /* one reference; the entries borrow from it */
 	struct node *node; /* one reference */
 	struct tree_entries entries;
@@ -34,6 +36,7 @@ static struct folder *folder_of(const struct fuse_file_info *file)
 
 static void folder_free(struct mount *mount, struct folder *folder)
 {
+	handle_close(mount, &folder->handle);
 	tree_entries_release(&folder->entries);
 	free(folder->others);
 	free(folder->staged);
@@ -42,6 +45,11 @@ static void folder_free(struct mount *mount, struct folder *folder)
 	view_unref(folder->view);
 	nodes_unref(mount->nodes, folder->node);
 	free(folder);
+}
+
+static void end_folder(struct mount *mount, struct handle *handle)
+{
+	folder_free(mount, (struct folder *)(void *)handle);
 }
 
 /* @return NULL without memory; the request has failed then */
@@ -64,6 +72,7 @@ static void reply_open(struct request *request, struct folder *folder)
 {
 	request_settle(request);
 	request->file.fh = (uintptr_t)folder;
+	handle_open(request->mount, &folder->handle, end_folder);
 	if (fuse_reply_open(request->fuse, &request->file) < 0)
 		folder_free(request->mount, folder);
 	request_free(request);
@@ -164,8 +173,8 @@ static void open_package(struct request *request, struct view *view)
 		return;
 	}
 	/* What went wrong since takes nothing away from what was proven before. */
-	if (package->fault.verdict)
-		request->fault = package->fault;
+	if (package->fault)
+		request->fault = *package->fault;
 	open_known(request, view);
 }
 
@@ -181,7 +190,9 @@ static void open_folder(struct request *request, struct view *view)
 {
 	bool of_listing = request->path.kind != PATH_WARG;
 
-	if (path_is_for_writing(request->path.kind))
+	if (path_is_inner(request->path.kind))
+		open_made(request, view);
+	else if (path_is_for_writing(request->path.kind))
 		open_transaction(request, view);
 	else if (path_has_package(request->path.kind))
 		open_package(request, view);
@@ -296,7 +307,7 @@ static bool put_entry(struct page *page, size_t index)
 	if (!has_room(page, path_name(&path)))
 		return false;
 	if (path_type(from->kind) == S_IFLNK)
-		entry.entry_timeout = age_timeout(page->mount, &path);
+		entry.entry_timeout = age_timeout_of_link(page->mount, &path);
 	/* What others may change, too, the kernel looks up when it is asked for. */
 	if (page->enter && !from->is_staged)
 		enter(page, &path, from->digest, &entry);
@@ -328,7 +339,7 @@ static void list(fuse_req_t fuse, size_t size, off_t offset, struct folder *fold
 		return;
 	}
 	page.enter = plus && is_current(&page);
-	if (folder->node->kind == PATH_PACKAGE && !offset)
+	if ((folder->node->kind == PATH_PACKAGE || folder->node->kind == PATH_NAMESPACE) && !offset)
 		atomic_store(&folder->node->listed, true);
 	while (index < end && (index < DOTS ? put_dots(&page, index) : put_entry(&page, index)))
 		index++;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Publishing (see handover.h).
  *
@@ -6,6 +7,7 @@
  */
 #include "handover.h"
 
+#include "caller.h"
 #include "client/file.h"
 #include "client/pending.h"
 #include "client/publish.h"
@@ -13,6 +15,9 @@
 #include "client/wasm_file.h"
 #include "errmap.h"
 #include "mount.h"
+#include "recent.h"
+#include "refusals.h"
+#include "repeat.h"
 #include "staged.h"
 #include "tree.h"
 
@@ -23,19 +28,40 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RECENT_SECONDS 10 /* in which a program that has closed a file sets the attributes of it */
-
 /* ---- What is said of it ---- */
+
+/* Where a fault is told: at the package, or else at the nearest folder that the kernel knows. @return a reference */
+static struct node *find_folder(struct mount *mount, const struct path *path, struct path *out)
+{
+	struct node *node = NULL;
+
+	if (path_has_package(path->kind)) {
+		struct name name = path_package(path);
+
+		*out = path_of_package(&name);
+		return nodes_enter(mount->nodes, out, NULL);
+	}
+	for (*out = *path; !node; *out = path_parent(out)) {
+		node = nodes_find_path(mount->nodes, out, NULL);
+		if (node || out->kind == PATH_ROOT)
+			break;
+	}
+	return node;
+}
 
 void handover_tell(struct mount *mount, const struct path *path, const struct fault *flt)
 {
-	struct name name = path_package(path);
-	struct path package = path_of_package(&name);
-	struct node *node = path_has_package(path->kind) ? nodes_enter(mount->nodes, &package, NULL) : NULL;
+	struct path folder;
+	struct node *node = find_folder(mount, path, &folder);
+	char sentence[FAULT_SENTENCE_SIZE];
 	struct fault own = *flt;
 
-	if (!path_is_called_package(path->kind))
+	if (!path_is_called_package(path->kind) && strcmp(folder.text, path->text) != 0)
 		fault_at(&own, "%.200s", path_name(path));
+	if (path_type(path->kind) == S_IFREG && flt->kind != FAULT_CANCELLED) {
+		fault_sentence(flt, sentence);
+		refusals_put(mount->refusals, path, sentence);
+	}
 	if (node)
 		mount_tell(mount, node, &own);
 	else
@@ -49,82 +75,10 @@ static void tell_success(struct mount *mount, const struct path *path)
 	struct path package = path_of_package(&name);
 	struct node *node = nodes_find_path(mount->nodes, &package, NULL);
 
+	refusals_put(mount->refusals, path, NULL);
 	if (node)
-		nodes_set_error(mount->nodes, node, NULL);
+		nodes_clear_error(mount->nodes, node);
 	nodes_unref(mount->nodes, node);
-}
-
-static void fail(struct request *request, const struct path *path, enum fault_kind kind, const char *what)
-{
-	struct fault flt = {0};
-
-	fault_undecided(&flt, kind, "%s", what);
-	handover_tell(request->mount, path, &flt);
-	request_fail(request, errmap_errno(&flt));
-}
-
-/* ---- What has just been published ---- */
-
-/*
- * The group of threads that a thread is in: a program may close in one thread and go on in another.
- * @return 0 if there is no such thread any more
- */
-static pid_t process_of(pid_t thread)
-{
-	char path[40], line[128];
-	FILE *status;
-	int group = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
-	status = fopen(path, "re");
-	while (status && fgets(line, sizeof(line), status) && sscanf(line, "Tgid: %d", &group) != 1)
-		continue;
-	if (status)
-		fclose(status);
-	return group;
-}
-
-bool handover_is_same_process(pid_t one, pid_t other)
-{
-	pid_t process = one == other || !one || !other ? 0 : process_of(other);
-
-	return !process || process == process_of(one);
-}
-
-static void remember(struct mount *mount, const struct path *path, pid_t process)
-{
-	struct recent *recent;
-
-	pthread_mutex_lock(&mount->writing_mutex);
-	recent = &mount->recents[mount->oldest_recent];
-	mount->oldest_recent = (mount->oldest_recent + 1) % MOUNT_RECENTS;
-	*recent = (struct recent){ *path, process, clock_in_seconds(RECENT_SECONDS) };
-	pthread_mutex_unlock(&mount->writing_mutex);
-}
-
-/* @param process  0: anybody, in the folder at `path` */
-static bool has_recent(struct mount *mount, const struct path *path, pid_t process)
-{
-	size_t length = strlen(path->text);
-	bool has = false;
-
-	pthread_mutex_lock(&mount->writing_mutex);
-	for (size_t i = 0; i < MOUNT_RECENTS && !has; i++) {
-		const struct recent *recent = &mount->recents[i];
-
-		if (recent->end && clock_left(recent->end) && strncmp(recent->path.text, path->text, length) == 0)
-			has = process ? !recent->path.text[length] && recent->process == process :
-					recent->path.text[length] == '/';
-	}
-	pthread_mutex_unlock(&mount->writing_mutex);
-	return has;
-}
-
-bool handover_is_recent(struct mount *mount, const struct path *path, pid_t thread)
-{
-	pid_t process = path_type(path->kind) == S_IFDIR ? 0 : process_of(thread);
-
-	return (process || path_type(path->kind) == S_IFDIR) && has_recent(mount, path, process);
 }
 
 /* ---- Versions that are being published ---- */
@@ -201,7 +155,8 @@ static void end_giving(struct publishing *publishing, const struct fault *flt)
 	pthread_mutex_lock(&staged->mutex);
 	staged->stage = flt->verdict ? STAGED_OPEN : STAGED_PUBLISHED;
 	staged->chore = NULL;
-	staged->outcome = flt->verdict ? errmap_errno(flt) : 0;
+	/* For those who have it open. Of a rename, whoever opens it later is told nothing. */
+	staged->outcome = flt->verdict && staged->writers ? errmap_errno(flt) : 0;
 	pthread_mutex_unlock(&staged->mutex);
 	if (!flt->verdict)
 		staged_remove(publishing->chore.mount, publishing->node, NULL);
@@ -216,11 +171,12 @@ static void tell_end(struct publishing *publishing, const struct fault *flt)
 		handover_tell(mount, &publishing->claim.path, flt);
 		return;
 	}
-	remember(mount, &publishing->claim.path, publishing->process);
+	recent_remember(mount, &publishing->claim.path, publishing->process);
 	tell_success(mount, &publishing->claim.path);
 	if (chore_is_awaited(&publishing->chore))
 		return;
-	fault_undecided(&late, FAULT_CANCELLED, "it was published, though nobody waited for that any more");
+	fault_undecided(&late, FAULT_CANCELLED, "it was published, though the program that wrote it did not wait for "
+			"that");
 	log_fault(mount->log, publishing->claim.path.text, &late);
 }
 
@@ -250,9 +206,10 @@ static int new_publishing(struct mount *mount, struct node *node, const struct p
 	if (!publishing)
 		return fault_no_memory(flt);
 	publishing->claim.path = *path;
-	publishing->process = process_of(thread);
+	publishing->process = caller_process(thread);
 	publishing->publish = publish;
-	if (take_claim(mount, &publishing->claim, flt)) {
+	/* What only compares its bytes with a release's keeps nobody from doing the same. */
+	if (!(node && node->staged->is_nameless) && take_claim(mount, &publishing->claim, flt)) {
 		free(publishing);
 		return flt->verdict;
 	}
@@ -260,6 +217,7 @@ static int new_publishing(struct mount *mount, struct node *node, const struct p
 		nodes_ref(mount->nodes, node);
 	publishing->node = node;
 	chore_init(&publishing->chore, mount, run_publishing, free_publishing);
+	publishing->chore.workers = mount->publishes;
 	*out = &publishing->chore;
 	return 0;
 }
@@ -336,7 +294,29 @@ static int submit(struct chore *chore, const struct name *name, const struct pen
 	return verdict;
 }
 
-static int publish_release(struct publishing *publishing, struct fault *flt)
+/*
+ * Drop contents that the registry has published or refused. Contents that another process holds are swept when the last
+ * hold is released.
+ */
+static void end_hold(struct mount *mount, struct staging_hold *hold)
+{
+	staging_end_hold(hold);
+	staging_sweep(mount->staging, NULL, NULL);
+}
+
+/* Another client was faster: with the same bytes the release is what was wanted. */
+static int compare_again(struct publishing *publishing, const struct name *name, struct fault *flt)
+{
+	struct mount *mount = publishing->chore.mount;
+	struct fault fault = {0}, own = {0};
+
+	if (registry_update(mount->registry, name, 1, &fault, &own) == 0 &&
+	    repeat_compare(mount, publishing->node, &publishing->claim.path, &own) == REPEAT_SAME)
+		*flt = (struct fault){0};
+	return flt->verdict;
+}
+
+static int publish_new(struct publishing *publishing, struct fault *flt)
 {
 	struct mount *mount = publishing->chore.mount;
 	struct name name = path_package(&publishing->claim.path);
@@ -350,8 +330,23 @@ static int publish_release(struct publishing *publishing, struct fault *flt)
 	verdict = keep(mount, publishing->node, &entry.content, flt);
 	if (!verdict)
 		verdict = submit(&publishing->chore, &name, &entry, flt);
-	staging_end_hold(&hold);
-	return verdict;
+	end_hold(mount, &hold);
+	return verdict && flt->kind == FAULT_EXISTS ? compare_again(publishing, &name, flt) : verdict;
+}
+
+static int publish_release(struct publishing *publishing, struct fault *flt)
+{
+	struct mount *mount = publishing->chore.mount;
+
+	switch (repeat_compare(mount, publishing->node, &publishing->claim.path, flt)) {
+	case REPEAT_SAME:
+		return 0;
+	case REPEAT_OTHER:
+		return flt->verdict;
+	case REPEAT_NEW:
+		break;
+	}
+	return publish_new(publishing, flt);
 }
 
 int handover_release(struct mount *mount, struct node *node, const struct path *version, pid_t thread,
@@ -416,7 +411,7 @@ static int enlist(struct publishing *publishing, struct fault *flt)
 	verdict = keep(mount, publishing->node, &entry.content, flt);
 	if (!verdict)
 		verdict = pending_change(registry_store(mount->registry), &name, &entry, 1, flt);
-	staging_end_hold(&hold);
+	end_hold(mount, &hold);
 	return verdict;
 }
 
@@ -506,6 +501,7 @@ static int resume(struct mount *mount, struct fault *flt)
 	if (!chore)
 		return fault_no_memory(flt);
 	chore_init(chore, mount, run_resume, free_chore);
+	chore->workers = mount->publishes;
 	chore_begin(chore, NULL);
 	chore_unref(chore);
 	return 0;
@@ -515,6 +511,12 @@ void handover_look_again(struct mount *mount)
 {
 	if (atomic_exchange(&mount->has_leftovers, false))
 		resume(mount, NULL);
+}
+
+/* Whether a mount's process still runs although its mount point is free again. */
+static bool is_ending(const char *folder)
+{
+	return !mount_is_ours(folder);
 }
 
 int handover_start(struct mount *mount, struct fault *flt)
@@ -527,158 +529,35 @@ int handover_start(struct mount *mount, struct fault *flt)
 		.find_key = how->find_key,
 		.user = how->user,
 		.auto_init = how->auto_init,
+		.recent = PUBLISH_RECENT,
 		.timeout = mount->options.timeout,
 	};
 	int verdict = staging_open(how->state_dir, options.label, registry_store(mount->registry), &mount->staging,
 				   flt);
 
 	if (!verdict)
+		verdict = staging_claim_files(mount->staging, mount->folder, is_ending, flt);
+	if (!verdict)
 		verdict = publisher_open(&options, &mount->publisher, flt);
 	if (!verdict)
-		verdict = workers_new(CAP_PUBLISHES, &mount->chores, flt);
+		verdict = workers_new(CAP_CHORES, &mount->chores, flt);
+	if (!verdict)
+		verdict = workers_new(CAP_PUBLISHES, &mount->publishes, flt);
 	return verdict ? verdict : resume(mount, flt);
 }
 
 void handover_stop(struct mount *mount)
 {
 	publisher_stop(mount->publisher);
+	workers_free(mount->publishes);
 	workers_free(mount->chores);
+	repeat_end_all(mount);
 	publisher_close(mount->publisher);
-	mount->chores = NULL;
+	mount->chores = mount->publishes = NULL;
 	mount->publisher = NULL;
 }
 
 void handover_end(struct mount *mount)
 {
 	staging_close(mount->staging);
-}
-
-/* ---- What is known beforehand ---- */
-
-/* Whether there is a key, and what it may do. */
-struct permit {
-	struct chore chore;
-	struct name name;
-};
-
-static int check_key(const struct permit *permit, const struct digest *key_id, struct fault *flt)
-{
-	struct view *view = registry_view(permit->chore.mount->registry);
-	const struct view_package *package = view_find(view, &permit->name);
-	const struct log_keys *keys = package ? package_log_keys(package->log) : NULL;
-	const struct log_key *key = keys ? log_keys_find(keys, key_id) : NULL;
-	bool may = !package || (key && (key->permissions & PERMISSION_RELEASE));
-	char id[DIGEST_TEXT_SIZE];
-
-	view_unref(view);
-	digest_format(key_id, id);
-	return may ? 0 : fault_undecided(flt, FAULT_DENIED, "the key %s may not release versions of %.100s", id,
-					 permit->name.text);
-}
-
-static int run_permit(struct chore *chore, struct fault *flt)
-{
-	struct permit *permit = (struct permit *)chore;
-	struct ecdsa_private_key *key = NULL;
-	const struct mount_publishing *publishing = &chore->mount->publishing;
-	int verdict = publishing->find_key(publishing->user, &key, flt);
-
-	if (!verdict)
-		verdict = check_key(permit, ecdsa_public_key_id(ecdsa_private_key_public(key)), flt);
-	ecdsa_private_key_free(key);
-	return verdict;
-}
-
-static struct chore *new_permit(struct mount *mount, const struct name *name)
-{
-	struct permit *permit = calloc(1, sizeof(*permit));
-
-	if (!permit)
-		return NULL;
-	permit->name = *name;
-	chore_init(&permit->chore, mount, run_permit, free_chore);
-	return &permit->chore;
-}
-
-/* What the operator says of a namespace may be news: before it is denied the newest checkpoint is looked at. */
-bool handover_allows_namespace(struct request *request, const struct path *path)
-{
-	struct view *view = registry_view(request->mount->registry);
-	struct span namespace = path_namespace(path);
-	bool is_known = view->operator;
-	const struct operator_namespace *defined = is_known ? operator_log_find(view->operator, namespace) : NULL;
-	bool is_here = defined && !defined->registry, is_imported = defined && defined->registry;
-
-	view_unref(view);
-	if (request->is_elsewhere || is_imported)
-		fail(request, path, FAULT_REFUSED, "its namespace lives in another registry: mount that one for it");
-	else if (is_known && !is_here && !request_has_wanted(request, REQUEST_REFRESH))
-		request_want_refresh(request);
-	else if (is_known && !is_here)
-		fail(request, path, FAULT_REFUSED, "the registry's operator has not defined its namespace");
-	else
-		return true;
-	return false;
-}
-
-/* A version that is taken, here or there. */
-static bool is_taken(struct request *request, const struct view *view, const struct path *version)
-{
-	const struct package_release *release = tree_release(view, version);
-
-	if (release && release->yanked)
-		fail(request, version, FAULT_EXISTS, "this version was released and yanked: it never comes again");
-	else if (release)
-		fail(request, version, FAULT_EXISTS, "this version is released already");
-	else if (handover_is_claimed(request->mount, version))
-		fail(request, version, FAULT_EXISTS, "this version is being published already");
-	else
-		return false;
-	return true;
-}
-
-/* The package's log says what is taken, and who may. One that is not there yet has none. */
-static bool knows_package(struct request *request, const struct view *view, const struct name *name)
-{
-	enum tree_answer answer = tree_has_package(view, name);
-
-	if (view_find(view, name) || answer == TREE_NO)
-		return true;
-	if (!request_has_wanted(request, REQUEST_PACKAGE))
-		request_want_package(request, name);
-	else if (!request_has_wanted(request, REQUEST_PERMIT) && request->fault.verdict &&
-		 request->fault.kind != FAULT_ABSENT)
-		request_fail_with(request, &request->fault);
-	else
-		return true;
-	return false;
-}
-
-static bool has_permit(struct request *request, const struct path *version, const struct name *name)
-{
-	struct fault flt = request->fault;
-
-	if (!request_has_wanted(request, REQUEST_PERMIT)) {
-		request_want_chore(request, REQUEST_PERMIT, new_permit(request->mount, name));
-		return false;
-	}
-	if (!flt.verdict)
-		return true;
-	handover_tell(request->mount, version, &flt);
-	request_fail(request, errmap_errno(&flt));
-	return false;
-}
-
-bool handover_allows(struct request *request, const struct path *version)
-{
-	struct name name = path_package(version);
-	struct view *view;
-	bool goes_on;
-
-	if (!handover_allows_namespace(request, version))
-		return false;
-	view = registry_view(request->registry);
-	goes_on = !is_taken(request, view, version) && knows_package(request, view, &name);
-	view_unref(view);
-	return goes_on && has_permit(request, version, &name);
 }

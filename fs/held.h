@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Contents that are being read, held open: the kernel does not tell who has a file open. So what was read lately stays
  * as it is, whatever becomes of the cache, the registry and the network.

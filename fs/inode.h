@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Inode numbers: derived from names, so that they are the same at every mount, and for releases from the digest of
- * their bytes as well, so that a number never comes back with other bytes. A file that was written here keeps its
- * number when it is renamed: it goes by what the disk calls it.
+ * their bytes as well, so that a number never comes back with other bytes. A draft keeps its number when it is renamed:
+ * it is derived from the number that the file has on disk.
  *
- * A registry chooses names, and 63 bits are few enough to search: a key that it does not know keeps it from choosing
- * names that collide. What collides by chance is told apart by `turn` (see node.h).
+ * A registry chooses names, and could search for colliding names in 62 bits: a secret key prevents that. Accidental
+ * collisions are resolved by `turn` (see node.h).
  */
 #ifndef WARGFS_FS_INODE_H
 #define WARGFS_FS_INODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The daemon's log (see log.h).
  */
@@ -20,6 +21,7 @@
 
 struct log {
 	pthread_mutex_t mutex;
+	const char *who;
 	bool syslog;
 	struct {
 		struct digest line;
@@ -32,13 +34,14 @@ struct log {
 	int64_t last_at;
 };
 
-int log_new(struct log **out, struct fault *flt)
+int log_new(const char *who, struct log **out, struct fault *flt)
 {
 	struct log *log = calloc(1, sizeof(*log));
 
 	if (!log)
 		return fault_no_memory(flt);
 	pthread_mutex_init(&log->mutex, NULL);
+	log->who = who;
 	*out = log;
 	return 0;
 }
@@ -64,7 +67,7 @@ static void put(struct log *log, const char *line)
 	if (log->syslog)
 		syslog(LOG_WARNING, "%s", line);
 	else
-		fprintf(stderr, "wargfs: %s\n", line);
+		fprintf(stderr, "%s: %s\n", log->who, line);
 }
 
 static bool was_said(const struct log *log, const struct digest *line, clock_ms now)
@@ -115,6 +118,13 @@ void log_fault(struct log *log, const char *where, const struct fault *flt)
 	snprintf(log->last, sizeof(log->last), "%s", sentence);
 	log->last_at = (int64_t)time(NULL);
 	say(log, line, clock_now());
+	pthread_mutex_unlock(&log->mutex);
+}
+
+void log_note(struct log *log, const char *sentence)
+{
+	pthread_mutex_lock(&log->mutex);
+	say(log, sentence, clock_now());
 	pthread_mutex_unlock(&log->mutex);
 }
 

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The daemon's log: one sentence an event, to stderr or to syslog, never a flood.
+ * The log of a mount or a server: one sentence per event, to stderr or syslog, rate-limited.
  */
 #ifndef WARGFS_FS_LOG_H
 #define WARGFS_FS_LOG_H
@@ -11,8 +12,8 @@
 
 struct log;
 
-/** A log to stderr. */
-int log_new(struct log **out, struct fault *flt);
+/** A log to stderr. @param who  prefix of its lines; borrowed */
+int log_new(const char *who, struct log **out, struct fault *flt);
 /** NULL is fine. */
 void log_free(struct log *log);
 
@@ -26,6 +27,9 @@ void log_to_syslog(struct log *log);
  */
 #define LOG_BURST 30
 void log_fault(struct log *log, const char *where, const struct fault *flt);
+
+/** Log a rare sentence that is no fault. */
+void log_note(struct log *log, const char *sentence);
 
 /** The fault that was met last, logged or not. @return whether there is one */
 bool log_last(struct log *log, char out[static FAULT_SENTENCE_SIZE], int64_t *when);

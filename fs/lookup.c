@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Finding names and answering stat(): lookup, getattr, readlink, forget.
  *
@@ -7,15 +8,19 @@
  */
 #include "age.h"
 #include "document.h"
+#include "links.h"
 #include "operations.h"
 #include "reading.h"
 #include "receipt.h"
+#include "repeat.h"
 #include "staged.h"
+#include "times.h"
 #include "transaction.h"
 #include "tree.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /*
  * An absence that is proven holds until the notifier takes it back; any other is asked again. The notifier does not
@@ -48,7 +53,7 @@ static void reply_entry(struct request *request, const struct view *view)
 	const struct package_release *release = tree_release(view, &request->path);
 	struct mount *mount = request->mount;
 	struct node *node = nodes_enter(mount->nodes, &request->path, release ? &release->content : NULL);
-	double timeout = may_change(&request->path) ? age_timeout(mount, &request->path) : MOUNT_FOREVER;
+	double timeout = may_change(&request->path) ? age_timeout_of_link(mount, &request->path) : MOUNT_FOREVER;
 
 	/* The next one who opens a document gets another text. */
 	request_reply_entry(request, node, path_is_document(request->path.kind) ? 0 : timeout);
@@ -84,7 +89,7 @@ static void answer_lookup(struct request *request, const struct view *view, enum
 		reply_absent(request, absence_timeout(request, answer));
 		break;
 	case TREE_DOUBT:
-		request_fail_with(request, &tree_package(view, &request->path)->fault);
+		request_fail_with(request, view_package_fault(tree_package(view, &request->path)));
 		break;
 	case TREE_ASK_LISTING:
 		request_want_listing(request);
@@ -132,8 +137,11 @@ static void attempt_lookup_in_view(struct request *request)
 	struct view *view = registry_view(request->registry);
 	bool is_told = request->is_elsewhere && !path_has_package(request->path.kind);
 	enum tree_answer answer = is_told ? TREE_YES : tree_has(view, &request->path);
+	struct node *repeat = repeat_find(request);
 
-	if (find_staged(request, view, answer)) {
+	if (repeat)
+		request_reply_entry(request, repeat, 0);
+	if (repeat || find_staged(request, view, answer)) {
 		view_unref(view);
 		return;
 	}
@@ -145,7 +153,9 @@ static void attempt_lookup_in_view(struct request *request)
 
 static void attempt_lookup(struct request *request)
 {
-	if (request->path.kind == PATH_STAGED) {
+	if (links_reply_entry(request)) {
+		return;
+	} else if (request->path.kind == PATH_STAGED || path_is_inner(request->path.kind)) {
 		if (!staged_reply_entry(request))
 			reply_absent(request, 0);
 	} else if (request->path.kind == PATH_RECEIPT) {
@@ -238,6 +248,8 @@ static void reply_attributes(struct request *request)
 	view_unref(view);
 	if (timeout)
 		reading_told_size(request);
+	else if (request->lacks_time)
+		timeout = TIMES_UNKNOWN_SECONDS;
 	request_settle(request);
 	fuse_reply_attr(request->fuse, &stat, timeout);
 	request_free(request);
@@ -262,29 +274,56 @@ static void want_size(struct request *request)
 	request_want_size(request, &request->node->content);
 }
 
-/* That there is nothing in it is not taken from anybody: who believes it would never read. */
+/* Whether the size was requested, and the sources gave none, or an impossible one. */
+static bool has_no_claim(const struct request *request)
+{
+	return request_has_wanted(request, REQUEST_SIZE) && request->fault.party == FAULT_BY_SOURCE &&
+	       (request->fault.kind == FAULT_LIMIT || request->fault.kind == FAULT_REFUSED);
+}
+
+/*
+ * The size could not be found out. stat() returns a size that no content has instead of an error, so that the name
+ * exists with all its attributes, the reason among them, and only reading fails.
+ */
+static void answer_without_size(struct request *request)
+{
+	mount_tell(request->mount, request->node, &request->fault);
+	reply_attributes(request);
+}
+
+/*
+ * Never believe a claimed size of 0: a program would not read the file at all. Without a plausible claim only the
+ * content itself gives the size.
+ */
 static void answer_of_release(struct request *request)
 {
 	const struct node *node = request->node;
 	uint64_t size = 0;
+	bool is_claimed = content_find_size(registry_content(request->registry), &node->content, &size);
 
-	if (atomic_load(&node->verified))
+	if (atomic_load(&node->verified) || (size && !request->is_to_be_read))
 		reply_attributes(request);
 	else if (request->is_to_be_read)
 		answer_with_true_size(request);
-	else if (!content_find_size(registry_content(request->registry), &node->content, &size))
+	else if (!is_claimed && !request_has_wanted(request, REQUEST_SIZE))
 		want_size(request);
-	else if (size)
-		reply_attributes(request);
+	else if ((is_claimed || has_no_claim(request)) && !request_has_wanted(request, REQUEST_CONTENT))
+		answer_with_true_size(request);
+	else if (request->fault.verdict)
+		answer_without_size(request);
 	else
 		answer_with_true_size(request);
 }
 
 void operations_answer_attributes(struct request *request)
 {
-	if (request->node->kind == PATH_RELEASE)
+	enum path_kind kind = request->node->kind;
+
+	if (kind == PATH_RELEASE)
 		answer_of_release(request);
-	else if (!path_is_document(request->node->kind) || document_text(request))
+	else if (path_is_document(kind) && !document_text(request))
+		return;
+	else if (path_type(kind) == S_IFREG || !times_want(request))
 		reply_attributes(request);
 }
 
@@ -304,7 +343,8 @@ static void attempt_readlink(struct request *request)
 	char target[PATH_SIZE];
 
 	if (age_allows(request)) {
-		bool found = tree_link(view, &request->path, target);
+		bool found = tree_link(view, &request->path, target) ||
+			     links_target(request->mount, &request->path, target);
 
 		request_settle(request);
 		if (found)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The request loop (see loop.h).
  *
@@ -13,6 +14,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "client/thread.h"
 
 #define THREADS 4
 #define STACK_SIZE (512 << 10)
@@ -67,7 +70,7 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static int start_worker(struct loop *loop, const pthread_attr_t *attributes)
+static int start_worker(struct loop *loop)
 {
 	struct worker *worker = &loop->workers[loop->count];
 	int error;
@@ -76,7 +79,7 @@ static int start_worker(struct loop *loop, const pthread_attr_t *attributes)
 	worker->epoll = open_epoll(loop);
 	if (worker->epoll < 0)
 		return errno;
-	error = pthread_create(&worker->thread, attributes, work, worker);
+	error = thread_start_small(&worker->thread, STACK_SIZE, work, worker);
 	if (error)
 		close(worker->epoll);
 	else
@@ -88,7 +91,6 @@ int loop_start(struct fuse_session *session, int end, struct loop **out, struct 
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
 	int fd = fuse_session_fd(session), error;
-	pthread_attr_t attributes;
 
 	if (!loop)
 		return fault_no_memory(flt);
@@ -97,11 +99,8 @@ int loop_start(struct fuse_session *session, int end, struct loop **out, struct 
 	loop->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = loop->stop < 0 ? errno : 0;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	while (!error && loop->count < THREADS)
-		error = start_worker(loop, &attributes);
-	pthread_attr_destroy(&attributes);
+		error = start_worker(loop);
 	if (error) {
 		loop_join(loop);
 		return fault_system(flt, error, "the threads of the mount cannot be started");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The threads that take the kernel's requests: a few, since none of them ever waits for the network.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is counted, by name (see metrics.h).
  */
@@ -9,20 +10,7 @@ static const char *const operations[METRICS_OPERATIONS] = {
 	[METRICS_READDIR] = "readdir", [METRICS_XATTR] = "xattr",     [METRICS_STATFS] = "statfs",
 };
 
-static const char *const faults[FAULT_SYSTEM + 1] = {
-	[FAULT_NONE] = "none",       [FAULT_FORGED] = "forged",       [FAULT_UNREACHABLE] = "unreachable",
-	[FAULT_TIMEOUT] = "timeout", [FAULT_LOGIN] = "login",         [FAULT_REFUSED] = "refused",
-	[FAULT_DENIED] = "denied",   [FAULT_NO_KEY] = "no_key",       [FAULT_ABSENT] = "absent",
-	[FAULT_EXISTS] = "exists",   [FAULT_LIMIT] = "limit",         [FAULT_CANCELLED] = "cancelled",
-	[FAULT_MISUSE] = "misuse",   [FAULT_SYSTEM] = "system",
-};
-
 const char *metrics_operation_name(enum metrics_operation operation)
 {
 	return operations[operation];
-}
-
-const char *metrics_fault_name(enum fault_kind kind)
-{
-	return faults[kind];
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What a mount counts since its start. Counting costs one relaxed addition, and nothing waits for it.
  */
@@ -30,9 +31,8 @@ struct metrics {
 	_Atomic uint64_t bytes_read;
 };
 
-/** What an operation or a kind of fault is called. */
+/** What an operation is called. */
 const char *metrics_operation_name(enum metrics_operation operation);
-const char *metrics_fault_name(enum fault_kind kind);
 
 static inline void metrics_add(_Atomic uint64_t *counter, uint64_t count)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A mount from its beginning to its end (see mount.h).
  */
@@ -11,15 +12,19 @@
 #include "notifier.h"
 #include "operations.h"
 #include "handover.h"
+#include "links.h"
+#include "refusals.h"
 #include "status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,19 +37,27 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 	if (!mount)
 		return fault_no_memory(flt);
 	mount->options = *options;
+	if (options->only_root)
+		mount->options.umask |= S_IRWXG | S_IRWXO;
 	if (options->writable)
 		mount->publishing = *publishing;
 	mount->watch = -1;
 	atomic_init(&mount->has_elsewhere, true);
 	pthread_mutex_init(&mount->elsewhere_mutex, NULL);
+	pthread_mutex_init(&mount->handles_mutex, NULL);
 	pthread_mutex_init(&mount->writing_mutex, NULL);
+	mount->device = -1;
 	mount->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mount->refresh = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	verdict = mount->end < 0 || mount->refresh < 0 ? fault_system(flt, errno, "an event cannot be had") : 0;
 	if (!verdict)
-		verdict = log_new(&mount->log, flt);
+		verdict = log_new("wargfs", &mount->log, flt);
 	if (!verdict)
 		verdict = nodes_new(inode_key, &mount->nodes, flt);
+	if (!verdict)
+		verdict = refusals_new(&mount->refusals, flt);
+	if (!verdict)
+		verdict = links_new(&mount->links, flt);
 	if (!verdict)
 		verdict = held_new(&mount->held, flt);
 	if (!verdict)
@@ -75,6 +88,11 @@ void mount_failed(void *user, const struct fault *flt)
 	log_fault(mount->log, "", flt);
 }
 
+void mount_note(struct mount *mount, const char *sentence)
+{
+	log_note(mount->log, sentence);
+}
+
 int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt)
 {
 	return elsewhere_welcome(host, domain, options, flt);
@@ -94,6 +112,9 @@ void mount_tell(struct mount *mount, struct node *node, const struct fault *flt)
 }
 
 /* libfuse's own words, which otherwise would go to stderr, where nobody may read. */
+/* The least number of the descriptor that is closed last; with fewer allowed there is none. */
+#define LAST_DESCRIPTOR 200
+
 static struct mount *talks;
 
 static void take_words(enum fuse_log_level level, const char *format, va_list arguments)
@@ -101,8 +122,13 @@ static void take_words(enum fuse_log_level level, const char *format, va_list ar
 	struct fault flt = {0};
 	char words[200];
 
-	if (level > FUSE_LOG_WARNING || !talks)
+	if (!talks)
 		return;
+	if (level > FUSE_LOG_WARNING) {
+		if (talks->options.debug)
+			vfprintf(stderr, format, arguments);
+		return;
+	}
 	vsnprintf(words, sizeof(words), format, arguments);
 	words[strcspn(words, "\n")] = 0;
 	fault_undecided(&flt, FAULT_MISUSE, "%s", words);
@@ -113,12 +139,12 @@ static void take_words(enum fuse_log_level level, const char *format, va_list ar
 static int open_session(struct mount *mount, struct fault *flt)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	const char *given = mount->options.source;
+	const char *given = mount->options.fsname ? mount->options.fsname : mount->options.source;
 	const char *source = given ? given : registry_url(mount_registry(mount, NULL))->text;
 	struct buf passed = mount->options.passed;
 	char *words = NULL;
-	int failed = fuse_opt_add_opt(&words, mount->options.writable ? "rw,default_permissions,subtype=warg" :
-									"ro,default_permissions,subtype=warg");
+	int failed = fuse_opt_add_opt(&words, mount->options.writable ? "rw,default_permissions,subtype=wargfs" :
+									"ro,default_permissions,subtype=wargfs");
 
 	if (!failed && asprintf(&mount->source, "fsname=%s", source) < 0) {
 		mount->source = NULL;
@@ -139,6 +165,16 @@ static int open_session(struct mount *mount, struct fault *flt)
 	return mount->session ? 0 : fault_no_memory(flt);
 }
 
+/*
+ * With auto_unmount, fusermount3 has a socket of this process: once that is closed, it unmounts what is dead by then. A
+ * process that is killed closes its descriptors from the lowest to the highest, and Linux gives up the last one first.
+ * So the kernel's device has one more descriptor, behind the socket. Without it, fusermount3 may come too early.
+ */
+static void hold_device(struct mount *mount)
+{
+	mount->device = fcntl(fuse_session_fd(mount->session), F_DUPFD_CLOEXEC, LAST_DESCRIPTOR);
+}
+
 int mount_start(struct mount *mount, struct federation *federation, const char *folder, int socket,
 		struct fault *flt)
 {
@@ -157,6 +193,8 @@ int mount_start(struct mount *mount, struct federation *federation, const char *
 		verdict = open_session(mount, flt);
 	if (!verdict && fuse_session_mount(mount->session, folder))
 		verdict = fault_system(flt, errno ? errno : EIO, "%.150s cannot be mounted on", folder);
+	if (!verdict)
+		hold_device(mount);
 	if (!verdict)
 		verdict = negotiation_complete(mount->session, flt);
 	if (!verdict)
@@ -245,6 +283,8 @@ void mount_free(struct mount *mount)
 	if (mount->session) {
 		fuse_session_exit(mount->session);
 		fuse_session_unmount(mount->session);
+		if (mount->device >= 0)
+			close(mount->device);
 		fuse_session_destroy(mount->session);
 	}
 	fuse_set_log_func(NULL);
@@ -252,10 +292,14 @@ void mount_free(struct mount *mount)
 	notifier_free(mount->notifier);
 	elsewhere_release(mount);
 	pthread_mutex_destroy(&mount->elsewhere_mutex);
+	handles_end(mount);
+	pthread_mutex_destroy(&mount->handles_mutex);
 	nodes_free(mount->nodes);
 	handover_end(mount);
 	pthread_mutex_destroy(&mount->writing_mutex);
 	held_free(mount->held);
+	refusals_free(mount->refusals);
+	links_free(mount->links);
 	log_free(mount->log);
 	free(mount->folder);
 	free(mount->source);

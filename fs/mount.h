@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A mounted registry.
  *
@@ -31,6 +32,8 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 /** For registry_options; `user` is the mount. */
 void mount_changed(void *user, const struct view *before, const struct view *after);
 void mount_failed(void *user, const struct fault *flt);
+/** Log a sentence that is no fault. */
+void mount_note(struct mount *mount, const char *sentence);
 /** For federation_options; `host` is the mount. */
 int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt);
 
@@ -39,6 +42,15 @@ int mount_check_folder(const char *folder, struct fault *flt);
 
 /** Whether what is mounted on `folder`, an absolute path, is a mount of ours, alive or dead. Touches nothing. */
 bool mount_is_ours(const char *folder);
+
+/** Call `found` for the mountpoint of each mount of ours that a user made, from the kernel's list. Touches nothing. */
+void mount_list(uid_t owner, void (*found)(void *user, const char *folder), void *user);
+
+/**
+ * What the mount of ours on top of a folder shows as mounted, from the kernel's list.
+ * @param out  free() it; NULL: nothing of ours is on top
+ */
+int mount_find_source(const char *folder, char **out, struct fault *flt);
 
 /**
  * Mount the registries on `folder`, an absolute path, and answer from now on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the files of a mount share.
  */
@@ -9,6 +10,7 @@
 #include <fuse3/fuse_lowlevel.h>
 
 #include "client/federation.h"
+#include "handle.h"
 #include "log.h"
 #include "metrics.h"
 #include "mount.h"
@@ -34,6 +36,15 @@ struct recent {
 };
 #define MOUNT_RECENTS 256
 
+/** A draft that waits for the next try of an open() to write a release (see repeat.h). */
+struct repeat {
+	struct path path; /* the release's */
+	pid_t thread;
+	clock_ms end;
+	struct node *node; /* a reference; NULL: this place is free */
+};
+#define MOUNT_REPEATS 64
+
 /** What the kernel is told of a file whose size is not known: more than any has, so that it asks for all there is. */
 #define MOUNT_SIZE_UNKNOWN (CAP_CONTENT + 1)
 
@@ -45,10 +56,15 @@ struct mount {
 	struct federation *federation;
 	struct registry *registry; /* the home registry */
 	struct nodes *nodes;
+	pthread_mutex_t handles_mutex;
+	struct handles handles; /* what is open */
 	struct held *held;
+	struct refusals *refusals;
+	struct links *links;
 	struct log *log;
 	struct metrics metrics;
 	struct fuse_session *session;
+	int device; /* one more descriptor of its device; -1: none */
 	bool opens;             /* open() of a file is a message; else the kernel opens files without us */
 	bool can_be_parallel;   /* the kernel can have several lookups in one folder at once */
 	atomic_bool negotiated; /* the first answer was given */
@@ -56,6 +72,7 @@ struct mount {
 	struct notifier *notifier;
 	struct status *status;
 	int end; /* eventfd: readable once the mount is to end */
+	_Atomic clock_ms times_rest; /* no request waits for a time before then (times.c) */
 	int refresh; /* eventfd: readable when a new checkpoint is to be looked for */
 	char *folder;
 	char *source; /* what the kernel shows as the mounted device */
@@ -74,12 +91,16 @@ struct mount {
 	struct mount_publishing publishing;
 	struct staging *staging;
 	struct publisher *publisher;
-	struct workers *chores;
+	struct workers *chores;    /* for short local chores, which must not wait behind a publish */
+	struct workers *publishes; /* for chores that wait for the registry */
 	atomic_bool has_leftovers; /* the journal may have records that nobody drives */
 	pthread_mutex_t writing_mutex; /* for what follows */
 	struct claim *claims;
 	struct recent recents[MOUNT_RECENTS]; /* a ring */
 	size_t oldest_recent;
+	struct repeat repeats[MOUNT_REPEATS]; /* a ring */
+	size_t oldest_repeat;
+	atomic_uint repeat_count; /* places that are not free */
 };
 
 /**

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What makes and takes away names: mkdir, rmdir, unlink, rename; and what cannot be made here.
+ * What makes and takes away names: mkdir, rmdir, unlink, rename.
  *
  * A file that gets the name of a version is published; the folder of a transaction that goes to where its package is
  * is submitted. Both come back when that is proven.
@@ -7,6 +8,9 @@
 #include "errmap.h"
 #include "operations.h"
 #include "handover.h"
+#include "publish_check.h"
+#include "links.h"
+#include "repeat.h"
 #include "staged.h"
 #include "transaction.h"
 #include "writing.h"
@@ -21,6 +25,15 @@ static void fail(struct request *request, enum fault_kind kind, const char *what
 
 	fault_undecided(&flt, kind, "%s", what);
 	writing_fail(request, &request->path, &flt);
+}
+
+/* Of what is to be renamed, not of the name that it was to get. */
+static void fail_from(struct request *request, const char *what)
+{
+	struct fault flt = {0};
+
+	fault_undecided(&flt, FAULT_REFUSED, "%s", what);
+	writing_fail(request, &request->from, &flt);
 }
 
 static void fail_as(struct request *request, int errnum, const char *what)
@@ -79,12 +92,32 @@ static void make_folder(struct request *request)
 
 	if (has(request) == TREE_YES || staged_has_folder(mount, &request->path, NULL))
 		fail(request, FAULT_EXISTS, "it is there already");
-	else if (!handover_allows_namespace(request, &request->path))
+	else if (!publish_check_namespace(request, &request->path))
 		return;
 	else if (staged_make_folder(mount, &request->path, &flt))
 		writing_fail(request, &request->path, &flt);
 	else
 		request_reply_entry(request, nodes_enter(mount->nodes, &request->path, NULL), 0);
+}
+
+/* A folder that programs such as rsync keep files in that they give their names later. */
+static void make_inner(struct request *request)
+{
+	struct mount *mount = request->mount;
+	struct fault flt = {0};
+	struct path folder;
+
+	if (!path_as_folder(&request->path, &folder))
+		fail(request, FAULT_REFUSED, "a folder that can be made here has a name that begins with a dot");
+	else if (staged_has_folder(mount, &folder, NULL))
+		fail(request, FAULT_EXISTS, "it is there already");
+	else if (folder.kind == PATH_ENTRY_FOLDER ? !transaction_allows(request) :
+						   !publish_check_namespace(request, &folder))
+		return;
+	else if (staged_make_folder(mount, &folder, &flt))
+		writing_fail(request, &request->path, &flt);
+	else
+		request_reply_entry(request, nodes_enter(mount->nodes, &folder, NULL), 0);
 }
 
 static void make_transaction(struct request *request)
@@ -93,7 +126,7 @@ static void make_transaction(struct request *request)
 	struct fault flt = request->fault;
 
 	if (!request_has_wanted(request, REQUEST_DEED)) {
-		if (handover_allows_namespace(request, &request->path))
+		if (publish_check_namespace(request, &request->path))
 			request_want_chore(request, REQUEST_DEED, transaction_begin(mount, &request->path));
 	} else if (flt.verdict) {
 		writing_fail(request, &request->path, &flt);
@@ -112,8 +145,12 @@ static void attempt_mkdir(struct request *request)
 	case PATH_TRANSACTION:
 		make_transaction(request);
 		break;
+	case PATH_STAGED:
+	case PATH_ENTRY_STAGED:
+		make_inner(request);
+		break;
 	case PATH_TRANSACTIONS_NAMESPACE:
-		if (handover_allows_namespace(request, &request->path))
+		if (publish_check_namespace(request, &request->path))
 			fail(request, FAULT_EXISTS, "it is there already");
 		break;
 	default:
@@ -131,16 +168,43 @@ void operations_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode
 
 /* ---- rmdir ---- */
 
+/* A folder is gone, or the reason is told why it is not: what the kernel knows of its inode is over then. */
+static void end_removal(struct request *request, const struct fault *flt)
+{
+	if (!flt->verdict)
+		nodes_retire(request->mount->nodes, &request->path);
+	end(request, flt);
+}
+
+/* rsync tries after each file: that the folder is not empty yet is not worth a line in the log. */
+static void remove_inner(struct request *request)
+{
+	struct fault flt = {0};
+
+	path_as_folder(&request->path, &request->path);
+	if (staged_remove_folder(request->mount, &request->path, &flt))
+		request_fail(request, errmap_errno(&flt));
+	else
+		end_removal(request, &flt);
+}
+
 static void take_back_folder(struct request *request)
 {
 	struct fault flt = {0};
 
 	if (has(request) == TREE_YES) {
-		fail(request, FAULT_REFUSED, "it is the registry's, and cannot be taken back");
+		fail(request, FAULT_REFUSED, "it is in the registry, and cannot be removed");
 		return;
 	}
 	staged_remove_folder(request->mount, &request->path, &flt);
-	end(request, &flt);
+	end_removal(request, &flt);
+}
+
+static void end_abort(struct request *request)
+{
+	struct fault flt = request->fault;
+
+	end_removal(request, &flt);
 }
 
 static void attempt_rmdir(struct request *request)
@@ -152,12 +216,16 @@ static void attempt_rmdir(struct request *request)
 		break;
 	case PATH_TRANSACTION:
 		if (request_has_wanted(request, REQUEST_DEED))
-			end_chore(request);
+			end_abort(request);
 		else
 			request_want_chore(request, REQUEST_DEED, transaction_abort(request->mount, &request->path));
 		break;
+	case PATH_STAGED:
+	case PATH_ENTRY_STAGED:
+		remove_inner(request);
+		break;
 	default:
-		fail(request, FAULT_REFUSED, "it belongs to the mount");
+		fail(request, FAULT_REFUSED, "it belongs to the mount, which makes it");
 	}
 }
 
@@ -177,7 +245,7 @@ static struct node *find_staged(struct request *request, const struct path *path
 	struct fault flt = {0};
 	struct path as_staged = {0};
 
-	if (path_as_staged(path, &as_staged) && staged_find(request->mount, &as_staged, &node, &flt))
+	if (path_as_staged(path, &as_staged) && staged_find_listed(request->mount, &as_staged, &node, &flt))
 		request_fail_with(request, &flt);
 	else if (!node)
 		request_fail(request, ENOENT);
@@ -213,6 +281,9 @@ static void unlink_staged(struct request *request)
 	nodes_unref(nodes, node);
 }
 
+#define CANNOT_BE_REMOVED \
+	"a release cannot be removed, nor to write it anew; in a mount with -o yank that yanks it for good"
+
 static void yank(struct request *request)
 {
 	struct chore *chore = NULL;
@@ -221,7 +292,7 @@ static void yank(struct request *request)
 	if (request_has_wanted(request, REQUEST_DEED))
 		end_publishing(request);
 	else if (!request->mount->options.yank)
-		fail(request, FAULT_REFUSED, "a release cannot be removed; a mount with -o yank would yank it");
+		fail(request, FAULT_REFUSED, CANNOT_BE_REMOVED);
 	else if (handover_yank(request->mount, &request->path, thread_of(request), &chore, &flt))
 		writing_fail(request, &request->path, &flt);
 	else
@@ -254,6 +325,8 @@ static void unlink_entry(struct request *request)
 
 static void attempt_unlink(struct request *request)
 {
+	if (links_unlink(request))
+		return;
 	switch (request->path.kind) {
 	case PATH_RELEASE:
 		if (request_has_wanted(request, REQUEST_DEED) || has(request) == TREE_YES)
@@ -262,14 +335,23 @@ static void attempt_unlink(struct request *request)
 			unlink_staged(request);
 		break;
 	case PATH_STAGED:
+	case PATH_STAGED_INNER:
 	case PATH_ENTRY_STAGED:
+	case PATH_ENTRY_INNER:
 		unlink_staged(request);
 		break;
 	case PATH_ENTRY:
 		unlink_entry(request);
 		break;
+	case PATH_YANKED:
+		/* A file that an older version allowed there. */
+		if (has(request) != TREE_YES) {
+			unlink_staged(request);
+			break;
+		}
+		/* fall through */
 	default:
-		fail(request, FAULT_REFUSED, "it belongs to the mount");
+		fail(request, FAULT_REFUSED, "it belongs to the mount, which makes it");
 	}
 }
 
@@ -344,12 +426,13 @@ static bool allows(struct request *request)
 {
 	switch (request->path.kind) {
 	case PATH_RELEASE:
-		return handover_allows(request, &request->path);
+		return repeat_is_of_release(request) || publish_check_version(request, &request->path);
 	case PATH_ENTRY:
 	case PATH_ENTRY_STAGED:
+	case PATH_ENTRY_INNER:
 		return transaction_allows(request);
 	default:
-		return handover_allows_namespace(request, &request->path);
+		return publish_check_namespace(request, &request->path);
 	}
 }
 
@@ -375,11 +458,11 @@ static void rename_file(struct request *request, struct node *from, struct node 
 	}
 }
 
-/* The registry's releases stay where they are. */
+/* The registry's releases keep their names, and so does what the mount makes of them. */
 static bool is_movable(struct request *request)
 {
 	struct view *view = registry_view(request->registry);
-	bool is = request->from.kind != PATH_RELEASE || tree_has(view, &request->from) != TREE_YES;
+	bool is = path_is_for_writing(request->from.kind) || tree_has(view, &request->from) != TREE_YES;
 
 	view_unref(view);
 	return is;
@@ -398,7 +481,7 @@ static void attempt_rename_file(struct request *request)
 	}
 	path_as_staged(&request->path, &as_staged);
 	if (!is_movable(request))
-		fail(request, FAULT_REFUSED, "a release stays where it is");
+		fail_from(request, "what is published keeps its name");
 	else if (writing_check_name(&request->path, &flt))
 		writing_fail(request, &request->path, &flt);
 	else if (allows(request) && (from = find_staged(request, &request->from))) {
@@ -420,6 +503,14 @@ static bool has_files(const struct request *request)
 	return flt.verdict && flt.kind != FAULT_ABSENT;
 }
 
+/* The package's folder is there as before, but the kernel takes it for replaced by that of the transaction. */
+static void end_submit(struct request *request)
+{
+	if (!request->fault.verdict)
+		nodes_retire(request->mount->nodes, &request->path);
+	end_publishing(request);
+}
+
 /* A transaction is submitted by giving its folder the package's place. */
 static void attempt_submit(struct request *request)
 {
@@ -428,12 +519,13 @@ static void attempt_submit(struct request *request)
 	struct fault flt = {0};
 
 	if (request_has_wanted(request, REQUEST_DEED))
-		end_publishing(request);
+		end_submit(request);
 	else if (has_files(request))
-		fail_as(request, ENOTEMPTY, "files in it are no entries: they are written still, or no versions");
+		fail_as(request, ENOTEMPTY, "some files in it are still being written, or have no version as their "
+			"name: write or remove them first");
 	else if (strcmp(from.text, to.text) != 0)
-		fail(request, FAULT_MISUSE, "a transaction is submitted as the package that it is of");
-	else if (!handover_allows_namespace(request, &request->path))
+		fail(request, FAULT_MISUSE, "a transaction is submitted under the name of its own package");
+	else if (!publish_check_namespace(request, &request->path))
 		return;
 	else if (handover_submit(request->mount, &request->path, thread_of(request), &chore, &flt))
 		writing_fail(request, &request->path, &flt);
@@ -441,21 +533,37 @@ static void attempt_submit(struct request *request)
 		request_want_chore(request, REQUEST_DEED, chore);
 }
 
+#define FOLDER_STAYS "a folder keeps its name: make another one, and copy what is in this one"
+
+/* The folder of a package, or of a transaction, that something is in. */
+static enum path_kind area_of(enum path_kind kind)
+{
+	enum path_kind folder = path_folder(kind);
+
+	return path_is_inner(folder) ? path_folder(folder) : folder;
+}
+
 /* What becomes of what, by the folders that both are in. */
 static void attempt_rename(struct request *request)
 {
-	enum path_kind from = path_folder(request->from.kind), to = path_folder(request->path.kind);
+	enum path_kind from = area_of(request->from.kind), to = area_of(request->path.kind);
+	struct path folder;
 
 	if (request->flags & ~(unsigned)RENAME_NOREPLACE)
 		fail(request, FAULT_MISUSE, "names cannot be exchanged here");
+	else if (links_rename(request))
+		return;
 	else if (request->from.kind == PATH_TRANSACTION && request->path.kind == PATH_PACKAGE)
 		attempt_submit(request);
 	else if ((from == PATH_PACKAGE && to == PATH_TRANSACTION) || (from == PATH_TRANSACTION && to == PATH_PACKAGE))
 		request_fail(request, EXDEV); /* it can be copied */
+	else if (path_as_folder(&request->from, &folder) && staged_has_folder(request->mount, &folder, NULL))
+		fail_from(request, FOLDER_STAYS);
 	else if (from == to && (from == PATH_PACKAGE || from == PATH_TRANSACTION))
 		attempt_rename_file(request);
 	else
-		fail(request, FAULT_REFUSED, "it stays where it is");
+		fail_from(request, path_type(request->from.kind) == S_IFDIR ? FOLDER_STAYS : "it belongs to the mount, "
+			  "which makes it");
 }
 
 void operations_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -476,31 +584,4 @@ void operations_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fus
 		request_begin_in(fuse, new_parent, new_name, EINVAL, &request);
 	else
 		fuse_reply_err(fuse, ENOENT);
-}
-
-/* ---- What is no part of a registry ---- */
-
-void operations_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	(void)device;
-	fuse_reply_err(fuse, EPERM);
-}
-
-void operations_symlink(fuse_req_t fuse, const char *target, fuse_ino_t parent, const char *name)
-{
-	(void)target;
-	(void)parent;
-	(void)name;
-	fuse_reply_err(fuse, EPERM);
-}
-
-void operations_link(fuse_req_t fuse, fuse_ino_t number, fuse_ino_t parent, const char *name)
-{
-	(void)number;
-	(void)parent;
-	(void)name;
-	fuse_reply_err(fuse, EPERM);
 }

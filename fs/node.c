@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The table of nodes (see node.h): chains by number. A place whose number is taken by another place takes the next
  * turn.
@@ -89,22 +90,32 @@ static bool is_place(const struct node *node, const struct path *path, const str
 	       (!path_has_digest(path->kind) || digest_equals(&node->content, content));
 }
 
-/* Whether the next one who opens a document is not to get this text. */
+/* Whether the next lookup of the place is to get another node. */
 static bool is_spent(const struct node *node)
 {
-	return path_is_document(node->kind) && atomic_load(&node->asked);
+	return atomic_load(&node->retired) || (path_is_document(node->kind) && atomic_load(&node->asked));
 }
 
-/* The node of a place, or NULL and the number that it is to have. */
+/*
+ * The node of a place, or NULL and the number that it is to have.
+ * @param shown  the number of the first node of the place, which all its nodes are shown with; may be NULL
+ */
 static struct node *find_place(const struct nodes *nodes, const struct path *path, const struct digest *content,
-			       uint64_t *number)
+			       uint64_t *number, uint64_t *shown)
 {
+	bool is_shown = !shown;
+
 	for (unsigned turn = 0;; turn++) {
 		struct node *node;
+		bool is_its;
 
 		*number = inode_number(&nodes->key, path, content, turn);
 		node = find(nodes, *number);
-		if (!node || (is_place(node, path, content) && !is_spent(node)))
+		is_its = !node || is_place(node, path, content);
+		if (is_its && !is_shown)
+			*shown = *number;
+		is_shown = is_shown || is_its;
+		if (is_its && !(node && is_spent(node)))
 			return node;
 	}
 }
@@ -132,7 +143,8 @@ static void grow(struct nodes *nodes)
 	free(old);
 }
 
-static struct node *add(struct nodes *nodes, const struct path *path, const struct digest *content, uint64_t number)
+static struct node *add(struct nodes *nodes, const struct path *path, const struct digest *content, uint64_t number,
+			uint64_t shown)
 {
 	size_t length = strlen(path->text);
 	struct node *node = calloc(1, sizeof(*node) + length + 1);
@@ -143,6 +155,7 @@ static struct node *add(struct nodes *nodes, const struct path *path, const stru
 	if (nodes->count >= nodes->chain_count)
 		grow(nodes);
 	node->number = number;
+	node->shown = shown;
 	node->kind = path->kind;
 	if (path_has_digest(path->kind))
 		node->content = *content;
@@ -192,7 +205,7 @@ struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const
 	uint64_t number;
 
 	pthread_mutex_lock(&nodes->mutex);
-	node = with_reference(find_place(nodes, path, content, &number));
+	node = with_reference(find_place(nodes, path, content, &number, NULL));
 	pthread_mutex_unlock(&nodes->mutex);
 	return node;
 }
@@ -221,12 +234,12 @@ struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, co
 				struct staged *staged)
 {
 	struct node *node;
-	uint64_t number;
+	uint64_t number, shown;
 
 	pthread_mutex_lock(&nodes->mutex);
-	node = find_place(nodes, path, content, &number);
+	node = find_place(nodes, path, content, &number, &shown);
 	if (!node) {
-		node = add(nodes, path, content, number);
+		node = add(nodes, path, content, number, shown);
 		if (node) {
 			node->staged = staged;
 			staged = NULL;
@@ -241,6 +254,15 @@ struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, co
 struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)
 {
 	return nodes_enter_staged(nodes, path, content, NULL);
+}
+
+void nodes_retire(struct nodes *nodes, const struct path *folder)
+{
+	struct node *node = nodes_find_path(nodes, folder, NULL);
+
+	if (node)
+		atomic_store(&node->retired, true);
+	nodes_unref(nodes, node);
 }
 
 void nodes_look_up(struct nodes *nodes, struct node *node)
@@ -303,16 +325,45 @@ struct path node_path(const struct node *node)
 	return path;
 }
 
+/* Set the error of node `of`, at that node or a folder above it. Call with the mutex held. */
+static void put_error(struct node *node, uint64_t of, const char *sentence)
+{
+	if (!sentence && node->error_of != of)
+		return;
+	free(node->error);
+	node->error = sentence ? strdup(sentence) : NULL;
+	node->error_of = of;
+}
+
+/* The same, and in the folders above. Call with the mutex held. */
+static void put_error_up(struct nodes *nodes, struct node *node, uint64_t of, const char *sentence)
+{
+	struct path path = node_path(node);
+	uint64_t number;
+
+	put_error(node, of, sentence);
+	while (path.kind != PATH_ROOT) {
+		struct node *folder;
+
+		path = path_parent(&path);
+		folder = find_place(nodes, &path, NULL, &number, NULL);
+		if (folder)
+			put_error(folder, of, sentence);
+	}
+}
+
 void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentence)
 {
-	char *copy = sentence ? strdup(sentence) : NULL;
-	char *old;
-
 	pthread_mutex_lock(&nodes->mutex);
-	old = node->error;
-	node->error = copy;
+	put_error_up(nodes, node, node->number, sentence);
 	pthread_mutex_unlock(&nodes->mutex);
-	free(old);
+}
+
+void nodes_clear_error(struct nodes *nodes, struct node *node)
+{
+	pthread_mutex_lock(&nodes->mutex);
+	put_error_up(nodes, node, node->error_of, NULL);
+	pthread_mutex_unlock(&nodes->mutex);
 }
 
 bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE])

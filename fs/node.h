@@ -1,12 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Nodes: the places that the kernel knows by number, or that a request works on.
  *
  * A table holds them; a node lives while the kernel remembers lookups of it or somebody holds a reference. A place has
- * one, but a document: it has one for each text of it that somebody still has open.
+ * one, but for a document, which has one for each text of it that somebody still has open, and a folder that was
+ * removed and made again, which may still have the removed one (nodes_retire()).
  */
 #ifndef WARGFS_FS_NODE_H
 #define WARGFS_FS_NODE_H
 
+#include "client/clock.h"
 #include "inode.h"
 #include "verify/buf.h"
 
@@ -14,6 +17,7 @@
 
 struct node {
 	uint64_t number;
+	uint64_t shown; /* st_ino: the number of the first node of the place */
 	struct digest content; /* of a place that has a digest (path_has_digest()); else zero */
 	struct staged *staged; /* of a file that was written here; else NULL */
 
@@ -25,14 +29,23 @@ struct node {
 	_Atomic uint64_t claimed;
 	/** Of a document: somebody asked for its text. Who looks the place up from then on gets another node. */
 	atomic_bool asked;
-	/** Of a package: it was listed since sizes were last asked for ahead. */
+	/** The kernel takes its inode for removed (nodes_retire()). */
+	atomic_bool retired;
+	/** Of a package: it was listed since sizes were last asked for ahead. Of a namespace: it was listed. */
 	atomic_bool listed;
+	/** Of a namespace: how many packages the last request fetched, where in the listing they end, and when. */
+	atomic_uint ahead;
+	_Atomic size_t ahead_from;
+	_Atomic clock_ms ahead_at;
+	/** The log length at which fetching this node's time failed; 0: it did not. */
+	_Atomic uint64_t vain;
 
 	/* The table's own. */
 	struct node *next;
 	uint64_t lookups;
 	unsigned references;
 	char *error;
+	uint64_t error_of; /* inode number of the failing node: this one, or one below it */
 	_Atomic(struct buf *) document;
 
 	enum path_kind kind;
@@ -69,6 +82,13 @@ struct node *nodes_enter(struct nodes *nodes, const struct path *path, const str
 struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, const struct digest *identity,
 				struct staged *staged);
 
+/**
+ * The kernel is about to mark the inode of a folder as removed, for good: after rmdir(), and after another folder was
+ * renamed to its name. It finds nothing in such an inode any more. The next lookup gets another node, and thereby
+ * another inode; it has the same st_ino. A place without a node is fine.
+ */
+void nodes_retire(struct nodes *nodes, const struct path *folder);
+
 /** The kernel is about to learn of a node once more; or it forgot it `count` times. */
 void nodes_look_up(struct nodes *nodes, struct node *node);
 void nodes_forget(struct nodes *nodes, uint64_t number, uint64_t count);
@@ -78,14 +98,19 @@ void nodes_ref(struct nodes *nodes, struct node *node);
 /** NULL is fine. */
 void nodes_unref(struct nodes *nodes, struct node *node);
 
-/** The number that a place is shown with: its node's; of a document always the same. */
+/** The number that a place is shown with (st_ino), however many nodes it has. */
 uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct digest *content);
 
 /** Where a node is. */
 struct path node_path(const struct node *node);
 
-/** What went wrong here last; NULL: nothing any more. The text is copied; without memory nothing is remembered. */
+/**
+ * Set the last error of a node and of the folders above it, up to the root. NULL: clear it, and in the folders above if
+ * they still have the same error. Copies the text; without memory it is dropped.
+ */
 void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentence);
+/** Clear the last error after a success, even if it came from a node below this one. */
+void nodes_clear_error(struct nodes *nodes, struct node *node);
 /** @return whether there is an error */
 bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_SENTENCE_SIZE]);
 

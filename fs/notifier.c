@@ -1,20 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The notifier (see notifier.h).
  */
 #include "notifier.h"
 
+#include "client/thread.h"
 #include "tree.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-/* A view that took the place of another; or a namespace that lives in another registry now. */
+/*
+ * A view that took the place of another; a namespace that lives in another registry now; or a descriptor that is to be
+ * closed after the changes before it.
+ */
 struct change {
 	struct change *next;
-	struct view *before, *after;
-	char *namespace; /* NULL: it is about the views */
+	struct view *before, *after; /* NULL: it is not about views */
+	char *namespace;             /* NULL: nor about this */
+	int fd;                      /* -1: none */
 };
 
 struct notifier {
@@ -52,6 +59,16 @@ static void forget_name(struct mount *mount, const struct path *path)
 	nodes_unref(mount->nodes, node);
 }
 
+/*
+ * Whether the kernel keeps names that may come, and links: not in a mount that is written to (lookup.c). There a
+ * program holds the folder's lock from rename() until the release is published. To tell of a name would wait for that
+ * lock, and if the daemon were killed meanwhile, both would wait for each other, beyond any signal.
+ */
+static bool are_names_kept(const struct mount *mount)
+{
+	return !mount->options.writable;
+}
+
 static void forget_name_of(struct mount *mount, enum path_kind kind, const struct name *name)
 {
 	struct path path;
@@ -72,6 +89,21 @@ static void forget_times(struct mount *mount, const struct name *name)
 		if ((path_type(kind) == S_IFDIR || path_is_called_package(kind)) &&
 		    path_has_namespace(kind) == (name != NULL) && path_of(kind, name, &path))
 			forget_attributes(mount, &path);
+	}
+}
+
+/* Invalidate namespace folders, too: another package may have the newest record now. */
+static void forget_times_of_namespaces(struct mount *mount)
+{
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS; kind++) {
+		struct node **nodes = NULL;
+		size_t count = path_is_called_namespace(kind) ? nodes_collect(mount->nodes, kind, &nodes) : 0;
+
+		for (size_t i = 0; i < count; i++) {
+			fuse_lowlevel_notify_inval_inode(mount->session, nodes[i]->number, -1, 0);
+			nodes_unref(mount->nodes, nodes[i]);
+		}
+		free(nodes);
 	}
 }
 
@@ -99,7 +131,7 @@ static void forget_versions(struct mount *mount, const struct name *name, const 
 		struct span version = span_of_text(releases[i].version);
 		const struct package_release *known = package_log_find(before, version);
 
-		if (!known || known->yanked != releases[i].yanked)
+		if (known ? known->yanked != releases[i].yanked : are_names_kept(mount))
 			forget_version(mount, name, version);
 	}
 	releases = package_log_releases(before, &count);
@@ -124,10 +156,11 @@ static void forget_links(struct mount *mount, const struct name *name, const str
 	const struct package_release *known = before ? package_log_best(before, NULL) : NULL;
 	struct path path;
 
-	if (before ? !known != !best : !best)
+	if (are_names_kept(mount) && (before ? !known != !best : !best))
 		forget_name_of(mount, PATH_LINK, name);
 	if (before && !same_version(known, best)) {
-		forget_name_of(mount, PATH_LATEST, name);
+		if (are_names_kept(mount))
+			forget_name_of(mount, PATH_LATEST, name);
 		if (path_of(PATH_LATEST, name, &path))
 			forget_attributes(mount, &path);
 	}
@@ -135,7 +168,7 @@ static void forget_links(struct mount *mount, const struct name *name, const str
 
 static void tell_package(struct mount *mount, const struct view_package *before, const struct view_package *after)
 {
-	const struct name *name = &after->name;
+	const struct name *name = view_package_name(after);
 
 	forget_times(mount, name);
 	if (before && before->log == after->log)
@@ -155,7 +188,8 @@ static void tell_requirements(struct mount *mount, const struct view *before, co
 		struct path path = node_path(nodes[i]);
 
 		if (!same_version(tree_release(before, &path), tree_release(after, &path))) {
-			forget_name(mount, &path);
+			if (are_names_kept(mount))
+				forget_name(mount, &path);
 			forget_attributes(mount, &path);
 		}
 		nodes_unref(mount->nodes, nodes[i]);
@@ -192,14 +226,32 @@ static void tell_new_listed(struct mount *mount, const struct view *complete, co
 	const struct listing *before = complete->listing;
 	size_t known = 0;
 
-	for (size_t i = 0; i < after->count; i++) {
-		const char *text = after->names[i].text;
+	for (size_t i = 0; i < after->names.count; i++) {
+		const char *text = name_list_text(&after->names, i);
+		struct name name;
 
-		while (known < before->count && strcmp(before->names[known].text, text) < 0)
+		while (known < before->names.count && strcmp(name_list_text(&before->names, known), text) < 0)
 			known++;
-		if (known == before->count || strcmp(before->names[known].text, text) != 0)
-			tell_new_package(mount, complete, &after->names[i]);
+		if (known < before->names.count && !strcmp(name_list_text(&before->names, known), text))
+			continue;
+		name = name_list_at(&after->names, i);
+		tell_new_package(mount, complete, &name);
 	}
+}
+
+/** Where news of packages go. */
+struct news {
+	struct mount *mount;
+	const struct view *complete; /* for packages that came into being */
+};
+
+static int tell_if_new(void *user, const struct view_package *known, const struct view_package *package)
+{
+	const struct news *news = user;
+
+	if (!known && tree_has_package(news->complete, view_package_name(package)) == TREE_NO)
+		tell_new_package(news->mount, news->complete, view_package_name(package));
+	return 0;
 }
 
 static void tell_new_names(struct mount *mount, const struct view *complete, const struct view *after)
@@ -214,10 +266,8 @@ static void tell_new_names(struct mount *mount, const struct view *complete, con
 		if (tree_has_namespace(complete, name) == TREE_NO)
 			tell_new_namespace(mount, name);
 	}
-	for (size_t i = 0; i < after->package_count; i++) {
-		if (tree_has_package(complete, &after->packages[i]->name) == TREE_NO)
-			tell_new_package(mount, complete, &after->packages[i]->name);
-	}
+	view_trie_each_changed(&complete->packages, &after->packages, tell_if_new,
+			       &(struct news){.mount = mount, .complete = complete});
 	if (after->listing && after->listing != complete->listing)
 		tell_new_listed(mount, complete, after->listing);
 }
@@ -232,22 +282,24 @@ static void remember_complete(struct notifier *notifier, struct view *view)
 	notifier->complete = view_ref(view);
 }
 
-/* Packages of both views are sorted by name, and none is ever taken out. */
+static int tell_change(void *user, const struct view_package *known, const struct view_package *package)
+{
+	tell_package(user, known, package);
+	return 0;
+}
+
 static void tell(struct notifier *notifier, struct view *before, struct view *after)
 {
 	struct mount *mount = notifier->mount;
 
 	remember_complete(notifier, before);
-	for (size_t i = 0; i < after->package_count; i++) {
-		const struct view_package *known = view_find(before, &after->packages[i]->name);
-
-		if (known != after->packages[i])
-			tell_package(mount, known, after->packages[i]);
-	}
+	view_trie_each_changed(&before->packages, &after->packages, tell_change, mount);
 	tell_requirements(mount, before, after);
-	if (notifier->complete)
+	if (notifier->complete && are_names_kept(mount))
 		tell_new_names(mount, notifier->complete, after);
 	forget_times(mount, NULL);
+	if (before->listing != after->listing)
+		forget_times_of_namespaces(mount);
 }
 
 /* The kernel drops with a folder's name what it keeps of its inside. */
@@ -264,7 +316,18 @@ static void change_free(struct change *change)
 	view_unref(change->before);
 	view_unref(change->after);
 	free(change->namespace);
+	if (change->fd >= 0)
+		close(change->fd);
 	free(change);
+}
+
+static struct change *change_new(void)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (change)
+		change->fd = -1;
+	return change;
 }
 
 /* @return NULL when there will be no more */
@@ -292,7 +355,7 @@ static void *run(void *argument)
 	while ((change = take(notifier))) {
 		if (change->namespace)
 			tell_namespace(notifier->mount, change->namespace);
-		else
+		else if (change->after)
 			tell(notifier, change->before, change->after);
 		change_free(change);
 	}
@@ -317,7 +380,7 @@ int notifier_start(struct notifier *notifier, struct fault *flt)
 	int error;
 
 	pthread_mutex_lock(&notifier->mutex);
-	error = pthread_create(&notifier->thread, NULL, run, notifier);
+	error = thread_start(&notifier->thread, run, notifier);
 	notifier->running = !error;
 	pthread_mutex_unlock(&notifier->mutex);
 	return error ? fault_system(flt, error, "the thread that talks to the kernel cannot be started") : 0;
@@ -329,23 +392,28 @@ static struct view *keep(const struct view *view)
 	return view_ref((struct view *)(uintptr_t)view);
 }
 
+/* @param user  the view that comes after */
+static int is_new_and_replaced(void *user, const struct view_package *known, const struct view_package *package)
+{
+	const struct view *after = user;
+
+	return !known && view_trie_find(&after->packages, &package->log_id) != package;
+}
+
 /*
  * Whether both changes can be told as one: nothing that came with the first one, and that the kernel may have learned
  * of, was changed by the second.
  */
 static bool can_be_one(const struct change *change, const struct view *after)
 {
+	const struct listing *before = change->before->listing;
 	const struct view *between = change->after;
 
-	if (between->listing && between->listing != after->listing && !change->before->listing)
+	if (between->listing && between->listing != after->listing &&
+	    (!before || (between->listing->complete && !before->complete)))
 		return false;
-	for (size_t i = 0; i < between->package_count; i++) {
-		const struct name *name = &between->packages[i]->name;
-
-		if (view_find(after, name) != between->packages[i] && !view_find(change->before, name))
-			return false;
-	}
-	return true;
+	return !view_trie_each_changed(&change->before->packages, &between->packages, is_new_and_replaced,
+				       (void *)(uintptr_t)after);
 }
 
 /* Takes over the change. */
@@ -360,7 +428,7 @@ static void append(struct notifier *notifier, struct change *change)
 
 static void append_views(struct notifier *notifier, const struct view *before, const struct view *after)
 {
-	struct change *change = calloc(1, sizeof(*change));
+	struct change *change = change_new();
 
 	if (!change)
 		return;
@@ -372,7 +440,7 @@ static void append_views(struct notifier *notifier, const struct view *before, c
 void notifier_changed(struct notifier *notifier, const struct view *before, const struct view *after)
 {
 	pthread_mutex_lock(&notifier->mutex);
-	if (notifier->running && notifier->last && !notifier->last->namespace && can_be_one(notifier->last, after)) {
+	if (notifier->running && notifier->last && notifier->last->after && can_be_one(notifier->last, after)) {
 		view_unref(notifier->last->after);
 		notifier->last->after = keep(after);
 	} else if (notifier->running) {
@@ -384,13 +452,31 @@ void notifier_changed(struct notifier *notifier, const struct view *before, cons
 
 void notifier_namespace_changed(struct notifier *notifier, const char *namespace)
 {
-	struct change *change = calloc(1, sizeof(*change));
+	struct change *change = change_new();
 
 	if (!change)
 		return;
 	change->namespace = strdup(namespace);
 	pthread_mutex_lock(&notifier->mutex);
 	if (notifier->running && change->namespace)
+		append(notifier, change);
+	else
+		change_free(change);
+	pthread_cond_signal(&notifier->changed);
+	pthread_mutex_unlock(&notifier->mutex);
+}
+
+void notifier_close(struct notifier *notifier, int fd)
+{
+	struct change *change = change_new();
+
+	if (!change) {
+		close(fd);
+		return;
+	}
+	change->fd = fd;
+	pthread_mutex_lock(&notifier->mutex);
+	if (notifier->running)
 		append(notifier, change);
 	else
 		change_free(change);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Telling the kernel what does not hold any more: it keeps names and attributes until it is told.
  *
@@ -21,6 +22,9 @@ void notifier_changed(struct notifier *notifier, const struct view *before, cons
 
 /** A namespace lives in another registry now, or does not any more. Does not block. */
 void notifier_namespace_changed(struct notifier *notifier, const char *namespace);
+
+/** Close a descriptor once the kernel has been told of all changes until now. Does not block. @param fd  taken over */
+void notifier_close(struct notifier *notifier, int fd);
 
 /** End the thread; requests must still be taken. What was not told yet is dropped. NULL is fine, here and below. */
 void notifier_stop(struct notifier *notifier);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The table of operations.
  */
@@ -8,9 +9,11 @@
 #include <limits.h>
 #include <sys/statvfs.h>
 
-/* What can be written is what the disk has room for. */
-static bool statfs_staging(const struct mount *mount, struct statvfs *out)
+/* Report the free space of the disk: of a local registry's, else of the drafts'. */
+static bool statfs_disk(const struct mount *mount, struct statvfs *out)
 {
+	if (mount->options.disk >= 0 && !fstatvfs(mount->options.disk, out))
+		return true;
 	return mount->staging && fstatvfs(staging_files(mount->staging), out) == 0;
 }
 
@@ -23,7 +26,7 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 
 	(void)number;
 	metrics_count(&mount->metrics, METRICS_STATFS);
-	if (statfs_staging(mount, &stat))
+	if (statfs_disk(mount, &stat))
 		stat.f_namemax = NAME_MAX;
 	else if (store_measure_contents(registry_store(mount_registry(mount, NULL)), &bytes, &files, NULL) == 0) {
 		stat.f_blocks = (bytes + block - 1) / block;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the kernel asks, as libfuse hands it over. What changes anything it asks only of mounts that may be written to.
  */

@@ -1,17 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Names in the mount (see path.h).
  */
 #include "path.h"
 
 #include "verify/hex.h"
+#include "verify/printable.h"
 #include "verify/semver.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* What names of a kind look like. */
-enum form { FIXED, PART, VERSION, REQUIREMENT, RECORD, ANY };
+/* What names of a kind look like. UNKNOWN: no name tells that something is of that kind. */
+enum form { FIXED, PART, VERSION, REQUIREMENT, RECORD, ANY, UNKNOWN };
 
 /* One row a kind. Of the kinds with one parent, the first whose form fits is meant. */
 static const struct {
@@ -50,11 +52,16 @@ static const struct {
 	[PATH_RECEIPTS_PACKAGE] = {PATH_RECEIPTS_NAMESPACE, S_IFDIR, PART, "", 2, 2},
 	[PATH_RECEIPT] = {PATH_RECEIPTS_PACKAGE, S_IFREG, RECORD, ".json", 2, 2},
 	[PATH_STAGED] = {PATH_PACKAGE, S_IFREG, ANY, "", 0, 2},
+	[PATH_STAGED_FOLDER] = {PATH_PACKAGE, S_IFDIR, UNKNOWN, "", 0, 2},
+	[PATH_STAGED_INNER] = {PATH_STAGED_FOLDER, S_IFREG, ANY, "", 0, 2},
+	[PATH_STAGED_LINK] = {PATH_PACKAGE, S_IFLNK, UNKNOWN, "", 0, 2},
 	[PATH_TRANSACTIONS] = {PATH_ROOT, S_IFDIR, FIXED, ".publish", 0, 0},
 	[PATH_TRANSACTIONS_NAMESPACE] = {PATH_TRANSACTIONS, S_IFDIR, PART, "", 1, 1},
 	[PATH_TRANSACTION] = {PATH_TRANSACTIONS_NAMESPACE, S_IFDIR, PART, "", 1, 2},
 	[PATH_ENTRY] = {PATH_TRANSACTION, S_IFREG, VERSION, ".wasm", 1, 2},
 	[PATH_ENTRY_STAGED] = {PATH_TRANSACTION, S_IFREG, ANY, "", 1, 2},
+	[PATH_ENTRY_FOLDER] = {PATH_TRANSACTION, S_IFDIR, UNKNOWN, "", 1, 2},
+	[PATH_ENTRY_INNER] = {PATH_ENTRY_FOLDER, S_IFREG, ANY, "", 1, 2},
 };
 
 struct path path_root(void)
@@ -83,11 +90,8 @@ bool path_join(const struct path *folder, enum path_kind kind, struct span stem,
 /* A name that people and logs can show, and that a folder can have. */
 static bool is_any_name(struct span name)
 {
-	for (size_t i = 0; i < name.length; i++) {
-		if (name.data[i] < ' ' || name.data[i] == 0x7f || name.data[i] == '/')
-			return false;
-	}
-	return name.length && !span_is(name, ".") && !span_is(name, "..");
+	return name.length && printable_is(name) && !memchr(name.data, '/', name.length) && !span_is(name, ".") &&
+	       !span_is(name, "..");
 }
 
 /* Whether a place of the kind can be called `name`. @param stem  set if so */
@@ -115,6 +119,8 @@ static bool fits(enum path_kind kind, struct span name, struct span *stem)
 		return hex_decode(*stem, record.bytes, sizeof(record.bytes), NULL) == 0;
 	case ANY:
 		return is_any_name(*stem);
+	case UNKNOWN:
+		break;
 	}
 	return false;
 }
@@ -149,11 +155,27 @@ bool path_as_staged(const struct path *path, struct path *out)
 {
 	enum path_kind folder = kinds[path->kind].parent;
 
-	if (folder != PATH_PACKAGE && folder != PATH_TRANSACTION)
+	if (folder != PATH_PACKAGE && folder != PATH_TRANSACTION && !path_is_inner(folder))
 		return false;
 	*out = *path;
-	out->kind = folder == PATH_PACKAGE ? PATH_STAGED : PATH_ENTRY_STAGED;
+	if (!path_is_inner(folder))
+		out->kind = folder == PATH_PACKAGE ? PATH_STAGED : PATH_ENTRY_STAGED;
 	return true;
+}
+
+bool path_as_folder(const struct path *path, struct path *out)
+{
+	if ((path->kind != PATH_STAGED && path->kind != PATH_ENTRY_STAGED) || *path_name(path) != '.')
+		return false;
+	*out = *path;
+	out->kind = path->kind == PATH_STAGED ? PATH_STAGED_FOLDER : PATH_ENTRY_FOLDER;
+	return true;
+}
+
+bool path_is_inner(enum path_kind kind)
+{
+	return kind == PATH_STAGED_FOLDER || kind == PATH_STAGED_INNER || kind == PATH_ENTRY_FOLDER ||
+	       kind == PATH_ENTRY_INNER;
 }
 
 struct path path_parent(const struct path *path)
@@ -182,6 +204,8 @@ bool path_of(enum path_kind kind, const struct name *name, struct path *out)
 		*out = path_root();
 		return true;
 	}
+	if (kinds[kind].form != FIXED && kinds[kind].form != PART)
+		return false;
 	if (kinds[kind].form == PART)
 		stem = kinds[kind].parts == 1 ? name_namespace(name) : name_package(name);
 	return path_of(kinds[kind].parent, name, out) && path_join(out, kind, stem, out);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Where something is in the mount, and the names that can be there:
  *
@@ -15,9 +16,11 @@
  * In a mount that may be written to also:
  *
  *   /<namespace>/<package>/<any other name>              a file that was written here and is not published
+ *   /<namespace>/<package>/.<any other name>/<any name>  the same, in a folder that a program has made for a while
  *   /.publish/<namespace>/<package>/                     the open transaction
  *   /.publish/<namespace>/<package>/<version>.wasm       a release that is to be in its record
  *   /.publish/<namespace>/<package>/<any other name>     a file that was written there
+ *   /.publish/<namespace>/<package>/.<any other name>/<any name>  the same, in a folder
  *
  * Only about form: whether a thing is there is the registry's business, or the staging's.
  */
@@ -58,16 +61,21 @@ enum path_kind {
 	PATH_RECEIPTS_PACKAGE,
 	PATH_RECEIPT,
 	PATH_STAGED, /* from here on: only where a mount may be written to */
+	PATH_STAGED_FOLDER, /* a folder of such files, which a program has made */
+	PATH_STAGED_INNER,  /* a file in it */
+	PATH_STAGED_LINK, /* a link that a program has made, whatever it is called (links.h) */
 	PATH_TRANSACTIONS, /* /.publish */
 	PATH_TRANSACTIONS_NAMESPACE,
 	PATH_TRANSACTION,
 	PATH_ENTRY,
 	PATH_ENTRY_STAGED,
+	PATH_ENTRY_FOLDER, /* as PATH_STAGED_FOLDER */
+	PATH_ENTRY_INNER,
 	PATH_KINDS /* how many there are */
 };
 
-/** Room for three names of NAME_MAX bytes, with what stands before and between them. */
-#define PATH_SIZE (3 * NAME_MAX + 16)
+/** Room for four names of NAME_MAX bytes, with what stands before and between them. */
+#define PATH_SIZE (4 * NAME_MAX + 16)
 
 /** A place. A value: may be copied. */
 struct path {
@@ -104,6 +112,15 @@ bool path_has_digest(enum path_kind kind);
  */
 bool path_as_staged(const struct path *path, struct path *out);
 
+/**
+ * The folder of drafts with the name of `path`, which no name tells from a file.
+ * @return false if there can be no folder of that name
+ */
+bool path_as_folder(const struct path *path, struct path *out);
+
+/** Whether a place is such a folder, or in one. */
+bool path_is_inner(enum path_kind kind);
+
 /** The folder that holds a place; the root's is the root. */
 struct path path_parent(const struct path *path);
 
@@ -113,7 +130,7 @@ struct path path_of_package(const struct name *name);
 /**
  * The place of a kind for a package, or its namespace, or as it is where it is of none.
  * @param name  NULL for a kind that is of no namespace
- * @return false if its name would be longer than a file's name can be
+ * @return false if its name would be longer than a file's name can be, or says more than the package's does
  */
 bool path_of(enum path_kind kind, const struct name *name, struct path *out);
 

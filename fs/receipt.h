@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Receipts in the mount: what was published from here, by whichever program, is told by files on the disk, and not by
  * the view.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Requests that wait (see request.h).
  */
@@ -5,6 +6,7 @@
 
 #include "elsewhere.h"
 #include "errmap.h"
+#include "misnamed.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -116,23 +118,30 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	attempt_there(own);
 }
 
+static int tell_misnamed(struct mount *mount, struct node *folder, const char *name, int errnum)
+{
+	const struct path path = node_path(folder);
+	struct fault flt = {0};
+
+	errnum = misnamed_in(&path, name, errnum, &flt);
+	mount_tell(mount, folder, &flt);
+	return errnum;
+}
+
 void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int errnum, const struct request *request)
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct node *node = nodes_find(mount->nodes, folder);
 	struct request own = *request;
-	bool can_be = false;
+	struct path path = path_root();
 
-	if (node) {
-		struct path path = node_path(node);
-
-		can_be = path_child(&path, name, &own.path);
-	}
-	nodes_unref(mount->nodes, node);
-	if (can_be)
+	if (node)
+		path = node_path(node);
+	if (node && path_child(&path, name, &own.path))
 		request_begin(fuse, folder, &own);
 	else
-		fuse_reply_err(fuse, errnum);
+		fuse_reply_err(fuse, node && errnum != ENOENT ? tell_misnamed(mount, node, name, errnum) : errnum);
+	nodes_unref(mount->nodes, node);
 }
 
 void request_want_listing(struct request *request)
@@ -145,6 +154,12 @@ void request_want_package(struct request *request, const struct name *name)
 {
 	if (begin_to_want(request, REQUEST_PACKAGE))
 		registry_want_package(request->registry, name, &request->waiter);
+}
+
+void request_want_spare(struct request *request, enum request_want want, const struct name *names, size_t count)
+{
+	if (begin_to_want(request, want))
+		registry_want_spare(request->registry, names, count, &request->waiter);
 }
 
 void request_want_size(struct request *request, const struct digest *content)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Requests that may have to wait for the registry.
  *
@@ -43,6 +44,7 @@ struct request {
 	bool needs_registry; /* also of a namespace: that it is there is not enough */
 	bool is_elsewhere;   /* the place's namespace lives in another registry */
 	bool is_to_be_read; /* attributes are asked for by somebody who is about to read */
+	bool lacks_time; /* the node's time is unknown, and cannot be fetched now (times.h) */
 	bool is_fresh; /* it was told that what may have changed may be told (age.h) */
 
 	/* What the operations need. */
@@ -54,6 +56,7 @@ struct request {
 	struct path from; /* what is to be renamed to that */
 	unsigned flags;   /* of a rename */
 	mode_t mode;      /* of what is made */
+	char target[NAME_MAX + 1]; /* of a link that is made; "": one that cannot be */
 	struct stat attributes; /* to be set: */
 	int to_set;             /* those named here */
 	struct node *other;     /* a reference; NULL: none */
@@ -68,7 +71,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 
 /**
  * The same for something in the folder with this number.
- * @param errnum  replied when no such name can be there at all
+ * @param errnum  replied when no such name can be there at all; the reason is told at the folder, but for ENOENT
  */
 void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int errnum, const struct request *request);
 
@@ -78,6 +81,8 @@ void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int er
  */
 void request_want_listing(struct request *request);
 void request_want_package(struct request *request, const struct name *name);
+/** Packages, or without any the listing, as registry_want_spare(). @param want  REQUEST_PACKAGE or REQUEST_LISTING */
+void request_want_spare(struct request *request, enum request_want want, const struct name *names, size_t count);
 void request_want_size(struct request *request, const struct digest *content);
 void request_want_content(struct request *request, const struct digest *content);
 void request_want_refresh(struct request *request);

@@ -1,11 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Written and not published (see staged.h).
+ * Files written and not published (see staged.h).
  *
- * The folder of the staging is nobody's but the user's, and what is in it is reached folder by folder, so that no link
- * leads out of it.
+ * Only this mount uses its staging folder (staging_claim_files()). Files in it are opened folder by folder, so that no
+ * symbolic link leads out of it.
  */
-#include "staged.h"
+#include "staged_parts.h"
 
+#include "alias.h"
 #include "client/file.h"
 #include "client/staging.h"
 #include "request.h"
@@ -29,8 +31,7 @@ void staged_free(struct staged *staged)
 
 /* ---- Folders ---- */
 
-/* @param fd  close() it; -1 if there is none */
-static int open_folder(const struct mount *mount, const struct path *folder, bool make, int *fd, struct fault *flt)
+int staged_open_folder(const struct mount *mount, const struct path *folder, bool make, int *fd, struct fault *flt)
 {
 	char text[PATH_SIZE], *rest = text, *name;
 	int above = dup(staging_files(mount->staging));
@@ -54,7 +55,7 @@ static int open_folder_of(const struct mount *mount, const struct path *path, bo
 {
 	struct path folder = path_parent(path);
 
-	return open_folder(mount, &folder, make, fd, flt);
+	return staged_open_folder(mount, &folder, make, fd, flt);
 }
 
 bool staged_has_folder(const struct mount *mount, const struct path *folder, struct timespec *changed_at)
@@ -63,7 +64,7 @@ bool staged_has_folder(const struct mount *mount, const struct path *folder, str
 	bool has = false;
 	int fd = -1;
 
-	if (!mount->staging || open_folder(mount, folder, false, &fd, NULL) || fd < 0)
+	if (!mount->staging || staged_open_folder(mount, folder, false, &fd, NULL) || fd < 0)
 		return false;
 	if (fstat(fd, &status) == 0) {
 		has = true;
@@ -76,7 +77,7 @@ bool staged_has_folder(const struct mount *mount, const struct path *folder, str
 
 int staged_make_folder(const struct mount *mount, const struct path *folder, struct fault *flt)
 {
-	int fd, verdict = open_folder(mount, folder, true, &fd, flt);
+	int fd, verdict = staged_open_folder(mount, folder, true, &fd, flt);
 
 	if (!verdict) {
 		verdict = file_sync(fd, flt);
@@ -97,7 +98,7 @@ static int fail(struct fault *flt)
 /* What is in a folder may be seen by nobody: so it is named. */
 static int fail_for_files(const struct mount *mount, const struct path *folder, struct fault *flt)
 {
-	int fd = -1, verdict = open_folder(mount, folder, false, &fd, flt);
+	int fd = -1, verdict = staged_open_folder(mount, folder, false, &fd, flt);
 	DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry = NULL;
 
@@ -129,17 +130,59 @@ int staged_remove_folder(const struct mount *mount, const struct path *folder, s
 
 /* ---- Files ---- */
 
-/* Numbers of the disk come again only when nobody has the file open any more. */
-static struct digest identity_of(dev_t device, ino_t number)
+struct digest staged_identity(dev_t device, ino_t number, bool is_alias)
 {
 	const struct span parts[] = { { (const unsigned char *)&device, sizeof(device) },
-				      { (const unsigned char *)&number, sizeof(number) } };
+				      { (const unsigned char *)&number, sizeof(number) },
+				      span_of_text("alias") };
 
-	return digest_of_parts(parts, 2);
+	return digest_of_parts(parts, is_alias ? 3 : 2);
+}
+
+/* Whether a name in a folder is this file's. */
+static bool has_name(const struct staged *staged, int folder, const char *name)
+{
+	struct stat own, named;
+
+	return folder >= 0 && fstat(staged->fd, &own) == 0 &&
+	       fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+}
+
+/* Whether its name is still this file's. The mutex is held. */
+static bool is_named(const struct staged *staged, int folder)
+{
+	return !staged->is_removed && has_name(staged, folder, path_name(&staged->path));
+}
+
+static bool has_path(const struct mount *mount, const struct staged *staged, const struct path *path)
+{
+	int folder = -1;
+	bool has;
+
+	if (open_folder_of(mount, path, false, &folder, NULL))
+		return false;
+	has = has_name(staged, folder, path_name(path));
+	if (folder >= 0)
+		close(folder);
+	return has;
+}
+
+/* If another program renamed a file in the staging itself, the file has the name at which it was found. */
+static void correct_path(const struct mount *mount, struct staged *staged, const struct path *path)
+{
+	pthread_mutex_lock(&staged->mutex);
+	if ((staged->is_removed || strcmp(staged->path.text, path->text) != 0) &&
+	    !(!staged->is_removed && has_path(mount, staged, &staged->path)) && has_path(mount, staged, path)) {
+		staged->path = *path;
+		staged->is_removed = false;
+	}
+	pthread_mutex_unlock(&staged->mutex);
 }
 
 /* Takes over the O_PATH descriptor. */
-static int enter(struct mount *mount, const struct path *path, int fd, struct node **out, struct fault *flt)
+static int enter(struct mount *mount, const struct path *path, int fd, bool is_alias, struct node **out,
+		 struct fault *flt)
 {
 	struct staged *staged = calloc(1, sizeof(*staged));
 	struct digest identity;
@@ -154,10 +197,15 @@ static int enter(struct mount *mount, const struct path *path, int fd, struct no
 	}
 	staged->fd = fd;
 	staged->path = *path;
+	staged->is_alias = is_alias;
 	pthread_mutex_init(&staged->mutex, NULL);
-	identity = identity_of(status.st_dev, status.st_ino);
+	identity = staged_identity(status.st_dev, status.st_ino, is_alias);
 	*out = nodes_enter_staged(mount->nodes, path, &identity, staged);
-	return *out ? 0 : fault_no_memory(flt);
+	if (!*out)
+		return fault_no_memory(flt);
+	if (!is_alias)
+		correct_path(mount, (*out)->staged, path);
+	return 0;
 }
 
 /* @param fd  O_PATH; -1: there is no such file */
@@ -175,18 +223,68 @@ static int open_path(int folder, const char *name, int *fd, struct fault *flt)
 	return 0;
 }
 
-int staged_find(struct mount *mount, const struct path *path, struct node **out, struct fault *flt)
+/*
+ * Open the file called `path`, or that `path` is the alias of.
+ * @param real  the file's own path, if `path` is an alias; else `path`
+ * @param fd    as open_path()
+ */
+static int open_listed(const struct mount *mount, const struct path *path, struct path *real, int *fd,
+		       struct fault *flt)
 {
-	int folder = -1, fd = -1, verdict = open_folder_of(mount, path, false, &folder, flt);
+	int folder = -1, verdict = open_folder_of(mount, path, false, &folder, flt);
+	char name[NAME_MAX + 1];
 
-	*out = NULL;
+	*real = *path;
+	*fd = -1;
 	if (verdict || folder < 0)
 		return verdict;
-	verdict = open_path(folder, path_name(path), &fd, flt);
+	verdict = open_path(folder, path_name(path), fd, flt);
+	if (!verdict && *fd < 0 && path->kind == PATH_STAGED && alias_resolve(folder, path_name(path), name)) {
+		struct path above = path_parent(path);
+
+		path_join(&above, PATH_STAGED, span_of_text(name), real);
+		verdict = open_path(folder, name, fd, flt);
+	}
 	close(folder);
+	return verdict;
+}
+
+static bool is_same(const struct path *one, const struct path *other)
+{
+	return strcmp(one->text, other->text) == 0;
+}
+
+int staged_find(struct mount *mount, const struct path *path, struct node **out, struct fault *flt)
+{
+	struct path real;
+	int fd, verdict = open_listed(mount, path, &real, &fd, flt);
+
+	*out = NULL;
 	if (verdict || fd < 0)
 		return verdict;
-	return enter(mount, path, fd, out, flt);
+	if (is_same(&real, path))
+		return enter(mount, path, fd, false, out, flt);
+	close(fd);
+	return 0;
+}
+
+int staged_find_listed(struct mount *mount, const struct path *path, struct node **out, struct fault *flt)
+{
+	struct path real;
+	int fd, verdict = open_listed(mount, path, &real, &fd, flt);
+
+	*out = NULL;
+	return verdict || fd < 0 ? verdict : enter(mount, &real, fd, false, out, flt);
+}
+
+/* What a lookup of `path` is answered with: the alias itself, not what it stands for. */
+static int look_up(struct mount *mount, const struct path *path, struct node **out, struct fault *flt)
+{
+	struct path real;
+	int fd, verdict = open_listed(mount, path, &real, &fd, flt);
+
+	*out = NULL;
+	return verdict || fd < 0 ? verdict : enter(mount, path, fd, !is_same(&real, path), out, flt);
 }
 
 /* The owner, whose daemon works on it, keeps what he needs for that. */
@@ -213,11 +311,44 @@ int staged_create(struct mount *mount, const struct path *path, mode_t mode, int
 	if (!verdict && found < 0)
 		verdict = fault_system(flt, EBUSY, "it was taken away");
 	if (!verdict)
-		verdict = enter(mount, path, found, out, flt);
+		verdict = enter(mount, path, found, false, out, flt);
 	if (!verdict)
 		*fd = handle;
 	else if (handle >= 0)
 		close(handle);
+	return verdict;
+}
+
+/* Where the disk has no files without names, one loses its name at once. */
+static int open_nameless(int folder, int *fd, struct fault *flt)
+{
+	char name[64];
+
+	*fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return *fd >= 0 ? 0 : fail(flt);
+	if (file_new_name(".nameless-", name, sizeof(name), flt))
+		return flt->verdict;
+	*fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*fd < 0 || unlinkat(folder, name, 0))
+		return fail(flt);
+	return 0;
+}
+
+int staged_create_nameless(struct mount *mount, const struct path *path, struct node **out, struct fault *flt)
+{
+	int fd, verdict = open_nameless(staging_files(mount->staging), &fd, flt);
+
+	if (!verdict && fchmod(fd, 0644))
+		verdict = fail(flt);
+	if (verdict) {
+		if (fd >= 0)
+			close(fd);
+		return verdict;
+	}
+	verdict = enter(mount, path, fd, false, out, flt);
+	if (!verdict)
+		(*out)->staged->is_nameless = true;
 	return verdict;
 }
 
@@ -228,16 +359,6 @@ int staged_open(const struct node *node, int flags, int *fd, struct fault *flt)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->staged->fd);
 	*fd = open(path, flags | O_CLOEXEC);
 	return *fd < 0 ? fault_system(flt, errno, "what was written here cannot be opened") : 0;
-}
-
-/* Whether the name is still this file's. The mutex is held. */
-static bool is_named(const struct staged *staged, int folder)
-{
-	struct stat own, named;
-
-	return !staged->is_removed && folder >= 0 && fstat(staged->fd, &own) == 0 &&
-	       fstatat(folder, path_name(&staged->path), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       own.st_dev == named.st_dev && own.st_ino == named.st_ino;
 }
 
 static int remove_name(struct mount *mount, struct staged *staged, struct fault *flt)
@@ -322,7 +443,7 @@ static bool reply_file(struct request *request, const struct path *path)
 	struct node *node = NULL;
 	struct fault flt = {0};
 
-	if (staged_find(request->mount, path, &node, &flt))
+	if (look_up(request->mount, path, &node, &flt))
 		request_fail_with(request, &flt);
 	else if (node)
 		request_reply_entry(request, node, 0);
@@ -337,8 +458,14 @@ bool staged_reply_entry(struct request *request)
 
 	if (!mount->staging || request->is_elsewhere)
 		return false;
-	if (path_as_staged(&request->path, &path))
-		return reply_file(request, &path);
+	if (path_as_staged(&request->path, &path)) {
+		struct path folder;
+
+		if (!path_as_folder(&path, &folder) || !staged_has_folder(mount, &folder, NULL))
+			return reply_file(request, &path);
+		request_reply_entry(request, nodes_enter(mount->nodes, &folder, NULL), 0);
+		return true;
+	}
 	if ((request->path.kind != PATH_PACKAGE && request->path.kind != PATH_NAMESPACE) ||
 	    !staged_has_folder(mount, &request->path, NULL))
 		return false;
@@ -349,123 +476,4 @@ bool staged_reply_entry(struct request *request)
 int staged_stat(const struct node *node, struct stat *out, struct fault *flt)
 {
 	return fstat(node->staged->fd, out) ? fault_system(flt, errno, "what was written here cannot be opened") : 0;
-}
-
-/* ---- Listing ---- */
-
-/* An array of them. */
-struct staged_listed {
-	struct digest identity;
-	char name[NAME_MAX + 1];
-};
-
-/* What is put together while a folder is read. */
-struct listing_of {
-	const struct mount *mount;
-	const struct view *view;
-	const struct path *folder;
-	struct tree_entries *entries;
-	struct staged_listed *listed;
-	size_t count;
-	dev_t device;
-};
-
-/*
- * A folder is the registry's as soon as that has it. A file that is called like a version is found by its name alone:
- * whoever lists takes what is called so for a release.
- */
-static bool is_shown(const struct listing_of *of, const struct dirent *entry, struct path *path)
-{
-	if (!path_child(of->folder, entry->d_name, path))
-		return false;
-	if (path_is_staged(path->kind))
-		return entry->d_type == DT_REG;
-	return entry->d_type == DT_DIR && !path_is_for_writing(path->kind) && tree_has(of->view, path) != TREE_YES;
-}
-
-static int add(struct listing_of *of, const struct dirent *entry, struct fault *flt)
-{
-	struct path path;
-
-	if (!is_shown(of, entry, &path))
-		return 0;
-	if (of->count >= CAP_STAGED_FILES)
-		return fault_undecided(flt, FAULT_LIMIT, "more than %d files were written and not published",
-				       CAP_STAGED_FILES);
-	if (of->count % 64 == 0) {
-		struct staged_listed *more = reallocarray(of->listed, of->count + 64, sizeof(*more));
-
-		if (!more)
-			return fault_no_memory(flt);
-		of->listed = more;
-	}
-	of->listed[of->count].identity = identity_of(of->device, entry->d_ino);
-	snprintf(of->listed[of->count].name, sizeof(of->listed[0].name), "%s", entry->d_name);
-	of->count++;
-	return 0;
-}
-
-/* The names have their place for good: entries can borrow them. */
-static int append(struct listing_of *of, struct fault *flt)
-{
-	struct tree_entry *grown;
-	struct path path = {0};
-
-	if (!of->count)
-		return 0;
-	grown = reallocarray(of->entries->entries, of->entries->count + of->count, sizeof(*grown));
-	if (!grown)
-		return fault_no_memory(flt);
-	of->entries->entries = grown;
-	for (size_t i = 0; i < of->count; i++) {
-		path_child(of->folder, of->listed[i].name, &path);
-		grown[of->entries->count++] = (struct tree_entry){
-			.kind = path.kind,
-			.stem = span_of_text(of->listed[i].name),
-			.digest = &of->listed[i].identity,
-			.is_staged = true,
-		};
-	}
-	return 0;
-}
-
-/* Takes over the descriptor. */
-static int read_folder(struct listing_of *of, int fd, struct fault *flt)
-{
-	DIR *folder = fdopendir(fd);
-	struct dirent *entry;
-	struct stat status;
-	int verdict = 0;
-
-	if (!folder || fstat(fd, &status)) {
-		verdict = fault_system(flt, errno, "%.150s", of->folder->text);
-		if (folder)
-			closedir(folder);
-		else
-			close(fd);
-		return verdict;
-	}
-	of->device = status.st_dev;
-	while (!verdict && (entry = readdir(folder)))
-		verdict = add(of, entry, flt);
-	closedir(folder);
-	return verdict;
-}
-
-int staged_list(const struct mount *mount, const struct view *view, const struct path *folder,
-		struct tree_entries *entries, struct staged_listed **out, struct fault *flt)
-{
-	struct listing_of of = { .mount = mount, .view = view, .folder = folder, .entries = entries };
-	int fd = -1, verdict = open_folder(mount, folder, false, &fd, flt);
-
-	*out = NULL;
-	if (!verdict && fd >= 0)
-		verdict = read_folder(&of, fd, flt);
-	if (!verdict)
-		verdict = append(&of, flt);
-	if (verdict)
-		free(of.listed);
-	else
-		*out = of.listed;
-	return verdict;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Files that were written to a mount and are not published: real files below the staging's folder, each under the path
  * that it has in the mount. Whatever lies there is in the mount, also after a remount or a crash.
@@ -30,9 +31,12 @@ struct staged {
 	int fd; /* O_PATH: the file, whatever it is called */
 	pthread_mutex_t mutex; /* for what follows */
 	struct path path;      /* where it is */
+	bool is_alias;         /* the node is an alias of a file (alias.h), for reading: what follows is not used */
+	bool is_nameless;      /* it never had a name on the disk (repeat.h) */
 	bool is_removed;       /* it has no name any more */
 	bool is_written;       /* something was written that no flush has looked at */
-	pid_t writer;          /* the thread that wrote last; 0: nobody knows */
+	bool was_refused;      /* the last write failed and returned the error, so close() need not */
+	pid_t writer;          /* the thread that wrote or, before the first write, opened it last; 0: unknown */
 	enum staged_stage stage;
 	struct chore *chore;   /* that it is given to; it ends the stage before it ends itself */
 	int outcome;           /* errno of what came of it last; 0: nothing is wrong, or more was written since */
@@ -48,6 +52,9 @@ void staged_free(struct staged *staged);
  */
 int staged_find(struct mount *mount, const struct path *path, struct node **out, struct fault *flt);
 
+/** The same for a name that is listed, which may be an alias (alias.h): the node is that of the file itself. */
+int staged_find_listed(struct mount *mount, const struct path *path, struct node **out, struct fault *flt);
+
 /**
  * Make a file, and the folders above it where they are missing.
  * @param fd   open for reading and writing; close() it
@@ -56,6 +63,9 @@ int staged_find(struct mount *mount, const struct path *path, struct node **out,
  */
 int staged_create(struct mount *mount, const struct path *path, mode_t mode, int *fd, struct node **out,
 		  struct fault *flt);
+
+/** Make a draft that has no name on the disk, to be known as `path`. @param out  with a reference */
+int staged_create_nameless(struct mount *mount, const struct path *path, struct node **out, struct fault *flt);
 
 /** Open the file that a node stands for. @param flags  for open(2) */
 int staged_open(const struct node *node, int flags, int *fd, struct fault *flt);
@@ -100,8 +110,8 @@ int staged_remove_folder(const struct mount *mount, const struct path *folder, s
 struct staged_listed;
 
 /**
- * Add to the entries of a folder what was written here: files but for those that are called like versions, and folders
- * that the registry does not have.
+ * Add to the entries of a folder what was written here: files, those that are called like versions under their aliases,
+ * and folders that the registry does not have.
  * @param out  free() it after the entries; NULL if there is nothing
  */
 int staged_list(const struct mount *mount, const struct view *view, const struct path *folder,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The status socket (see status.h).
  */
@@ -5,6 +6,8 @@
 
 #include "asking.h"
 #include "client/json.h"
+#include "client/thread.h"
+#include "refreshing.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -82,7 +85,7 @@ static void put_trust(struct json *json, const struct registry *registry)
 	json_put_uint(trust, "logLength", anchor.checkpoint.contents.log_length);
 	if (anchor.evidence[0]) {
 		json_put_text(trust, anchor.charge == TRUST_MAP ? "map" : "fork", anchor.evidence);
-		json_put_text(trust, "evidence", trust_evidence_folder(kept));
+		json_put_shown(trust, "evidence", trust_evidence_folder(kept));
 	}
 	json_put(json, "trust", trust);
 }
@@ -143,6 +146,24 @@ static void put_last_error(struct json *json, struct mount *mount)
 	}
 }
 
+#define REFUSED_MOST 100 /* sentences in one status */
+
+/* List packages that cannot be shown, as no file can have their names. */
+static void put_refused_names(struct json *json, const struct view *view)
+{
+	const struct listing *listing = view->listing;
+	struct json *list = json_new_list();
+	char sentence[FAULT_SENTENCE_SIZE];
+	struct fault flt;
+
+	for (size_t i = 0; listing && i < listing->refused_count && i < REFUSED_MOST; i++) {
+		listing_tell_refused(&listing->refused[i], &flt);
+		fault_sentence(&flt, sentence);
+		json_add_text(list, sentence);
+	}
+	json_put(json, "refusedNames", list);
+}
+
 /* What is believed of a registry. */
 static void put_registry(struct json *json, struct mount *mount, struct registry *registry)
 {
@@ -151,7 +172,8 @@ static void put_registry(struct json *json, struct mount *mount, struct registry
 	put_checkpoint(json, mount, registry, view);
 	put_trust(json, registry);
 	put_audit(json, registry);
-	json_put_uint(json, "packagesKnown", view->package_count);
+	json_put_uint(json, "packagesKnown", view->packages.count);
+	put_refused_names(json, view);
 	view_unref(view);
 }
 
@@ -186,10 +208,10 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	struct registry *registry = mount_registry(mount, NULL);
 	int verdict;
 
-	json_put_text(json, "mountpoint", mount->folder);
+	json_put_shown(json, "mountpoint", mount->folder);
 	json_put_uint(json, "pid", (uint64_t)getpid());
 	json_put_text(json, "version", WARGFS_VERSION);
-	json_put_text(json, "registry", registry_url(registry)->text);
+	json_put_shown(json, "registry", http_url_name(registry_url(registry)));
 	json_put_uint(json, "uptime", (uint64_t)(clock_now() - mount->started_at) / 1000);
 	json_put_bool(json, "offline", mount->options.offline);
 	put_registry(json, mount, registry);
@@ -197,7 +219,7 @@ int status_render(struct mount *mount, struct buf *out, struct fault *flt)
 	put_cache(json, mount);
 	put_downloads(json, mount);
 	put_last_error(json, mount);
-	verdict = json_render(json, JSON_COMPACT, out, flt);
+	verdict = json_render(json, JSON_SHOWN_COMPACT, out, flt);
 	json_free(json);
 	return verdict;
 }
@@ -242,19 +264,22 @@ static bool read_line(int from, char line[static ASKING_LINE_SIZE])
 	return false;
 }
 
+/* Takes over the connection. */
 static void answer(struct status *status, int to)
 {
 	const struct http_url *home = registry_url(status->mount->registry);
 	const size_t refresh = sizeof(ASKING_REFRESH) - 1;
 	char line[ASKING_LINE_SIZE];
 
-	if (!read_line(to, line))
+	bool is_read = read_line(to, line);
+
+	if (is_read && strncmp(line, ASKING_REFRESH, refresh) == 0 && strcmp(line + refresh, home->text) == 0) {
+		refreshing_begin(status->mount, to);
 		return;
-	if (strcmp(line, ASKING_STATUS) == 0)
+	}
+	if (is_read && strcmp(line, ASKING_STATUS) == 0)
 		send_status(status, to);
-	else if (strncmp(line, ASKING_REFRESH, refresh) == 0 &&
-		 strcmp(line + refresh, home->text) == 0)
-		mount_refresh_soon(status->mount);
+	close(to);
 }
 
 static void *run(void *argument)
@@ -274,7 +299,6 @@ static void *run(void *argument)
 		if (to < 0)
 			continue;
 		answer(status, to);
-		close(to);
 	}
 	return NULL;
 }
@@ -290,7 +314,7 @@ int status_start(struct mount *mount, int socket, struct status **out, struct fa
 	}
 	*status = (struct status){ .mount = mount, .socket = socket };
 	status->stop = eventfd(0, EFD_CLOEXEC);
-	error = status->stop < 0 ? errno : pthread_create(&status->thread, NULL, run, status);
+	error = status->stop < 0 ? errno : thread_start(&status->thread, run, status);
 	if (error) {
 		if (status->stop >= 0)
 			close(status->stop);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What a mount believes, for whoever asks on its socket (see asking.h).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The transaction as a folder (see transaction.h). What it holds is read from its file each time: others change it too.
  */
@@ -7,6 +8,7 @@
 #include "client/staging.h"
 #include "errmap.h"
 #include "handover.h"
+#include "publish_check.h"
 #include "staged.h"
 #include "writing.h"
 
@@ -127,7 +129,7 @@ bool transaction_allows(struct request *request)
 	else if (request->path.kind != PATH_ENTRY)
 		return true;
 	else if (path_join(&package, PATH_RELEASE, path_stem(&request->path), &release))
-		return handover_allows(request, &release);
+		return publish_check_version(request, &release);
 	return false;
 }
 
@@ -273,7 +275,7 @@ static int run_begin(struct chore *chore, struct fault *flt)
 		return 0;
 	/* That of another package is in the way, but it is not this. */
 	if (own.kind == FAULT_EXISTS)
-		return fault_system(flt, EBUSY, "%s", own.what);
+		return fault_system(flt, EBUSY, "%s (submit or remove its folder first)", own.what);
 	*flt = own;
 	return own.verdict;
 }
@@ -312,6 +314,8 @@ static int run_abort(struct chore *chore, struct fault *flt)
 	if (!verdict)
 		verdict = pending_remove(store_of(chore->mount), &found, flt);
 	pending_release(&pending);
+	if (!verdict)
+		staging_sweep(chore->mount->staging, NULL, NULL);
 	return verdict;
 }
 
@@ -327,7 +331,10 @@ static int run_take_out(struct chore *chore, struct fault *flt)
 	char version[CAP_VERSION + 1];
 
 	path_version(path, version);
-	return pending_take_out(store_of(chore->mount), &name, version, flt);
+	if (pending_take_out(store_of(chore->mount), &name, version, flt))
+		return flt->verdict;
+	staging_sweep(chore->mount->staging, NULL, NULL);
+	return 0;
 }
 
 struct chore *transaction_take_out(struct mount *mount, const struct path *entry)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The open transaction, as a folder: /.publish/<namespace>/<package>/ holds the releases that are to be in its record.
  * It is the one of `publish start`, whoever began it; there is one a registry.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The tree that a view stands for (see tree.h).
  *
@@ -17,54 +18,47 @@ static int compare_spans(struct span a, struct span b)
 	return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-/* The index of the first package that is not below `namespace:`. */
-static size_t first_in(const struct view *view, struct span namespace)
-{
-	size_t low = 0, high = view->package_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct name *name = &view->packages[middle]->name;
-		int order = strncmp(name->text, (const char *)namespace.data, namespace.length);
-
-		if (order < 0 || (order == 0 && name->text[namespace.length] < ':'))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static bool is_in(const struct name *name, struct span namespace)
 {
 	return span_equals(name_namespace(name), namespace);
 }
 
+static int is_package_in(void *user, const struct view_package *package)
+{
+	return is_in(view_package_name(package), *(const struct span *)user);
+}
+
 static bool knows_package_in(const struct view *view, struct span namespace)
 {
-	size_t first = first_in(view, namespace);
+	return view_trie_each(&view->packages, is_package_in, &namespace);
+}
 
-	return first < view->package_count && is_in(&view->packages[first]->name, namespace);
+/* Whether the listing has every package, those that the view knows included. */
+static bool lists_all(const struct view *view)
+{
+	return view->listing && view->listing->complete;
 }
 
 static bool lists_package_in(const struct listing *listing, struct span namespace)
 {
 	size_t first = listing_first_in(listing, namespace);
 
-	return first < listing->count && is_in(&listing->names[first], namespace);
+	return first < listing->names.count && span_equals(name_list_namespace(&listing->names, first), namespace);
 }
 
 enum tree_answer tree_has_namespace(const struct view *view, struct span namespace)
 {
 	const struct operator_namespace *defined = view->operator ? operator_log_find(view->operator, namespace) : NULL;
 
-	if ((defined && !defined->registry) || knows_package_in(view, namespace))
+	if (defined && !defined->registry)
 		return TREE_YES;
-	if (!view->listing)
-		return TREE_ASK_LISTING;
-	if (lists_package_in(view->listing, namespace))
+	if (view->listing && lists_package_in(view->listing, namespace))
 		return TREE_YES;
-	return view->listing->complete ? TREE_NO : TREE_UNSEEN;
+	if (lists_all(view))
+		return TREE_NO;
+	if (knows_package_in(view, namespace))
+		return TREE_YES;
+	return view->listing ? TREE_UNSEEN : TREE_ASK_LISTING;
 }
 
 enum tree_answer tree_has_package(const struct view *view, const struct name *name)
@@ -120,7 +114,7 @@ static enum tree_answer has_in(const struct view_package *package, const struct 
 
 	if (release && (path->kind == PATH_PROOF || release->yanked == (path->kind == PATH_YANKED_VERSION)))
 		return TREE_YES;
-	return package->fault.verdict ? TREE_DOUBT : TREE_NO;
+	return package->fault ? TREE_DOUBT : TREE_NO;
 }
 
 /* Something in a package, or that is there with its package. A link is: until the log is known it may have releases. */
@@ -188,6 +182,22 @@ static void sort(struct tree_entries *entries)
 	entries->count = kept;
 }
 
+/** Where known packages are added. */
+struct adding {
+	const struct view *view;
+	enum path_kind kind;
+	struct span namespace; /* of the packages to add */
+	struct tree_entries *out;
+};
+
+static int add_namespace(void *user, const struct view_package *package)
+{
+	const struct adding *adding = user;
+
+	add(adding->out, adding->kind, name_namespace(view_package_name(package)));
+	return 0;
+}
+
 static void list_namespaces(const struct view *view, enum path_kind kind, struct tree_entries *out)
 {
 	size_t count = 0;
@@ -198,10 +208,10 @@ static void list_namespaces(const struct view *view, enum path_kind kind, struct
 		if (!namespaces[i].registry)
 			add(out, kind, span_of_text(namespaces[i].name));
 	}
-	for (size_t i = 0; i < view->package_count; i++)
-		add(out, kind, name_namespace(&view->packages[i]->name));
-	for (size_t i = 0; view->listing && i < view->listing->count; i++)
-		add(out, kind, name_namespace(&view->listing->names[i]));
+	if (!lists_all(view))
+		view_trie_each(&view->packages, add_namespace, &(struct adding){.kind = kind, .out = out});
+	for (size_t i = 0; view->listing && i < view->listing->names.count; i++)
+		add(out, kind, name_list_namespace(&view->listing->names, i));
 	sort(out);
 }
 
@@ -213,20 +223,31 @@ static bool is_shown(const struct view *view, enum path_kind kind, const struct 
 	return !package || package_log_best(package->log, NULL);
 }
 
+static int add_package(void *user, const struct view_package *package)
+{
+	const struct name *name = view_package_name(package);
+	const struct adding *adding = user;
+
+	if (is_in(name, adding->namespace) && is_shown(adding->view, adding->kind, name))
+		add(adding->out, adding->kind, name_package(name));
+	return 0;
+}
+
 static void list_packages(const struct view *view, struct span namespace, enum path_kind kind,
 			  struct tree_entries *out)
 {
 	const struct listing *listing = view->listing;
 
-	for (size_t i = first_in(view, namespace);
-	     i < view->package_count && is_in(&view->packages[i]->name, namespace); i++) {
-		if (is_shown(view, kind, &view->packages[i]->name))
-			add(out, kind, name_package(&view->packages[i]->name));
-	}
+	if (!lists_all(view))
+		view_trie_each(&view->packages, add_package,
+			       &(struct adding){view, kind, namespace, out});
 	for (size_t i = listing ? listing_first_in(listing, namespace) : 0;
-	     listing && i < listing->count && is_in(&listing->names[i], namespace); i++) {
-		if (is_shown(view, kind, &listing->names[i]))
-			add(out, kind, name_package(&listing->names[i]));
+	     listing && i < listing->names.count && span_equals(name_list_namespace(&listing->names, i), namespace);
+	     i++) {
+		struct name name = name_list_at(&listing->names, i);
+
+		if (is_shown(view, kind, &name))
+			add(out, kind, name_list_package(&listing->names, i));
 	}
 	sort(out);
 }
@@ -250,9 +271,10 @@ static void list_releases(const struct package_log *log, enum path_kind kind, bo
 
 static void list_package(const struct package_log *log, struct tree_entries *out)
 {
-	list_releases(log, PATH_RELEASE, false, out);
+	/* First: a program that copies the folder then makes the link before the first version. */
 	if (package_log_best(log, NULL))
 		out->entries[out->count++] = (struct tree_entry){ .kind = PATH_LATEST };
+	list_releases(log, PATH_RELEASE, false, out);
 }
 
 static void list_fixed(enum path_kind folder, struct tree_entries *out)
@@ -275,7 +297,7 @@ static size_t most_entries(const struct view *view, const struct view_package *p
 	}
 	if (view->operator)
 		operator_log_namespaces(view->operator, &count);
-	return count + view->package_count + (view->listing ? view->listing->count : 0) + PATH_KINDS;
+	return count + view->packages.count + (view->listing ? view->listing->names.count : 0) + PATH_KINDS;
 }
 
 static void list_in_package(const struct package_log *log, enum path_kind folder, struct tree_entries *out)
@@ -331,52 +353,61 @@ bool tree_is_complete(const struct view *view, const struct path *folder)
 	if (!path_has_package(folder->kind))
 		return view->listing && view->listing->complete;
 	package = tree_package(view, folder);
-	return package && !package->fault.verdict;
+	return package && !package->fault;
 }
 
 /* ---- Times ---- */
 
-static void take_later(const struct log_head *head, bool *known, struct record_time *latest)
+static bool take_head(const struct log_head *head, struct record_time *out)
 {
-	if (head && (!*known || record_time_compare(head->time, *latest) > 0)) {
-		*latest = head->time;
-		*known = true;
-	}
+	if (head)
+		*out = head->time;
+	return head != NULL;
 }
 
-/* Of all packages known, or those of one namespace. */
-static bool packages_changed_at(const struct view *view, const struct path *path, struct record_time *out)
+static bool operator_changed_at(const struct view *view, struct record_time *out)
 {
-	bool all = !path_has_namespace(path->kind), known = false;
-	struct span namespace = all ? (struct span){0} : path_namespace(path);
+	return view->operator && take_head(operator_log_head(view->operator), out);
+}
 
-	if (all && view->operator)
-		take_later(operator_log_head(view->operator), &known, out);
-	for (size_t i = all ? 0 : first_in(view, namespace); i < view->package_count; i++) {
-		if (!all && !is_in(&view->packages[i]->name, namespace))
-			break;
-		take_later(package_log_head(view->packages[i]->log), &known, out);
-	}
-	return known;
+/* Find the namespace's package with the newest record in the registry's log. @return false: none, or no ledger */
+static bool newest_in(const struct view *view, struct span namespace, struct name *out)
+{
+	size_t newest;
+
+	if (!view->listing || !listing_newest_in(view->listing, namespace, &newest))
+		return false;
+	*out = name_list_at(&view->listing->names, newest);
+	return true;
+}
+
+static bool namespace_changed_at(const struct view *view, const struct path *path, struct record_time *out)
+{
+	const struct view_package *package;
+	struct name newest;
+
+	if (!view->listing)
+		return false;
+	if (!newest_in(view, path_namespace(path), &newest))
+		return operator_changed_at(view, out);
+	package = view_find(view, &newest);
+	return package && take_head(package_log_head(package->log), out);
 }
 
 static bool package_changed_at(const struct view *view, const struct path *path, struct record_time *out)
 {
 	const struct view_package *package = tree_package(view, path);
 	const struct package_release *release = package ? release_in(package->log, path) : NULL;
-	bool known = release != NULL;
 
 	if (release)
 		*out = path->kind == PATH_YANKED_VERSION ? release->yanked_at : release->time;
 	else if (package && path_type(path->kind) != S_IFLNK)
-		take_later(package_log_head(package->log), &known, out);
-	return known;
+		return take_head(package_log_head(package->log), out);
+	return release;
 }
 
 bool tree_changed_at(const struct view *view, const struct path *path, struct record_time *out)
 {
-	bool known = false;
-
 	switch (path->kind) {
 	case PATH_STATUS:
 	case PATH_METRICS:
@@ -385,12 +416,28 @@ bool tree_changed_at(const struct view *view, const struct path *path, struct re
 	case PATH_CHECKPOINT:
 		*out = (struct record_time){ .seconds = (int64_t)view->checkpoint.contents.timestamp };
 		return true;
-	case PATH_OPERATOR:
-		if (view->operator)
-			take_later(operator_log_head(view->operator), &known, out);
-		return known;
 	default:
+		if (path_is_for_writing(path->kind) || !path_has_namespace(path->kind))
+			return operator_changed_at(view, out);
 		return path_has_package(path->kind) ? package_changed_at(view, path, out) :
-						      packages_changed_at(view, path, out);
+						      namespace_changed_at(view, path, out);
 	}
+}
+
+enum tree_answer tree_time(const struct view *view, const struct path *path, struct name *package)
+{
+	struct name newest;
+
+	if (path_is_for_writing(path->kind) || !path_has_namespace(path->kind) || tree_package(view, path))
+		return TREE_YES;
+	if (path_has_package(path->kind)) {
+		*package = path_package(path);
+		return tree_has_package(view, package) == TREE_NO ? TREE_NO : TREE_ASK_PACKAGE;
+	}
+	if (!view->listing)
+		return TREE_ASK_LISTING;
+	if (!newest_in(view, path_namespace(path), &newest) || view_find(view, &newest))
+		return TREE_YES;
+	*package = newest;
+	return TREE_ASK_PACKAGE;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What a view says about the tree: what is there, and what is in a folder. Asks nobody.
  */
@@ -44,7 +45,7 @@ struct tree_entry {
 	bool is_staged; /* it was written here, and is not the registry's */
 };
 
-/** What is in a folder, sorted but for versions, which come in the order of the log. */
+/** A folder's entries: sorted, but versions in the order of the log, after the link to one of them. */
 struct tree_entries {
 	struct tree_entry *entries; /* owned */
 	size_t count;
@@ -60,7 +61,21 @@ void tree_entries_release(struct tree_entries *entries);
 /** Whether what tree_list() says is proven to be all. */
 bool tree_is_complete(const struct view *view, const struct path *folder);
 
-/** When a place changed last, as far as is known; false: not at all. */
+/**
+ * When a node last changed; false: unknown. The result does not depend on what else the view holds.
+ *
+ * A package's entries have the time of its log's newest record, a version and a link that of the release. A namespace's
+ * folder has that of its package with the newest record, by the registry's index, which the ledger proves. All other
+ * folders, and a namespace without a package or ledger, have that of the operator's newest record.
+ */
 bool tree_changed_at(const struct view *view, const struct path *path, struct record_time *out);
+
+/**
+ * What tree_changed_at() needs for a node.
+ * @param package  set with TREE_ASK_PACKAGE
+ * @return TREE_YES: tree_changed_at() tells all that there is; TREE_NO: there is no such package; TREE_ASK_LISTING, or
+ *         TREE_ASK_PACKAGE: not known without
+ */
+enum tree_answer tree_time(const struct view *view, const struct path *path, struct name *package);
 
 #endif

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Files that are written: what is done with open ones, and with those that are not published.
  *
- * Whoever closes a file that is called like a version publishes it, if something was written since it was closed last,
- * and learns by close() what became of it. What is not whole as yet stays, for the next who writes on.
+ * close() of a file with a version's name publishes it if it was written since the last close, and returns the result.
+ * An incomplete file stays for further writes. close() of an empty file fails, as nothing was published.
  */
 #ifndef WARGFS_FS_WRITING_H
 #define WARGFS_FS_WRITING_H
@@ -23,8 +24,8 @@ bool writing_release(fuse_req_t fuse, struct fuse_file_info *file);
 void writing_reply_open(struct request *request, int fd);
 
 /**
- * Whether a version's file may be called like that: what ends in ".wasm" is a version, or a link of the mount's.
- * Otherwise says so.
+ * Check the name of a file to be written: a name that ends in ".wasm" must be a version, a version must end in ".wasm",
+ * and the tree's own links and folders are not allowed.
  */
 int writing_check_name(const struct path *path, struct fault *flt);
 

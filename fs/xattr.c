@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Extended attributes: what is known of a place, as texts. They wait for nobody.
  *
@@ -6,6 +7,7 @@
  */
 #include "elsewhere.h"
 #include "operations.h"
+#include "refusals.h"
 #include "timestamp.h"
 #include "tree.h"
 
@@ -120,6 +122,12 @@ static bool value_of_state(const struct source *from, char out[static VALUE_SIZE
 	return true;
 }
 
+/* Whether what is told of the place was proven at the newest checkpoint. */
+static bool is_of_newest(const struct source *from)
+{
+	return !path_has_package(from->path.kind) || (from->package && view_package_is_current(from->package));
+}
+
 /* The log length and root at which it was proven: for a package that could not be brought further, those are older. */
 static bool value_of_checkpoint(const struct source *from, char out[static VALUE_SIZE])
 {
@@ -128,19 +136,13 @@ static bool value_of_checkpoint(const struct source *from, char out[static VALUE
 
 	if (path_has_package(from->path.kind) && !from->package)
 		return false;
-	if (from->package && from->package->log_length != checkpoint->log_length) {
+	if (!is_of_newest(from)) {
 		snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->log_length);
 		return true;
 	}
 	digest_format(&checkpoint->log_root, root);
 	snprintf(out, VALUE_SIZE, "%" PRIu64 " %s", checkpoint->log_length, root);
 	return true;
-}
-
-/* Whether what is told of the place was proven at the newest checkpoint. */
-static bool is_of_newest(const struct source *from)
-{
-	return !path_has_package(from->path.kind) || (from->package && !from->package->fault.verdict);
 }
 
 static bool value_of_signed_at(const struct source *from, char out[static VALUE_SIZE])
@@ -195,18 +197,23 @@ static bool value_of_registry(const struct source *from, char out[static VALUE_S
 	return length < VALUE_SIZE;
 }
 
-/* A package's own fault comes first: it holds until an update goes well. */
+/*
+ * A package's own fault comes first: it stays until an update succeeds. Every node has this attribute, empty without an
+ * error, so that asking for the reason does not fail.
+ */
 static bool value_of_last_error(const struct source *from, char out[static VALUE_SIZE])
 {
 	struct fault flt = {0};
 
 	if (from->package && !is_version(from->path.kind))
-		flt = from->package->fault;
+		flt = *view_package_fault(from->package);
 	else if (from->node->kind == PATH_ROOT && from->registry)
 		registry_last_fault(from->registry, &flt);
-	if (!flt.verdict)
-		return nodes_error(from->mount->nodes, from->node, out);
-	fault_sentence(&flt, out);
+	if (flt.verdict)
+		fault_sentence(&flt, out);
+	else if (!nodes_error(from->mount->nodes, from->node, out) &&
+		 !refusals_find(from->mount->refusals, &from->path, out))
+		*out = '\0';
 	return true;
 }
 

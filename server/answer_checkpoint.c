@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * GET v1/fetch/checkpoint, POST v1/verify/checkpoint.
  */
-#include "client/store_state.h"
+#include "client/checkpoint_json.h"
 #include "routes.h"
 
 void answer_checkpoint(struct exchange *exchange)
@@ -12,7 +13,7 @@ void answer_checkpoint(struct exchange *exchange)
 	if (service_checkpoint(exchange->service, &checkpoint, &flt))
 		exchange_fail(exchange, &flt);
 	else
-		exchange_answer_json(exchange, 200, store_state_new_checkpoint(&checkpoint));
+		exchange_answer_json(exchange, 200, checkpoint_json_new(&checkpoint));
 }
 
 /* ---- Whether a checkpoint is of this registry ---- */
@@ -50,7 +51,7 @@ void answer_verify_checkpoint(struct exchange *exchange)
 
 	if (!asked)
 		return;
-	if (store_state_read_checkpoint(asked, &checkpoint, &flt)) {
+	if (checkpoint_json_read(asked, &checkpoint, &flt)) {
 		exchange_answer_misfit(exchange, &flt);
 	} else if (check_state(exchange->service, &checkpoint.contents, &is_ours, &flt)) {
 		exchange_fail(exchange, &flt);

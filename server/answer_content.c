@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * GET v1/content/DIGEST: where a content can be had. GET content/NAME: the content itself, whole or a range of it.
  */
@@ -24,7 +25,7 @@ static void answer_sources(struct exchange *exchange, const struct digest *diges
 	buf_init(&url, CAP_URL);
 	content_file_name(digest, name);
 	digest_format(digest, id);
-	if (!exchange_base_url(exchange, &url, &flt))
+	if (!exchange_content_url(exchange, &url, &flt))
 		buf_append_format(&url, &flt, "content/%s", name);
 	json_put_text(source, "type", "httpGet");
 	json_put_span(source, "url", buf_span(&url));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * POST v1/fetch/logs.
  *
@@ -13,6 +14,7 @@
 
 #define LIMIT_USUAL 100
 #define LIMIT_MOST 1000
+#define BEHIND (4u << 20) /* bytes: a record of CAP_RECORD in base64, and the names of all logs that get none */
 
 /* What was asked for. */
 struct wanted {
@@ -78,8 +80,8 @@ static bool is_plain(struct span text)
 	return true;
 }
 
-/* The rest of a log comes with the next page. */
-#define ENOUGH 1
+#define ENOUGH 1  /* the rest of a log comes with the next page */
+#define STOPPED 2 /* it is answered already, or continues on a lane */
 
 static int write_record(void *user, const struct committed_record *record, struct fault *flt)
 {
@@ -90,6 +92,10 @@ static int write_record(void *user, const struct committed_record *record, struc
 
 	if (page->records && out->length > CAP_SERVED_LOGS)
 		return ENOUGH;
+	if (out->length > CAP_SERVED_AT_ONCE && exchange_step_aside(page->exchange))
+		return STOPPED;
+	if (!exchange_hold_answer(page->exchange))
+		return STOPPED;
 	if (!is_plain(record->envelope.signature))
 		return fault_invalid(flt, "the database has a signature that is none");
 	r = buf_append_text(out, page->records++ ? ",{\"contentBytes\":\"" : "{\"contentBytes\":\"", flt);
@@ -134,10 +140,10 @@ static uint64_t limit_now(const struct page *page)
 
 	if (length <= CAP_SERVED_LOGS)
 		return page->wanted->limit;
-	return length <= CAP_SERVED_ANSWER / 2;
+	return length <= CAP_SERVED_ANSWER - BEHIND;
 }
 
-/* One log's records, as a list. @return false: it is answered, or `flt` is set */
+/* Append one log's records as a list. @return false: answered, or it continues on a lane, or `flt` is set */
 static bool write_log(struct page *page, const struct digest *log_id, struct span token)
 {
 	struct buf *out = &page->exchange->answer;
@@ -151,7 +157,7 @@ static bool write_log(struct page *page, const struct digest *log_id, struct spa
 	if (!r)
 		r = committed_walk(page->database, log_id, first, page->wanted->log_length, limit, write_record, page,
 				   &page->flt);
-	if (r < 0 || buf_append_text(out, "]", &page->flt))
+	if (r < 0 || r == STOPPED || buf_append_text(out, "]", &page->flt))
 		return false;
 	page->more |= r == ENOUGH || page->records == limit;
 	return true;

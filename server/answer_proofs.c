@@ -1,12 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * POST v1/proof/inclusion, POST v1/proof/consistency (protocol.md section 5; interop.md section B 9).
  */
 #include "routes.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "log_nodes.h"
+#include "verify/base64.h"
+
+#define AT_ONCE 32 /* leaves proven on the listener's thread (half a millisecond); more go to a lane */
+#define LEAF_BYTES 1024 /* of an answer for one leaf: twenty hashes of the log and the map in base64 */
 
 /* ---- Refusals, all 422 ---- */
 
@@ -74,7 +81,37 @@ static void inclusion_release(struct inclusion *inclusion)
 	free(inclusion->are_heads);
 }
 
-/* @return false: answered */
+static int compare_indices(const void *a, const void *b)
+{
+	const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return (one > other) - (one < other);
+}
+
+/* Refuse a leaf that is requested twice. @return false: answered */
+static bool check_once(struct inclusion *inclusion)
+{
+	uint64_t *sorted = calloc(inclusion->count + 1, sizeof(*sorted));
+	struct fault flt = {0};
+	size_t i;
+
+	if (!sorted) {
+		fault_no_memory(&flt);
+		exchange_fail(inclusion->exchange, &flt);
+		return false;
+	}
+	memcpy(sorted, inclusion->indices, inclusion->count * sizeof(*sorted));
+	qsort(sorted, inclusion->count, sizeof(*sorted), compare_indices);
+	for (i = 1; i < inclusion->count && sorted[i] != sorted[i - 1]; i++)
+		;
+	free(sorted);
+	if (i >= inclusion->count)
+		return true;
+	refuse(inclusion->exchange, "a leaf is asked for twice");
+	return false;
+}
+
+/* @return false: answered, or it continues on a lane */
 static bool read_inclusion(const struct json *asked, struct inclusion *inclusion)
 {
 	const struct json *list;
@@ -85,6 +122,8 @@ static bool read_inclusion(const struct json *asked, struct inclusion *inclusion
 		r = json_read_list(asked, "leafs", &list, &flt);
 	if (!r)
 		inclusion->count = json_count(list);
+	if (!r && inclusion->count > AT_ONCE && exchange_step_aside(inclusion->exchange))
+		return false;
 	if (!r && inclusion->count > CAP_SERVED_LEAVES) {
 		refuse(inclusion->exchange, "that are too many at a time");
 		return false;
@@ -100,7 +139,7 @@ static bool read_inclusion(const struct json *asked, struct inclusion *inclusion
 		r = json_as_uint(json_at(list, i), &inclusion->indices[i], &flt);
 	if (r)
 		exchange_answer_misfit(inclusion->exchange, &flt);
-	return !r;
+	return !r && check_once(inclusion);
 }
 
 /* The records that are to be proven. @return false: answered */
@@ -161,31 +200,50 @@ static bool prove_map(struct inclusion *inclusion, const struct map_root *root, 
 	return false;
 }
 
-static void put_bundle(struct json *answer, const char *name, struct buf *bytes)
+/*
+ * Write a bundle as a member, without JSON's escaping: it is the largest part of the answer and needs none.
+ * @param bytes  released here
+ */
+static int put_bundle(struct exchange *exchange, const char *name, struct buf *bytes, struct fault *flt)
 {
-	json_put_base64(answer, name, buf_span(bytes));
+	struct buf *out = &exchange->answer;
+	int r = buf_append_format(out, flt, "%c\"%s\":\"", out->length ? ',' : '{', name);
+
+	if (!r)
+		r = base64_encode(buf_span(bytes), out, flt);
+	if (!r)
+		r = buf_append_text(out, "\"", flt);
 	buf_release(bytes);
+	return r;
 }
 
-static void answer_bundles(struct exchange *exchange, const struct merkle_log_bundle *log,
-			   const struct merkle_map_bundle *map)
+/* @param log, map  released as soon as they are written; `map` may be NULL */
+static void answer_bundles(struct exchange *exchange, struct merkle_log_bundle *log, struct merkle_map_bundle *map)
 {
-	struct json *answer = json_new_object();
 	struct fault flt = {0};
 	struct buf bytes;
+	int r;
 
 	buf_init(&bytes, CAP_SERVED_ANSWER);
-	if (!merkle_log_bundle_encode(log, &bytes, &flt))
-		put_bundle(answer, map ? "log" : "proof", &bytes);
-	if (!flt.verdict && map && !merkle_map_bundle_encode(map, &bytes, &flt))
-		put_bundle(answer, "map", &bytes);
+	r = merkle_log_bundle_encode(log, &bytes, &flt);
+	merkle_log_bundle_release(log);
+	if (!r)
+		r = put_bundle(exchange, map ? "log" : "proof", &bytes, &flt);
+	if (!r && map)
+		r = merkle_map_bundle_encode(map, &bytes, &flt);
+	if (map)
+		merkle_map_bundle_release(map);
+	if (bytes.length > CAP_SERVED_AT_ONCE)
+		malloc_trim(0); /* free the bundle's many small blocks before the answer needs as much memory again */
+	if (!r && map)
+		r = put_bundle(exchange, "map", &bytes, &flt);
+	if (!r)
+		r = buf_append_text(&exchange->answer, "}", &flt);
 	buf_release(&bytes);
-	if (!flt.verdict) {
-		exchange_answer_json(exchange, 200, answer);
-		return;
-	}
-	json_free(answer);
-	exchange_fail(exchange, &flt);
+	if (!r)
+		exchange_answer(exchange, 200, "application/json");
+	else
+		exchange_fail(exchange, &flt);
 }
 
 static void prove_inclusion(struct inclusion *inclusion)
@@ -224,17 +282,21 @@ void answer_inclusion(struct exchange *exchange)
 	struct inclusion inclusion = {.exchange = exchange};
 	struct json *asked = exchange_read_json(exchange);
 	struct fault flt = {0};
+	bool is_read;
 
 	if (!asked)
 		return;
-	if (read_inclusion(asked, &inclusion)) {
+	is_read = read_inclusion(asked, &inclusion);
+	json_free(asked);
+	if (is_read && exchange->hold && !exchange->hold(exchange, inclusion.count * LEAF_BYTES)) {
+		exchange_answer_busy(exchange);
+	} else if (is_read) {
 		if (readers_take(exchange->service->readers, &inclusion.database, &flt))
 			exchange_fail(exchange, &flt);
 		else
 			prove_inclusion(&inclusion);
 	}
 	inclusion_release(&inclusion);
-	json_free(asked);
 }
 
 /* ---- Consistency ---- */

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * POST v1/package/LOG/record: a record is sent. Checked in the order of the reference (interop.md section B 7); what
  * the log's state has to say is decided by the committer.
  */
+#include "releases.h"
 #include "routes.h"
 
 #include <stdlib.h>
@@ -13,6 +15,7 @@ struct publish {
 	struct exchange *exchange;
 	struct buf content;    /* of the record */
 	struct digest *contents;
+	bool *are_missing;     /* of them */
 	char signature[CAP_SIGNATURE_TEXT + 1];
 };
 
@@ -24,6 +27,7 @@ void answer_publish_forget(struct exchange *exchange)
 		return;
 	buf_release(&publish->content);
 	free(publish->contents);
+	free(publish->are_missing);
 	free(publish);
 	exchange->work = NULL;
 }
@@ -33,15 +37,10 @@ void answer_publish_forget(struct exchange *exchange)
 static bool is_let_in(struct exchange *exchange)
 {
 	const char *value = exchange->header(exchange, "Authorization");
+	const bool has_token = value && !strncasecmp(value, "Bearer ", 7);
 
-	if (!exchange->service->has_token)
+	if (service_lets_in(exchange->service, span_of_text(has_token ? value + 7 : "")))
 		return true;
-	if (value && !strncasecmp(value, "Bearer ", 7)) {
-		struct span token = span_of_text(value + 7);
-
-		if (service_is_token(exchange->service, token))
-			return true;
-	}
 	exchange_put_header(exchange, "WWW-Authenticate", "Bearer");
 	exchange_refuse(exchange, 401, "publishing here takes a token");
 	return false;
@@ -68,11 +67,10 @@ static bool check_namespace(struct exchange *exchange, const struct name *name)
 /* @return false: answered */
 static bool check_policy(struct exchange *exchange, const struct publish *publish, const struct record *record)
 {
-	const struct authorized_keys *keys = exchange->service->authorized;
 	struct fault flt = {0};
 
-	if (!keys || !authorized_keys_check(keys, &publish->job.name, &publish->job.record.envelope.key_id, record,
-					    &flt))
+	if (!service_check_policy(exchange->service, &publish->job.name, &publish->job.record.envelope.key_id, record,
+				  &flt))
 		return true;
 	exchange_refuse(exchange, 401, "%s", flt.what);
 	return false;
@@ -106,6 +104,8 @@ static int read_body(const struct json *asked, struct publish *publish, struct s
 		r = json_read_text(record, "signature", &signature, flt);
 	if (!r && signature.length > CAP_SIGNATURE_TEXT)
 		r = fault_invalid(flt, "signature: it is too long");
+	if (!r)
+		r = ecdsa_check_signature(signature, flt);
 	if (r)
 		return r;
 	memcpy(publish->signature, signature.data, signature.length);
@@ -116,22 +116,33 @@ static int read_body(const struct json *asked, struct publish *publish, struct s
 	return 0;
 }
 
+/* Look for the contents on this thread: all publishers wait for the committer's. */
+static int look_for_contents(struct content_files *files, struct publish *publish, struct fault *flt)
+{
+	struct committer_job *job = &publish->job;
+
+	publish->are_missing = calloc(job->content_count + 1, sizeof(*publish->are_missing));
+	if (!publish->are_missing)
+		return fault_no_memory(flt);
+	job->arrivals = content_files_arrivals(files);
+	for (size_t i = 0; i < job->content_count; i++)
+		publish->are_missing[i] = !content_files_have(files, &job->contents[i]);
+	job->are_missing = publish->are_missing;
+	return 0;
+}
+
 /* @return false: answered */
 static bool collect_contents(struct exchange *exchange, struct publish *publish, const struct record *record)
 {
 	struct fault flt = {0};
+	int r = releases_list(record, &publish->contents, &publish->job.content_count, &flt);
 
-	publish->contents = calloc(record->entry_count + 1, sizeof(*publish->contents));
-	if (!publish->contents) {
-		fault_no_memory(&flt);
-		exchange_fail(exchange, &flt);
-		return false;
-	}
 	publish->job.contents = publish->contents;
-	for (size_t i = 0; i < record->entry_count; i++)
-		if (record->entries[i].type == ENTRY_RELEASE)
-			publish->contents[publish->job.content_count++] = record->entries[i].content;
-	return true;
+	if (!r)
+		r = look_for_contents(exchange->service->contents, publish, &flt);
+	if (r)
+		exchange_fail(exchange, &flt);
+	return !r;
 }
 
 /* @return false: answered */
@@ -153,7 +164,10 @@ static bool check_record(struct exchange *exchange, struct publish *publish, con
 		return false;
 	}
 	if (record_decode(RECORD_PACKAGE, sent->envelope.content, &record, &flt)) {
-		exchange_refuse(exchange, 400, "%s%s%s", flt.where, *flt.where ? ": " : "", flt.what);
+		if (flt.verdict == WARG_UNDECIDED && flt.kind != FAULT_LIMIT)
+			exchange_fail(exchange, &flt);
+		else
+			exchange_refuse(exchange, 400, "%s%s%s", flt.where, *flt.where ? ": " : "", flt.what);
 		return false;
 	}
 	sent->record_id = record.id;
@@ -210,9 +224,20 @@ static bool is_open(struct exchange *exchange)
 {
 	if (exchange->service->committer)
 		return true;
+	if (exchange->service->is_closed) {
+		exchange_refuse(exchange, 503, "the operator's log is damaged: nothing can be published at the moment");
+		return false;
+	}
 	exchange_refuse(exchange, 501, "this is a mirror of %.200s, where records are to be sent",
 			exchange->service->origin.text);
 	return false;
+}
+
+bool answer_publish_admit(struct exchange *exchange)
+{
+	struct digest log_id;
+
+	return exchange_read_digest(exchange, 0, &log_id) && is_open(exchange) && is_let_in(exchange);
 }
 
 void answer_publish(struct exchange *exchange)
@@ -221,7 +246,7 @@ void answer_publish(struct exchange *exchange)
 	struct fault flt = {0};
 	struct digest log_id;
 
-	if (!exchange_read_digest(exchange, 0, &log_id) || !is_open(exchange) || !is_let_in(exchange))
+	if (!exchange_read_digest(exchange, 0, &log_id))
 		return;
 	publish = calloc(1, sizeof(*publish));
 	if (!publish) {
@@ -252,6 +277,10 @@ void answer_publish_go_on(struct exchange *exchange)
 		break;
 	case COMMITTER_UNAUTHORIZED:
 		exchange_refuse(exchange, 401, "%s", job->fault.what);
+		break;
+	case COMMITTER_EXCESSIVE:
+	case COMMITTER_REFUSED:
+		exchange_refuse(exchange, 422, "%s", job->fault.what);
 		break;
 	case COMMITTER_CONFLICT:
 		exchange_answer_type_digest(exchange, 409, "record", &job->other);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * GET v1/package/LOG/record/RECORD: where a record stands.
  */
@@ -62,9 +63,16 @@ void answer_standing(struct exchange *exchange, unsigned status, const struct di
 	struct standing standing = {0};
 	struct database *database = NULL;
 	struct fault flt = {0};
-	bool has_log = false;
+	bool has_log = false, is_long;
 	int r = readers_take(exchange->service->readers, &database, &flt);
 
+	if (!r)
+		r = standing_find(database, log_id, record_id, &standing, &has_log, &flt);
+	is_long = !r && standing.state == STANDING_SOURCING && standing.lacking > CAP_SERVED_MISSING;
+	if (is_long && exchange_step_aside(exchange)) {
+		readers_give(exchange->service->readers, database);
+		return;
+	}
 	if (!r)
 		r = standing_read(database, log_id, record_id, &standing, &has_log, &flt);
 	readers_give(exchange->service->readers, database);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * POST v1/package/LOG/record/RECORD/content/DIGEST: a content that a record waits for.
  *
@@ -40,14 +41,6 @@ void answer_upload_forget(struct exchange *exchange)
 
 /* ---- Before the body ---- */
 
-static bool is_missing(const struct standing *standing, const struct digest *digest)
-{
-	for (size_t i = 0; i < standing->missing_count; i++)
-		if (digest_equals(&standing->missing[i], digest))
-			return true;
-	return false;
-}
-
 /* Whether this content of this record is wanted. @return false: answered */
 static bool check_wanted(struct exchange *exchange, const struct digest *log_id, const struct digest *record_id,
 			 const struct digest *digest)
@@ -59,7 +52,9 @@ static bool check_wanted(struct exchange *exchange, const struct digest *log_id,
 	int r = readers_take(exchange->service->readers, &database, &flt);
 
 	if (!r)
-		r = standing_read(database, log_id, record_id, &standing, &has_log, &flt);
+		r = standing_find(database, log_id, record_id, &standing, &has_log, &flt);
+	if (!r && standing.state == STANDING_SOURCING)
+		r = submitted_misses(database, log_id, record_id, digest, &is_wanted, &flt);
 	readers_give(exchange->service->readers, database);
 	if (r && flt.kind == FAULT_ABSENT)
 		exchange_answer_type_digest(exchange, 404, has_log ? "record" : "log", has_log ? record_id : log_id);
@@ -67,12 +62,9 @@ static bool check_wanted(struct exchange *exchange, const struct digest *log_id,
 		exchange_fail(exchange, &flt);
 	else if (standing.state != STANDING_SOURCING)
 		exchange_answer_status(exchange, 405);
-	else if (!is_missing(&standing, digest))
+	else if (!is_wanted)
 		exchange_refuse(exchange, 400, "the record does not wait for this content");
-	else
-		is_wanted = true;
-	standing_release(&standing);
-	return is_wanted;
+	return is_wanted && !exchange->status;
 }
 
 static void begin(struct exchange *exchange, const struct digest *log_id, const struct digest *record_id,
@@ -113,6 +105,7 @@ bool answer_upload_take(struct exchange *exchange, struct span piece)
 	struct upload *upload = exchange->work;
 
 	upload->received += piece.length;
+	service_upload_progress(&upload->noted, piece.length);
 	counters_add(&exchange->service->counters.bytes_received, piece.length);
 	/* A disk that is full is told at the end. */
 	if (!upload->fault.verdict)
@@ -169,6 +162,7 @@ void answer_upload_end(struct exchange *exchange)
 {
 	struct upload *upload = exchange->work;
 
+	service_upload_arrived(&upload->noted);
 	if (upload->fault.verdict)
 		exchange_fail(exchange, &upload->fault);
 	else

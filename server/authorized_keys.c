@@ -1,12 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The rules (see authorized_keys.h), and a reader of the part of TOML 1.0 that they are written in.
+ * The rules (see authorized_keys.h), from the tables of a TOML document.
  */
 #include "authorized_keys.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/file.h"
+#include "toml.h"
+#include "verify/printable.h"
 
 /* What one table says. */
 struct rule {
@@ -14,12 +18,12 @@ struct rule {
 	struct digest *keys;
 	size_t key_count;
 	bool delegation;
-	bool has_keys, has_delegation;
 };
 
 struct authorized_keys {
-	struct rule *rules;
+	struct rule *rules; /* sorted by their subjects */
 	size_t count;
+	char warning[256];
 };
 
 void authorized_keys_free(struct authorized_keys *keys)
@@ -32,251 +36,166 @@ void authorized_keys_free(struct authorized_keys *keys)
 	free(keys);
 }
 
+const char *authorized_keys_warning(const struct authorized_keys *keys)
+{
+	return keys && *keys->warning ? keys->warning : NULL;
+}
+
 /* ---- Reading ---- */
 
-/* Where the reader stands. */
-struct reader {
-	const unsigned char *at, *end;
-	unsigned line;
-	struct fault *flt;
-};
-
-static int bad(struct reader *reader, const char *what)
+static int refuse(const struct toml_value *value, struct fault *flt, const char *what)
 {
-	int r = fault_invalid(reader->flt, "%s", what);
-
-	fault_at(reader->flt, "line %u", reader->line);
-	return r;
+	fault_invalid(flt, "%s", what);
+	fault_at(flt, "line %u", value->line);
+	return WARG_INVALID;
 }
 
-static bool is_at(const struct reader *reader, char character)
+/* The reference takes any text for the name of a key or a namespace; one that is none is nobody's. */
+static void warn(struct authorized_keys *keys, const struct toml_value *value, struct span text, const char *what)
 {
-	return reader->at < reader->end && *reader->at == (unsigned char)character;
+	char shown[128];
+
+	if (*keys->warning)
+		return;
+	printable_write(text, shown, sizeof(shown));
+	snprintf(keys->warning, sizeof(keys->warning), "line %u: '%s' is no %s, so it matches nothing", value->line,
+		 shown, what);
 }
 
-static bool take(struct reader *reader, char character)
+static int read_keys(struct authorized_keys *keys, const struct toml_value *list, struct rule *rule, struct fault *flt)
 {
-	if (!is_at(reader, character))
-		return false;
-	reader->line += character == '\n';
-	reader->at++;
-	return true;
-}
+	size_t count = 0;
 
-static void skip_blanks(struct reader *reader)
-{
-	while (is_at(reader, ' ') || is_at(reader, '\t') || is_at(reader, '\r'))
-		reader->at++;
-	if (is_at(reader, '#'))
-		while (reader->at < reader->end && *reader->at != '\n')
-			reader->at++;
-}
-
-static void skip_lines(struct reader *reader)
-{
-	do
-		skip_blanks(reader);
-	while (take(reader, '\n'));
-}
-
-static int end_line(struct reader *reader)
-{
-	skip_blanks(reader);
-	return reader->at == reader->end || take(reader, '\n') ? 0 : bad(reader, "there is more than belongs there");
-}
-
-/* A string in either kind of quotes; none that may be here has anything to escape. */
-static int read_string(struct reader *reader, struct span *out)
-{
-	const unsigned char *start = reader->at;
-	unsigned char quote;
-
-	if (!is_at(reader, '"') && !is_at(reader, '\''))
-		return bad(reader, "a string in quotes is wanted");
-	quote = *reader->at++;
-	while (reader->at < reader->end && *reader->at != quote && *reader->at >= ' ' && *reader->at != '\\')
-		reader->at++;
-	*out = (struct span){start + 1, (size_t)(reader->at - start - 1)};
-	return take(reader, (char)quote) ? 0 : bad(reader, "a string does not end, or has what none here can have");
-}
-
-static bool is_bare(unsigned char character)
-{
-	return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
-	       (character >= '0' && character <= '9') || character == '-' || character == '_';
-}
-
-/* A key of TOML: a bare word or a string. */
-static int read_word(struct reader *reader, struct span *out)
-{
-	const unsigned char *start = reader->at;
-
-	if (is_at(reader, '"') || is_at(reader, '\''))
-		return read_string(reader, out);
-	while (reader->at < reader->end && is_bare(*reader->at))
-		reader->at++;
-	*out = (struct span){start, (size_t)(reader->at - start)};
-	return out->length ? 0 : bad(reader, "a word is wanted");
-}
-
-static int read_bool(struct reader *reader, bool *out)
-{
-	struct span word;
-	int r = read_word(reader, &word);
-
-	if (!r && !span_is(word, "true") && !span_is(word, "false"))
-		r = bad(reader, "true or false is wanted");
-	if (!r)
-		*out = span_is(word, "true");
-	return r;
-}
-
-static int add_key(struct reader *reader, struct rule *rule)
-{
-	struct digest *keys;
-	struct span text;
-	int r = read_string(reader, &text);
-
-	if (r)
-		return r;
-	keys = reallocarray(rule->keys, rule->key_count + 1, sizeof(*keys));
-	if (!keys)
-		return fault_no_memory(reader->flt);
-	rule->keys = keys;
-	if (digest_parse(text, &keys[rule->key_count], NULL))
-		return bad(reader, "a key id is wanted: sha256: and 64 digits");
-	rule->key_count++;
+	if (list->type != TOML_ARRAY)
+		return refuse(list, flt, "keys are a list in [ ]");
+	for (const struct toml_value *key = list->first; key; key = key->next, count++)
+		if (key->type != TOML_STRING)
+			return refuse(key, flt, "a key's id is a string in quotes");
+	rule->keys = calloc(count + 1, sizeof(*rule->keys));
+	if (!rule->keys)
+		return fault_no_memory(flt);
+	for (const struct toml_value *key = list->first; key; key = key->next) {
+		if (!digest_parse(buf_span(&key->text), &rule->keys[rule->key_count], NULL))
+			rule->key_count++;
+		else
+			warn(keys, key, buf_span(&key->text), "key id (sha256: and 64 digits)");
+	}
 	return 0;
 }
 
-static int read_keys(struct reader *reader, struct rule *rule)
+static int read_rule(struct authorized_keys *keys, const struct toml_value *table, struct rule *rule, struct fault *flt)
 {
+	bool has_keys = false;
 	int r = 0;
 
-	if (!take(reader, '['))
-		return bad(reader, "a list in [ ] is wanted");
-	skip_lines(reader);
-	while (!r && !is_at(reader, ']')) {
-		r = add_key(reader, rule);
-		skip_lines(reader);
-		if (!r && !take(reader, ',') && !is_at(reader, ']'))
-			r = bad(reader, "a list goes on with , or ends with ]");
-		skip_lines(reader);
+	if (table->type != TOML_TABLE)
+		return refuse(table, flt, "a table with keys is wanted");
+	for (const struct toml_value *entry = table->first; entry && !r; entry = entry->next) {
+		if (span_is(buf_span(&entry->key), "keys")) {
+			has_keys = true;
+			r = read_keys(keys, entry, rule, flt);
+		} else if (span_is(buf_span(&entry->key), "delegation") && entry->type == TOML_BOOL) {
+			rule->delegation = span_is(buf_span(&entry->text), "true");
+		} else {
+			r = refuse(entry, flt, "only keys, a list, and delegation, true or false, are known");
+		}
 	}
-	if (!r)
-		take(reader, ']');
-	return r;
+	return r || has_keys ? r : refuse(table, flt, "the table has no keys");
 }
 
-static int read_entry(struct reader *reader, struct rule *rule)
+/* @param is_known  whether it names anything */
+static int name_rule(struct authorized_keys *keys, const struct toml_value *table, bool is_package, struct rule *rule,
+		     bool *is_known, struct fault *flt)
 {
-	struct span word;
-	int r = read_word(reader, &word);
-
-	if (r)
-		return r;
-	skip_blanks(reader);
-	if (!take(reader, '='))
-		return bad(reader, "= is wanted");
-	skip_blanks(reader);
-	if (!rule)
-		return bad(reader, "this belongs into a table, [namespace.NAME] or [package.\"NAME\"]");
-	if (span_is(word, "keys") && !rule->has_keys) {
-		rule->has_keys = true;
-		r = read_keys(reader, rule);
-	} else if (span_is(word, "delegation") && !rule->has_delegation) {
-		rule->has_delegation = true;
-		r = read_bool(reader, &rule->delegation);
-	} else {
-		return bad(reader, "only keys and delegation are known, each once");
-	}
-	return r ? r : end_line(reader);
-}
-
-static int name_rule(struct reader *reader, struct span kind, struct span subject, struct rule *rule)
-{
+	const struct span subject = buf_span(&table->key);
 	struct name name;
 
-	if (span_is(kind, "namespace") && name_is_part(subject)) {
+	*is_known = true;
+	if (is_package && name_parse(subject, &name, NULL))
+		return refuse(table, flt, "[package.\"NAMESPACE:NAME\"] is wanted");
+	if (is_package) {
+		memcpy(rule->subject, name.text, sizeof(rule->subject));
+	} else if (name_is_part(subject)) {
 		memcpy(rule->subject, subject.data, subject.length);
-		return 0;
+	} else {
+		*is_known = false;
+		warn(keys, table, subject, "namespace");
 	}
-	if (!span_is(kind, "package") || name_parse(subject, &name, NULL))
-		return bad(reader, "[namespace.NAME] or [package.\"NAMESPACE:NAME\"] is wanted");
-	memcpy(rule->subject, name.text, sizeof(rule->subject));
 	return 0;
 }
 
-static int read_header(struct reader *reader, struct rule *rule)
+static int add_rule(struct authorized_keys *keys, const struct toml_value *table, bool is_package, struct fault *flt)
 {
-	struct span kind, subject;
-	int r;
+	struct rule rule = {0};
+	bool is_known = false;
+	int r = name_rule(keys, table, is_package, &rule, &is_known, flt);
 
-	take(reader, '[');
-	skip_blanks(reader);
-	r = read_word(reader, &kind);
-	skip_blanks(reader);
-	if (!r && !take(reader, '.'))
-		r = bad(reader, ". is wanted");
-	skip_blanks(reader);
 	if (!r)
-		r = read_word(reader, &subject);
-	skip_blanks(reader);
-	if (!r && !take(reader, ']'))
-		r = bad(reader, "] is wanted");
-	if (!r)
-		r = name_rule(reader, kind, subject, rule);
-	return r ? r : end_line(reader);
+		r = read_rule(keys, table, &rule, flt);
+	if (r || !is_known) {
+		free(rule.keys);
+		return r;
+	}
+	keys->rules[keys->count++] = rule;
+	return 0;
 }
 
-static const struct rule *find(const struct authorized_keys *keys, struct span subject, size_t count)
+static int compare(const void *a, const void *b)
 {
-	for (size_t i = 0; i < count; i++)
-		if (span_is(subject, keys->rules[i].subject))
-			return &keys->rules[i];
-	return NULL;
+	return strcmp(((const struct rule *)a)->subject, ((const struct rule *)b)->subject);
 }
 
-static int add_rule(struct reader *reader, struct authorized_keys *keys)
+static int add_rules(struct authorized_keys *keys, const struct toml_value *tables, bool is_package, struct fault *flt)
 {
-	struct rule *rules = reallocarray(keys->rules, keys->count + 1, sizeof(*rules));
-	int r;
+	int r = tables->type == TOML_TABLE ? 0 : refuse(tables, flt, "a table of tables is wanted");
 
-	if (!rules)
-		return fault_no_memory(reader->flt);
-	keys->rules = rules;
-	rules[keys->count] = (struct rule){0};
-	r = read_header(reader, &rules[keys->count++]);
-	if (!r && find(keys, span_of_text(rules[keys->count - 1].subject), keys->count - 1))
-		r = bad(reader, "this table was there before");
+	for (const struct toml_value *table = tables->first; table && !r; table = table->next)
+		r = add_rule(keys, table, is_package, flt);
 	return r;
 }
 
-static int read_all(struct reader *reader, struct authorized_keys *keys)
+static size_t count_parts(const struct toml_value *whole)
 {
+	size_t count = 0;
+
+	for (const struct toml_value *part = whole->first; part; part = part->next)
+		count++;
+	return count;
+}
+
+static int read_document(struct authorized_keys *keys, const struct toml_value *document, struct fault *flt)
+{
+	size_t room = 0;
 	int r = 0;
 
-	for (skip_lines(reader); !r && reader->at < reader->end; skip_lines(reader)) {
-		if (is_at(reader, '['))
-			r = add_rule(reader, keys);
+	for (const struct toml_value *tables = document->first; tables; tables = tables->next)
+		room += count_parts(tables);
+	keys->rules = calloc(room + 1, sizeof(*keys->rules));
+	if (!keys->rules)
+		return fault_no_memory(flt);
+	for (const struct toml_value *tables = document->first; tables && !r; tables = tables->next) {
+		const bool is_package = span_is(buf_span(&tables->key), "package");
+
+		if (!is_package && !span_is(buf_span(&tables->key), "namespace"))
+			r = refuse(tables, flt, "only [namespace.NAME] and [package.\"NAMESPACE:NAME\"] are known");
 		else
-			r = read_entry(reader, keys->count ? &keys->rules[keys->count - 1] : NULL);
+			r = add_rules(keys, tables, is_package, flt);
 	}
-	for (size_t i = 0; i < keys->count && !r; i++)
-		if (!keys->rules[i].has_keys)
-			r = fault_invalid(reader->flt, "the table of %.200s has no keys", keys->rules[i].subject);
+	qsort(keys->rules, keys->count, sizeof(*keys->rules), compare);
 	return r;
 }
 
 int authorized_keys_parse(struct span text, struct authorized_keys **out, struct fault *flt)
 {
-	struct reader reader = {text.data, text.data + text.length, 1, flt};
-	struct authorized_keys *keys = calloc(1, sizeof(*keys));
-	int r;
+	struct toml_value *document = NULL;
+	struct authorized_keys *keys;
+	int r = toml_parse(text, &document, flt);
 
-	if (!keys)
-		return fault_no_memory(flt);
-	r = text.length ? read_all(&reader, keys) : 0;
+	if (r)
+		return r;
+	keys = calloc(1, sizeof(*keys));
+	r = keys ? read_document(keys, document, flt) : fault_no_memory(flt);
+	toml_free(document);
 	if (r)
 		authorized_keys_free(keys);
 	else
@@ -302,31 +221,48 @@ int authorized_keys_read(const char *path, struct authorized_keys **out, struct 
 
 /* ---- The rules ---- */
 
-static bool allows(const struct rule *rule, const struct digest *key_id, bool is_init)
+static const struct rule *find(const struct authorized_keys *keys, struct span subject)
 {
-	if (!rule)
-		return false;
-	for (size_t i = 0; i < rule->key_count; i++)
-		if (digest_equals(&rule->keys[i], key_id))
+	struct rule wanted = {0};
+
+	memcpy(wanted.subject, subject.data, subject.length);
+	return bsearch(&wanted, keys->rules, keys->count, sizeof(*keys->rules), compare);
+}
+
+static bool lists(const struct rule *rule, const struct digest *key_id)
+{
+	bool is_listed = false;
+
+	for (size_t i = 0; rule && i < rule->key_count && !is_listed; i++)
+		is_listed = digest_equals(&rule->keys[i], key_id);
+	return is_listed;
+}
+
+static bool delegates(const struct rule *rule)
+{
+	return rule && rule->delegation;
+}
+
+static bool has_init(const struct record *record)
+{
+	for (size_t i = 0; i < record->entry_count; i++)
+		if (record->entries[i].type == ENTRY_INIT)
 			return true;
-	return rule->delegation && !is_init;
+	return false;
 }
 
 int authorized_keys_check(const struct authorized_keys *keys, const struct name *name, const struct digest *key_id,
 			  const struct record *record, struct fault *flt)
 {
-	const struct rule *of_package = find(keys, span_of_text(name->text), keys->count);
-	const struct rule *of_namespace = find(keys, name_namespace(name), keys->count);
+	const struct rule *of_package = find(keys, span_of_text(name->text));
+	const struct rule *of_namespace = find(keys, name_namespace(name));
 	char text[DIGEST_TEXT_SIZE];
 
-	for (size_t i = 0; i < record->entry_count; i++) {
-		bool is_init = record->entries[i].type == ENTRY_INIT;
-
-		if (allows(of_namespace, key_id, is_init) || allows(of_package, key_id, is_init))
-			continue;
-		digest_format(key_id, text);
-		return fault_undecided(flt, FAULT_DENIED, "key id `%s` is not authorized to publish to package "
-				       "`%.140s`", text, name->text);
-	}
-	return 0;
+	if (!record->entry_count || lists(of_namespace, key_id) || lists(of_package, key_id))
+		return 0;
+	if ((delegates(of_namespace) || delegates(of_package)) && !has_init(record))
+		return 0;
+	digest_format(key_id, text);
+	return fault_undecided(flt, FAULT_DENIED, "key id `%s` is not authorized to publish to package `%.140s`", text,
+			       name->text);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The commit: records enter the registry's log and map, and a checkpoint over them is signed, all in one transaction
  * that is synced once. Whatever is cut off leaves the registry as it was before.

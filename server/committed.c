@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records are rows by their place in the registry's log; a log is a row with its end (see committed.h).
  */
@@ -83,14 +84,12 @@ int committed_put_checkpoint(struct database *database, const struct committed_c
 
 int committed_length(struct database *database, uint64_t *out, struct fault *flt)
 {
-	static const char text[] = "SELECT registry_index FROM records ORDER BY registry_index DESC LIMIT 1";
-	uint64_t last;
+	/* The index of a lost record stays taken: a signed checkpoint includes it. */
+	static const char text[] = "SELECT max(coalesce((SELECT max(registry_index) + 1 FROM records), 0),"
+				   " coalesce((SELECT max(log_length) FROM checkpoints), 0))";
 	bool found;
-	int r = statement_ask(database, text, &found, &last, flt);
 
-	if (!r)
-		*out = found ? last + 1 : 0;
-	return r;
+	return statement_ask(database, text, &found, out, flt);
 }
 
 static int read_signature(struct statement *statement, int column, char out[static CAP_SIGNATURE_TEXT + 1],
@@ -254,6 +253,48 @@ int committed_walk(struct database *database, const struct digest *log_id, uint6
 	statement_put_number(statement, 3, length);
 	statement_put_number(statement, 4, limit);
 	return statement_each(statement, take_record, &walk, flt);
+}
+
+/* Walk over a whole log, and check its row against its records. */
+struct whole_walk {
+	enum record_kind kind;
+	uint64_t count, last;
+	int (*take)(void *user, const struct committed_record *record, struct fault *flt);
+	void *user;
+};
+
+static int take_whole(void *user, const struct committed_record *record, struct fault *flt)
+{
+	struct whole_walk *walk = user;
+	const struct digest id = record_id(walk->kind, record->envelope.content);
+
+	walk->count++;
+	walk->last = record->registry_index;
+	if (digest_equals(&id, &record->record_id))
+		return walk->take(walk->user, record, flt);
+	fault_invalid(flt, "its content has another id");
+	fault_at(flt, "record %" PRIu64, record->registry_index);
+	return WARG_INVALID;
+}
+
+int committed_walk_whole(struct database *database, const struct digest *log_id,
+			 int (*take)(void *user, const struct committed_record *record, struct fault *flt), void *user,
+			 struct fault *flt)
+{
+	struct committed_log log = {0};
+	struct whole_walk walk = {.take = take, .user = user};
+	struct fault own = {0};
+	bool found;
+	int r = fault_unless_absent(committed_find_log(database, log_id, &log, &own), &own, &found, flt);
+
+	walk.kind = log.kind;
+	if (!r && found)
+		r = committed_walk(database, log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, take_whole, &walk, flt);
+	if (!r && (walk.count != log.length || (log.length && walk.last != log.head)))
+		r = fault_invalid(flt, "its row has as head the record %" PRIu64 ", and its length %" PRIu64
+				  ": it has %" PRIu64 ", up to the record %" PRIu64, log.head, log.length, walk.count,
+				  walk.last);
+	return r;
 }
 
 int committed_walk_all(struct database *database,

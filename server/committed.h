@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is in the registry's log: records, the logs that they make, and the checkpoints over all of them.
  *
@@ -44,7 +45,7 @@ int committed_put_checkpoint(struct database *database, const struct committed_c
 
 /* ---- Reading ---- */
 
-/** How many records there are. */
+/** How many records there are, lost ones too. */
 int committed_length(struct database *database, uint64_t *out, struct fault *flt);
 
 /** The checkpoint of this length, or the longest. @return 0; FAULT_ABSENT: there is none */
@@ -67,6 +68,14 @@ int committed_find_record(struct database *database, const struct digest *log_id
 int committed_walk(struct database *database, const struct digest *log_id, uint64_t first, uint64_t length,
 		   uint64_t limit, int (*take)(void *user, const struct committed_record *record, struct fault *flt),
 		   void *user, struct fault *flt);
+
+/**
+ * Walk over all records of one log, and check that each hashes to its id and none is lost.
+ * @return as committed_walk(); WARG_INVALID if one is damaged or missing
+ */
+int committed_walk_whole(struct database *database, const struct digest *log_id,
+			 int (*take)(void *user, const struct committed_record *record, struct fault *flt), void *user,
+			 struct fault *flt);
 
 /**
  * The record at a place, for its proofs.

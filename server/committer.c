@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Group commit (see committer.h): one transaction for all jobs that are there. If it fails, each is tried alone, so
  * that what is wrong with one is not the others' fault.
  */
 #include "committer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,9 @@
 #include "client/thread.h"
 #include "package_logs.h"
 #include "packages.h"
+#include "recovery.h"
+#include "refused.h"
+#include "releases.h"
 #include "standing.h"
 
 #define BATCH 512 /* jobs of one transaction */
@@ -34,6 +39,7 @@ struct committer {
 	pthread_cond_t given;
 	struct committer_job *first, **last;
 	bool stopping;
+	bool has_mended, has_rejected; /* the thread's own */
 };
 
 /* ---- Records that enter ---- */
@@ -103,9 +109,8 @@ static int find_known(struct database *database, const struct committed_record *
 	struct standing standing = {0};
 	struct fault own = {0};
 	bool has_log;
-	int r = standing_read(database, &record->log_id, &record->record_id, &standing, &has_log, &own);
+	int r = standing_find(database, &record->log_id, &record->record_id, &standing, &has_log, &own);
 
-	standing_release(&standing);
 	return fault_unless_absent(r, &own, known, flt);
 }
 
@@ -139,7 +144,8 @@ static int find_holder(struct committer *committer, struct committer_job *job, u
 enum judgement {
 	JUDGED_FINE,
 	JUDGED_BROKEN,   /* signed by a key of the log, and against its rules */
-	JUDGED_UNSIGNED
+	JUDGED_UNSIGNED,
+	JUDGED_EXCESSIVE /* the log would exceed a bound: the client's fault */
 };
 
 /* @param why  set unless it is fine */
@@ -149,36 +155,76 @@ static int judge(struct committer *committer, const struct name *name, const str
 	bool is_signed = false;
 	int r = package_logs_check(committer->logs, name, record, append, &is_signed, why);
 
-	if (r == WARG_UNDECIDED) {
+	if (r == WARG_UNDECIDED && why->kind != FAULT_LIMIT) {
 		*flt = *why;
 		return r;
 	}
 	*out = JUDGED_FINE;
-	if (r)
+	if (r == WARG_UNDECIDED)
+		*out = JUDGED_EXCESSIVE;
+	else if (r)
 		*out = is_signed ? JUDGED_BROKEN : JUDGED_UNSIGNED;
 	return 0;
 }
 
-static bool is_listed(const struct digest *contents, size_t count, const struct digest *content)
-{
-	for (size_t i = 0; i < count; i++)
-		if (digest_equals(&contents[i], content))
-			return true;
-	return false;
-}
-
-/* The contents that are not there, each once. @param out  room for all of them */
-static size_t find_missing(struct committer *committer, const struct committer_job *job, struct digest *out)
+/* Collect the missing contents. @param out  has room for all of them; may be `contents` */
+static size_t find_missing(struct committer *committer, const struct digest *contents, size_t content_count,
+			   struct digest *out)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < job->content_count; i++) {
-		const struct digest *content = &job->contents[i];
+	for (size_t i = 0; i < content_count; i++)
+		if (!committer->host.has_content(committer->host.user, &contents[i]))
+			out[count++] = contents[i];
+	return count;
+}
 
-		if (!committer->host.has_content(committer->host.user, content) && !is_listed(out, count, content))
-			out[count++] = *content;
+/*
+ * The same for a job. Contents that were missing, with no upload since, are not looked for again, as a record may name
+ * ten thousand. Contents that were found are looked for again: the collector may have removed them.
+ */
+static size_t find_missing_of(struct committer *committer, const struct committer_job *job, struct digest *out)
+{
+	const bool is_known = job->are_missing && committer->host.arrivals(committer->host.user) == job->arrivals;
+	size_t count = 0;
+
+	for (size_t i = 0; i < job->content_count; i++) {
+		if (is_known && job->are_missing[i])
+			out[count++] = job->contents[i];
+		else
+			count += find_missing(committer, &job->contents[i], 1, &out[count]);
 	}
 	return count;
+}
+
+/* After a refused record this server cannot validate further ones. */
+static int find_refused(struct committer *committer, struct committer_job *job, bool *is_refused, struct fault *flt)
+{
+	struct refused refused;
+	struct fault own = {0};
+	int r = refused_find(committer->database, &job->record.log_id, &refused, &own);
+
+	r = fault_unless_absent(r, &own, is_refused, flt);
+	if (r || !*is_refused)
+		return r;
+	job->refusal = COMMITTER_REFUSED;
+	fault_invalid(&job->fault, "nothing can be published to this package here: it was imported "
+		      "with a record that is refused: %.180s", refused.reason);
+	return 0;
+}
+
+static int add_rejected(struct committer *committer, const struct committed_record *record, const char *reason,
+			uint64_t now, struct fault *flt)
+{
+	committer->has_rejected = true;
+	return submitted_add(committer->database, record, NULL, 0, reason, now, flt);
+}
+
+static int reject_record(struct committer *committer, const struct digest *log_id, const struct digest *record_id,
+			 const char *reason, struct fault *flt)
+{
+	committer->has_rejected = true;
+	return submitted_reject(committer->database, log_id, record_id, reason, flt);
 }
 
 /* The package's place is free, or to be taken from who had it for too long. */
@@ -188,12 +234,16 @@ static int take_place(struct committer *committer, struct committer_job *job, co
 {
 	enum judgement judgement;
 	struct fault why = {0};
-	int r = judge(committer, &job->name, &job->record.envelope, !missing_count, &judgement, &why, flt);
+	bool is_refused;
+	int r = find_refused(committer, job, &is_refused, flt);
 
+	if (r || is_refused)
+		return r;
+	r = judge(committer, &job->name, &job->record.envelope, !missing_count, &judgement, &why, flt);
 	if (r)
 		return r;
-	if (judgement == JUDGED_UNSIGNED) {
-		job->refusal = COMMITTER_UNAUTHORIZED;
+	if (judgement == JUDGED_UNSIGNED || judgement == JUDGED_EXCESSIVE) {
+		job->refusal = judgement == JUDGED_UNSIGNED ? COMMITTER_UNAUTHORIZED : COMMITTER_EXCESSIVE;
 		job->fault = why;
 		return 0;
 	}
@@ -201,9 +251,9 @@ static int take_place(struct committer *committer, struct committer_job *job, co
 	if (r)
 		return r;
 	if (judgement == JUDGED_BROKEN)
-		return submitted_add(committer->database, &job->record, NULL, 0, why.what, now, flt);
+		return add_rejected(committer, &job->record, why.what, now, flt);
 	if (from_other)
-		r = submitted_reject(committer->database, &job->record.log_id, &job->other,
+		r = reject_record(committer, &job->record.log_id, &job->other,
 				     "its contents did not come, and another record took its place", flt);
 	if (r)
 		return r;
@@ -239,30 +289,119 @@ static int submit(struct committer *committer, struct committer_job *job, struct
 	missing = calloc(job->content_count + 1, sizeof(*missing));
 	if (!missing)
 		return fault_no_memory(flt);
-	r = submit_new(committer, job, missing, find_missing(committer, job, missing), entering, now, flt);
+	r = submit_new(committer, job, missing, find_missing_of(committer, job, missing), entering, now, flt);
 	free(missing);
 	return r;
 }
 
 /* ---- Records that waited ---- */
 
+/* Local damage only suspends the records that it concerns. */
+static bool is_damage(int verdict, const struct fault *flt)
+{
+	return verdict == WARG_INVALID || (flt->kind == FAULT_SYSTEM && flt->errnum == EIO);
+}
+
+/* The record stays in the queue until the next start checks it again. */
+static int set_aside(struct committer *committer, const struct committed_record *record, struct fault *damage,
+		     struct fault *flt)
+{
+	char id[DIGEST_TEXT_SIZE];
+
+	digest_format(&record->record_id, id);
+	fault_at(damage, "record %s, which waits", id);
+	fault_blame(damage, FAULT_BY_SYSTEM);
+	committer->host.failed(committer->host.user, damage);
+	return submitted_set_aside(committer->database, &record->log_id, &record->record_id, flt);
+}
+
+/* The contents that it releases. @param out  free() it */
+static int list_contents(const struct committed_record *record, struct digest **out, size_t *count, struct fault *flt)
+{
+	struct record decoded;
+	int r = record_decode(RECORD_PACKAGE, record->envelope.content, &decoded, flt);
+
+	if (r)
+		return r;
+	if (!digest_equals(&decoded.id, &record->record_id))
+		r = fault_invalid(flt, "its content has another id");
+	if (!r)
+		r = releases_list(&decoded, out, count, flt);
+	record_release(&decoded);
+	return r;
+}
+
+static int find_name(struct committer *committer, const struct committed_record *record, struct name *out,
+		     struct fault *flt)
+{
+	int r = packages_find(committer->database, &record->log_id, out, flt);
+
+	if (r && flt->kind == FAULT_ABSENT)
+		flt->kind = FAULT_FORGED, flt->verdict = r = WARG_INVALID;
+	return r;
+}
+
+/* Publish the record: all its contents are there now. */
+static int leave_waiting(struct committer *committer, const struct committed_record *record,
+			 const struct digest *contents, size_t count, struct fault *flt)
+{
+	int r = submitted_remove(committer->database, &record->log_id, &record->record_id, flt);
+
+	for (size_t i = 0; i < count && !r; i++)
+		r = submitted_published(committer->database, &contents[i], flt);
+	return r;
+}
+
+/* @param bytes  of the record; taken */
+static int admit_judged(struct committer *committer, const struct committed_record *record, struct buf *bytes,
+			const struct digest *contents, size_t count, struct entering *entering, struct fault *flt)
+{
+	enum judgement judgement = JUDGED_BROKEN;
+	struct fault why = {0}, own = {0};
+	struct name name;
+	int r = find_name(committer, record, &name, &own);
+
+	if (!r)
+		r = judge(committer, &name, &record->envelope, true, &judgement, &why, &own);
+	if (r && is_damage(r, &own))
+		r = set_aside(committer, record, &own, flt);
+	else if (r)
+		*flt = own;
+	else if (judgement != JUDGED_FINE)
+		r = reject_record(committer, &record->log_id, &record->record_id, why.what, flt);
+	else
+		r = leave_waiting(committer, record, contents, count, flt);
+	if (!r && !own.verdict && judgement == JUDGED_FINE)
+		return enter_take(entering, record, bytes, flt);
+	buf_release(bytes);
+	return r;
+}
+
+/* Do not trust the count in its row: publish it once all its contents are there. */
 static int admit_take(struct committer *committer, const struct committed_record *record, struct buf *bytes,
 		      struct entering *entering, struct fault *flt)
 {
-	enum judgement judgement = JUDGED_BROKEN;
-	struct fault why = {0};
-	struct name name;
-	int r = packages_find(committer->database, &record->log_id, &name, flt);
+	struct digest *contents = NULL, *missing = NULL;
+	size_t count = 0, lacking = 0;
+	struct fault own = {0};
+	int r = list_contents(record, &contents, &count, &own);
 
+	if (!r && !(missing = calloc(count + 1, sizeof(*missing))))
+		r = fault_no_memory(&own);
 	if (!r)
-		r = judge(committer, &name, &record->envelope, true, &judgement, &why, flt);
-	if (!r && judgement == JUDGED_FINE)
-		r = submitted_remove(committer->database, &record->log_id, &record->record_id, flt);
-	if (!r && judgement == JUDGED_FINE)
-		return enter_take(entering, record, bytes, flt);
-	if (!r)
-		r = submitted_reject(committer->database, &record->log_id, &record->record_id, why.what, flt);
-	buf_release(bytes);
+		lacking = find_missing(committer, contents, count, missing);
+	if (r && is_damage(r, &own))
+		r = set_aside(committer, record, &own, flt);
+	else if (r)
+		*flt = own;
+	else if (lacking)
+		r = submitted_wait(committer->database, &record->log_id, &record->record_id, missing, lacking, flt);
+	else
+		r = admit_judged(committer, record, bytes, contents, count, entering, flt), bytes = NULL;
+	if (bytes)
+		buf_release(bytes);
+	free(contents);
+	free(missing);
 	return r;
 }
 
@@ -288,9 +427,24 @@ static int admit_complete(struct committer *committer, struct entering *entering
 	return r;
 }
 
+static int arrive(struct committer *committer, const struct committer_job *job, struct fault *flt)
+{
+	bool is_wanted = false;
+	int r = submitted_waits_for(committer->database, &job->content, &is_wanted, flt);
+
+	/*
+	 * Its record was rejected during the upload, and no other record waits for it, or the collector has removed it.
+	 */
+	if (r || !is_wanted || !committer->host.has_content(committer->host.user, &job->content)) {
+		committer->has_rejected = true;
+		return r;
+	}
+	return submitted_arrived(committer->database, &job->content, flt);
+}
+
 static int reject(struct committer *committer, const struct committer_job *job, struct fault *flt)
 {
-	return submitted_reject(committer->database, &job->record.log_id, &job->record.record_id, job->reason, flt);
+	return reject_record(committer, &job->record.log_id, &job->record.record_id, job->reason, flt);
 }
 
 /* ---- One transaction ---- */
@@ -303,7 +457,10 @@ static int decide(struct committer *committer, struct committer_job *job, struct
 	case COMMITTER_SUBMIT:
 		return submit(committer, job, entering, now, flt);
 	case COMMITTER_ARRIVE:
-		return submitted_arrived(committer->database, &job->content, flt);
+		return arrive(committer, job, flt);
+	case COMMITTER_MEND:
+		/* Report it as if it had been found here. */
+		return committer->has_mended ? 0 : fault_invalid(flt, "the database is damaged");
 	case COMMITTER_REJECT:
 		return reject(committer, job, flt);
 	}
@@ -335,10 +492,16 @@ static int transact(struct committer *committer, struct committer_job *first, st
 	if (r) {
 		database_rollback(committer->database);
 		package_logs_forget(committer->logs);
-	} else if (entering.count) {
+	} else {
+		package_logs_keep(committer->logs);
+	}
+	if (!r && entering.count) {
 		committer->state = next;
 		committer->host.stands(committer->host.user, &committer->state);
 	}
+	if (!r && committer->has_rejected && committer->host.rejected)
+		committer->host.rejected(committer->host.user);
+	committer->has_rejected = false;
 	entering_release(&entering);
 	return r;
 }
@@ -376,11 +539,35 @@ static void try_alone(struct committer *committer, struct committer_job *first)
 	}
 }
 
+/* The start does not check a large map: repair damage that is found later; once. */
+static bool mend(struct committer *committer)
+{
+	struct commit_state state;
+	struct fault flt = {0};
+	uint64_t gaps;
+
+	if (committer->has_mended)
+		return false;
+	committer->has_mended = true;
+	if (!recovery_run(committer->database, committer->key, true, committer->host.failed, committer->host.user,
+			  &gaps, &flt) && !commit_load(committer->database, &state, &flt)) {
+		committer->state = state;
+		return true;
+	}
+	committer->host.failed(committer->host.user, &flt);
+	return false;
+}
+
 static void work(struct committer *committer, struct committer_job *first)
 {
 	struct fault flt = {0};
+	int r = transact(committer, first, &flt);
 
-	if (transact(committer, first, &flt) && first->next)
+	if (r == WARG_INVALID && mend(committer)) {
+		flt = (struct fault){0};
+		r = transact(committer, first, &flt);
+	}
+	if (r && first->next)
 		try_alone(committer, first);
 	else
 		finish_all(first, &flt);
@@ -429,24 +616,72 @@ void committer_give(struct committer *committer, struct committer_job *job)
 
 /* ---- Beginning and end ---- */
 
-/* Contents that came while nobody noted it: their record was to be told when the power went. */
-static int note_arrivals(struct committer *committer, struct fault *flt)
+/* Check a waiting record again: contents may have arrived before a power cut, or its rows may be damaged. */
+static int look_again(struct committer *committer, const struct committed_record *record, struct fault *flt)
 {
 	struct digest *missing = NULL;
+	struct fault own = {0};
 	size_t count = 0;
-	int r = submitted_all_missing(committer->database, &missing, &count, flt);
+	int r = list_contents(record, &missing, &count, &own);
+
+	/* In place: the missing ones are written in front of those still to check. */
+	if (!r)
+		count = find_missing(committer, missing, count, missing);
+	if (!r)
+		r = submitted_wait(committer->database, &record->log_id, &record->record_id, missing, count, flt);
+	else if (r == WARG_INVALID)
+		r = reject_record(committer, &record->log_id, &record->record_id,
+				     "it was damaged in the registry: publish it once more", flt);
+	else
+		*flt = own;
+	free(missing);
+	return r;
+}
+
+static int look_at_all(struct committer *committer, struct fault *flt)
+{
+	bool found = true;
+	uint64_t id = 0;
+	int r = 0;
+
+	while (!r && found) {
+		struct committed_record record;
+		struct fault own = {0};
+		struct buf bytes;
+
+		buf_init(&bytes, CAP_RECORD * 2);
+		r = fault_unless_absent(submitted_next(committer->database, &id, &record, &bytes, &own), &own, &found,
+					flt);
+		if (!r && found)
+			r = look_again(committer, &record, flt);
+		buf_release(&bytes);
+	}
+	return r;
+}
+
+static int note_arrivals(struct committer *committer, struct fault *flt)
+{
+	int r = database_begin(committer->database, flt);
 
 	if (!r)
-		r = database_begin(committer->database, flt);
-	for (size_t i = 0; i < count && !r; i++)
-		if (committer->host.has_content(committer->host.user, &missing[i]))
-			r = submitted_arrived(committer->database, &missing[i], flt);
+		r = look_at_all(committer, flt);
 	if (!r)
 		r = database_commit(committer->database, flt);
 	if (r)
 		database_rollback(committer->database);
-	free(missing);
 	return r;
+}
+
+/* Decide on waiting records first. If that fails now, serve anyway. */
+static void decide_on_waiting(struct committer *committer)
+{
+	struct fault flt = {0};
+
+	if (note_arrivals(committer, &flt) || transact(committer, NULL, &flt)) {
+		fault_at(&flt, "records that wait");
+		fault_blame(&flt, FAULT_BY_SYSTEM);
+		committer->host.failed(committer->host.user, &flt);
+	}
 }
 
 static int start_thread(struct committer *committer, struct fault *flt)
@@ -479,11 +714,9 @@ int committer_start(struct database *database, const struct commit_state *state,
 	committer->last = &committer->first;
 	pthread_mutex_init(&committer->mutex, NULL);
 	pthread_cond_init(&committer->given, NULL);
-	r = package_logs_new(database, &committer->logs, flt);
+	r = package_logs_new(database, CAP_SERVED_LOG_CACHE, &committer->logs, flt);
 	if (!r)
-		r = note_arrivals(committer, flt);
-	if (!r)
-		r = transact(committer, NULL, flt);
+		decide_on_waiting(committer);
 	if (!r)
 		r = start_thread(committer, flt);
 	if (r)

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The one thread that writes: takes what came meanwhile, decides on all of it, and has it on the disk with one sync.
+ * The only thread that writes: it takes all queued jobs, decides on them, and commits them with one sync.
  *
- * A record that lacks nothing is published in the transaction that takes it, under a checkpoint that is signed there
- * and then. One that lacks contents keeps its package's place while they come: for as long as an upload is under way,
- * and COMMITTER_PATIENCE seconds besides. Then another record may have the place.
+ * A complete record is published in that transaction, under a checkpoint signed in it. A record with missing contents
+ * reserves its package's next place as long as an upload makes progress, and COMMITTER_PATIENCE seconds more. Then
+ * another record may take the place.
  */
 #ifndef WARG_SERVER_COMMITTER_H
 #define WARG_SERVER_COMMITTER_H
@@ -19,6 +20,7 @@ struct committer;
 enum committer_task {
 	COMMITTER_SUBMIT, /* a record that was sent */
 	COMMITTER_ARRIVE, /* a content that has its name now */
+	COMMITTER_MEND,   /* a reader met damage: look for it, once */
 	COMMITTER_REJECT, /* a content that no record can have: `record_id` of `log_id` is rejected, for `reason` */
 };
 
@@ -27,6 +29,8 @@ enum committer_refusal {
 	COMMITTER_TAKEN,        /* it was, or had been before: standing.h tells the rest */
 	COMMITTER_UNAUTHORIZED, /* its signature is by no key of its log; `fault` has the words */
 	COMMITTER_CONFLICT,     /* another one of its package waits for contents: `other` */
+	COMMITTER_EXCESSIVE,    /* its log would exceed a bound of caps.h; `fault` says which */
+	COMMITTER_REFUSED,      /* its log was imported with a refused record (refused.h); `fault` says why */
 };
 
 /** A job; the caller's, with all that it points to, until `done` was called. */
@@ -34,8 +38,10 @@ struct committer_job {
 	enum committer_task task;
 	struct name name;                /* of SUBMIT */
 	struct committed_record record;  /* of SUBMIT; of REJECT its ids */
-	const struct digest *contents;   /* of SUBMIT: what it releases */
+	const struct digest *contents;   /* of SUBMIT: the contents that it releases, each once, in order */
 	size_t content_count;
+	const bool *are_missing;         /* of SUBMIT: which of them were not found; NULL: not checked */
+	uint64_t arrivals;               /* host.arrivals() before that check */
 	struct digest content;           /* of ARRIVE */
 	char reason[CAP_MESSAGE + 1];    /* of REJECT */
 
@@ -55,10 +61,16 @@ struct committer_job {
 struct committer_host {
 	/** Where the registry stands now. */
 	void (*stands)(void *user, const struct commit_state *state);
-	/** Whether contents of a record are on their way. */
+	/** Whether contents of a record are being uploaded, at a fair rate. */
 	bool (*is_uploading)(void *user, const struct digest *record_id);
+	/** Called after a record was rejected: contents uploaded for it may be garbage. May be NULL. */
+	void (*rejected)(void *user);
+	/** Report local damage that was set aside. */
+	void (*failed)(void *user, const struct fault *flt);
 	/** Whether a content is there. */
 	bool (*has_content)(void *user, const struct digest *content);
+	/** Number of contents stored so far: while it does not change, a missing content is still missing. */
+	uint64_t (*arrivals)(void *user);
 	void *user;
 };
 

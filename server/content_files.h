@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Contents as files: `<content_dir>/files/sha256-<hex>`, as the reference server has them, each of them whole and
  * checked before it gets that name. What is on its way lies in `<content_dir>/tmp/`.
@@ -10,9 +11,11 @@
 struct content_files;
 
 /**
- * Open the folder, making it where it is missing, and take away what an earlier server left half done.
+ * Open the folder, or make it (0700). Removes temporary files of a killed server, known by their names, and nothing
+ * else.
  * @param limit  bytes of one content
- * @return 0; WARG_UNDECIDED with FAULT_EXISTS if another server has it
+ * @return 0; WARG_UNDECIDED: FAULT_EXISTS if another server has it, FAULT_MISUSE if it is neither empty nor a folder of
+ *         contents: then nothing there is touched
  */
 int content_files_open(const char *content_dir, uint64_t limit, struct content_files **out, struct fault *flt);
 /** NULL is fine. */
@@ -21,13 +24,25 @@ void content_files_close(struct content_files *files);
 /** Bytes that one content may have. */
 uint64_t content_files_limit(const struct content_files *files);
 
-/** Whether there is a content. */
-bool content_files_have(const struct content_files *files, const struct digest *digest);
+/** Whether a content is stored, and would survive a power cut. */
+bool content_files_have(struct content_files *files, const struct digest *digest);
+
+/**
+ * Number of contents stored since the start. While it does not change, a content that content_files_have() denied is
+ * still missing.
+ */
+uint64_t content_files_arrivals(const struct content_files *files);
+
+/** Descriptor of the folder. Borrowed. */
+int content_files_folder(const struct content_files *files);
 
 /** Room for a content's file name. */
 #define CONTENT_FILE_NAME_SIZE 72
 /** Its name: the text form with a dash for the colon. */
 void content_file_name(const struct digest *digest, char out[static CONTENT_FILE_NAME_SIZE]);
+
+/** Whether a file name is a content's, and of which. */
+bool content_file_parse(const char *name, struct digest *out);
 
 /** A content that can be read. */
 struct content_file {

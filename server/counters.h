@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What a server counts since its start, for /metrics. Counting costs one relaxed addition.
  */

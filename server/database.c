@@ -1,20 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The connection: opening, tables, transactions, faults (see database.h).
  */
 #include "database_parts.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/file.h"
+#include "folder.h"
 #include "schema.h"
 #include "statement.h"
 
-#define FILE_NAME "registry.db"
 #define LOCK_NAME "lock"
 #define PATIENCE 5000 /* milliseconds for a checkpoint of the WAL by another connection */
 
@@ -96,20 +96,24 @@ static int migrate(struct database *database, struct fault *flt)
 
 /* ---- Opening ---- */
 
-static int connect(struct database *database, const char *data_dir, int flags, struct fault *flt)
+/*
+ * SQLite needs a path: take the folder's current one, which has no symbolic links, and refuse one in place of the file.
+ */
+static int connect(struct database *database, int flags, struct fault *flt)
 {
-	char path[PATH_MAX];
-	int length = snprintf(path, sizeof(path), "%s/" FILE_NAME, data_dir);
+	char folder[PATH_MAX], path[PATH_MAX + sizeof("/" DATABASE_FILE)];
+	int r = folder_path(database->folder, folder, flt);
 
-	if (length < 0 || (size_t)length >= sizeof(path))
-		return fault_system(flt, ENAMETOOLONG, "%.150s", data_dir);
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "%s/" DATABASE_FILE, folder);
 	flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
 	if (sqlite3_open_v2(path, &database->handle, flags, NULL) != SQLITE_OK)
 		return database->handle ? database_fault(database, path, flt) : fault_no_memory(flt);
 	sqlite3_extended_result_codes(database->handle, 1);
 	sqlite3_busy_timeout(database->handle, PATIENCE);
 	return database_run(database, "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-				      "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192", flt);
+				      "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048", flt);
 }
 
 static struct database *new_database(void)
@@ -124,15 +128,16 @@ static struct database *new_database(void)
 /* Nobody else writes there. */
 static int take_folder(struct database *database, const char *data_dir, struct fault *flt)
 {
-	int r;
+	char path[PATH_MAX];
+	int r = folder_open(data_dir, true, &database->folder, flt);
 
-	if (mkdir(data_dir, 0700) && errno != EEXIST && errno != ENOENT)
-		return fault_system(flt, errno, "%.150s", data_dir);
-	r = file_open_top(data_dir, &database->folder, flt);
-	if (!r)
+	if (!r) {
 		r = file_claim(database->folder, LOCK_NAME, &database->lock, NULL, flt);
-	if (!r && database->lock < 0)
-		r = fault_undecided(flt, FAULT_EXISTS, "another server has %.150s", data_dir);
+		if (r)
+			fault_at(flt, "%.150s", data_dir);
+	}
+	if (!r && database->lock < 0 && !folder_path(database->folder, path, flt))
+		return folder_taken(database->folder, LOCK_NAME, path, flt);
 	return r;
 }
 
@@ -144,8 +149,9 @@ int database_open(const char *data_dir, struct database **out, struct fault *flt
 	if (!database)
 		return fault_no_memory(flt);
 	r = take_folder(database, data_dir, flt);
+	database->is_writer = true;
 	if (!r)
-		r = connect(database, data_dir, SQLITE_OPEN_CREATE, flt);
+		r = connect(database, SQLITE_OPEN_CREATE, flt);
 	if (!r)
 		r = database_run(database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", flt);
 	if (!r)
@@ -160,26 +166,104 @@ int database_open(const char *data_dir, struct database **out, struct fault *flt
 	return r;
 }
 
-int database_open_reading(const char *data_dir, struct database **out, struct fault *flt)
+/* What only reads has stand-ins for tables that an older version did not make. */
+static int prepare_reading(struct database *database, uint64_t version, struct fault *flt)
 {
-	struct database *database = new_database();
-	uint64_t version = 0;
-	int r;
+	int r = 0;
 
-	if (!database)
-		return fault_no_memory(flt);
-	r = connect(database, data_dir, 0, flt);
-	if (!r)
-		r = database_run(database, "PRAGMA query_only=ON", flt);
+	for (; !r && version < SCHEMA_VERSION; version++)
+		r = database_run(database, schema_stand_ins[version], flt);
+	return r ? r : database_run(database, "PRAGMA query_only=ON", flt);
+}
+
+static int prepare_writing(struct database *database, struct fault *flt)
+{
+	int r = database_run(database, "PRAGMA synchronous=FULL", flt);
+
+	return r ? r : migrate(database, flt);
+}
+
+/* Open what is there. @param database  with its folder; freed on failure */
+static int open_there(struct database *database, bool is_writer, struct database **out, struct fault *flt)
+{
+	uint64_t version = 0;
+	int r = connect(database, 0, flt);
+
+	database->is_writer = is_writer;
 	if (!r)
 		r = check_version(database, &version, flt);
 	if (!r && version == 0)
-		r = fault_undecided(flt, FAULT_ABSENT, "there is no registry in %.150s", data_dir);
+		r = fault_undecided(flt, FAULT_ABSENT, "there is no registry here");
+	if (!r)
+		r = is_writer ? prepare_writing(database, flt) : prepare_reading(database, version, flt);
 	if (r)
 		database_close(database);
 	else
 		*out = database;
 	return r;
+}
+
+static int open_at_path(const char *data_dir, bool is_writer, struct database **out, struct fault *flt)
+{
+	struct database *database = new_database();
+	int r;
+
+	if (!database)
+		return fault_no_memory(flt);
+	r = folder_open(data_dir, false, &database->folder, flt);
+	if (r) {
+		database_close(database);
+		return r;
+	}
+	if (faccessat(database->folder, DATABASE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT) {
+		database_close(database);
+		return fault_undecided(flt, FAULT_ABSENT, "there is no registry in %.150s", data_dir);
+	}
+	r = open_there(database, is_writer, out, flt);
+	if (r)
+		fault_at(flt, "%.150s", data_dir);
+	return r;
+}
+
+static int open_in_same_folder(const struct database *database, bool is_writer, struct database **out,
+			       struct fault *flt)
+{
+	struct database *other = new_database();
+	int error;
+
+	if (!other)
+		return fault_no_memory(flt);
+	other->folder = fcntl(database->folder, F_DUPFD_CLOEXEC, 0);
+	if (other->folder >= 0)
+		return open_there(other, is_writer, out, flt);
+	error = errno;
+	database_close(other);
+	return fault_system(flt, error, "the folder of the database");
+}
+
+int database_open_reading(const char *data_dir, struct database **out, struct fault *flt)
+{
+	return open_at_path(data_dir, false, out, flt);
+}
+
+int database_reopen_reading(const struct database *database, struct database **out, struct fault *flt)
+{
+	return open_in_same_folder(database, false, out, flt);
+}
+
+int database_open_beside(const char *data_dir, struct database **out, struct fault *flt)
+{
+	return open_at_path(data_dir, true, out, flt);
+}
+
+int database_reopen_writing(const struct database *database, struct database **out, struct fault *flt)
+{
+	return open_in_same_folder(database, true, out, flt);
+}
+
+int database_folder(const struct database *database)
+{
+	return database->folder;
 }
 
 void database_close(struct database *database)
@@ -200,7 +284,7 @@ void database_close(struct database *database)
 
 int database_begin(struct database *database, struct fault *flt)
 {
-	return database_run(database, database->lock >= 0 ? "BEGIN IMMEDIATE" : "BEGIN", flt);
+	return database_run(database, database->is_writer ? "BEGIN IMMEDIATE" : "BEGIN", flt);
 }
 
 int database_commit(struct database *database, struct fault *flt)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's state on disk: one SQLite file in the data folder, in WAL mode, where a commit is synced before it is
  * reported. With statement.h the only door to SQLite.
@@ -12,8 +13,11 @@
 
 struct database;
 
+/** Its name in the data folder. */
+#define DATABASE_FILE "registry.db"
+
 /**
- * Open for writing: makes the folder (0700) and the tables where they are missing, brings older ones up to date.
+ * Open for writing. Makes a missing folder, as folder_open(), and missing tables, and upgrades older ones.
  * @return 0; WARG_UNDECIDED with FAULT_EXISTS if another server has the folder; FAULT_LIMIT if it was written by a
  *         later version of this program; WARG_INVALID if the file is no database of ours
  */
@@ -21,6 +25,20 @@ int database_open(const char *data_dir, struct database **out, struct fault *flt
 
 /** Open for reading what is there: makes nothing, and takes no lock. */
 int database_open_reading(const char *data_dir, struct database **out, struct fault *flt);
+/** The same in the folder of an open database, even if it has been moved. */
+int database_reopen_reading(const struct database *database, struct database **out, struct fault *flt);
+
+/**
+ * Open for occasional writes, also while a server has the folder. The two processes' write transactions exclude each
+ * other, so nothing changes within a transaction of the server.
+ * @return 0; FAULT_ABSENT: there is no registry
+ */
+int database_open_beside(const char *data_dir, struct database **out, struct fault *flt);
+/** The same in the folder of an open database. */
+int database_reopen_writing(const struct database *database, struct database **out, struct fault *flt);
+
+/** Its folder. Borrowed. */
+int database_folder(const struct database *database);
 
 /** What was begun and not committed is rolled back. NULL is fine. */
 void database_close(struct database *database);

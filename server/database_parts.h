@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What database.c and statement.c share. Not for others.
  */
@@ -9,7 +10,7 @@
 
 #include "database.h"
 
-#define DATABASE_STATEMENTS 64 /* more than there are in the program */
+#define DATABASE_STATEMENTS 128 /* more than the program's number of statements */
 
 struct statement {
 	struct database *database;
@@ -19,8 +20,9 @@ struct statement {
 
 struct database {
 	sqlite3 *handle;
-	int folder; /* -1: for reading */
-	int lock;   /* -1: for reading */
+	int folder;
+	int lock;   /* -1: another connection has it, or it is for reading */
+	bool is_writer;
 	struct statement statements[DATABASE_STATEMENTS];
 	unsigned statement_count;
 };

@@ -1,7 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Answers, and what requests have in common (see exchange.h).
  */
 #include "exchange.h"
+#include "verify/printable.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -75,16 +77,14 @@ void exchange_answer_json(struct exchange *exchange, unsigned status, struct jso
 void exchange_refuse(struct exchange *exchange, unsigned status, const char *format, ...)
 {
 	struct json *value = json_new_object();
-	char message[CAP_MESSAGE + 1];
+	char raw[CAP_MESSAGE + 1], message[CAP_MESSAGE + 1];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	vsnprintf(raw, sizeof(raw), format, arguments);
 	va_end(arguments);
 	/* It may hold what the client wrote, which is perhaps no text. */
-	for (char *c = message; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	printable_write(span_of_text(raw), message, sizeof(message));
 	json_put_uint(value, "status", status);
 	json_put_text(value, "message", message);
 	exchange_answer_json(exchange, status, value);
@@ -132,20 +132,59 @@ void exchange_answer_type_number(struct exchange *exchange, unsigned status, con
 	exchange_answer_json(exchange, status, value);
 }
 
-static bool is_full(const struct fault *flt)
+/* @return the status for a full or read-only disk; 0: another fault */
+static unsigned status_of_disk(const struct fault *flt)
 {
-	return flt->kind == FAULT_SYSTEM && (flt->errnum == ENOSPC || flt->errnum == EDQUOT || flt->errnum == EROFS);
+	if (flt->kind != FAULT_SYSTEM)
+		return 0;
+	if (flt->errnum == ENOSPC || flt->errnum == EDQUOT)
+		return 507;
+	return flt->errnum == EROFS ? 503 : 0;
 }
 
 void exchange_fail(struct exchange *exchange, const struct fault *flt)
 {
+	const unsigned status = status_of_disk(flt);
+
+	/* The request or its answer exceeds a bound: the client's fault, so it is not logged. */
+	if (flt->kind == FAULT_LIMIT) {
+		exchange_refuse(exchange, 422, "%s%s%s", flt->where, *flt->where ? ": " : "", flt->what);
+		return;
+	}
 	exchange->service->failed(exchange->service->user, flt);
-	if (!is_full(flt)) {
+	if (flt->kind == FAULT_FORGED)
+		service_mend(exchange->service);
+	if (!status) {
 		exchange_refuse(exchange, 500, "an error occurred while processing the request");
 		return;
 	}
 	exchange_put_header(exchange, "Retry-After", "%d", LATER);
-	exchange_refuse(exchange, 503, "the registry cannot store anything at the moment");
+	exchange_refuse(exchange, status, "the registry cannot store anything at the moment");
+}
+
+bool exchange_step_aside(struct exchange *exchange)
+{
+	if (exchange->is_aside)
+		return false;
+	exchange->wants_aside = true;
+	exchange->answer.length = 0;
+	return true;
+}
+
+bool exchange_hold_answer(struct exchange *exchange)
+{
+	if (!exchange->hold || exchange->hold(exchange, exchange->answer.length))
+		return true;
+	exchange_answer_busy(exchange);
+	return false;
+}
+
+void exchange_answer_busy(struct exchange *exchange)
+{
+	buf_release(&exchange->answer);
+	exchange->header_count = 0;
+	exchange_put_header(exchange, "Retry-After", "%d", LATER);
+	exchange_refuse(exchange, 503, "too much is under way already");
 }
 
 /* ---- Reading the request ---- */
@@ -180,9 +219,14 @@ struct json *exchange_read_json(struct exchange *exchange)
 		exchange_refuse(exchange, 415, "Expected request with `Content-Type: application/json`");
 		return NULL;
 	}
-	if (!json_parse(buf_span(&exchange->body), &value, &flt))
+	if (!json_parse_within(buf_span(&exchange->body), CAP_SERVED_VALUES, &value, &flt))
 		return value;
-	exchange_refuse(exchange, 400, "Failed to parse the request body as JSON: %s", flt.what);
+	if (flt.kind == FAULT_LIMIT)
+		exchange_refuse(exchange, 413, "the request body has too much in it: %s", flt.what);
+	else if (flt.verdict == WARG_UNDECIDED)
+		exchange_fail(exchange, &flt);
+	else
+		exchange_refuse(exchange, 400, "Failed to parse the request body as JSON: %s", flt.what);
 	return NULL;
 }
 
@@ -203,12 +247,12 @@ static bool is_host(const char *host)
 	return host && *host && strlen(host) <= CAP_DOMAIN && !host[strspn(host, characters)];
 }
 
-int exchange_base_url(const struct exchange *exchange, struct buf *out, struct fault *flt)
+int exchange_content_url(const struct exchange *exchange, struct buf *out, struct fault *flt)
 {
 	const char *host = exchange->header(exchange, "Host");
 
-	if (exchange->service->base_url)
-		return buf_append_text(out, exchange->service->base_url, flt);
+	if (exchange->service->content_url)
+		return buf_append_text(out, exchange->service->content_url, flt);
 	return buf_append_format(out, flt, "%s://%s/", exchange->is_secure ? "https" : "http",
 				 is_host(host) ? host : "localhost");
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A request and its answer, as the files that answer requests see it: no word here of what carries it.
  *
@@ -49,7 +50,10 @@ struct exchange {
 	void (*wait)(struct exchange *exchange);
 	/** Has the route's `go_on` called. From any thread; the exchange may be gone afterwards. */
 	void (*resume)(struct exchange *exchange);
-	void *carrier; /* its own */
+	bool is_aside;    /* it runs on a lane's thread */
+	bool wants_aside; /* the route is to be called again on a lane: exchange_step_aside() */
+	/** Set the bytes held for it, as client_hold(). NULL: not counted. */
+	bool (*hold)(struct exchange *exchange, size_t bytes);
 };
 
 /** Set one up. */
@@ -81,10 +85,24 @@ void exchange_answer_type_digest(struct exchange *exchange, unsigned status, con
 void exchange_answer_type_number(struct exchange *exchange, unsigned status, const char *type, uint64_t id);
 
 /**
- * What went wrong here, and is not the client's doing: 503 if the disk is full or may only be read, else 500. The words
- * are for whoever runs the server.
+ * Answer with a fault: 422 if a bound of caps.h is exceeded, which is the client's fault. Other faults are logged for
+ * the operator: 507 if the disk is full, 503 if it is read-only, else 500.
  */
 void exchange_fail(struct exchange *exchange, const struct fault *flt);
+
+/**
+ * Continue a long route on a lane's thread, so that other requests do not wait for it.
+ * @return true: return without an answer; the route is called again from its beginning. False: it runs on the lane
+ *         already
+ */
+bool exchange_step_aside(struct exchange *exchange);
+/**
+ * Count the bytes that the answer has by now.
+ * @return false: too many at the moment; answered with 503
+ */
+bool exchange_hold_answer(struct exchange *exchange);
+/** Answer 503: too many bytes are held for this client, or for all. */
+void exchange_answer_busy(struct exchange *exchange);
 
 /* ---- Reading the request ---- */
 
@@ -95,7 +113,7 @@ struct json *exchange_read_json(struct exchange *exchange);
 /** Say that a body is JSON, but not what it has to be: 422. */
 void exchange_answer_misfit(struct exchange *exchange, const struct fault *flt);
 
-/** Where the server is, as the client sees it, with '/' at its end: the base URL, or what it asked for. */
-int exchange_base_url(const struct exchange *exchange, struct buf *out, struct fault *flt);
+/** Where contents are, with '/' at its end: the URL that was configured, or where the client asked. */
+int exchange_content_url(const struct exchange *exchange, struct buf *out, struct fault *flt);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A thread that keeps a mirror up to date: looks at the origin every so many seconds, and brings what is new.
  */

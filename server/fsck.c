@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Verifying a registry (see fsck.h). What is wrong in one place is told, and the rest is looked at all the same.
  */
@@ -19,13 +20,17 @@
 #include "operator_records.h"
 #include "package_logs.h"
 #include "packages.h"
+#include "refused.h"
 #include "statement.h"
 
 struct check {
-	struct database *outer, *inner; /* two: whoever is called by a walk uses the other one */
+	/*
+	 * One connection, so that all reads see one snapshot of the database. Functions called from a walk must use
+	 * other statements than the walk.
+	 */
+	struct database *database;
 	const char *content_dir;
-	void (*found)(void *user, const char *sentence);
-	void *user;
+	const struct fsck_listener *listener;
 	struct fsck_counts counts;
 
 	struct operator_log *operator;
@@ -52,7 +57,7 @@ static int judge(struct check *check, int verdict, const struct fault *own, stru
 	}
 	if (verdict) {
 		fault_sentence(own, sentence);
-		check->found(check->user, sentence);
+		check->listener->problem(check->listener->user, sentence);
 		check->counts.problems++;
 	}
 	return 0;
@@ -65,7 +70,7 @@ static int check_pragma(struct check *check, const char *text, const char *good,
 	struct statement *statement;
 	struct fault own = {0};
 	bool found = true;
-	int r = statement_use(check->outer, text, &statement, flt);
+	int r = statement_use(check->database, text, &statement, flt);
 
 	while (!r && found) {
 		r = statement_step(statement, &found, flt);
@@ -137,7 +142,7 @@ static int take_record(void *user, const struct committed_record *record, struct
 	r = judge(check, r, &own, flt);
 	own = (struct fault){0};
 	if (!r)
-		r = judge(check, log_nodes_check(check->inner, &check->roots, &leaf, &own), &own, flt);
+		r = judge(check, log_nodes_check(check->database, &check->roots, &leaf, &own), &own, flt);
 	/* The roots are of what the records say, whatever the nodes do. */
 	if (own.verdict == WARG_INVALID)
 		merkle_log_roots_append(&check->roots, &leaf);
@@ -153,27 +158,28 @@ static int take_record(void *user, const struct committed_record *record, struct
 /* The nodes that are stored are those of the map that was rebuilt, if they have its root and follow from each other. */
 static int check_map(struct check *check, struct fault *flt)
 {
+	const struct committed_checkpoint *last;
 	struct fault own = {0};
 
 	if (!check->checkpoint_count)
 		return 0;
-	return judge(check, map_nodes_check(check->inner, &check->checkpoints[check->checkpoint_count - 1].map, &own),
-		     &own, flt);
+	last = &check->checkpoints[check->checkpoint_count - 1];
+	return judge(check, map_nodes_check(check->database, &last->map, &own), &own, flt);
 }
 
 static int check_log(struct check *check, struct fault *flt)
 {
 	struct fault own = {0};
-	int r = judge(check, operator_records_load(check->outer, &check->operator, &own), &own, flt);
+	int r = judge(check, operator_records_load(check->database, &check->operator, &own), &own, flt);
 
 	if (!r)
 		r = merkle_map_new(&check->map, flt);
 	own = (struct fault){0};
 	if (!r)
-		r = judge(check, committed_walk_checkpoints(check->outer, take_checkpoint, check, &own), &own, flt);
+		r = judge(check, committed_walk_checkpoints(check->database, take_checkpoint, check, &own), &own, flt);
 	own = (struct fault){0};
 	if (!r)
-		r = judge(check, committed_walk_all(check->outer, take_record, check, &own), &own, flt);
+		r = judge(check, committed_walk_all(check->database, take_record, check, &own), &own, flt);
 	own = (struct fault){0};
 	if (!r && (check->next_checkpoint < check->checkpoint_count || !check->checkpoint_count ||
 		   check->checkpoints[check->checkpoint_count - 1].checkpoint.contents.log_length !=
@@ -185,46 +191,131 @@ static int check_log(struct check *check, struct fault *flt)
 
 /* ---- Packages ---- */
 
-static int verify_package(struct check *check, const struct digest *log_id, const struct committed_log *log,
-			  struct fault *flt)
-{
-	struct package_log *package = NULL;
-	const struct log_head *head;
-	struct name name = {0};
-	struct digest named;
-	uint64_t place;
-	int r = packages_find(check->inner, log_id, &name, flt);
+/* A package's log as it is verified, record by record. */
+struct verifying {
+	struct package_log *package;
+	uint64_t head; /* place of its last record */
+	bool is_refused, is_past; /* after the refused record: no rules apply */
+	struct refused refused;
+};
 
+static int verify_record(void *user, const struct committed_record *record, struct fault *flt)
+{
+	struct verifying *verifying = user;
+	struct fault own = {0};
+	int r;
+
+	verifying->head = record->registry_index;
+	if (verifying->is_past)
+		return 0;
+	verifying->is_past = verifying->is_refused && record->registry_index == verifying->refused.registry_index;
+	/* A package without a name has no log to validate against. */
+	r = verifying->package ? package_log_append(verifying->package, &record->envelope, &own) : WARG_INVALID;
+	if (verifying->is_past && !r)
+		r = fault_invalid(&own, "it is marked as refused, and breaks no rule");
+	else if (verifying->is_past && (r == WARG_INVALID || own.kind == FAULT_LIMIT))
+		return 0;
+	fault_at(&own, "record %" PRIu64, record->registry_index);
+	if (r && flt)
+		*flt = own;
+	return r;
+}
+
+/* @param name  set if the name is valid; otherwise the package is refused from its first record on */
+static int find_name(struct check *check, const struct digest *log_id, const struct verifying *verifying,
+		     struct name *name, bool *has_name, struct fault *flt)
+{
+	struct buf text;
+	int r;
+
+	*has_name = false;
+	buf_init(&text, CAP_NAME_CARRIED);
+	r = packages_find_text(check->database, log_id, &text, flt);
 	if (r == WARG_UNDECIDED && flt->kind == FAULT_ABSENT) {
 		*flt = (struct fault){0};
-		return fault_invalid(flt, "it has no name");
+		r = fault_invalid(flt, "it has no name");
 	}
-	named = name_log_id(&name);
-	if (!r && !digest_equals(&named, log_id))
-		r = fault_invalid(flt, "it is said to be of %.200s", name.text);
 	if (!r)
-		r = package_logs_load(check->inner, &name, &package, flt);
-	head = r ? NULL : package_log_head(package);
-	if (!r && !head)
-		r = fault_invalid(flt, "it has no records");
-	if (!r)
-		r = committed_find_record(check->inner, log_id, &head->record_id, &place, flt);
-	if (!r && place != log->head)
-		r = fault_invalid(flt, "its head is said to be the record %" PRIu64, log->head);
-	package_log_unref(package);
+		*has_name = !name_parse(buf_span(&text), name, verifying->is_refused ? NULL : flt);
+	if (!r && !*has_name && !verifying->is_refused)
+		r = WARG_INVALID;
+	buf_release(&text);
 	return r;
+}
+
+static int verify_package(struct check *check, const struct digest *log_id, const struct committed_log *log,
+			  struct verifying *verifying, struct fault *flt)
+{
+	bool has_name = false;
+	struct name name;
+	struct fault own = {0};
+	int r = refused_find(check->database, log_id, &verifying->refused, &own);
+
+	r = fault_unless_absent(r, &own, &verifying->is_refused, flt);
+	if (!r)
+		r = find_name(check, log_id, verifying, &name, &has_name, flt);
+	if (!r && has_name)
+		r = package_log_new(&name, &verifying->package, flt);
+	if (!r)
+		r = committed_walk(check->database, log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, verify_record, verifying,
+				   flt);
+	if (!r && !verifying->is_past && !(has_name && package_log_head(verifying->package)))
+		r = fault_invalid(flt, "it has no records");
+	if (!r && verifying->is_refused && !verifying->is_past)
+		r = fault_invalid(flt, "it is marked as refused at the record %" PRIu64 ", which is not in its log",
+				  verifying->refused.registry_index);
+	if (!r && verifying->head != log->head)
+		r = fault_invalid(flt, "its head is said to be the record %" PRIu64, log->head);
+	package_log_unref(verifying->package);
+	return r;
+}
+
+/* Report a refused package as a note: it is not damage. */
+static void tell_refused(struct check *check, const struct digest *log_id, const struct verifying *verifying)
+{
+	char sentence[FAULT_SENTENCE_SIZE], id[DIGEST_TEXT_SIZE];
+	struct fault told = {0};
+	struct name name;
+
+	check->counts.refused++;
+	fault_invalid(&told, "%.250s", verifying->refused.reason);
+	fault_at(&told, "refused from record %" PRIu64 " on", verifying->refused.registry_index);
+	digest_format(log_id, id);
+	if (packages_find(check->database, log_id, &name, NULL))
+		fault_at(&told, "log %s", id);
+	else
+		fault_at(&told, "package %.200s", name.text);
+	fault_sentence(&told, sentence);
+	check->listener->refused(check->listener->user, sentence);
+}
+
+/* Find marks of logs that do not exist. */
+static int check_refused(struct check *check, struct fault *flt)
+{
+	static const char text[] = "SELECT count(*) FROM refused WHERE log_id NOT IN (SELECT log_id FROM logs)";
+	uint64_t count = 0;
+	struct fault own = {0};
+	bool found;
+	int r = statement_ask(check->database, text, &found, &count, flt);
+
+	if (r || !count)
+		return r;
+	fault_invalid(&own, "%" PRIu64 " logs are marked as refused, and are not there", count);
+	return judge(check, own.verdict, &own, flt);
 }
 
 static int take_log(void *user, const struct digest *log_id, const struct committed_log *log, struct fault *flt)
 {
 	struct check *check = user;
+	struct verifying verifying = {0};
 	char id[DIGEST_TEXT_SIZE];
 	struct fault own = {0};
 
 	if (log->kind == RECORD_OPERATOR)
 		return 0;
 	check->counts.packages++;
-	verify_package(check, log_id, log, &own);
+	if (!verify_package(check, log_id, log, &verifying, &own) && verifying.is_refused)
+		tell_refused(check, log_id, &verifying);
 	digest_format(log_id, id);
 	fault_at(&own, "log %s", id);
 	return judge(check, own.verdict, &own, flt);
@@ -239,8 +330,12 @@ static int verify_file(int folder, const char *name, struct fault *flt)
 	struct digest digest;
 	int fd = -1, r = file_open(folder, name, &fd, NULL, flt);
 
+	/*
+	 * A missing file is no fault here: the collector may remove unnamed contents meanwhile, and missing ones are
+	 * reported with the record that names them.
+	 */
 	if (!r && fd < 0)
-		return fault_invalid(flt, "it is no file");
+		return faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) ? 0 : fault_invalid(flt, "it is no file");
 	if (!r)
 		r = file_hash(fd, &digest, flt);
 	if (fd >= 0)
@@ -277,37 +372,37 @@ static int check_files(struct check *check, int folder, struct fault *flt)
 struct needs {
 	struct check *check;
 	int folder;
+	uint64_t registry_index; /* of the record */
 };
+
+static int take_content(void *user, const struct digest *digest, struct fault *flt)
+{
+	const struct needs *needs = user;
+	char name[CONTENT_FILE_NAME_SIZE];
+	struct fault own = {0};
+
+	content_file_name(digest, name);
+	if (!faccessat(needs->folder, name, F_OK, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	fault_invalid(&own, "%.150s/files/%s is not there", needs->check->content_dir, name);
+	fault_at(&own, "record %" PRIu64, needs->registry_index);
+	return judge(needs->check, own.verdict, &own, flt);
+}
 
 static int take_releases(void *user, const struct committed_record *committed, struct fault *flt)
 {
-	const struct needs *needs = user;
-	struct record record;
-	int r = 0;
+	const struct digest operator = name_operator_log_id();
+	struct needs *needs = user;
 
-	/* What cannot be decoded was told before. */
-	if (record_decode(RECORD_PACKAGE, committed->envelope.content, &record, NULL))
+	if (digest_equals(&committed->log_id, &operator))
 		return 0;
-	for (size_t i = 0; i < record.entry_count && !r; i++) {
-		char name[CONTENT_FILE_NAME_SIZE];
-		struct fault own = {0};
-
-		if (record.entries[i].type != ENTRY_RELEASE)
-			continue;
-		content_file_name(&record.entries[i].content, name);
-		if (!faccessat(needs->folder, name, F_OK, AT_SYMLINK_NOFOLLOW))
-			continue;
-		fault_invalid(&own, "%.150s/files/%s is not there", needs->check->content_dir, name);
-		fault_at(&own, "record %" PRIu64, committed->registry_index);
-		r = judge(needs->check, own.verdict, &own, flt);
-	}
-	record_release(&record);
-	return r;
+	needs->registry_index = committed->registry_index;
+	return record_walk_contents(committed->envelope.content, take_content, needs, flt);
 }
 
 static int check_contents(struct check *check, struct fault *flt)
 {
-	struct needs needs = {check, -1};
+	struct needs needs = {check, -1, 0};
 	int r = file_open_inside(check->content_dir, "files", false, &needs.folder, flt);
 
 	if (!r && needs.folder < 0)
@@ -315,7 +410,7 @@ static int check_contents(struct check *check, struct fault *flt)
 	if (!r)
 		r = check_files(check, needs.folder, flt);
 	if (!r)
-		r = committed_walk_all(check->outer, take_releases, &needs, flt);
+		r = committed_walk_all(check->database, take_releases, &needs, flt);
 	if (needs.folder >= 0)
 		close(needs.folder);
 	return r;
@@ -326,14 +421,10 @@ static int check_contents(struct check *check, struct fault *flt)
 static int check_all(struct check *check, const char *data_dir, struct fault *flt)
 {
 	struct fault own = {0};
-	int r = database_open_reading(data_dir, &check->outer, flt);
+	int r = database_open_reading(data_dir, &check->database, flt);
 
 	if (!r)
-		r = database_open_reading(data_dir, &check->inner, flt);
-	if (!r)
-		r = database_begin(check->outer, flt);
-	if (!r)
-		r = database_begin(check->inner, flt);
+		r = database_begin(check->database, flt);
 	if (!r)
 		r = check_pragma(check, "PRAGMA integrity_check", "ok", flt);
 	if (!r)
@@ -343,24 +434,25 @@ static int check_all(struct check *check, const char *data_dir, struct fault *fl
 	if (!r)
 		r = check_map(check, flt);
 	if (!r)
-		r = judge(check, committed_walk_logs(check->outer, take_log, check, &own), &own, flt);
+		r = judge(check, committed_walk_logs(check->database, take_log, check, &own), &own, flt);
+	if (!r)
+		r = check_refused(check, flt);
 	return r ? r : check_contents(check, flt);
 }
 
-int fsck(const char *data_dir, const char *content_dir, void (*found)(void *user, const char *sentence), void *user,
-	 struct fsck_counts *out, struct fault *flt)
+int fsck(const char *data_dir, const char *content_dir, const struct fsck_listener *listener, struct fsck_counts *out,
+	 struct fault *flt)
 {
-	struct check check = {.content_dir = content_dir, .found = found, .user = user};
+	struct check check = {.content_dir = content_dir, .listener = listener};
 	struct fault own = {0};
 	int r = check_all(&check, data_dir, &own);
 
 	/* A database that is too broken to be read is found out. */
-	if (r == WARG_INVALID && check.outer)
+	if (r == WARG_INVALID && check.database)
 		r = judge(&check, r, &own, &own);
 	if (r && flt)
 		*flt = own;
-	database_close(check.inner);
-	database_close(check.outer);
+	database_close(check.database);
 	operator_log_unref(check.operator);
 	merkle_map_free(check.map);
 	free(check.checkpoints);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Moving in (see import.h).
  */
@@ -12,9 +13,11 @@
 #include "operator_records.h"
 #include "package_logs.h"
 #include "packages.h"
+#include "refused.h"
 
 #define TOGETHER 100                    /* logs that are asked for in one request */
 #define NAMES (10 * CAP_REQUEST_NAMES) /* names that are asked for at a time */
+#define ENOUGH (8u << 20)              /* bytes of records written at a time */
 #define SLOWEST 8                      /* entries of the ledger that come in a millisecond, behind the time-out */
 #define BATCH 1000                     /* records that enter at a time */
 
@@ -26,6 +29,8 @@ struct move {
 	struct package_logs *logs;
 	struct signed_checkpoint checkpoint; /* the origin's */
 	uint64_t met; /* records that came, known ones too */
+	uint64_t refused; /* packages */
+	struct fault why; /* of the first of them */
 };
 
 static clock_ms deadline_of(const struct import *import)
@@ -76,13 +81,37 @@ static int fetch_ledger(struct move *move, struct fault *flt)
 	return r;
 }
 
-/* @param names  room for as many */
-static int fetch_some_names(struct move *move, const struct digest *log_ids, size_t count, struct name *names,
-			    struct fault *flt)
-{
-	int r = api_fetch_names(&move->import->api, deadline_of(move->import), log_ids, count, names, flt);
+/* Logs whose names are requested. */
+struct named {
+	struct move *move;
+	const struct digest *log_ids;
+	bool *is_refused;
+};
 
+/* Keep a name that no package may have here as a text. */
+static int take_refused_name(void *user, size_t place, struct span text, struct fault *flt)
+{
+	const struct named *named = user;
+
+	if (text.length > CAP_NAME_CARRIED)
+		return fault_undecided(flt, FAULT_LIMIT, "a package's name has %zu bytes", text.length);
+	named->is_refused[place] = true;
+	return packages_add_text(named->move->import->database, &named->log_ids[place], text, flt);
+}
+
+/* @param names, is_refused  room for as many */
+static int fetch_some_names(struct move *move, const struct digest *log_ids, size_t count, struct name *names,
+			    bool *is_refused, struct fault *flt)
+{
+	struct named named = {move, log_ids, is_refused};
+	const struct api_refusal refusal = {take_refused_name, &named};
+	int r;
+
+	memset(is_refused, 0, count * sizeof(*is_refused));
+	r = api_fetch_names(&move->import->api, deadline_of(move->import), log_ids, count, names, &refusal, flt);
 	for (size_t i = 0; i < count && !r; i++) {
+		if (is_refused[i])
+			continue;
 		if (!*names[i].text)
 			r = fault_invalid(flt, "the registry does not know the name of a log that it has");
 		else
@@ -94,12 +123,15 @@ static int fetch_some_names(struct move *move, const struct digest *log_ids, siz
 static int fetch_names(struct move *move, const struct digest *log_ids, size_t count, struct fault *flt)
 {
 	struct name *names = calloc(NAMES, sizeof(*names));
-	int r = names ? 0 : fault_no_memory(flt);
+	bool *is_refused = calloc(NAMES, sizeof(*is_refused));
+	int r = names && is_refused ? 0 : fault_no_memory(flt);
 
 	for (size_t at = 0; at < count && !r; at += NAMES) {
 		tell(move, "names", at, count);
-		r = fetch_some_names(move, log_ids + at, count - at < NAMES ? count - at : NAMES, names, flt);
+		r = fetch_some_names(move, log_ids + at, count - at < NAMES ? count - at : NAMES, names, is_refused,
+				     flt);
 	}
+	free(is_refused);
 	free(names);
 	return r;
 }
@@ -109,19 +141,76 @@ static int fetch_names(struct move *move, const struct digest *log_ids, size_t c
 /* A log whose records are fetched. */
 struct fetched {
 	struct digest log_id;
-	struct name name; /* of a package */
+	struct name name; /* of a package; "": its name is refused */
 	char token[CAP_FETCH_TOKEN + 1];
+	bool is_begun;    /* it has records, stored or fetched */
+	bool is_refused;
 };
 
-/* Whether a record follows its log by the rules; then its log has it. */
-static int check_record(struct move *move, const struct fetched *log, enum record_kind kind,
-			const struct record_envelope *envelope, struct fault *flt)
+/* Add the log to the fault's place. */
+static void put_place(const struct fetched *log, enum record_kind kind, struct fault *flt)
 {
-	bool is_signed;
+	char id[DIGEST_TEXT_SIZE];
+
+	digest_format(&log->log_id, id);
+	if (kind == RECORD_OPERATOR)
+		fault_at(flt, "the operator's log");
+	else if (*log->name.text)
+		fault_at(flt, "package %s", log->name.text);
+	else
+		fault_at(flt, "log %s", id);
+}
+
+/* From this record on the package's records are copied without being decoded. */
+static int refuse(struct move *move, struct fetched *log, uint64_t registry_index, const struct fault *why,
+		  struct fault *flt)
+{
+	struct refused refused = {.registry_index = registry_index};
+
+	fault_sentence(why, refused.reason);
+	if (!move->refused++) {
+		move->why = *why;
+		fault_at(&move->why, "record %" PRIu64, registry_index);
+		put_place(log, RECORD_PACKAGE, &move->why);
+	}
+	log->is_refused = true;
+	return refused_add(move->import->database, &log->log_id, &refused, flt);
+}
+
+/*
+ * Whether a record that breaks a rule may still be what the origin published. Its bytes are checked against the
+ * ledger's id later. No proof covers its signature: if no key of the log made it, it was changed on the way. That can
+ * be checked as long as the log's keys are known.
+ */
+static bool is_published(const struct fetched *log, const struct record_envelope *envelope, bool is_signed,
+			 const struct fault *why)
+{
+	if (why->verdict != WARG_INVALID && why->kind != FAULT_LIMIT)
+		return false;
+	return is_signed || (!log->is_begun && !package_logs_has_first_key(envelope));
+}
+
+/*
+ * Append a record to its log if it follows the rules.
+ * @param why  set if the record is refused, and only copied
+ */
+static int check_record(struct move *move, const struct fetched *log, enum record_kind kind,
+			const struct record_envelope *envelope, struct fault *why, struct fault *flt)
+{
+	bool is_signed = false;
+	int r;
 
 	if (kind == RECORD_OPERATOR)
 		return operator_log_append(move->operator, envelope, flt);
-	return package_logs_check(move->logs, &log->name, envelope, true, &is_signed, flt);
+	if (log->is_refused)
+		return 0;
+	if (!*log->name.text)
+		return fault_invalid(why, "its name is not valid for a package here"), 0;
+	r = package_logs_check(move->logs, &log->name, envelope, true, &is_signed, why);
+	if (!r || is_published(log, envelope, is_signed, why))
+		return 0;
+	*flt = *why;
+	return r;
 }
 
 /* One that is here already is met again where the token was not known. */
@@ -143,6 +232,7 @@ static int take_record(struct move *move, struct fetched *log, enum record_kind 
 		.log_id = log->log_id,
 		.envelope = api_record_envelope(record),
 	};
+	struct fault why = {0};
 	bool here = false;
 	int r;
 
@@ -152,8 +242,14 @@ static int take_record(struct move *move, struct fetched *log, enum record_kind 
 	r = is_here(move, &log->log_id, &entering.record_id, &here, flt);
 	if (r || here)
 		return r;
-	r = check_record(move, log, kind, &entering.envelope, flt);
-	return r ? r : imported_put(move->import->database, &entering, flt);
+	r = check_record(move, log, kind, &entering.envelope, &why, flt);
+	/* Copied records are served like all others: check the form of the signature. */
+	if (!r && (log->is_refused || why.verdict))
+		r = ecdsa_check_signature(entering.envelope.signature, flt);
+	if (!r)
+		r = imported_put(move->import->database, &entering, flt);
+	log->is_begun = true;
+	return r || !why.verdict ? r : refuse(move, log, entering.registry_index, &why, flt);
 }
 
 static int take_log(struct move *move, struct fetched *log, enum record_kind kind, const struct api_log *from,
@@ -163,10 +259,12 @@ static int take_log(struct move *move, struct fetched *log, enum record_kind kin
 
 	for (size_t i = 0; i < from->count && !r; i++)
 		r = take_record(move, log, kind, &from->records[i], flt);
-	if (r && kind == RECORD_PACKAGE)
-		fault_at(flt, "package %s", log->name.text);
-	else if (r)
-		fault_at(flt, "the operator's log");
+	if (!r && from->fault) {
+		*flt = *from->fault;
+		r = flt->verdict;
+	}
+	if (r)
+		put_place(log, kind, flt);
 	return r;
 }
 
@@ -242,16 +340,41 @@ static int begin_log(struct move *move, const struct digest *log_id, struct fetc
 	struct committed_log log;
 	struct merkle_map_entry head;
 	struct fault own = {0};
-	bool found, is_head;
+	bool is_head;
 	int r = committed_find_log(move->import->database, log_id, &log, &own);
 
 	*out = (struct fetched){.log_id = *log_id};
-	r = fault_unless_absent(r, &own, &found, flt);
-	if (r || !found)
+	r = fault_unless_absent(r, &own, &out->is_begun, flt);
+	if (r || !out->is_begun)
 		return r;
 	r = committed_leaf(move->import->database, log.head, CAP_LOG_LENGTH, &head, &is_head, flt);
 	if (!r)
 		digest_format(&head.record_id, out->token);
+	return r;
+}
+
+/* The same for a package, with its name, and whether it is refused already. */
+static int begin_package(struct move *move, const struct digest *log_id, struct fetched *out, struct fault *flt)
+{
+	struct database *database = move->import->database;
+	struct refused refused;
+	struct fault own = {0};
+	int r = begin_log(move, log_id, out, flt);
+
+	if (r)
+		return r;
+	r = refused_find(database, log_id, &refused, &own);
+	r = fault_unless_absent(r, &own, &out->is_refused, flt);
+	if (r)
+		return r;
+	own = (struct fault){0};
+	r = packages_find(database, log_id, &out->name, &own);
+	if (r == WARG_INVALID) {
+		out->name = (struct name){0};
+		return 0;
+	}
+	if (r)
+		*flt = own;
 	return r;
 }
 
@@ -263,13 +386,11 @@ static int fetch_packages(struct move *move, const struct digest *log_ids, size_
 	for (size_t at = 0; at < count && !r; at += TOGETHER) {
 		size_t some = count - at < TOGETHER ? count - at : TOGETHER;
 
-		for (size_t i = 0; i < some && !r; i++) {
-			r = begin_log(move, &log_ids[at + i], &packages[i], flt);
-			if (!r)
-				r = packages_find(move->import->database, &log_ids[at + i], &packages[i].name, flt);
-		}
+		for (size_t i = 0; i < some && !r; i++)
+			r = begin_package(move, &log_ids[at + i], &packages[i], flt);
 		if (!r)
 			r = fetch_pages(move, NULL, packages, some, flt);
+		package_logs_forget(move->logs);
 		tell(move, "logs", at + some, count);
 	}
 	free(packages);
@@ -316,8 +437,10 @@ struct batch {
 	struct move *move;
 	struct committed_record records[BATCH];
 	struct buf bytes[BATCH];
-	size_t count;
+	size_t count, length;
 };
+
+#define IS_FULL 1
 
 static int gather(void *user, const struct committed_record *record, struct fault *flt)
 {
@@ -328,14 +451,15 @@ static int gather(void *user, const struct committed_record *record, struct faul
 	int r;
 
 	*kept = *record;
-	buf_init(bytes, 2 * CAP_RECORD);
+	buf_init(bytes, CAP_RECORD_CARRIED + CAP_SIGNATURE_TEXT);
 	batch->count++;
 	r = buf_append(bytes, envelope->signature, flt);
 	if (!r)
 		r = buf_append(bytes, envelope->content, flt);
 	kept->envelope.signature = (struct span){bytes->data, envelope->signature.length};
 	kept->envelope.content = (struct span){bytes->data + envelope->signature.length, envelope->content.length};
-	return r;
+	batch->length += bytes->length;
+	return r || batch->length < ENOUGH ? r : IS_FULL;
 }
 
 static int enter(struct move *move, struct fault *flt)
@@ -345,9 +469,9 @@ static int enter(struct move *move, struct fault *flt)
 	int r = batch ? 0 : fault_no_memory(flt);
 
 	while (!r && move->state.roots.length < end) {
-		batch->count = 0;
+		batch->count = batch->length = 0;
 		r = imported_walk(move->import->database, move->state.roots.length, BATCH, gather, batch, flt);
-		if (!r)
+		if (r == 0 || r == IS_FULL)
 			r = commit_grow(move->import->database, &move->state, batch->records, batch->count, flt);
 		for (size_t i = 0; i < batch->count; i++)
 			buf_release(&batch->bytes[i]);
@@ -421,7 +545,17 @@ static int begin(struct move *move, const struct operator_log *operator, struct 
 		r = check_growth(move, flt);
 	if (!r)
 		r = operator_log_copy(operator, &move->operator, flt);
-	return r ? r : package_logs_new(move->import->database, &move->logs, flt);
+	return r ? r : package_logs_new(move->import->database, CAP_SERVED_LOG_CACHE, &move->logs, flt);
+}
+
+static void tell_refused(struct move *move)
+{
+	if (!move->refused || !move->import->refused)
+		return;
+	fault_add(&move->why, "its package is imported as it is, and nothing can be published to it here");
+	if (move->refused > 1)
+		fault_add(&move->why, "the same holds for %" PRIu64 " more, which fsck names", move->refused - 1);
+	move->import->refused(move->import->refused_user, &move->why);
 }
 
 int import_update(const struct import *import, struct commit_state *state, struct operator_log **operator,
@@ -441,5 +575,6 @@ int import_update(const struct import *import, struct commit_state *state, struc
 	operator_log_unref(*operator);
 	*operator = move.operator;
 	*state = move.state;
+	tell_refused(&move);
 	return 0;
 }

@@ -1,10 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Moving in: a registry's records and contents are brought here from where it is served, verified as a client verifies
- * them: the operator's log and each package's by their rules, the log's root by the ledger, the map's root by what was
- * rebuilt, the checkpoint by the operator's signature.
+ * Imports a registry's records and contents from another server, and verifies them as a client does: the operator's log
+ * and each package's by their rules, the log's root by the ledger, the map's root by the rebuilt map, the checkpoint by
+ * the operator's signature.
  *
- * All of it is one transaction, at the origin's newest checkpoint: what is here is the registry as the origin signed
- * it. Done again it brings what is new. An origin that went back, or took another way, is refused.
+ * The origin may have published a record that breaks a rule or exceeds a bound. From such a record on the package's
+ * records are copied as bytes, with their indices, and are covered by the same proofs (refused.h).
+ *
+ * An import is one transaction, up to the origin's newest checkpoint, so the result is a state that the origin signed.
+ * Running it again imports what is new. An origin that rolled back or forked is refused.
  */
 #ifndef WARG_SERVER_IMPORT_H
 #define WARG_SERVER_IMPORT_H
@@ -22,6 +26,9 @@ struct import {
 	/** Told how far it is: so many of `of`, and of what. NULL: nobody wants to know. */
 	void (*progress)(void *user, const char *what, uint64_t done, uint64_t of);
 	void *user;
+	/** Called once at the end if packages are refused: with one of them, and the number of the others. */
+	void (*refused)(void *user, const struct fault *flt);
+	void *refused_user;
 };
 
 /**

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Downloads, some at a time (see import_contents.h).
  */
@@ -18,26 +19,22 @@ struct wanted {
 	struct buf digests;
 };
 
+static int take_content(void *user, const struct digest *digest, struct fault *flt)
+{
+	struct wanted *wanted = user;
+
+	if (content_files_have(wanted->import->contents, digest))
+		return 0;
+	return buf_append(&wanted->digests, digest_span(digest), flt);
+}
+
 static int take_releases(void *user, const struct committed_record *committed, struct fault *flt)
 {
 	const struct digest operator = name_operator_log_id();
-	struct wanted *wanted = user;
-	struct record record;
-	int r;
 
 	if (digest_equals(&committed->log_id, &operator))
 		return 0;
-	r = record_decode(RECORD_PACKAGE, committed->envelope.content, &record, flt);
-	if (r)
-		return r;
-	for (size_t i = 0; i < record.entry_count && !r; i++) {
-		const struct record_entry *entry = &record.entries[i];
-
-		if (entry->type == ENTRY_RELEASE && !content_files_have(wanted->import->contents, &entry->content))
-			r = buf_append(&wanted->digests, digest_span(&entry->content), flt);
-	}
-	record_release(&record);
-	return r;
+	return record_walk_contents(committed->envelope.content, take_content, user, flt);
 }
 
 static int compare(const void *a, const void *b)

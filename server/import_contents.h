@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The contents that imported records release, from wherever the origin says that they can be had.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records on their way in: they come log by log, and enter in the order of the registry's log. A table that lives as
  * long as the transaction.

@@ -1,16 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Sockets to listen on, by what a person writes.
+ * Opens listening sockets by their configured address.
+ *
+ * A socket in the file system belongs to a server as long as connect() to it succeeds. A socket that refuses
+ * connections was left by a dead server, and is replaced; other sockets and other files stay. If several servers start
+ * at once, one gets the socket. A server removes its socket at its end, if it is still its own.
  */
 #ifndef WARG_SERVER_LISTENER_SOCKET_H
 #define WARG_SERVER_LISTENER_SOCKET_H
 
 #include "verify/fault.h"
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 /** Room for an address as text: a path of a socket, or a host and a port. */
 #define LISTENER_ADDRESS_SIZE 160
 
-/** Listen at ADDRESS:PORT, [ADDRESS]:PORT, or unix:PATH. @param out  close() it */
-int listener_socket_open(const char *address, int *out, struct fault *flt);
+/**
+ * The place of our Unix socket, to remove it. Initialise as {.folder = -1}, which is also the place of other sockets.
+ */
+struct listener_place {
+	int folder; /* -1: it is in no folder */
+	char name[LISTENER_ADDRESS_SIZE];
+	dev_t device;
+	ino_t inode;
+};
+
+/**
+ * Listen at ADDRESS:PORT, [ADDRESS]:PORT, localhost:PORT, :PORT (every IPv4 address), PORT (127.0.0.1), or unix:PATH.
+ * @param is_ours  as listener_options
+ * @param out      close() it
+ * @param place    listener_socket_remove() it
+ * @return 0; WARG_UNDECIDED: FAULT_MISUSE if it is no address; EADDRINUSE if another server listens there; EAGAIN if
+ *         another starting server holds the folder's lock for too long
+ */
+int listener_socket_open(const char *address, bool is_ours, int *out, struct listener_place *place, struct fault *flt);
+
+/** Remove the socket, if it is still ours. May be called again. */
+void listener_socket_remove(struct listener_place *place);
+
+/** Who can reach a socket. */
+enum listener_reach {
+	LISTENER_FILE,     /* processes of this machine that may open its path */
+	LISTENER_LOOPBACK, /* processes of this machine */
+	LISTENER_NETWORK,  /* other machines, by one address */
+	LISTENER_ANY,      /* other machines, by any address of this one */
+};
+enum listener_reach listener_socket_reach(int socket);
 
 /** Where a socket listens. */
 void listener_socket_name(int socket, char out[static LISTENER_ADDRESS_SIZE]);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A row a node, by its number: leaves are appended at the end of the table, and so are most of the nodes above them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's log as a Merkle tree whose nodes are stored: roots and proofs at any length, without rebuilding.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Setting is one walk down the tree with all entries, sorted by their paths: where they part, the walk parts; where it
  * ends, what they become is built; on the way back each fork that it came through is written anew.
@@ -73,9 +74,35 @@ static int read_row(struct statement *statement, struct node *out, struct fault 
 			      read_children(statement, out, flt);
 }
 
-/* @param above  the depth of the slot that it fills: it lies no higher, or the database is wrong */
-static int read_node(struct database *database, uint64_t id, size_t above, struct node *out, struct fault *flt)
+/* The hash of a node as seen from the slot at depth `above`. */
+static struct digest hash_slot(const struct node *node, size_t above)
 {
+	struct digest hash = node->leaf_hash;
+
+	if (!is_leaf(node))
+		hash = merkle_node_branch(&node->children[0].hash, &node->children[1].hash);
+	return merkle_map_tree_lift(find_empties(), &node->path, node->depth, above, hash);
+}
+
+static int check_hash(const struct node *node, const struct slot *slot, size_t above, struct fault *flt)
+{
+	const struct digest hash = hash_slot(node, above);
+
+	if (digest_equals(&hash, &slot->hash))
+		return 0;
+	return fault_invalid(flt, "the node %" PRIu64 " of the map does not match the hash stored above it", slot->id);
+}
+
+/*
+ * A fork whose hash differs from the one stored above it is damaged: refuse to build on it or prove with it, as its
+ * hash would be signed for good. Leaves, which take one hash per level, are checked by the callers that use them.
+ * @param above  the depth of the slot that it fills: the node's depth is not smaller
+ * @param way    a path that shares the slot's prefix
+ */
+static int read_node(struct database *database, const struct slot *slot, size_t above, const struct digest *way,
+		     struct node *out, struct fault *flt)
+{
+	const uint64_t id = slot->id;
 	static const char text[] = "SELECT depth, path, leaf_hash, left, left_hash, right, right_hash"
 				   " FROM map_nodes WHERE id = ?";
 	struct statement *statement;
@@ -91,9 +118,9 @@ static int read_node(struct database *database, uint64_t id, size_t above, struc
 	if (!r)
 		r = read_row(statement, out, flt);
 	statement_end(statement);
-	if (!r && out->depth < above)
+	if (!r && (out->depth < above || merkle_map_tree_parting(&out->path, way) < above))
 		r = fault_invalid(flt, "the database has the node %" PRIu64 " of the map in a wrong place", id);
-	return r;
+	return r || is_leaf(out) ? r : check_hash(out, slot, above, flt);
 }
 
 /* ---- Writing ---- */
@@ -285,7 +312,9 @@ static int change_slot(struct change *change, const struct slot *old, const stru
 
 	if (!old->id)
 		return build(change, leaves, count, above, out, flt);
-	r = read_node(change->database, old->id, above, &node, flt);
+	r = read_node(change->database, old, above, &leaves[0].path, &node, flt);
+	if (!r && is_leaf(&node))
+		r = check_hash(&node, old, above, flt);
 	if (r)
 		return r;
 	if (is_leaf(&node))
@@ -349,7 +378,7 @@ int map_nodes_set(struct database *database, struct map_root *root, const struct
 /* A map to be proven from. */
 struct stored {
 	struct database *database;
-	uint64_t root;
+	struct slot root;
 };
 
 static int find_way(void *user, const struct digest *log_id, struct merkle_map_way *out, bool *found,
@@ -361,21 +390,21 @@ static int find_way(void *user, const struct digest *log_id, struct merkle_map_w
 
 	out->count = 0;
 	*found = false;
-	for (uint64_t id = map->root; id;) {
+	for (struct slot slot = map->root; slot.id;) {
 		struct node node;
 		bool right;
-		int r = read_node(map->database, id, above, &node, flt);
+		int r = read_node(map->database, &slot, above, &path, &node, flt);
 
 		if (r)
 			return r;
 		if (is_leaf(&node)) {
 			*found = digest_equals(&node.path, &path);
-			return 0;
+			return *found ? 0 : check_hash(&node, &slot, above, flt);
 		}
 		right = merkle_map_tree_turns_right(&path, node.depth);
 		out->depths[out->count] = node.depth;
 		out->siblings[out->count++] = node.children[!right].hash;
-		id = node.children[right].id;
+		slot = node.children[right];
 		above = node.depth + 1;
 	}
 	return 0;
@@ -384,7 +413,7 @@ static int find_way(void *user, const struct digest *log_id, struct merkle_map_w
 int map_nodes_prove(struct database *database, const struct map_root *root, const struct digest *log_ids, size_t count,
 		    struct merkle_map_bundle *out, struct fault *flt)
 {
-	struct stored map = {database, root->node};
+	struct stored map = {database, {root->node, root->hash}};
 	const struct merkle_map_source source = {find_way, &map, find_empties(), FAULT_ABSENT};
 
 	return merkle_map_source_prove(&source, log_ids, count, out, flt);
@@ -392,25 +421,22 @@ int map_nodes_prove(struct database *database, const struct map_root *root, cons
 
 /* ---- Checking ---- */
 
-/* What fills a slot at the depth `above`. */
-static int check_slot(struct database *database, const struct slot *slot, size_t above, struct fault *flt)
+/* Read the node in the slot at depth `above` on the path `way`. */
+static int check_slot(struct database *database, const struct slot *slot, size_t above, const struct digest *way,
+		      struct fault *flt)
 {
-	struct digest hash;
 	struct node node;
-	int r = read_node(database, slot->id, above, &node, flt);
+	int r = read_node(database, slot, above, way, &node, flt);
 
-	if (r)
-		return r;
-	hash = node.leaf_hash;
-	if (!is_leaf(&node)) {
-		for (int i = 0; i < 2 && !r; i++)
-			r = check_slot(database, &node.children[i], node.depth + 1, flt);
-		hash = merkle_node_branch(&node.children[0].hash, &node.children[1].hash);
+	if (!r && is_leaf(&node))
+		r = check_hash(&node, slot, above, flt);
+	for (int i = 0; i < 2 && !r && !is_leaf(&node); i++) {
+		struct digest turn = node.path;
+
+		if (merkle_map_tree_turns_right(&turn, node.depth) != i)
+			turn.bytes[node.depth / 8] ^= (unsigned char)(0x80 >> node.depth % 8);
+		r = check_slot(database, &node.children[i], node.depth + 1, &turn, flt);
 	}
-	hash = merkle_map_tree_lift(find_empties(), &node.path, node.depth, above, hash);
-	if (!r && !digest_equals(&hash, &slot->hash))
-		r = fault_invalid(flt, "the node %" PRIu64 " of the map has another hash than is said above it",
-				  slot->id);
 	return r;
 }
 
@@ -418,5 +444,5 @@ int map_nodes_check(struct database *database, const struct map_root *root, stru
 {
 	const struct slot slot = {root->node, root->hash};
 
-	return root->node ? check_slot(database, &slot, 0, flt) : 0;
+	return root->node ? check_slot(database, &slot, 0, &root->hash, flt) : 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's map as a tree whose nodes are stored and never change: each set of entries leaves the tree that was
  * there before as it is, so that a checkpoint's map is provable for ever, by its root alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The operator's log of a registry here: its first record, and the namespaces that are added later.
  */
@@ -13,8 +14,17 @@ struct operator_wish {
 	const char *registry; /* the domain that it is imported from; NULL: it is defined here */
 };
 
-/** The operator's log as it is in the database; without records, if there is none. @param out  one reference */
+/**
+ * Load the operator's log from the database; an empty log if there is none. @param out one reference
+ * @return 0; WARG_INVALID if a record of it is damaged or lost
+ */
 int operator_records_load(struct database *database, struct operator_log **out, struct fault *flt);
+
+/**
+ * The same with damaged signatures: records whose bytes match their ids, and that `key` may sign, are signed again.
+ */
+int operator_records_mend(struct database *database, const struct ecdsa_private_key *key, struct operator_log **out,
+			  struct fault *flt);
 
 /**
  * See that the registry has begun, and has these namespaces: one record and its checkpoint, if anything lacks.

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The states of packages' logs, which say whether a record may be the next: rebuilt from the database when they are
- * asked for, and kept for a while. For the one thread that writes.
+ * A cache of package logs, to validate the next record of each: rebuilt from the database on demand, and kept by last
+ * use while there is room. For the committer's thread only.
  */
 #ifndef WARG_SERVER_PACKAGE_LOGS_H
 #define WARG_SERVER_PACKAGE_LOGS_H
@@ -8,27 +9,40 @@
 #include "committed.h"
 #include "verify/package_log.h"
 
-/** A package's log as it is in the database; without records, if there is none. @param out  one reference */
+/**
+ * Load a package's log from the database and verify each record; an empty log if there is none.
+ * @param out  one reference
+ */
 int package_logs_load(struct database *database, const struct name *name, struct package_log **out, struct fault *flt);
 
 struct package_logs;
 
-/** @param database  borrowed */
-int package_logs_new(struct database *database, struct package_logs **out, struct fault *flt);
+/**
+ * @param database  borrowed; its records were verified before they entered it
+ * @param cap       bytes of cached logs, approximately; the last used one is always kept
+ */
+int package_logs_new(struct database *database, size_t cap, struct package_logs **out, struct fault *flt);
 /** NULL is fine. */
 void package_logs_free(struct package_logs *logs);
 
 /**
- * Whether a record may be its package's next: all rules of protocol.md section 4, signature included.
- * @param append  whether it then is: later ones come behind it. If it does not enter the database after all, forget
+ * Check whether a record may be its package's next, by all rules of protocol.md section 4, signature included.
+ * @param append  also append it, so that later records follow it. Call package_logs_keep() or package_logs_forget()
+ *                afterwards
  * @param signed_by  whether the signer's key is known to the log, or made known by the record, and the signature
- *                   verifies; valid if the verdict is WARG_INVALID
- * @return 0; WARG_INVALID, and why; WARG_UNDECIDED if that could not be found out
+ *                   verifies; valid if the verdict is WARG_INVALID, or FAULT_LIMIT
+ * @return 0; WARG_INVALID, and why: of several reasons the signer and the signature come first; WARG_UNDECIDED if it
+ *         cannot be decided
  */
 int package_logs_check(struct package_logs *logs, const struct name *name, const struct record_envelope *record,
 		       bool append, bool *signed_by, struct fault *flt);
 
-/** Forget all that is kept: what was appended did not enter the database. */
+/** Whether the first record of a log has a readable key: only then can its signature be verified. */
+bool package_logs_has_first_key(const struct record_envelope *first);
+
+/** Keep the appended records: they are in the database. */
+void package_logs_keep(struct package_logs *logs);
+/** Drop the logs with appended records that did not enter the database. */
 void package_logs_forget(struct package_logs *logs);
 
 #endif

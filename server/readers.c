@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A stack of connections (see readers.h).
  */
@@ -5,28 +6,23 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define KEPT 32 /* more than there are threads that read */
 
 struct readers {
-	char *data_dir;
+	const struct database *database;
 	pthread_mutex_t mutex; /* for what follows */
 	struct database *idle[KEPT];
 	unsigned count;
 };
 
-int readers_new(const char *data_dir, struct readers **out, struct fault *flt)
+int readers_new(const struct database *database, struct readers **out, struct fault *flt)
 {
 	struct readers *readers = calloc(1, sizeof(*readers));
 
 	if (!readers)
 		return fault_no_memory(flt);
-	readers->data_dir = strdup(data_dir);
-	if (!readers->data_dir) {
-		free(readers);
-		return fault_no_memory(flt);
-	}
+	readers->database = database;
 	pthread_mutex_init(&readers->mutex, NULL);
 	*out = readers;
 	return 0;
@@ -39,7 +35,6 @@ void readers_free(struct readers *readers)
 	while (readers->count)
 		database_close(readers->idle[--readers->count]);
 	pthread_mutex_destroy(&readers->mutex);
-	free(readers->data_dir);
 	free(readers);
 }
 
@@ -53,7 +48,7 @@ int readers_take(struct readers *readers, struct database **out, struct fault *f
 		database = readers->idle[--readers->count];
 	pthread_mutex_unlock(&readers->mutex);
 	if (!database)
-		r = database_open_reading(readers->data_dir, &database, flt);
+		r = database_reopen_reading(readers->database, &database, flt);
 	if (!r)
 		r = database_begin(database, flt);
 	if (r)

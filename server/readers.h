@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Connections for reading, one for each thread that reads at a time, opened when they are needed and kept.
  */
@@ -8,8 +9,8 @@
 
 struct readers;
 
-/** @param data_dir  copied */
-int readers_new(const char *data_dir, struct readers **out, struct fault *flt);
+/** @param database  the writer's connection; borrowed */
+int readers_new(const struct database *database, struct readers **out, struct fault *flt);
 /** None may be taken. NULL is fine. */
 void readers_free(struct readers *readers);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The table of requests (see routes.h; protocol.md section 6).
  */
@@ -15,14 +16,15 @@ const struct route routes[] = {
 	{EXCHANGE_POST, "v1/proof/consistency", .is_of_registry = true, .answer = answer_consistency},
 	{EXCHANGE_POST, "v1/verify/checkpoint", .is_of_registry = true, .answer = answer_verify_checkpoint},
 	{EXCHANGE_GET, "v1/content/*", .is_of_registry = true, .answer = answer_content_sources},
-	{EXCHANGE_POST, "v1/package/*/record", .is_of_registry = true, .answer = answer_publish,
-	 .go_on = answer_publish_go_on, .forget = answer_publish_forget},
+	{EXCHANGE_POST, "v1/package/*/record", .is_of_registry = true, .admit = answer_publish_admit,
+	 .answer = answer_publish, .go_on = answer_publish_go_on, .forget = answer_publish_forget},
 	{EXCHANGE_GET, "v1/package/*/record/*", .is_of_registry = true, .answer = answer_record},
 	{EXCHANGE_POST, "v1/package/*/record/*/content/*", .is_of_registry = true, .takes_contents = true,
 	 .answer = answer_upload, .take = answer_upload_take, .take_end = answer_upload_end,
 	 .go_on = answer_upload_go_on, .forget = answer_upload_forget},
 	{EXCHANGE_GET, "content/*", .answer = answer_content},
 	{EXCHANGE_GET, ".well-known/wasm-pkg/registry.json", .answer = answer_discovery},
+	{EXCHANGE_GET, ".well-known/warg/registry.json", .answer = answer_discovery_of_warg},
 	{EXCHANGE_GET, "healthz", .answer = answer_health},
 	{EXCHANGE_GET, "metrics", .answer = answer_metrics},
 };

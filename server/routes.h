@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Which request is answered by whom.
  */
@@ -13,6 +14,8 @@ struct route {
 	bool takes_contents;     /* its body is handed on as it comes, by `take`; else it is gathered */
 	bool is_of_registry;     /* Warg-Registry is answered as the reference does: 501 (interop.md B 6) */
 
+	/** Called before the body: whether to accept it. @return false: answered. NULL: always accept */
+	bool (*admit)(struct exchange *exchange);
 	/**
 	 * Answer, or begin to. With `takes_contents` this is before the body: nothing answered means that it is wanted.
 	 * It may set `wait` instead.
@@ -53,7 +56,8 @@ void answer_inclusion(struct exchange *exchange);        /* answer_proofs.c */
 void answer_consistency(struct exchange *exchange);
 void answer_content_sources(struct exchange *exchange);  /* answer_content.c */
 void answer_content(struct exchange *exchange);
-void answer_publish(struct exchange *exchange);          /* answer_publish.c */
+bool answer_publish_admit(struct exchange *exchange);    /* answer_publish.c */
+void answer_publish(struct exchange *exchange);
 void answer_publish_go_on(struct exchange *exchange);
 void answer_publish_forget(struct exchange *exchange);
 void answer_record(struct exchange *exchange);           /* answer_record.c */
@@ -63,6 +67,7 @@ void answer_upload_end(struct exchange *exchange);
 void answer_upload_go_on(struct exchange *exchange);
 void answer_upload_forget(struct exchange *exchange);
 void answer_discovery(struct exchange *exchange);        /* answer_status.c */
+void answer_discovery_of_warg(struct exchange *exchange);
 void answer_health(struct exchange *exchange);
 void answer_metrics(struct exchange *exchange);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The tables. A step that was released is never changed: later ones are put behind it.
  */
@@ -74,4 +75,27 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	") WITHOUT ROWID;"
 	"CREATE INDEX missing_digests ON missing (digest);"
 	"PRAGMA user_version = 1",
+	/* Imported packages with a refused record, and its index: refused.h. */
+	"CREATE TABLE refused ("
+	"	log_id BLOB NOT NULL PRIMARY KEY CHECK (length(log_id) = 32),"
+	"	registry_index INTEGER NOT NULL,"
+	"	reason BLOB NOT NULL"
+	") WITHOUT ROWID;"
+	"PRAGMA user_version = 2",
+	/*
+	 * Contents uploaded, or to be uploaded, for a record that is not published: garbage.h. Of a rejected record
+	 * only the reason is kept.
+	 */
+	"CREATE TABLE received ("
+	"	digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32)"
+	") WITHOUT ROWID;"
+	"INSERT OR IGNORE INTO received SELECT digest FROM missing;"
+	"UPDATE submitted SET signature = zeroblob(0), content = zeroblob(0) WHERE reason IS NOT NULL;"
+	"PRAGMA user_version = 3",
+};
+
+const char *const schema_stand_ins[SCHEMA_VERSION] = {
+	"",
+	"CREATE TEMP TABLE refused (log_id BLOB, registry_index INTEGER, reason BLOB)",
+	"CREATE TEMP TABLE received (digest BLOB)",
 };

@@ -1,12 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Opening and closing a registry, and where it stands now (see service.h).
  */
 #include "service.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "client/discovery.h"
+#include "recovery.h"
+#include "refused.h"
 #include "service_parts.h"
 
 #define SIGN_AGAIN 5000 /* milliseconds: as often as the reference */
@@ -48,14 +53,26 @@ static void follows(void *user, const struct commit_state *state, struct operato
 		stands(service, state);
 }
 
+/*
+ * An upload reserves its package's place only while it arrives at CAP_SERVED_RATE, measured from its first second, so
+ * restarting it does not gain time.
+ */
+static bool makes_progress(const struct service_upload *upload)
+{
+	const uint64_t seconds = (uint64_t)(clock_now() - upload->begun) / 1000;
+
+	return upload->is_whole || upload->received >= CAP_SERVED_RATE * (seconds + 1);
+}
+
 static bool is_uploading(void *user, const struct digest *record_id)
 {
 	struct service *service = user;
 	const struct service_upload *upload;
 
 	pthread_mutex_lock(&service->mutex);
-	for (upload = service->uploads; upload && !digest_equals(&upload->record_id, record_id); upload = upload->next)
-		;
+	upload = service->uploads;
+	while (upload && !(digest_equals(&upload->record_id, record_id) && makes_progress(upload)))
+		upload = upload->next;
 	pthread_mutex_unlock(&service->mutex);
 	return upload;
 }
@@ -67,11 +84,83 @@ static bool has_content(void *user, const struct digest *content)
 	return content_files_have(service->contents, content);
 }
 
+static uint64_t arrivals(void *user)
+{
+	const struct service *service = user;
+
+	return content_files_arrivals(service->contents);
+}
+
+static void found(void *user, const struct fault *flt)
+{
+	struct service *service = user;
+
+	service->failed(service->user, flt);
+}
+
+static void rejected(void *user)
+{
+	struct service *service = user;
+
+	collector_wake(service->collector);
+}
+
+/* ---- Callbacks of the collector ---- */
+
+struct expiry {
+	struct committer_job job;
+	pthread_mutex_t mutex;
+	pthread_cond_t done;
+	bool is_done;
+};
+
+static void expired(struct committer_job *job)
+{
+	struct expiry *expiry = (struct expiry *)job;
+
+	pthread_mutex_lock(&expiry->mutex);
+	expiry->is_done = true;
+	pthread_cond_signal(&expiry->done);
+	pthread_mutex_unlock(&expiry->mutex);
+}
+
+static void expire(void *user, const struct digest *log_id, const struct digest *record_id)
+{
+	struct service *service = user;
+	struct expiry expiry = {
+		.job = {.task = COMMITTER_REJECT, .done = expired, .reason = "its contents did not come in time"},
+		.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER,
+	};
+
+	if (is_uploading(service, record_id))
+		return;
+	expiry.job.record.log_id = *log_id;
+	expiry.job.record.record_id = *record_id;
+	committer_give(service->committer, &expiry.job);
+	pthread_mutex_lock(&expiry.mutex);
+	while (!expiry.is_done)
+		pthread_cond_wait(&expiry.done, &expiry.mutex);
+	pthread_mutex_unlock(&expiry.mutex);
+}
+
+static int start_collector(struct service *service, struct fault *flt)
+{
+	const struct collector_options options = {
+		.database = service->database, .folder = content_files_folder(service->contents), .expire = expire,
+		.failed = found, .user = service,
+	};
+
+	return collector_start(&options, &service->collector, flt);
+}
+
 /* ---- Beginning and end ---- */
 
 static int start_committer(struct service *service, const struct commit_state *state, struct fault *flt)
 {
-	const struct committer_host host = {stands, is_uploading, has_content, service};
+	const struct committer_host host = {
+		.stands = stands, .is_uploading = is_uploading, .rejected = rejected, .failed = found,
+		.has_content = has_content, .arrivals = arrivals, .user = service,
+	};
 
 	service->checkpoint = state->last.checkpoint;
 	service->signed_at = clock_now() - SIGN_AGAIN;
@@ -80,6 +169,15 @@ static int start_committer(struct service *service, const struct commit_state *s
 
 /* ---- Moving in ---- */
 
+static void met_refused(void *user, const struct fault *flt)
+{
+	struct service *service = user;
+	struct fault told = *flt;
+
+	fault_at(&told, "%.150s", service->origin.text);
+	service->failed(service->user, &told);
+}
+
 static struct import import_of(struct service *service)
 {
 	return (struct import){
@@ -87,7 +185,19 @@ static struct import import_of(struct service *service)
 		.timeout = ORIGIN_TIMEOUT,
 		.database = service->database,
 		.contents = service->contents,
+		.refused = met_refused,
+		.refused_user = service,
 	};
+}
+
+/* Say which origin, unless the fault names it already. */
+static void name_origin(const struct service *service, struct fault *flt)
+{
+	size_t length = strcspn(service->origin.text, "/") + strlen("//");
+
+	length += strcspn(service->origin.text + length, "/");
+	if (strncmp(flt->where, service->origin.text, length))
+		fault_at(flt, "%.150s", service->origin.text);
 }
 
 /* A mirror serves what is here already also while the origin is away. To sign on then would make another history. */
@@ -103,17 +213,35 @@ static int move_in(struct service *service, const struct service_options *option
 	r = import_update(&import, state, &service->operator, &own);
 	if (!r) {
 		service->seen_at = clock_now();
-		return 0;
+		return options->state_dir ? discovery_pin(options->state_dir, options->origin, &service->origin, flt) :
+					    0;
 	}
-	fault_at(&own, "%.150s", service->origin.text);
+	name_origin(service, &own);
 	if (options->key && state->roots.length)
-		fault_add(&own, "a registry that signs on by itself is started without --import");
+		fault_add(&own, "to start the registry as it is here, leave --import away");
 	if (!options->key && state->roots.length && own.kind != FAULT_FORGED) {
 		service->failed(service->user, &own);
 		return 0;
 	}
 	*flt = own;
 	return r;
+}
+
+/*
+ * Find the registry that the origin's URL leads to. Where that cannot be asked, it is the one that the URL is pinned
+ * to, or that of the URL itself, and the next question tells why.
+ */
+static int find_origin(struct service *service, const struct service_options *options, struct fault *flt)
+{
+	const struct http_url *typed = options->origin;
+	int r = api_discover(service->http, typed, clock_now() + ORIGIN_TIMEOUT, &service->origin, NULL);
+
+	if (r)
+		service->origin = *typed;
+	if (!options->state_dir)
+		return 0;
+	return r ? discovery_recall(options->state_dir, typed, &service->origin, flt) :
+		   discovery_check(options->state_dir, typed, &service->origin, flt);
 }
 
 static int open_origin(struct service *service, const struct service_options *options, struct commit_state *state,
@@ -124,12 +252,9 @@ static int open_origin(struct service *service, const struct service_options *op
 	if (!options->origin)
 		return 0;
 	r = http_new(&service->http, flt);
-	if (r)
-		return r;
-	/* Where it cannot be asked which registry it stands for, the next question tells why. */
-	if (api_discover(service->http, options->origin, clock_now() + ORIGIN_TIMEOUT, &service->origin, NULL))
-		service->origin = *options->origin;
-	return move_in(service, options, state, flt);
+	if (!r)
+		r = find_origin(service, options, flt);
+	return r ? r : move_in(service, options, state, flt);
 }
 
 /* Told once, and again when it is something else or was well in between. */
@@ -169,9 +294,70 @@ static int go_on(struct service *service, const struct service_options *options,
 
 	if (!options->key)
 		return follow(service, options, state, flt);
+	if (service->is_closed) {
+		service->checkpoint = state->last.checkpoint;
+		return 0;
+	}
 	r = operator_records_ensure(service->database, state, &service->operator, options->key, options->namespaces,
 				    options->namespace_count, flt);
-	return r ? r : start_committer(service, state, flt);
+	if (!r)
+		r = start_committer(service, state, flt);
+	return r ? r : start_collector(service, flt);
+}
+
+/* Serve the intact data even if there is damage, or if it cannot be repaired now. */
+static int look_for_damage(struct service *service, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = recovery_run(service->database, service->key, false, found, service, &service->gaps, &own);
+
+	if (!r || own.errnum == ENOMEM) {
+		if (r)
+			*flt = own;
+		return r;
+	}
+	service->failed(service->user, &own);
+	return 0;
+}
+
+/* Without the operator's log signing keys and namespaces are unknown: refuse publishes, and serve what is published. */
+static int load_operator(struct service *service, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = operator_records_load(service->database, &service->operator, &own);
+
+	if (r == WARG_INVALID && service->key) {
+		struct fault first = own;
+
+		own = (struct fault){0};
+		r = operator_records_mend(service->database, service->key, &service->operator, &own);
+		if (!r)
+			service->failed(service->user, &first);
+	}
+	if (r == WARG_INVALID) {
+		fault_add(&own, "nothing can be published until it is brought back");
+		service->failed(service->user, &own);
+		service->is_closed = true;
+		return operator_log_new(&service->operator, flt);
+	}
+	if (r)
+		*flt = own;
+	return r;
+}
+
+/* Marks that cannot be taken now are looked at again at the next start. */
+static int review_refused(struct service *service, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = refused_review(service->database, &own);
+
+	if (r && own.errnum == ENOMEM) {
+		*flt = own;
+		return r;
+	}
+	if (r)
+		service->failed(service->user, &own);
+	return 0;
 }
 
 static int open_registry(struct service *service, const struct service_options *options, struct fault *flt)
@@ -180,30 +366,38 @@ static int open_registry(struct service *service, const struct service_options *
 	int r = content_files_open(options->content_dir, options->content_limit, &service->contents, flt);
 
 	if (!r)
+		r = look_for_damage(service, flt);
+	if (!r)
 		r = commit_load(service->database, &state, flt);
 	if (!r)
-		r = operator_records_load(service->database, &service->operator, flt);
+		r = load_operator(service, flt);
+	if (!r)
+		r = review_refused(service, flt);
 	if (!r)
 		r = open_origin(service, options, &state, flt);
 	if (!r)
-		r = readers_new(options->data_dir, &service->readers, flt);
+		r = readers_new(service->database, &service->readers, flt);
 	if (!r)
 		r = workers_new(WORKERS, &service->workers, flt);
 	return r ? r : go_on(service, options, &state, flt);
 }
 
+/* @param out  stays NULL without a URL */
+static int copy_url(const char *url, char **out, struct fault *flt)
+{
+	*out = url ? strdup(url) : NULL;
+	return !url || *out ? 0 : fault_no_memory(flt);
+}
+
 static int copy_options(struct service *service, const struct service_options *options, struct fault *flt)
 {
 	service->key = options->key;
-	service->authorized = options->authorized;
-	service->has_token = options->token.length;
-	service->token = digest_of(options->token);
+	service_set_access(service, options->authorized, options->token);
 	service->failed = options->failed;
 	service->user = options->user;
-	if (!options->base_url)
-		return 0;
-	service->base_url = strdup(options->base_url);
-	return service->base_url ? 0 : fault_no_memory(flt);
+	if (copy_url(options->public_url, &service->public_url, flt))
+		return WARG_UNDECIDED;
+	return copy_url(options->content_url ? options->content_url : options->public_url, &service->content_url, flt);
 }
 
 int service_open(const struct service_options *options, struct service **out, struct fault *flt)
@@ -217,6 +411,7 @@ int service_open(const struct service_options *options, struct service **out, st
 	}
 	service->database = options->database;
 	pthread_mutex_init(&service->mutex, NULL);
+	pthread_rwlock_init(&service->access, NULL);
 	r = copy_options(service, options, flt);
 	if (!r)
 		r = open_registry(service, options, flt);
@@ -232,7 +427,9 @@ void service_close(struct service *service)
 	if (!service)
 		return;
 	workers_free(service->workers);
+	collector_stop(service->collector);
 	committer_stop(service->committer);
+	collector_free(service->collector);
 	follower_stop(service->follower);
 	http_free(service->http);
 	readers_free(service->readers);
@@ -240,7 +437,9 @@ void service_close(struct service *service)
 	content_files_close(service->contents);
 	database_close(service->database);
 	pthread_mutex_destroy(&service->mutex);
-	free(service->base_url);
+	pthread_rwlock_destroy(&service->access);
+	free(service->public_url);
+	free(service->content_url);
 	free(service);
 }
 
@@ -300,11 +499,25 @@ int service_checkpoint(struct service *service, struct signed_checkpoint *out, s
 	return r;
 }
 
+static void mended(struct committer_job *job)
+{
+	(void)job;
+}
+
+void service_mend(struct service *service)
+{
+	if (!service->committer || atomic_flag_test_and_set(&service->has_met_damage))
+		return;
+	service->mending = (struct committer_job){.task = COMMITTER_MEND, .done = mended};
+	committer_give(service->committer, &service->mending);
+}
+
 /* ---- Uploads ---- */
 
 void service_upload_begin(struct service *service, struct service_upload *upload, const struct digest *record_id)
 {
 	upload->record_id = *record_id;
+	upload->begun = clock_now();
 	pthread_mutex_lock(&service->mutex);
 	upload->next = service->uploads;
 	upload->link = &service->uploads;
@@ -323,10 +536,44 @@ void service_upload_end(struct service *service, struct service_upload *upload)
 	pthread_mutex_unlock(&service->mutex);
 }
 
-bool service_is_token(const struct service *service, struct span token)
+void service_upload_progress(struct service_upload *upload, uint64_t bytes)
+{
+	atomic_fetch_add(&upload->received, bytes);
+}
+
+void service_upload_arrived(struct service_upload *upload)
+{
+	atomic_store(&upload->is_whole, true);
+}
+
+void service_set_access(struct service *service, const struct authorized_keys *authorized, struct span token)
+{
+	pthread_rwlock_wrlock(&service->access);
+	service->authorized = authorized;
+	service->has_token = token.length;
+	service->token = digest_of(token);
+	pthread_rwlock_unlock(&service->access);
+}
+
+bool service_lets_in(struct service *service, struct span token)
 {
 	const struct digest hash = digest_of(token);
+	bool lets;
 
+	pthread_rwlock_rdlock(&service->access);
 	/* How far two hashes agree tells nothing of the texts. */
-	return digest_equals(&hash, &service->token);
+	lets = !service->has_token || digest_equals(&hash, &service->token);
+	pthread_rwlock_unlock(&service->access);
+	return lets;
+}
+
+int service_check_policy(struct service *service, const struct name *name, const struct digest *key_id,
+			 const struct record *record, struct fault *flt)
+{
+	int r;
+
+	pthread_rwlock_rdlock(&service->access);
+	r = service->authorized ? authorized_keys_check(service->authorized, name, key_id, record, flt) : 0;
+	pthread_rwlock_unlock(&service->access);
+	return r;
 }

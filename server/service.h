@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry that answers: its database, contents, policies and the thread that commits. What listens for requests
  * (listener.h) is put in front of it.
@@ -14,16 +15,17 @@ struct service;
 /** How to open one. Borrowed but for the database; texts are copied. */
 struct service_options {
 	struct database *database;                   /* for writing; taken, whatever comes of it */
-	const char *data_dir;                        /* that it is in */
 	const char *content_dir;
 	const struct ecdsa_private_key *key;         /* the operator's; has to outlive the service; NULL: a mirror */
-	const struct http_url *origin;               /* the registry that is brought here; NULL: none */
+	const struct http_url *origin;               /* leads to the registry that is brought here; NULL: none */
+	const char *state_dir;                       /* where that URL is pinned (discovery.h); NULL: nowhere */
 	unsigned refresh;                            /* seconds between looks at it, of a mirror */
 	const struct operator_wish *namespaces;      /* that it is to have */
 	size_t namespace_count;
 	const struct authorized_keys *authorized;    /* who may publish what; NULL: whoever the package's log lets */
 	struct span token;                           /* that one has to have for publishing; empty: none */
-	const char *base_url;                        /* how it is reached, with '/' at its end; NULL: as each asks */
+	const char *public_url;                      /* how it is reached, with '/' at its end; NULL: as each asks */
+	const char *content_url;                     /* where content/ is, with '/' at its end; NULL: at public_url */
 	uint64_t content_limit;                      /* bytes of one content */
 
 	/** Told what went wrong here, and was no client's fault. From any thread. */
@@ -40,6 +42,12 @@ struct service_options {
  * @return 0; as content_files_open(), commit_load() and operator_records_ensure()
  */
 int service_open(const struct service_options *options, struct service **out, struct fault *flt);
+
+/**
+ * Replace the keys and tokens that may publish, as in service_options. No request uses the old ones after the return.
+ * @param authorized  borrowed
+ */
+void service_set_access(struct service *service, const struct authorized_keys *authorized, struct span token);
 /** Commits what was accepted, and ends. Nobody may use it any more. NULL is fine. */
 void service_close(struct service *service);
 

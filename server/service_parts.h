@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the service is made of, for the files that answer requests. Not for others.
  */
@@ -5,9 +6,11 @@
 #define WARG_SERVER_SERVICE_PARTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "client/clock.h"
 #include "client/workers.h"
+#include "collector.h"
 #include "committer.h"
 #include "content_files.h"
 #include "counters.h"
@@ -18,6 +21,9 @@
 /** An upload under way; embed it. */
 struct service_upload {
 	struct digest record_id;
+	clock_ms begun;
+	_Atomic uint64_t received;
+	_Atomic bool is_whole; /* complete, and being written to disk */
 	struct service_upload *next, **link;
 };
 
@@ -26,16 +32,23 @@ struct service {
 	struct readers *readers;
 	struct content_files *contents;
 	const struct ecdsa_private_key *key;
-	const struct authorized_keys *authorized;
+	pthread_rwlock_t access; /* guards the members below, which service_set_access() replaces */
+	const struct authorized_keys *authorized; /* NULL: any key that the package's log permits */
+	struct digest token;                      /* its hash */
+	bool has_token;
 	struct committer *committer; /* NULL: a mirror */
+	struct collector *collector; /* as in the committer */
+	struct committer_job mending;
+	atomic_flag has_met_damage;
 	struct http *http;           /* to the origin; NULL: there is none */
 	struct http_url origin;
 	struct follower *follower;   /* NULL: no mirror */
 	struct fault unseen;         /* the follower's: why the origin was not seen, the last time; 0: it was */
 	struct workers *workers; /* for what waits for the disk */
-	struct digest token;     /* its hash */
-	bool has_token;
-	char *base_url;          /* NULL: as each asks */
+	bool is_closed;          /* the operator's log is damaged: publishes are refused */
+	uint64_t gaps;           /* number of lost records: there is no ledger if it is not 0 */
+	char *public_url;        /* as in service_options */
+	char *content_url;       /* likewise; never NULL if public_url is not */
 	struct counters counters;
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
@@ -57,11 +70,21 @@ int service_checkpoint(struct service *service, struct signed_checkpoint *out, s
 /** Of a mirror: seconds since its origin was seen to be well; since the machine started if it was not yet. */
 uint64_t service_origin_age(struct service *service);
 
+/** Report damage met in the database: the committer then checks and repairs it. From any thread; does not block. */
+void service_mend(struct service *service);
+
 /** Note an upload, and that it is over. */
 void service_upload_begin(struct service *service, struct service_upload *upload, const struct digest *record_id);
 void service_upload_end(struct service *service, struct service_upload *upload);
+/** Note that more of an upload has arrived; that it is complete. */
+void service_upload_progress(struct service_upload *upload, uint64_t bytes);
+void service_upload_arrived(struct service_upload *upload);
 
-/** Whether a token is the one that is wanted. Takes as long whatever it is. */
-bool service_is_token(const struct service *service, struct span token);
+/** Whether a token permits publishing; always true if the server demands none. Compares in constant time. */
+bool service_lets_in(struct service *service, struct span token);
+
+/** Whether a record's signer is authorized for its entries. As authorized_keys_check(). */
+int service_check_policy(struct service *service, const struct name *name, const struct digest *key_id,
+			 const struct record *record, struct fault *flt);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A record is in one of two places (see standing.h).
  */
@@ -24,7 +25,8 @@ static int read_submitted(struct database *database, const struct digest *log_id
 		return r;
 	if (!submitted.is_rejected) {
 		out->state = STANDING_SOURCING;
-		return submitted_missing(database, log_id, record_id, &out->missing, &out->missing_count, flt);
+		out->lacking = submitted.lacking;
+		return 0;
 	}
 	out->state = STANDING_REJECTED;
 	snprintf(out->reason, sizeof(out->reason), "%s", submitted.reason);
@@ -34,13 +36,16 @@ static int read_submitted(struct database *database, const struct digest *log_id
 static int find_log(struct database *database, const struct digest *log_id, bool *found, struct fault *flt)
 {
 	struct fault own = {0};
-	struct name name;
-	int r = packages_find(database, log_id, &name, &own);
+	struct buf name;
+	int r;
 
+	buf_init(&name, CAP_NAME_CARRIED);
+	r = packages_find_text(database, log_id, &name, &own);
+	buf_release(&name);
 	return fault_unless_absent(r, &own, found, flt);
 }
 
-int standing_read(struct database *database, const struct digest *log_id, const struct digest *record_id,
+int standing_find(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		  struct standing *out, bool *has_log, struct fault *flt)
 {
 	struct standing found = {.state = STANDING_PUBLISHED};
@@ -59,5 +64,18 @@ int standing_read(struct database *database, const struct digest *log_id, const 
 		find_log(database, log_id, has_log, &own);
 	if (flt)
 		*flt = own;
+	return r;
+}
+
+int standing_read(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		  struct standing *out, bool *has_log, struct fault *flt)
+{
+	struct standing found;
+	int r = standing_find(database, log_id, record_id, &found, has_log, flt);
+
+	if (!r && found.state == STANDING_SOURCING)
+		r = submitted_missing(database, log_id, record_id, &found.missing, &found.missing_count, flt);
+	if (!r)
+		*out = found;
 	return r;
 }

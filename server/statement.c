@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Statements, each kept on its connection once it was made (see statement.h).
  */
@@ -144,6 +145,20 @@ int statement_gather(struct statement *statement, struct digest **out, size_t *c
 	*count = bytes.length / DIGEST_SIZE;
 	*out = (void *)bytes.data;
 	return 0;
+}
+
+int statement_ask_for(struct database *database, const char *text, const struct digest *digest, bool *found,
+		      struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, digest);
+	r = statement_step(statement, found, flt);
+	statement_end(statement);
+	return r;
 }
 
 int statement_ask(struct database *database, const char *text, bool *found, uint64_t *out, struct fault *flt)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Statements of a database: bound, stepped through, read.
  */
@@ -52,6 +53,10 @@ int statement_gather(struct statement *statement, struct digest **out, size_t *c
  * @param found  false: it has no rows, and `out` is 0
  */
 int statement_ask(struct database *database, const char *text, bool *found, uint64_t *out, struct fault *flt);
+
+/** Run a statement that is about one digest. @param found  whether it has a row */
+int statement_ask_for(struct database *database, const char *text, const struct digest *digest, bool *found,
+		      struct fault *flt);
 
 /** Nothing more is wanted of it; whoever uses it next begins anew. */
 void statement_end(struct statement *statement);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Rows of records, and of the contents that they wait for (see submitted.h).
  */
@@ -26,6 +27,17 @@ static int use_of(struct database *database, const char *text, int position, con
 	return 0;
 }
 
+static int run_for(struct database *database, const char *text, const struct digest *content, struct fault *flt)
+{
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_digest(statement, 1, content);
+	return statement_run(statement, flt);
+}
+
 static int add_row(struct database *database, const struct committed_record *record, size_t lacking,
 		   const char *reason, uint64_t now, struct fault *flt)
 {
@@ -37,8 +49,9 @@ static int add_row(struct database *database, const struct committed_record *rec
 	if (r)
 		return r;
 	statement_put_digest(statement, 3, &record->envelope.key_id);
-	statement_put_span(statement, 4, record->envelope.signature);
-	statement_put_span(statement, 5, record->envelope.content);
+	/* The bytes of a rejected record are not needed. */
+	statement_put_span(statement, 4, reason ? (struct span){0} : record->envelope.signature);
+	statement_put_span(statement, 5, reason ? (struct span){0} : record->envelope.content);
 	statement_put_number(statement, 6, now);
 	statement_put_number(statement, 7, lacking);
 	if (reason)
@@ -46,19 +59,48 @@ static int add_row(struct database *database, const struct committed_record *rec
 	return statement_run(statement, flt);
 }
 
-static int add_missing(struct database *database, const struct committed_record *record, const struct digest *content,
-		       size_t place, struct fault *flt)
+/* @param id  the record's row, looked up once for all: there may be ten thousand contents */
+static int add_missing(struct database *database, uint64_t id, const struct digest *content, size_t place,
+		       struct fault *flt)
 {
-	static const char text[] = "INSERT INTO missing (submitted, digest, place)"
-				   " SELECT id, ?, ? FROM submitted" OF_RECORD;
+	static const char text[] = "INSERT INTO missing (submitted, digest, place) VALUES (?, ?, ?)";
 	struct statement *statement;
-	int r = use_of(database, text, 3, &record->log_id, &record->record_id, &statement, flt);
+	int r = statement_use(database, text, &statement, flt);
 
 	if (r)
 		return r;
-	statement_put_digest(statement, 1, content);
-	statement_put_number(statement, 2, place);
-	return statement_run(statement, flt);
+	statement_put_number(statement, 1, id);
+	statement_put_digest(statement, 2, content);
+	statement_put_number(statement, 3, place);
+	r = statement_run(statement, flt);
+	/* Before the content's first byte arrives, so that no stored content is without a row (garbage.h). */
+	return r ? r : run_for(database, "INSERT OR IGNORE INTO received (digest) VALUES (?)", content, flt);
+}
+
+static int find_row(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		    uint64_t *out, struct fault *flt)
+{
+	struct statement *statement;
+	int r = use_of(database, "SELECT id FROM submitted" OF_RECORD, 1, log_id, record_id, &statement, flt);
+
+	if (!r)
+		r = statement_find(statement, "there is no such record", flt);
+	if (r)
+		return r;
+	*out = statement_number(statement, 0);
+	statement_end(statement);
+	return 0;
+}
+
+static int add_all_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			   const struct digest *missing, size_t count, struct fault *flt)
+{
+	uint64_t id = 0;
+	int r = count ? find_row(database, log_id, record_id, &id, flt) : 0;
+
+	for (size_t i = 0; i < count && !r; i++)
+		r = add_missing(database, id, &missing[i], i, flt);
+	return r;
 }
 
 int submitted_add(struct database *database, const struct committed_record *record, const struct digest *missing,
@@ -66,27 +108,65 @@ int submitted_add(struct database *database, const struct committed_record *reco
 {
 	int r = add_row(database, record, count, reason, now, flt);
 
-	for (size_t i = 0; i < count && !r; i++)
-		r = add_missing(database, record, &missing[i], i, flt);
-	return r;
+	return r ? r : add_all_missing(database, &record->log_id, &record->record_id, missing, count, flt);
+}
+
+static int forget_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			  struct fault *flt)
+{
+	struct statement *statement;
+	int r = use_of(database, "DELETE FROM missing WHERE submitted = (SELECT id FROM submitted" OF_RECORD ")", 1,
+		       log_id, record_id, &statement, flt);
+
+	return r ? r : statement_run(statement, flt);
+}
+
+static int set_lacking(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		       int64_t lacking, struct fault *flt)
+{
+	struct statement *statement;
+	int r = use_of(database, "UPDATE submitted SET lacking = ?" OF_RECORD, 2, log_id, record_id, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, (uint64_t)lacking);
+	return statement_run(statement, flt);
+}
+
+int submitted_wait(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		   const struct digest *missing, size_t count, struct fault *flt)
+{
+	int r = forget_missing(database, log_id, record_id, flt);
+
+	if (!r)
+		r = add_all_missing(database, log_id, record_id, missing, count, flt);
+	return r ? r : set_lacking(database, log_id, record_id, (int64_t)count, flt);
+}
+
+int submitted_set_aside(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			struct fault *flt)
+{
+	return set_lacking(database, log_id, record_id, -1, flt);
 }
 
 int submitted_reject(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		     const char *reason, struct fault *flt)
 {
 	struct statement *statement;
-	int r = use_of(database, "DELETE FROM missing WHERE submitted = (SELECT id FROM submitted" OF_RECORD ")", 1,
-		       log_id, record_id, &statement, flt);
+	int r = forget_missing(database, log_id, record_id, flt);
 
 	if (!r)
-		r = statement_run(statement, flt);
-	if (!r)
-		r = use_of(database, "UPDATE submitted SET lacking = 0, reason = ?" OF_RECORD, 2, log_id, record_id,
-			   &statement, flt);
+		r = use_of(database, "UPDATE submitted SET lacking = 0, signature = zeroblob(0), content = zeroblob(0),"
+			   " reason = ?" OF_RECORD, 2, log_id, record_id, &statement, flt);
 	if (r)
 		return r;
 	statement_put_span(statement, 1, span_of_text(reason));
 	return statement_run(statement, flt);
+}
+
+int submitted_published(struct database *database, const struct digest *content, struct fault *flt)
+{
+	return run_for(database, "DELETE FROM received WHERE digest = ?", content, flt);
 }
 
 int submitted_remove(struct database *database, const struct digest *log_id, const struct digest *record_id,
@@ -96,17 +176,6 @@ int submitted_remove(struct database *database, const struct digest *log_id, con
 	int r = use_of(database, "DELETE FROM submitted" OF_RECORD, 1, log_id, record_id, &statement, flt);
 
 	return r ? r : statement_run(statement, flt);
-}
-
-static int run_for(struct database *database, const char *text, const struct digest *content, struct fault *flt)
-{
-	struct statement *statement;
-	int r = statement_use(database, text, &statement, flt);
-
-	if (r)
-		return r;
-	statement_put_digest(statement, 1, content);
-	return statement_run(statement, flt);
 }
 
 int submitted_arrived(struct database *database, const struct digest *content, struct fault *flt)
@@ -125,6 +194,7 @@ static void read_reason(struct statement *statement, struct submitted_state *out
 	struct span reason = statement_span(statement, 1);
 
 	out->is_rejected = statement_number(statement, 0);
+	out->lacking = statement_number(statement, 2);
 	snprintf(out->reason, sizeof(out->reason), "%.*s", (int)(reason.length > CAP_MESSAGE ? CAP_MESSAGE :
 		 reason.length), reason.data ? (const char *)reason.data : "");
 }
@@ -133,8 +203,8 @@ int submitted_find(struct database *database, const struct digest *log_id, const
 		   struct submitted_state *out, struct fault *flt)
 {
 	struct statement *statement;
-	int r = use_of(database, "SELECT reason IS NOT NULL, reason FROM submitted" OF_RECORD, 1, log_id, record_id,
-		       &statement, flt);
+	int r = use_of(database, "SELECT reason IS NOT NULL, reason, lacking FROM submitted" OF_RECORD, 1, log_id,
+		       record_id, &statement, flt);
 
 	if (!r)
 		r = statement_find(statement, "there is no such record", flt);
@@ -156,12 +226,25 @@ int submitted_missing(struct database *database, const struct digest *log_id, co
 	return r ? r : statement_gather(statement, out, count, flt);
 }
 
-int submitted_all_missing(struct database *database, struct digest **out, size_t *count, struct fault *flt)
+int submitted_misses(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		     const struct digest *content, bool *out, struct fault *flt)
 {
+	static const char text[] = "SELECT 1 FROM missing WHERE submitted ="
+				   " (SELECT id FROM submitted" OF_RECORD ") AND digest = ?";
 	struct statement *statement;
-	int r = statement_use(database, "SELECT DISTINCT digest FROM missing", &statement, flt);
+	int r = use_of(database, text, 1, log_id, record_id, &statement, flt);
 
-	return r ? r : statement_gather(statement, out, count, flt);
+	if (r)
+		return r;
+	statement_put_digest(statement, 3, content);
+	r = statement_step(statement, out, flt);
+	statement_end(statement);
+	return r;
+}
+
+int submitted_waits_for(struct database *database, const struct digest *content, bool *out, struct fault *flt)
+{
+	return statement_ask_for(database, "SELECT 1 FROM missing WHERE digest = ?", content, out, flt);
 }
 
 int submitted_waiting(struct database *database, const struct digest *log_id, struct digest *record_id,
@@ -222,5 +305,28 @@ int submitted_complete(struct database *database, struct committed_record *out, 
 	statement_end(statement);
 	if (!r)
 		*out = record;
+	return r;
+}
+
+int submitted_next(struct database *database, uint64_t *id, struct committed_record *out, struct buf *bytes,
+		   struct fault *flt)
+{
+	static const char text[] = "SELECT log_id, record_id, key_id, signature, content, id FROM submitted"
+				   " WHERE reason IS NULL AND id > ? ORDER BY id LIMIT 1";
+	struct committed_record record = {0};
+	struct statement *statement;
+	int r = statement_use(database, text, &statement, flt);
+
+	if (r)
+		return r;
+	statement_put_number(statement, 1, *id);
+	r = statement_find(statement, "there are no more", flt);
+	if (!r)
+		r = read_record(statement, &record, bytes, flt);
+	if (!r) {
+		*id = statement_number(statement, 5);
+		*out = record;
+	}
+	statement_end(statement);
 	return r;
 }

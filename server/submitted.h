@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records that were sent and are not in the registry's log: those that wait for contents, and those that were rejected.
  * One that was published is not here any more.
@@ -20,6 +21,14 @@
 int submitted_add(struct database *database, const struct committed_record *record, const struct digest *missing,
 		  size_t count, const char *reason, uint64_t now, struct fault *flt);
 
+/** Set the contents that a record waits for; none: it is complete. */
+int submitted_wait(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		   const struct digest *missing, size_t count, struct fault *flt);
+
+/** Set a waiting record aside, complete or not, until submitted_wait(). */
+int submitted_set_aside(struct database *database, const struct digest *log_id, const struct digest *record_id,
+			struct fault *flt);
+
 /** Reject one that waits. */
 int submitted_reject(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		     const char *reason, struct fault *flt);
@@ -27,6 +36,9 @@ int submitted_reject(struct database *database, const struct digest *log_id, con
 /** Forget one: it was published. None is fine. */
 int submitted_remove(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		     struct fault *flt);
+
+/** Note that a published record names the content: it can no longer become garbage (garbage.h). */
+int submitted_published(struct database *database, const struct digest *content, struct fault *flt);
 
 /** A content is there now: no record waits for it any more. */
 int submitted_arrived(struct database *database, const struct digest *content, struct fault *flt);
@@ -36,6 +48,7 @@ int submitted_arrived(struct database *database, const struct digest *content, s
 /** What is known of a record that is not published. */
 struct submitted_state {
 	bool is_rejected;
+	uint64_t lacking;             /* contents that it waits for */
 	char reason[CAP_MESSAGE + 1]; /* "" unless it is */
 };
 /** @return 0; FAULT_ABSENT: there is no such record here */
@@ -45,6 +58,13 @@ int submitted_find(struct database *database, const struct digest *log_id, const
 /** The contents that a record waits for, in its own order. @param out  free() it; NULL if there are none */
 int submitted_missing(struct database *database, const struct digest *log_id, const struct digest *record_id,
 		      struct digest **out, size_t *count, struct fault *flt);
+
+/** Whether a record waits for this content. */
+int submitted_misses(struct database *database, const struct digest *log_id, const struct digest *record_id,
+		     const struct digest *content, bool *out, struct fault *flt);
+
+/** Whether any record waits for a content. */
+int submitted_waits_for(struct database *database, const struct digest *content, bool *out, struct fault *flt);
 
 /** The record of a log that waits for contents. @return 0; FAULT_ABSENT: none does */
 int submitted_waiting(struct database *database, const struct digest *log_id, struct digest *record_id,
@@ -57,7 +77,13 @@ int submitted_waiting(struct database *database, const struct digest *log_id, st
  */
 int submitted_complete(struct database *database, struct committed_record *out, struct buf *bytes, struct fault *flt);
 
-/** All contents that any record waits for, each once. @param out  free() it; NULL if there are none */
-int submitted_all_missing(struct database *database, struct digest **out, size_t *count, struct fault *flt);
+/**
+ * Iterate over waiting records: the next one after row `id`, 0 at first.
+ * @param id   set to its row
+ * @param out  as submitted_complete()
+ * @return 0; FAULT_ABSENT: there are no more
+ */
+int submitted_next(struct database *database, uint64_t *id, struct committed_record *out, struct buf *bytes,
+		   struct fault *flt);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Base64 with the standard alphabet and padding (RFC 4648 section 4), strict: padding is required, the bits left over
  * in the last digit are zero, no white space (protocol.md section 1).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Bytes: borrowed ones (`struct span`) and growable ones with a cap (`struct buf`).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Signing and verifying checkpoints (see checkpoint.h).
  */
@@ -37,28 +38,42 @@ static int make_message(const struct checkpoint *contents, struct buf *out, stru
 	return ret;
 }
 
-int checkpoint_verify(const struct signed_checkpoint *checkpoint, const struct operator_log *operator,
-		      struct fault *flt)
+static int check_length(const struct checkpoint *contents, struct fault *flt)
 {
-	const struct log_keys *keys = operator_log_keys(operator);
+	if (contents->log_length == 0 || contents->log_length > CAP_LOG_LENGTH)
+		return fault_invalid(flt, "a checkpoint cannot be of %" PRIu64 " records", contents->log_length);
+	return 0;
+}
+
+int checkpoint_verify_key(const struct signed_checkpoint *checkpoint, const struct ecdsa_public_key *key,
+			  struct fault *flt)
+{
 	struct buf message;
 	struct span part;
-	int ret;
+	int ret = check_length(&checkpoint->contents, flt);
 
-	if (checkpoint->contents.log_length == 0 || checkpoint->contents.log_length > CAP_LOG_LENGTH)
-		return fault_invalid(flt, "a checkpoint cannot be of %" PRIu64 " records",
-				     checkpoint->contents.log_length);
-	ret = log_keys_require(keys, &checkpoint->key_id, PERMISSION_COMMIT, flt);
 	if (ret)
 		return ret;
+	if (!digest_equals(&checkpoint->key_id, ecdsa_public_key_id(key)))
+		return fault_invalid(flt, "the signature is by another key");
 	buf_init(&message, MESSAGE_CAP);
 	ret = make_message(&checkpoint->contents, &message, flt);
 	part = buf_span(&message);
 	if (!ret)
-		ret = ecdsa_verify(log_keys_find(keys, &checkpoint->key_id)->key, &part, 1,
-				   span_of_text(checkpoint->signature), flt);
+		ret = ecdsa_verify(key, &part, 1, span_of_text(checkpoint->signature), flt);
 	buf_release(&message);
 	return ret;
+}
+
+int checkpoint_verify(const struct signed_checkpoint *checkpoint, const struct operator_log *operator,
+		      struct fault *flt)
+{
+	const struct log_keys *keys = operator_log_keys(operator);
+	int ret = check_length(&checkpoint->contents, flt);
+
+	if (!ret)
+		ret = log_keys_require(keys, &checkpoint->key_id, PERMISSION_COMMIT, flt);
+	return ret ? ret : checkpoint_verify_key(checkpoint, log_keys_find(keys, &checkpoint->key_id)->key, flt);
 }
 
 int checkpoint_sign(const struct checkpoint *contents, const struct ecdsa_private_key *key,

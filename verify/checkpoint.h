@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Checkpoints: the operator's signed word on the registry's log and map at one length (protocol.md sections 3 and 6).
  */
@@ -29,6 +30,10 @@ struct signed_checkpoint {
  */
 int checkpoint_verify(const struct signed_checkpoint *checkpoint, const struct operator_log *operator,
 		      struct fault *flt);
+
+/** The same with a given key instead of a log's. @return 0; WARG_INVALID if it is another key, or did not sign this */
+int checkpoint_verify_key(const struct signed_checkpoint *checkpoint, const struct ecdsa_public_key *key,
+			  struct fault *flt);
 
 /** Sign `contents` with `key` and fill in the whole of `out`. */
 int checkpoint_sign(const struct checkpoint *contents, const struct ecdsa_private_key *key,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * SHA-256: values, their text form, hashing at once and piece by piece (protocol.md section 1).
  *

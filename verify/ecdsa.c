@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * P-256 keys and signatures: ecdsa.h.
  *
@@ -233,6 +234,37 @@ int ecdsa_public_key_parse(struct span text, struct ecdsa_public_key **out, stru
 	return r;
 }
 
+#define RECENT_KEYS (sizeof((struct ecdsa_recent_keys){ 0 }.keys) / sizeof(struct ecdsa_public_key *))
+
+void ecdsa_recent_keys_release(struct ecdsa_recent_keys *recent)
+{
+	for (size_t i = 0; i < RECENT_KEYS; i++)
+		ecdsa_public_key_unref(recent->keys[i]);
+	*recent = (struct ecdsa_recent_keys){ 0 };
+}
+
+int ecdsa_recent_keys_parse(struct ecdsa_recent_keys *recent, struct span text, struct ecdsa_public_key **out,
+			    struct fault *flt)
+{
+	struct ecdsa_public_key **place;
+	int r;
+
+	for (size_t i = 0; recent && i < RECENT_KEYS && recent->keys[i]; i++) {
+		if (!span_is(text, recent->keys[i]->text))
+			continue;
+		*out = ecdsa_public_key_ref(recent->keys[i]);
+		return 0;
+	}
+	r = ecdsa_public_key_parse(text, out, flt);
+	if (r || !recent)
+		return r;
+	place = &recent->keys[recent->next];
+	recent->next = (recent->next + 1) % RECENT_KEYS;
+	ecdsa_public_key_unref(*place);
+	*place = ecdsa_public_key_ref(*out);
+	return 0;
+}
+
 struct ecdsa_public_key *ecdsa_public_key_ref(struct ecdsa_public_key *key)
 {
 	atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
@@ -280,6 +312,25 @@ static int verify_der(const struct ecdsa_public_key *key, const struct digest *h
 	return openssl_failed(flt);
 }
 
+/* @param der  the caller releases it, also after a failure */
+static int read_signature(struct span signature, struct buf *der, struct fault *flt)
+{
+	int r = read_text(signature, "a signature", DER_SIZE_MAX, der, flt);
+
+	if (!r && !is_der_signature(buf_span(der)))
+		r = fault_invalid(flt, "a signature is not the DER of two numbers below the group's order");
+	return r;
+}
+
+int ecdsa_check_signature(struct span signature, struct fault *flt)
+{
+	struct buf der;
+	int r = read_signature(signature, &der, flt);
+
+	buf_release(&der);
+	return r;
+}
+
 int ecdsa_verify(const struct ecdsa_public_key *key, const struct span *parts, size_t count, struct span signature,
 		 struct fault *flt)
 {
@@ -287,9 +338,7 @@ int ecdsa_verify(const struct ecdsa_public_key *key, const struct span *parts, s
 	struct buf der;
 	int r;
 
-	r = read_text(signature, "a signature", DER_SIZE_MAX, &der, flt);
-	if (!r && !is_der_signature(buf_span(&der)))
-		r = fault_invalid(flt, "a signature is not the DER of two numbers below the group's order");
+	r = read_signature(signature, &der, flt);
 	if (!r) {
 		hash = digest_of_parts(parts, count);
 		r = verify_der(key, &hash, buf_span(&der), flt);

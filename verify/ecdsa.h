@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * P-256 keys and signatures in their text forms (protocol.md sections 1 and 3). ECDSA over SHA-256.
  */
@@ -15,6 +16,20 @@ struct ecdsa_public_key;
  * @return 0; WARG_INVALID if not compressed, off the curve, the point at infinity, or not exactly this text form
  */
 int ecdsa_public_key_parse(struct span text, struct ecdsa_public_key **out, struct fault *flt);
+
+/**
+ * Keys that were parsed lately, for a caller that parses the same ones again and again. All zero: none. Used by one
+ * thread at a time.
+ */
+struct ecdsa_recent_keys {
+	struct ecdsa_public_key *keys[16]; /* one reference each; NULL: none */
+	unsigned next;                     /* whose place the next one takes */
+};
+/** Give back the references; empty afterwards. */
+void ecdsa_recent_keys_release(struct ecdsa_recent_keys *recent);
+/** As ecdsa_public_key_parse(). @param recent  NULL: nothing is remembered */
+int ecdsa_recent_keys_parse(struct ecdsa_recent_keys *recent, struct span text, struct ecdsa_public_key **out,
+			    struct fault *flt);
 
 /** One more reference to the same key. */
 struct ecdsa_public_key *ecdsa_public_key_ref(struct ecdsa_public_key *key);
@@ -54,6 +69,9 @@ int ecdsa_private_key_format(const struct ecdsa_private_key *key, struct buf *ou
 
 /** The public half; borrowed, lives as long as the private key. */
 struct ecdsa_public_key *ecdsa_private_key_public(const struct ecdsa_private_key *key);
+
+/** Check that a text has the form of a signature. @return 0; WARG_INVALID */
+int ecdsa_check_signature(struct span signature, struct fault *flt);
 
 /** Sign the concatenation of `parts` and append the signature's text form to `out`. */
 int ecdsa_sign(const struct ecdsa_private_key *key, const struct span *parts, size_t count, struct buf *out,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What package logs and the operator log have in common: a head, and keys with permissions (protocol.md section 4).
  */
@@ -22,6 +23,7 @@ struct log_key {
 struct log_keys {
 	struct log_key *keys;
 	size_t count, capacity;
+	struct ecdsa_recent_keys *recent; /* looked at before a key is parsed; borrowed, not copied; may be NULL */
 };
 
 /** Give back all references and memory; empty afterwards. An all-zero struct is an empty set. */
@@ -40,7 +42,10 @@ const struct log_key *log_keys_find(const struct log_keys *keys, const struct di
  */
 int log_keys_grant(struct log_keys *keys, struct ecdsa_public_key *key, unsigned permissions, struct fault *flt);
 
-/** Take permissions away. @return 0; WARG_INVALID if the key is unknown or lacks one of them */
+/**
+ * Revoke permissions. @return 0, also for an empty list, even of an unknown key; WARG_INVALID if the key is unknown or
+ * lacks one of them
+ */
 int log_keys_revoke(struct log_keys *keys, const struct digest *key_id, unsigned permissions, struct fault *flt);
 
 /** @return 0; WARG_INVALID if the key is not known or lacks one of `permissions`, which the fault names */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's log as a Merkle tree: roots, checks, and the prover (protocol.md section 5; RFC 6962 section 2.1).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Checks of the log's proofs: every leaf, and every balanced root of an older log, has to lead to the root.
  *

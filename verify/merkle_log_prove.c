@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The prover: bundles as the reference makes them, of all walks that are asked for, every node once, sorted, even those
  * that could be computed from others; and a whole log in memory to make them from.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's map, whole: a binary trie that has a node only where paths fork, so that it grows with its entries.
  *

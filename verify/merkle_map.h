@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry's map: log id to the latest record id, as a sparse Merkle tree of depth 256 (protocol.md section 5).
  */

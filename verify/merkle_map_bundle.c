@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * MapProofBundle, read and written (protocol.md section 5).
  *

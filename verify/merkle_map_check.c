@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The check of the map's proofs (protocol.md sections 5 and 9).
  */

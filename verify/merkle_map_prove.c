@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The prover of maps: bundles as the reference makes them, wherever the map is read from.
  * Source: protocol.md section 5.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The shape of the map: empty subtrees, paths, leaves, proofs. For merkle_map's own files and the server's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Node numbers of a Merkle log, and the one way in which two hashes make a third.
  * Source: protocol.md section 5; RFC 6962 section 2.1.

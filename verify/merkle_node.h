@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The nodes of a Merkle log, numbered in order: leaf i is node 2i, a node's height is its count of trailing one bits.
  *

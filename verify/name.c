@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Package names and the ids of their logs: name.h.
  */
@@ -73,9 +74,8 @@ struct span name_package(const struct name *name)
 	return span_of_text(name->text + name->colon + 1);
 }
 
-struct digest name_log_id(const struct name *name)
+struct digest name_log_id_of_text(struct span text)
 {
-	struct span text = span_of_text(name->text);
 	unsigned char leb[WIRE_VARINT_SIZE];
 	const struct span parts[] = {
 		span_of_text("WARG-PACKAGE-LOG-ID-V0:WARG-PACKAGE-ID-V0"),
@@ -84,6 +84,11 @@ struct digest name_log_id(const struct name *name)
 	};
 
 	return digest_of_parts(parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+struct digest name_log_id(const struct name *name)
+{
+	return name_log_id_of_text(span_of_text(name->text));
 }
 
 struct digest name_operator_log_id(void)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Package names: "namespace:name", both lowercase kebab-case (protocol.md section 1).
  */
@@ -33,6 +34,9 @@ struct span name_package(const struct name *name);
 
 /** The package's log id (protocol.md section 2). */
 struct digest name_log_id(const struct name *name);
+
+/** The log id of any text: a registry may have logs with names that are refused here. */
+struct digest name_log_id_of_text(struct span text);
 
 /** The operator's log id (protocol.md section 2). */
 struct digest name_operator_log_id(void);

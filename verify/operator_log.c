@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The state machine of the operator's log (see operator_log.h). It is built as package_log is.
  */

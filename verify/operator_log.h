@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The state of the operator's log: who may sign checkpoints, and which namespaces there are (protocol.md section 4).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The state machine of package logs (see package_log.h).
  *
@@ -17,6 +18,8 @@ struct package_log {
 	struct name name;
 	bool has_head;
 	struct log_head head;
+	struct digest transcript;
+	bool is_restored; /* the transcript is not known */
 	struct log_keys keys;
 	struct package_release *releases;
 	size_t count, capacity;
@@ -105,6 +108,8 @@ int package_log_copy(const struct package_log *log, struct package_log **out, st
 		return fault_no_memory(flt);
 	copy->has_head = log->has_head;
 	copy->head = log->head;
+	copy->transcript = log->transcript;
+	copy->is_restored = log->is_restored;
 	ret = log_keys_copy(&log->keys, &copy->keys, flt);
 	if (!ret)
 		ret = copy_releases(log, copy, flt);
@@ -139,7 +144,7 @@ static struct package_release *find(const struct package_log *log, struct span v
 
 static int reserve_release(struct package_log *log, struct fault *flt)
 {
-	size_t capacity = log->capacity ? 2 * log->capacity : 4;
+	size_t capacity = log->capacity ? 2 * log->capacity : 1;
 	struct package_release *releases;
 
 	if (log->count >= CAP_LOG_RELEASES)
@@ -251,8 +256,15 @@ static void undo(struct package_log *log, struct append *append)
 	}
 }
 
+/** How a record is appended. */
+enum mode {
+	MODE_APPEND, /* all rules, and it stays */
+	MODE_CHECK,  /* all rules, and it is undone */
+	MODE_REPLAY  /* all but the signature, and it stays */
+};
+
 static int apply_all(struct package_log *log, struct append *append, const struct record_envelope *envelope,
-		     struct fault *flt)
+		     enum mode mode, struct fault *flt)
 {
 	int ret;
 
@@ -263,11 +275,11 @@ static int apply_all(struct package_log *log, struct append *append, const struc
 			return ret;
 		}
 	}
-	return log_keys_check_signature(&log->keys, RECORD_PACKAGE, envelope, flt);
+	return mode == MODE_REPLAY ? 0 : log_keys_check_signature(&log->keys, RECORD_PACKAGE, envelope, flt);
 }
 
 static int append_record(struct package_log *log, const struct record *record, const struct record_envelope *envelope,
-			 struct fault *flt)
+			 enum mode mode, struct fault *flt)
 {
 	struct append append = { .record = record, .signer = &envelope->key_id, .releases_before = log->count };
 	int ret;
@@ -281,18 +293,20 @@ static int append_record(struct package_log *log, const struct record *record, c
 			return ret;
 		append.has_keys_before = true;
 	}
-	ret = apply_all(log, &append, envelope, flt);
-	if (ret) {
+	ret = apply_all(log, &append, envelope, mode, flt);
+	if (ret || mode == MODE_CHECK) {
 		undo(log, &append);
 	} else {
 		log->head = (struct log_head){ record->id, record->time };
 		log->has_head = true;
+		log->transcript = package_log_transcribe(&log->transcript, envelope, &record->id);
 	}
 	log_keys_release(&append.keys_before);
 	return ret;
 }
 
-int package_log_append(struct package_log *log, const struct record_envelope *envelope, struct fault *flt)
+static int decode_and_append(struct package_log *log, const struct record_envelope *envelope, enum mode mode,
+			     struct fault *flt)
 {
 	struct record record;
 	int ret;
@@ -300,9 +314,45 @@ int package_log_append(struct package_log *log, const struct record_envelope *en
 	ret = record_decode(RECORD_PACKAGE, envelope->content, &record, flt);
 	if (ret)
 		return ret;
-	ret = append_record(log, &record, envelope, flt);
+	ret = append_record(log, &record, envelope, mode, flt);
 	record_release(&record);
 	return ret;
+}
+
+int package_log_append(struct package_log *log, const struct record_envelope *envelope, struct fault *flt)
+{
+	return decode_and_append(log, envelope, MODE_APPEND, flt);
+}
+
+int package_log_check(struct package_log *log, const struct record_envelope *envelope, struct fault *flt)
+{
+	return decode_and_append(log, envelope, MODE_CHECK, flt);
+}
+
+int package_log_replay(struct package_log *log, const struct record_envelope *envelope, struct fault *flt)
+{
+	return decode_and_append(log, envelope, MODE_REPLAY, flt);
+}
+
+void package_log_use_keys(struct package_log *log, struct ecdsa_recent_keys *recent)
+{
+	log->keys.recent = recent;
+}
+
+struct digest package_log_transcribe(const struct digest *transcript, const struct record_envelope *envelope,
+				     const struct digest *record_id)
+{
+	/* All but the last are of one length, so that no two rows of parts are the same bytes. */
+	const struct span parts[] = { digest_span(transcript), digest_span(record_id), digest_span(&envelope->key_id),
+				      envelope->signature };
+
+	return digest_of_parts(parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+bool package_log_transcript(const struct package_log *log, struct digest *out)
+{
+	*out = log->transcript;
+	return !log->is_restored;
 }
 
 /* ---- Asking ---- */
@@ -414,5 +464,6 @@ int package_log_restore_head(struct package_log *log, const struct log_head *hea
 		return fault_invalid(flt, "a head without keys");
 	log->head = *head;
 	log->has_head = true;
+	log->is_restored = true;
 	return 0;
 }

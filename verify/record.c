@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records as wholes: ids, signatures, times. What is inside is read in record_decode.c and written in record_encode.c.
  * Source: protocol.md sections 2 and 3.

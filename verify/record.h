@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records: the signed units of which package logs and the operator log are made (protocol.md sections 2 to 4).
  *
@@ -82,6 +83,16 @@ struct record_envelope {
  * @return 0; WARG_INVALID for malformed bytes; WARG_UNDECIDED over CAP_RECORD, CAP_RECORD_ENTRIES, or without memory
  */
 int record_decode(enum record_kind kind, struct span content, struct record *out, struct fault *flt);
+
+/**
+ * Find the contents that a package's record releases, as the reference reads it, also in a record that record_decode()
+ * refuses: a server that serves such a record must serve its contents, too. Skips what cannot be parsed.
+ *
+ * @param take  called for each content, maybe twice for the same; non-zero ends the walk
+ * @return 0, or what `take` returned
+ */
+int record_walk_contents(struct span content, int (*take)(void *user, const struct digest *digest, struct fault *flt),
+			 void *user, struct fault *flt);
 
 /** Give the entries back; empty afterwards. */
 void record_release(struct record *record);

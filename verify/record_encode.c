@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records, written as the reference does: fields in the order of their numbers, defaults left out, permissions packed.
  * Source: protocol.md section 4.

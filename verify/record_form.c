@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The messages that stand in the oneof of an entry. Source: protocol.md section 4.
  */

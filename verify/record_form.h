@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The messages that stand in the oneof of an entry, as a table: what record's decoder and encoder know of them.
  * For record's own files. Source: protocol.md section 4.

@@ -1,9 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Checking a release, or a record, from the operator's first record up (see release_proof.h).
  */
 #include "release_proof.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "merkle_log.h"
 #include "merkle_map.h"
@@ -48,25 +50,74 @@ static int replay_operator(const struct release_proof *proof, struct operator_lo
 	return 0;
 }
 
+/* The record to prove. A flag tells whether it was found: an all-zero id is valid. */
+struct proven_record {
+	bool found;
+	struct release_proof_finding finding;
+};
+
 /* The record at `at` was validated, and is the head. */
 static void note_record(const struct release_proof *proof, size_t at, const struct log_head *head,
-			struct release_proof_finding *out)
+			struct proven_record *out)
 {
 	if (!proof->record || !digest_equals(proof->record, &head->record_id))
 		return;
-	out->record_id = head->record_id;
-	out->by = proof->package.records[at].envelope.key_id;
-	out->time = head->time;
-	out->record_at = at;
+	out->found = true;
+	out->finding.record_id = head->record_id;
+	out->finding.by = proof->package.records[at].envelope.key_id;
+	out->finding.time = head->time;
+	out->finding.record_at = at;
+}
+
+/* Whether the log that was validated before was fed these records. */
+static bool is_known(const struct release_proof *proof)
+{
+	struct digest known, transcript = {{0}};
+
+	if (!proof->known || strcmp(package_log_name(proof->known)->text, proof->name.text) ||
+	    !package_log_transcript(proof->known, &known))
+		return false;
+	for (size_t i = 0; i < proof->package.count; i++) {
+		const struct record_envelope *envelope = &proof->package.records[i].envelope;
+		struct digest id = record_id(RECORD_PACKAGE, envelope->content);
+
+		transcript = package_log_transcribe(&transcript, envelope, &id);
+	}
+	return digest_equals(&transcript, &known);
+}
+
+/* The record that is to be proven, in a log that is known. */
+static int find_known(const struct release_proof *proof, struct proven_record *out, struct fault *flt)
+{
+	struct record record;
+	int r = 0;
+
+	for (size_t i = proof->record ? proof->package.count : 0; i-- && !out->found && !r;) {
+		struct span content = proof->package.records[i].envelope.content;
+		struct digest id = record_id(RECORD_PACKAGE, content);
+
+		if (!digest_equals(&id, proof->record))
+			continue;
+		r = record_decode(RECORD_PACKAGE, content, &record, flt);
+		if (r)
+			break;
+		note_record(proof, i, &(struct log_head){record.id, record.time}, out);
+		record_release(&record);
+	}
+	return r;
 }
 
 /* @param record  filled in when the record that is to be proven comes by */
-static int replay_package(const struct release_proof *proof, struct package_log **out,
-			  struct release_proof_finding *record, struct fault *flt)
+static int replay_package(const struct release_proof *proof, struct package_log **out, struct proven_record *record,
+			  struct fault *flt)
 {
 	struct package_log *log = NULL;
 	int r = check_places(&proof->package, proof->checkpoint.contents.log_length, flt);
 
+	if (!r && is_known(proof)) {
+		*out = package_log_ref(proof->known);
+		return find_known(proof, record, flt);
+	}
 	if (!r)
 		r = package_log_new(&proof->name, &log, flt);
 	for (size_t i = 0; !r && i < proof->package.count; i++) {
@@ -138,13 +189,12 @@ static int check_heads(const struct release_proof *proof, const struct operator_
 /* ---- The record, or the release ---- */
 
 static int find_record(const struct release_proof *proof, const struct operator_log *operator,
-		       const struct release_proof_finding *record, struct release_proof_finding *out,
-		       struct fault *flt)
+		       const struct proven_record *record, struct release_proof_finding *out, struct fault *flt)
 {
 	char id[DIGEST_TEXT_SIZE];
 
-	if (digest_equals(&record->record_id, proof->record)) {
-		*out = *record;
+	if (record->found) {
+		*out = record->finding;
 		out->operator_key = *operator_log_first_key(operator);
 		return 0;
 	}
@@ -190,7 +240,7 @@ static int find_release(const struct release_proof *proof, const struct operator
 int release_proof_check(const struct release_proof *proof, struct release_proof_finding *out, struct fault *flt)
 {
 	uint64_t length = proof->checkpoint.contents.log_length;
-	struct release_proof_finding record = {0};
+	struct proven_record record = {0};
 	struct operator_log *operator = NULL;
 	struct package_log *package = NULL;
 	int r;

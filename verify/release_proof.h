@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A release, or any record of a package, proven from the operator's first record up to one who has nothing but the
  * bytes (protocol.md sections 3 to 5).
@@ -31,6 +32,11 @@ struct release_proof {
 	const struct digest *content; /* of the release; NULL: whatever it has */
 	struct signed_checkpoint checkpoint;
 	struct release_proof_log operator, package;
+	/*
+	 * The package's log as it was validated before: where it was fed the very records that are here, none of them
+	 * is validated again. NULL: there is none
+	 */
+	struct package_log *known;
 	/* The heads of both logs, the operator's first: a LogProofBundle and a MapProofBundle. */
 	struct span log_bundle, map_bundle;
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * SemVer 2.0.0 versions, and requirements in Cargo's grammar (protocol.md section 1; interop.md section C 12).
  */

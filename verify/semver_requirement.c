@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Requirements in Cargo's grammar: semver.h. They accept and match what the Rust crate `semver` 1.0 does.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The pieces that versions and requirements are written in (SemVer 2.0.0, sections 2, 9 and 10).
  *

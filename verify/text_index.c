@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A keyed hash table over texts (see text_index.h): open addressing, with at least half of the slots free.
  *
@@ -12,7 +13,7 @@
 
 #include "digest.h"
 
-#define SMALLEST 8 /* places */
+#define SMALLEST 2 /* places: most packages have few releases */
 #define FREE UINT32_MAX
 
 void text_index_release(struct text_index *index)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Finding one of many texts by what it says: a hash table beside an array that only grows and shrinks at its end. For
  * the logs' own files.

@@ -1,15 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The framing of a WebAssembly binary, checked piece by piece: whether a file is whole, not whether it is valid.
  *
  * A preamble of 8 bytes (module or component), then sections: an id, a size, that many bytes. Which sections there are,
  * in which order, and what is in them is not looked at: new kinds come with each proposal. What is looked at tells a
  * file that was cut short, has something behind it, or is none, from one that was written to its end.
+ * Faults are in the words of the reference server's parser, wasmparser, with the offset that it reports: where the
+ * bytes begin that it could not read. It looks into functions and nested modules, too, and reports offsets in those.
  * Source: WebAssembly core specification 5.5.2 and 5.5.16; component model, Binary.md, "Component Definitions".
  */
 #ifndef WARG_VERIFY_WASM_H
 #define WARG_VERIFY_WASM_H
 
 #include "buf.h"
+
+#define WASM_PREAMBLE_SIZE 8
 
 enum wasm_state {
 	WASM_PREAMBLE,     /* in the first 8 bytes */
@@ -25,7 +30,9 @@ struct wasm_framing {
 	bool is_component; /* known behind the preamble */
 	uint64_t length;   /* bytes that were appended or passed over */
 	uint32_t left;     /* of the section's body */
+	uint64_t body;     /* where the section's body begins */
 	unsigned count;    /* bytes of the preamble or of the size so far */
+	unsigned char preamble[WASM_PREAMBLE_SIZE];
 };
 
 /** Begin a check. */
@@ -33,7 +40,7 @@ void wasm_framing_init(struct wasm_framing *framing);
 
 /**
  * Look at the bytes behind those that came before.
- * @return 0; WARG_INVALID as soon as no bytes behind these can make it a Wasm binary, and ever after
+ * @return 0; WARG_INVALID as soon as a magic number, version or size is whole and wrong, and ever after
  */
 int wasm_framing_append(struct wasm_framing *framing, struct span bytes, struct fault *flt);
 

@@ -1,13 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A proxy that makes a server far away: bytes come half a round trip late, and connecting takes a whole one."""
 import asyncio
 import threading
 
 
 class Far:
-    """Listens at `port`, and passes on to (host, port) of a server. A thread of its own."""
+    """Listens at `port`, and passes on to (host, port) of a server. A thread of its own.
+
+    `carried` counts the bytes of both directions.
+    """
 
     def __init__(self, address, round_trip):
-        self.address, self.half = address, round_trip / 2
+        self.address, self.half, self.carried = address, round_trip / 2, 0
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -40,6 +44,7 @@ class Far:
         arrival = asyncio.ensure_future(arrive())
         try:
             while data := await reader.read(1 << 16):
+                self.carried += len(data)
                 road.put_nowait((self.loop.time() + self.half, data))
         except OSError:
             pass

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * large_registry make FOLDER RECORDS: a registry's database of at least so many records of as many packages, behind the
  * operator's, a thousand under each checkpoint; prints the records that entered a second.
@@ -45,11 +46,13 @@ static struct digest digest_at(unsigned char what, uint64_t number)
 /* As large as a record with one release is. */
 static struct committed_record record_at(uint64_t index)
 {
-	static const unsigned char content[220], signature[107];
+	static const unsigned char content[220];
+	static const unsigned char signature[] = "ecdsa-p256:none, and as long as one: "
+						 "................................................................";
 
 	return (struct committed_record){
 		.log_id = digest_at('l', index), .record_id = digest_at('r', index),
-		.envelope = {{content, sizeof(content)}, digest_at('k', 0), {signature, sizeof(signature)}},
+		.envelope = {{content, sizeof(content)}, digest_at('k', 0), {signature, sizeof(signature) - 1}},
 	};
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * log_root RECORDS: how long it takes, in seconds, to compute the root of a log of so many records from the two ids of
  * each, as a listing does.

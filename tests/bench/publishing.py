@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What publishing costs, beside the reference's client on the same server.
 
 Both clients wait for the server's next checkpoint, which comes every five seconds: a publish that begins right behind

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What our server does, beside the reference's on the same machine, with the same records.
 
 The reference keeps all in memory and writes nothing to the disk but contents; ours syncs every record.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What the benchmarks run in: a registry by the real server, a home for each client, mounts.
 
 Everything lies in one temporary folder and ends with it. The programs are started as the tests on mounts start them.

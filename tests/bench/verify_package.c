@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * verify_package RECORDS PACKAGES ROUNDS: how long it takes, in seconds, to verify one package of so many records with
  * all its proofs, in a registry of so many packages; the median of the rounds.

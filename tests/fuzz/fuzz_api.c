@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Every decoder of a registry's answers. The first byte chooses the call, the second the status, the rest is the body.
  */
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 0: api_decode_discovery(&url, &exchange, &found, NULL); break;
 	case 1: api_decode_checkpoint(&exchange, &checkpoint, NULL); break;
 	case 2: logs(&exchange, &id); break;
-	case 3: api_decode_names(&exchange, &id, 1, &name, NULL); break;
+	case 3: api_decode_names(&exchange, &id, 1, &name, NULL, NULL); break;
 	case 4: ledger(&url, &exchange); break;
 	case 5: proofs(&exchange); break;
 	default: sources(&url, &exchange, &id); break;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The configuration: whatever the file holds, all folders are named and absolute, or the fault says why not.
  */

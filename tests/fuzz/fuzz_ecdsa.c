@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Keys and signatures: a text that is accepted is the one that the key writes, and no text makes us doubt our memory.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Journal entries: what is taken for one is signed, and is written again in a form that is taken again.
  */

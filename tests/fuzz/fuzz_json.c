@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * JSON: what was read and written can be read again, and then is written the same.
  */

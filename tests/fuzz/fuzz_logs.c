@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Both state machines against a model of protocol.md section 4, written a second time and small: an input is a little
  * program that makes records, signed well or badly, of a few keys, versions and namespaces. Verdicts and states have to
@@ -105,7 +106,9 @@ static bool model_entry(struct model *model, enum record_kind kind, const struct
 		model->permissions[key] |= entry->permissions;
 		return true;
 	case ENTRY_REVOKE_FLAT:
-		if (!may(model, signer, manage | entry->permissions) || !may(model, key, entry->permissions))
+		/* A key that is not known has no permissions, and may be revoked none. */
+		if (!may(model, signer, manage | entry->permissions) ||
+		    (model->permissions[key] & entry->permissions) != entry->permissions)
 			return false;
 		model->permissions[key] &= ~entry->permissions;
 		return true;

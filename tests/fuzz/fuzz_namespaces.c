@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry's domain and hint, as the network, an operator or a file names it: what is taken for a domain is a host
  * and a port, cannot lead out of a folder or a header, and is what it was when it is read again.

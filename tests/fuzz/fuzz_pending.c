@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Pending publishes: what is taken for one is written again in a form that is taken again, and does not change any
  * more.

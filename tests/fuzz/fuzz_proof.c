@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Proof documents: what is read is written in a form that is read again and does not change any more, and whose check
  * ends the same way; and a document whose check is good says what its logs say.

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Content bytes of records. The first byte of an input chooses the kind.
  *
- * What is borrowed lies inside the input, and a record that was accepted, written as the reference does and read again
- * is the same record.
+ * Borrowed spans are inside the input. An accepted record, encoded as the reference does and decoded again, is the same
+ * record. The loose reader finds the contents that it releases.
  */
 #include "fuzz.h"
 #include "verify/caps.h"
@@ -40,6 +41,36 @@ static void write_and_read(const struct record *record)
 	buf_release(&content);
 }
 
+/* Compares the contents that the loose reader finds with those of a decoded record. */
+struct releases {
+	const struct record *record; /* NULL: the record was refused */
+	size_t next;
+};
+
+static int take_content(void *user, const struct digest *digest, struct fault *flt)
+{
+	struct releases *releases = user;
+	const struct record *record = releases->record;
+
+	(void)flt;
+	if (!record)
+		return 0;
+	while (releases->next < record->entry_count && record->entries[releases->next].type != ENTRY_RELEASE)
+		releases->next++;
+	fuzz_require(releases->next < record->entry_count);
+	fuzz_require(digest_equals(digest, &record->entries[releases->next++].content));
+	return 0;
+}
+
+static void walk_contents(struct span content, const struct record *record)
+{
+	struct releases releases = { record, 0 };
+
+	fuzz_require(record_walk_contents(content, take_content, &releases, NULL) == 0);
+	for (size_t i = releases.next; record && i < record->entry_count; i++)
+		fuzz_require(record->entries[i].type != ENTRY_RELEASE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fault flt = { 0 };
@@ -54,6 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	content = (struct span){ data + 1, size - 1 };
 	r = record_decode(kind, content, &record, &flt);
 	fuzz_require_verdict(r, &flt);
+	if (kind == RECORD_PACKAGE)
+		walk_contents(content, r ? NULL : &record);
 	if (r)
 		return 0;
 	fuzz_require(record.entry_count <= CAP_RECORD_ENTRIES);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What a registry says about a record that is published. The first byte chooses the status, the second whether the
  * record is known, the rest is the body.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A request, of any method, path, headers and body, to a server with a registry: it is answered, and the registry stays
  * what it is but for records that are in order. Input: a line with the method and the path, lines of headers, an empty
@@ -16,7 +17,7 @@
 #define OPERATOR "ecdsa-p256:I+UlDo0HxyBBFeelhPPWmD+LnklOpqZDkrFP5VduASk="
 #define HEADERS 16
 
-static char folder[] = "/tmp/wargfs-fuzz-XXXXXX";
+static char folder[256];
 static struct service *service;
 static struct ecdsa_private_key *key;
 static sem_t resumed;
@@ -50,16 +51,17 @@ static void close_service(void)
 
 static void open_service(void)
 {
+	const char *place = getenv("TMPDIR");
 	static char contents[sizeof(folder) + 16];
 	struct operator_wish wish = {"test", NULL};
 	struct service_options options = {
 		.namespaces = &wish, .namespace_count = 1, .content_limit = 1 << 20, .failed = failed,
 	};
 
+	snprintf(folder, sizeof(folder), "%s/wargfs-fuzz-XXXXXX", place && *place ? place : "/tmp");
 	fuzz_require(mkdtemp(folder) && !sem_init(&resumed, 0, 0));
 	snprintf(contents, sizeof(contents), "%s/contents", folder);
 	fuzz_require(!ecdsa_private_key_parse(span_of_text(OPERATOR), &key, NULL));
-	options.data_dir = folder;
 	options.content_dir = contents;
 	options.key = key;
 	fuzz_require(!database_open(folder, &options.database, NULL));

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Versions and requirements. An input is a requirement and two versions, one a line.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * State files: what is taken for one is written again in a form that is taken again, and does not change any more.
  */
@@ -16,8 +17,8 @@ static int render(enum kind kind, const struct json *value, struct buf *out, str
 
 	switch (kind) {
 	case CHECKPOINT:
-		r = store_state_read_checkpoint(value, &checkpoint, flt);
-		return r ? r : store_state_render_checkpoint(&checkpoint, out, flt);
+		r = checkpoint_json_read(value, &checkpoint, flt);
+		return r ? r : checkpoint_json_render(&checkpoint, out, flt);
 	case OPERATOR:
 		r = store_state_read_operator(value, &operator, &state, flt);
 		if (!r)

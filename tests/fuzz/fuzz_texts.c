@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The small text forms: whatever one of them accepts, writing it again gives the same text.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The framing of a Wasm binary: the same verdict whole, in pieces, and by skipping.
  */

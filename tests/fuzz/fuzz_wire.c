@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The protobuf reader: it ends, stays inside the input, and accepts only what the writer would have written.
  */

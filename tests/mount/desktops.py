@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A desktop's keyring: a D-Bus of its own, on which nothing is started, and a real gnome-keyring on that."""
 import os
 import subprocess
@@ -26,6 +27,8 @@ class Desktop:
         self.bus = home.start("dbus-daemon", "--config-file", config, "--nofork", "--print-address=1",
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         home.environment["DBUS_SESSION_BUS_ADDRESS"] = self.bus.stdout.readline().decode().strip()
+        # For tests/run/lsan, which names functions of libraries.
+        home.environment["ASAN_OPTIONS"] = home.environment.get("ASAN_OPTIONS", "") + ":fast_unwind_on_malloc=0"
 
     def start_keyring(self, password=None):
         """Unlocked by the password, which is a new keyring's from then on; locked without one."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What a liar needs: protobuf taken apart and put together, and signatures that verify.
 
 The arithmetic of P-256 is the textbook's: slow, and with no secret worth hiding. The registry's operator and its
@@ -6,6 +7,7 @@ publisher have keys that everybody knows, so that whatever they could sign, a te
 import base64
 import hashlib
 import hmac
+import json
 
 # ---- Protobuf: a message as a list of [field number, value], value an int (varint) or bytes ----
 
@@ -79,13 +81,17 @@ def add(a, b):
     return x, (slope * (ax - x) - ay) % P
 
 
-def multiply(scalar, point=G):
+DOUBLED = [G]  # G, 2 G, 4 G, …
+for _ in range(255):
+    DOUBLED.append(add(DOUBLED[-1], DOUBLED[-1]))
+
+
+def multiply(scalar):
+    """scalar times G."""
     out = None
-    while scalar:
-        if scalar & 1:
+    for place, point in enumerate(DOUBLED):
+        if scalar >> place & 1:
             out = add(out, point)
-        point = add(point, point)
-        scalar >>= 1
     return out
 
 
@@ -147,6 +153,12 @@ def sign_checkpoint(contents, key=OPERATOR):
     message = (b"WARG-CHECKPOINT-SIGNATURE-V0:WARG-TIMESTAMPED-CHECKPOINT-V0" + leb(contents["logLength"]) +
                string(contents["logRoot"]) + string(contents["mapRoot"]) + leb(contents["timestamp"]))
     return {"contents": contents, "keyId": key.id, "signature": key.sign(message)}
+
+
+def seal(kind, value):
+    """The file "trust" of a registry."""
+    text = json.dumps(value)
+    return f"wargfs {kind} 2 {digest(text.encode())}\n{text}"
 
 
 def sign_record(kind, fields, key):

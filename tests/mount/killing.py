@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """kill -9 before a system call, by strace: which calls there are, and what is killed at which of them.
 
 Strace counts each kind of call by itself, for each thread. So a place to die is a kind of call and a number. Every so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A proxy before the real warg-server that counts the calls, and lies where it is told to.
 
 Its lies are functions that change an Answer: what it says (status, type, body) or how it travels (`send`). While it is
@@ -74,6 +75,14 @@ class Answer:
         self.body = json.dumps(value, separators=(",", ":")).encode()
 
 
+def keep_port():
+    """A socket at a free port: while it is there, no other program gets the port, listened at or not."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
+
+
 class Liar:
     def __init__(self, server, network=None):
         """network: the namespace to listen in, where it is not that of all."""
@@ -81,12 +90,14 @@ class Liar:
         self.network = network or contextlib.nullcontext()
         self.lock = threading.Lock()
         self.mistakes = []
-        self.address = "127.0.0.1", 0
+        with self.network:
+            self.kept = keep_port()
+        self.address = self.kept.getsockname()
         self.open()
         self.url = "http://127.0.0.1:%d/" % self.address[1]
 
     def open(self):
-        """Listen, at the address of before if there was one, and be honest."""
+        """Listen, at the same address as before, and be honest."""
         self.calls = []
         self.lies = {}
         self.past = None
@@ -96,7 +107,6 @@ class Liar:
         self.connections = set()
         with self.network:
             self.listener = Listener(self.address, type("Exchange", (Exchange,), {"liar": self}), self.mistakes)
-        self.address = self.listener.server_address
         self.thread = threading.Thread(target=self.listener.serve_forever, args=(0.05,))
         self.thread.start()
 
@@ -252,6 +262,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
                 unread(self)
             self.hang_up()
             return
+        getattr(mutation, "before", lambda _: None)(self)
         call.request = read_body(self)
         answer = self.liar.answer(call, self.command, headers, mutation)
         call.ended = time.monotonic()
@@ -398,6 +409,19 @@ def unread(action):
         raise AssertionError("it was not to be answered")
     lie.unread = action
     return lie
+
+
+def slowly_read(exchange):
+    """Reads what comes at once of a body, and no more until the liar is honest again."""
+    exchange.rfile.peek(1)
+    exchange.released.wait(60)
+
+
+def read_late(_):
+    """An honest answer to a body that is read only when the liar is honest again."""
+
+
+read_late.before = slowly_read
 
 
 @unread

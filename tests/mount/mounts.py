@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A mount in the foreground as a child, watched from its beginning to its end."""
 import contextlib
 import errno
@@ -10,11 +11,33 @@ from waiting import until
 
 COMPLAINTS = re.compile(r"Sanitizer|runtime error|assert|warning|leaked|double free|corrupt|panic|Segmentation", re.I)
 
+# For a shell in a mount namespace of its own: a copy of a mount of another test, which may run at the same time, would
+# keep that one's daemon from ending.
+LET_GO_OF_OTHERS = r"""
+awk '/ - fuse\.wargfs /{print $5}' /proc/self/mountinfo | xargs -r -n 1 umount -l 2>/dev/null || true
+"""
+
 
 def mounted_at(path):
     """The line of /proc/self/mountinfo about what is mounted there, or None."""
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         return next((line for line in file if line.split(" ")[4] == path), None)
+
+
+def daemons(path):
+    """The processes that were started to mount at a path."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline") as file:
+            if path in file.read().split("\0"):
+                found.append(process)
+    return found
+
+
+def unmount(path):
+    """Unmount, as a person would who is told that it is busy: `wargfs status` of another test may just read it."""
+    until(lambda: not subprocess.run(["fusermount3", "-u", path], stdin=subprocess.DEVNULL).returncode,
+          f"{path} is unmounted")
 
 
 def unmount_by_force(path):
@@ -44,7 +67,8 @@ class Mount:
         self.home = home
         self.path = path
         self.log_path = path + ".log"
-        self.expected = []
+        self.expected = [r"^wargfs: first contact with ",
+                         r"^wargfs mount: \S+ is mounted; 'wargfs umount \S+' ends it$"]
         self.over = False
         if not mounted_at(path): # a dead one says of its folder that it is none
             os.makedirs(path, exist_ok=True)
@@ -82,9 +106,10 @@ class Mount:
         return self
 
     def wait_for_log(self, pattern):
-        """Until the daemon has logged a line that matches; such lines are expected then."""
+        """Until the daemon has logged a line that matches, other than its first contact; they are expected then."""
         self.expect(pattern)
-        until(lambda: re.search(pattern, self.log), lambda: f"{pattern!r} in the log, which is\n{self.log}")
+        until(lambda: re.search(pattern, re.sub(programs.MET, "", self.log), re.M),
+              lambda: f"{pattern!r} in the log, which is\n{self.log}")
 
     def surprises(self):
         lines = self.log.splitlines()
@@ -95,7 +120,7 @@ class Mount:
         """Unmount, and look at how it ended."""
         self.over = True
         if self.process.poll() is None:
-            subprocess.run(["fusermount3", "-u", self.path], check=True, stdin=subprocess.DEVNULL)
+            unmount(self.path)
         status = self.wait_for_end()
         assert not mounted_at(self.path)
         assert status == 0, f"the daemon ended with {status}:\n{self.log}"

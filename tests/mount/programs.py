@@ -1,10 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The programs, each with a home of its own: wargfs, and the reference's warg and warg-server."""
+import glob
 import hashlib
 import json
 import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import urllib.request
 
@@ -17,8 +20,36 @@ REFERENCE = os.environ.get("WARGFS_REFERENCE") or os.path.expanduser("~/.cache/w
 WARG = os.path.join(REFERENCE, "bin/warg")
 WARG_SERVER = os.path.join(REFERENCE, "bin/warg-server")
 
+# What wargfs ends with where something is absent, refused, unreachable or wants a key or login; warg knows only 1.
+FAILURES = ABSENT, REFUSED, UNREACHABLE, LOGIN = 4, 5, 6, 7
+
 # Whatever happens to the tests, no program outlives them.
 TIED = ("setpriv", "--pdeathsig", "TERM", "--")
+
+
+MET = r"(?:wargfs: first contact with |\{\"note\":\{\"kind\":\"first_contact\").*\n"
+
+
+def is_sanitized():
+    """Whether wargfs was built with a sanitizer."""
+    with open(WARGFS, "rb") as file:
+        program = file.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
+def free_address():
+    """An address of this machine at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % probe.getsockname()[1]
+
+
+def set_meetings_apart(done):
+    if isinstance(done.stderr, str):
+        done.met, done.stderr = re.findall(MET, done.stderr), re.sub(MET, "", done.stderr)
+    elif done.stderr:
+        done.stderr = re.sub(MET.encode(), b"", done.stderr)
+    return done
 
 
 class Home:
@@ -33,19 +64,24 @@ class Home:
         self.cache = os.path.join(path, ".cache/warg")
         self.config = os.path.join(path, ".config/warg/config.json")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "WARG_"))}
-        self.environment = dict(kept, HOME=path, XDG_RUNTIME_DIR=self.runtime, RUST_BACKTRACE="0")
+        self.environment = dict(kept, HOME=path, XDG_RUNTIME_DIR=self.runtime, RUST_BACKTRACE="0", LC_ALL="C.UTF-8")
 
     def start(self, *command, **options):
         return subprocess.Popen([*TIED, *command], cwd=self.work, env=self.environment,
                                 **{"stdin": subprocess.DEVNULL, **options})
 
     def run(self, *command, status=0, seconds=60, **options):
-        """Run a command to its end. It fails unless it ends with `status`; None: any."""
+        """Run a command to its end. It fails unless it ends with `status`; None: any.
+
+        What ours says of registries that were met for the first time is in `met`, not in `stderr`.
+        """
         done = subprocess.run([*TIED, *command], cwd=self.work, env=self.environment, timeout=seconds,
                               **{"text": True, "capture_output": True, "stdin": subprocess.DEVNULL, **options})
+        if command[0] == WARG and status in FAILURES:
+            status = 1
         assert status is None or done.returncode == status, (
             f"{command} ended with {done.returncode}, not {status}\n{done.stdout}{done.stderr}")
-        return done
+        return set_meetings_apart(done)
 
     def warg(self, *words, **options):
         return self.run(WARG, *words, **options)
@@ -71,8 +107,9 @@ class Home:
         with open(self.config, "w") as file:
             json.dump(config, file)
         keyring = os.path.join(os.path.dirname(self.config), "keyring")
-        os.makedirs(keyring, exist_ok=True)
+        os.makedirs(keyring, 0o700, exist_ok=True)
         with open(os.path.join(keyring, "service=warg-signing-key&user=default"), "w") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(forge.PUBLISHER.text)
         return self
 
@@ -138,7 +175,16 @@ class Server:
         until(lambda: self.checkpoint()["contents"]["logLength"] >= length, f"a checkpoint of {length} records")
 
     def stop(self):
+        """Stop it. A thread on another processor goes on for a moment after the signal was sent."""
         self.process.send_signal(signal.SIGSTOP)
+        until(self.is_stopped, "the server is stopped")
+
+    def is_stopped(self):
+        for thread in glob.glob(f"/proc/{self.process.pid}/task/*/stat"):
+            with open(thread) as file:
+                if file.read().rpartition(")")[2].split()[0] != "T":
+                    return False
+        return True
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
@@ -152,9 +198,10 @@ class Server:
 class OwnServer(Server):
     """Our own. It keeps what it has: started again, it goes on, and so does one that is given its folders."""
 
-    def __init__(self, home, *more, data=None, **options):
+    def __init__(self, home, *more, data=None, environment=None, **options):
         self.data = data or os.path.join(home.path, "data")
         self.more = more
+        home.environment.update(environment or {})
         super().__init__(home, **options)
 
     def words(self):
@@ -167,7 +214,7 @@ class OwnServer(Server):
         status = self.process.wait(30)
         with open(self.log) as file:
             said = file.read()
-        assert status == 0 and said.count("\n") == 5, f"it ended with {status}:\n{said}"
+        assert status == 0 and said.count("\n") == 6, f"it ended with {status}:\n{said}"
 
     def restart(self):
         self.terminate()
@@ -190,8 +237,8 @@ class ImportedServer(OwnServer):
 
     def surprises(self):
         with open(self.log) as file:
-            return [line for line in file if not re.match(r"(registry|listens at|key id|public key|records|mirror of) ",
-                                                          line)]
+            return [line for line in file if not re.match(
+                r"(registry|listens at|key id|public key|records|mirror of|wargfs serve: it serves) ", line)]
 
 
 # Whose server the registries of the tests are: the reference's, or with `wargfs` in the environment our own.

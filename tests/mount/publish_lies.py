@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The lies that are told to a publisher, as data.
 
 A row is (name, mutation, kind, words, sent, then), with the call before it in the table at the end. `kind` is what
@@ -13,7 +14,7 @@ from lies import DOWN, FORGED, HTML, LIMIT, LOGIN, REFUSED, Kind, error, ids
 from liar import (InTurn, changed, closed, cut, delivered, dribble, endless, half_read, late, not_http, raw, says,
                   silent, text, twice)
 
-ABSENT = Kind("ENOENT", 1)
+ABSENT = Kind("ENOENT", 4)
 GOES_ON, ANEW = "goes on", "anew"
 FOREIGN = "sha256:" + "5a" * 32
 
@@ -78,7 +79,7 @@ PUBLISH = (
     ("twice", twice, None, "", 1, None),
     ("half the record taken", half_read, DOWN, "", 0, GOES_ON),
         # No answers.
-    ("HTML", says(content_type="text/html", body=HTML), FORGED, "", 0, GOES_ON),
+    ("HTML", says(content_type="text/html", body=HTML), None, "", 1, None),
     ("empty", says(), FORGED, "", 0, GOES_ON),
     ("another JSON", says(body=b'{"hello":"world"}'), FORGED, "", 0, GOES_ON),
     ("null", says(body=b"null"), FORGED, "", 0, GOES_ON),
@@ -213,7 +214,7 @@ RECORD = (
     ("closed once", first(closed), None, "", 1, None),
     ("late", late, None, "", 1, None),
     ("twice", twice, None, "", 1, None),
-    ("HTML", says(content_type="text/html", body=HTML), FORGED, "", 1, GOES_ON),
+    ("HTML", says(content_type="text/html", body=HTML), DOWN, "web page", 1, GOES_ON),
     ("half the JSON", raw(lambda body: body[:len(body) // 2]), FORGED, "", 1, GOES_ON),
     ("401", error(401), LOGIN, "a lie", 1, GOES_ON),
     ("404 of another", error(404, type="record", id=FOREIGN), FORGED, "another record", 1, GOES_ON),

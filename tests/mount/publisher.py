@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Somebody who publishes by speaking the protocol itself: records of any make, sent in any order."""
 import base64
 import hashlib

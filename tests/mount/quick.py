@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A registry of the tests' own: honest, in this process, and as the real one answers, but for three things.
 
 A record is in the log, and under a checkpoint, as soon as its contents are there. What was sent twice is noted, not

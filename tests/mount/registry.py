@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What is in the registry that is mounted: published by the reference's own client, one checkpoint after another."""
 import os
 import random

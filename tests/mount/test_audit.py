@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The audit of the map: what the operator signs of it is compared with what the ledger makes of it."""
 import base64
 import glob

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The commands beside the reference's: the same words, the same files; and exit statuses."""
+import hashlib
 import json
 import os
 import re
@@ -6,9 +8,9 @@ import re
 import pytest
 
 import programs
-from liar import raw
+from liar import raw, says
 from mounts import read
-from registry import CONTENTS
+from registry import CONTENTS, wasm
 
 COMMANDS = ("mount", "status", "config", "ls", "info", "update", "download", "fetch", "verify",
             "publish", "clear", "reset")
@@ -41,7 +43,8 @@ MISUSES = (
     (), ("frobnicate",), ("info", "--frobnicate"), ("download",), ("download", "test:hello", "test:other"),
     ("download", "Test:Hello", "--registry", "http://127.0.0.1/"), ("download", "test:hello"), ("info", "hello"),
     ("mount",), ("mount", "-o", "frobnicate", "http://127.0.0.1/", "."), ("mount", "-o", "timeout=x", "."),
-    ("config", "--ignore-federation-hints", "maybe"), ("config", "--keyring-backend", "paper"), ("config",),
+    ("config", "--ignore-federation-hints", "maybe"), ("config", "--keyring-backend", "paper"),
+    ("config", "--operator-key", "sha256:" + "ab" * 32),
     ("update", "--registry", "http://registry.example/"), ("fetch",), ("fetch", "test:hello", "hello"),
     ("ls", "test", "test"), ("ls", "Test"), ("ls", "test:"), ("ls", ""), ("ls", ".warg"), ("clear", "x"),
     ("clear", "--registry", "http://127.0.0.1/"), ("key",), ("key", "frobnicate"), ("key", "new", "x"),
@@ -102,6 +105,99 @@ def test_config(new_home, liar, words):
     assert meaning(ours) == {**before, "disableAutoPackageInit": True}
 
 
+def test_config_shows(home, liar):
+    """Without a change to make it shows what holds and where that comes from, and writes nothing."""
+    shown = home.wargfs("config").stdout
+    assert f"file                             {home.config} (not there)\n" in shown
+    assert "keyringBackend                   secret-service (default)\n" in shown
+    assert not os.path.exists(home.config)
+    key = "sha256:" + "ab" * 32
+    home.wargfs("config", "--registry", liar.url, "--content-dir", "c", "--operator-key", key)
+    home.wargfs("key", "new", "--keyring-backend", "flat-file")
+    with open(home.config) as file:
+        before = file.read(), os.stat(home.config).st_mtime_ns
+    shown = home.wargfs("config").stdout
+    assert re.search(rf"^homeUrl +{re.escape(liar.url)}$", shown, re.M)
+    assert re.search(rf"^contentDir +{home.work}/c$", shown, re.M)
+    assert re.search(rf"^registriesDir +{home.cache}/registries \(default\)$", shown, re.M)
+    assert re.search(r"^keys +default$", shown, re.M)
+    assert re.search(r"^keyringBackend +flat-file$", shown, re.M)
+    assert re.search(rf"^operator key demanded +127\.0\.0\.1-\d+ {key}$", shown, re.M)
+    answer = json.loads(home.wargfs("config", "--json").stdout)
+    assert answer["file"] == home.config and answer["found"] is True
+    assert set(answer["settings"]) == set(home.read_config()) | {"registriesDir", "namespaceMapPath"}
+    assert answer["settings"]["homeUrl"] == {"value": liar.url, "source": "file"}
+    assert answer["settings"]["keys"] == {"value": ["default"], "source": "file"}
+    assert answer["settings"]["keyringAuth"] == {"value": False, "source": "file"}
+    assert answer["settings"]["namespaceMapPath"]["source"] == "default"
+    assert list(answer["operatorKeys"].values()) == [key]
+    with open(home.config) as file:
+        assert (file.read(), os.stat(home.config).st_mtime_ns) == before
+    with open(home.config, "w") as file:
+        file.write("{")
+    assert home.config in home.wargfs("config", status=1).stderr
+
+
+def test_config_same_home(home, liar):
+    """Another spelling of the same URL is no other home registry."""
+    home.wargfs("config", "--registry", liar.url)
+    assert not home.wargfs("config", "--registry", liar.url.rstrip("/")).stderr
+    config = home.read_config()
+    with open(home.config, "w") as file:
+        json.dump({**config, "homeUrl": liar.url.rstrip("/")}, file)
+    assert not home.wargfs("config", "--registry", liar.url).stderr
+    assert not home.wargfs("config", "--overwrite", "--registry", liar.url).stderr
+    assert "was " + liar.url in home.wargfs("config", "--registry", "https://registry.example").stderr
+
+
+UNPROVEN = (
+    ("ls",), ("update",), ("info", "test:tiny"), ("info", "-n"), ("verify",), ("download", "test:tiny"),
+    ("publish", "list"), ("publish", "release", "-n", "test:new", "-v", "1.0.0", "x.wasm"), ("reset", "--yes"),
+    ("logout",), ("mount", "."), ("mount", "-o", "offline", "."),
+)
+
+
+def folders_of(home, url):
+    """What there is of a registry, beside what all share."""
+    label = os.path.basename(home.registry_folder(url))
+    places = os.path.join(home.cache, "registries"), os.path.join(home.path, ".cache/wargfs"), \
+        os.path.join(home.path, ".local/state/wargfs")
+    return [path for path in (os.path.join(place, label) for place in places) if os.path.exists(path)]
+
+
+def test_unproven(home, liar):
+    """Nothing is kept of a registry that never proved anything, nor is it listed; of one that did everything is."""
+    with open(os.path.join(home.work, "x.wasm"), "wb") as file:
+        file.write(wasm(100, 1))
+    nobody = f"http://{programs.free_address()}/"
+    liar.lie("checkpoint", says(body=b"{}"))
+    for url in nobody, liar.url:
+        for words in UNPROVEN:
+            registry = url if words[0] == "mount" else "--registry"
+            words = [words[0], *words[1:-1], url, words[-1]] if registry == url else [*words, registry, url]
+            home.wargfs(*words, status=None)
+            assert not folders_of(home, url), words
+    liar.be_honest()
+    home.wargfs("ls", "--registry", liar.url)
+    before = folders_of(home, liar.url)
+    trust = os.path.join(before[2], "trust")
+    with open(trust) as file:
+        trusted = file.read()
+    liar.close()
+    try:
+        for words in UNPROVEN:
+            if words[0] not in ("reset", "mount"):
+                home.wargfs(*words, "--registry", liar.url, status=None)
+    finally:
+        liar.open()
+    assert folders_of(home, liar.url) == before
+    with open(trust) as file:
+        assert file.read() == trusted
+    for label in "reg.example", "other.example":
+        os.makedirs(os.path.join(home.cache, "registries", label, "package-logs/sha256"))
+    assert home.wargfs("info").stdout.split() == [liar.url]
+
+
 def test_config_elsewhere(home, liar):
     """A file in the working directory wins, --config over all."""
     home.wargfs("config", "--registry", liar.url, "warg-config.json")
@@ -152,7 +248,7 @@ OUR_DOWNLOADS = (
 def test_download(configured, words, version):
     """Both programs take the same words and write the same bytes, or none."""
     for program, name in ((programs.WARG, "its.wasm"), (programs.WARGFS, "ours.wasm")):
-        done = configured.run(program, "download", *words, "-o", name, status=0 if version else 1)
+        done = configured.run(program, "download", *words, "-o", name, status=0 if version else 4)
         path = os.path.join(configured.work, name)
         if version:
             assert read(path) == CONTENTS[words[0], version]
@@ -183,7 +279,7 @@ def test_download_output(configured):
 def test_download_forged(configured, liar):
     liar.lie("bytes", raw(lambda body: body + b"\0"))
     done = configured.wargfs("download", "test:tiny", "-o", "x.wasm", status=3)
-    assert "test:tiny" in done.stderr or "sha256:" in done.stderr
+    assert f"content sha256:{hashlib.sha256(CONTENTS['test:tiny', '1.0.0']).hexdigest()}" in done.stderr
     assert not os.path.exists(os.path.join(configured.work, "x.wasm"))
     liar.be_honest()
     configured.wargfs("download", "test:tiny", "-o", "x.wasm")
@@ -233,5 +329,5 @@ def test_info(configured, liar):
     assert facts(configured.wargfs("info", "test:hello").stdout)
     liar.open()
     assert facts(configured.wargfs("info", "test:steps").stdout)
-    configured.wargfs("info", "test:nobody", status=1)
+    configured.wargfs("info", "test:nobody", status=4)
     assert configured.wargfs("info", "--namespaces").stdout == ""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """kill -9 of a mount's daemon before each call that changes a file or sends something, while somebody copies into it:
 the next mount takes its place, and there the release is, or can be copied again; it is in the log exactly once.
 """
@@ -15,6 +16,7 @@ from test_publish_killed import CALLS, left_behind
 from waiting import until
 
 KILLS = 24
+ROUNDS = 4
 CONTENT = registry.wasm(200000, 1)
 NAME = "test:copied"
 
@@ -90,3 +92,41 @@ def test_copy_killed(quick, folder):
         assert not left_behind(copying.home), f"{place}"
         shutil.rmtree(copying.home.path)
     expect_most(killed)
+
+
+# Each thread renames its files to releases of one package until the mount is dead.
+WRITERS = """
+import os, sys, threading
+def write(number):
+    for patch in range(10000):
+        draft = f"{sys.argv[2]}/.draft{number}"
+        with open(sys.argv[1], "rb") as source, open(draft, "wb") as file:
+            file.write(source.read())
+        os.rename(draft, f"{sys.argv[2]}/1.{number}.{patch}.wasm")
+for number in range(6):
+    threading.Thread(target=write, args=(number,)).start()
+"""
+
+
+def test_writers_killed(quick, folder):
+    """Programs that have files published side by side end when the daemon is killed: the kernel holds the folder's lock
+    for one of them, and the daemon must not wait for that lock, too."""
+    for number in range(ROUNDS):
+        copying = Copying(quick, os.path.join(folder, f"writers{number}"))
+        mount = Mount(copying.home, copying.url, copying.path, ("rw",)).wait()
+        writers = None
+        try:
+            os.mkdir(os.path.dirname(copying.target))
+            writers = copying.home.start("python3", "-c", WRITERS, "content.wasm", os.path.dirname(copying.target),
+                                         stderr=subprocess.DEVNULL)
+            until(lambda: len(quick.registry.published) > 10 + number, "something is published")
+            mount.process.kill()
+            until(lambda: writers.poll() is not None, "the programs end")
+            mount.process.wait()
+        finally:
+            if writers and writers.poll() is None:
+                subprocess.run(["umount", "-f", copying.path], check=False)  # ends what waits for the mount
+                writers.wait()
+            mount.abandon()
+            mount.over = True
+        copying.finish()

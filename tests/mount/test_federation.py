@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Namespaces that live in another registry: two real servers, and a liar before each."""
 import json
 import os
@@ -180,7 +181,7 @@ BAD_HINTS = ("another=@", "test=@", "other=../../x", "other=http://registry.exam
 @pytest.mark.parametrize("hint", BAD_HINTS)
 def test_bad_hint(configured, liar, other, hint):
     liar.hint = hint.replace("@", other.domain)
-    done = download(configured, status=1)
+    done = download(configured, status=4)
     assert "hint" not in done.stderr
     assert read_map(configured) is None
     assert not other.calls
@@ -192,14 +193,14 @@ def test_hint_loop(configured, liar, other):
     """Each says that the other one has it."""
     liar.hint = f"nowhere={other.domain}"
     other.hint = "nowhere=" + liar.url.removeprefix("http://").rstrip("/")
-    configured.wargfs("download", "nowhere:thing", "-o", "out.wasm", status=1)
+    configured.wargfs("download", "nowhere:thing", "-o", "out.wasm", status=4)
     assert liar.count("logs") <= 3 and other.count("logs") <= 3
 
 
 def test_hints_ignored(configured, liar, other):
     liar.hint = f"other={other.domain}"
     configured.wargfs("config", "--ignore-federation-hints", "true")
-    assert other.domain not in download(configured, status=1).stderr
+    assert other.domain not in download(configured, status=4).stderr
     assert read_map(configured) is None and not other.calls
     configured.wargfs("config", "--ignore-federation-hints", "false")
     download(configured)
@@ -209,7 +210,7 @@ def test_hints_asked(configured, liar, other):
     """Without a terminal the answer is no."""
     liar.hint = f"other={other.domain}"
     configured.wargfs("config", "--disable-auto-accept-federation-hints", "true")
-    assert other.domain in download(configured, status=1).stderr
+    assert other.domain in download(configured, status=4).stderr
     assert read_map(configured) is None and not other.calls
     download(configured, "--yes")
     assert read_map(configured) == {"other": other.domain}
@@ -220,7 +221,7 @@ def test_not_interactive(configured, liar, other):
     config = configured.read_config()
     with open(configured.config, "w") as file:
         json.dump({**config, "disableInteractive": True}, file)
-    assert other.domain in download(configured, status=1).stderr
+    assert other.domain in download(configured, status=4).stderr
     assert read_map(configured) is None and not other.calls
 
 
@@ -231,7 +232,7 @@ def test_other_lies(configured, liar, other):
     write_map(configured, other=other.domain)
     other.lie("checkpoint", changed(lambda body: body["contents"].update(logLength=1)))
     done = download(configured, status=3)
-    assert THING in done.stderr or other.domain in done.stderr
+    assert f"registry {other.domain}, " in done.stderr
     configured.wargfs("download", "test:tiny", "-o", "out.wasm")
     other.be_honest()
     download(configured)
@@ -240,7 +241,7 @@ def test_other_lies(configured, liar, other):
 def test_other_away(configured, liar, other):
     write_map(configured, other=other.domain)
     other.close()
-    assert other.domain in download(configured, status=1).stderr
+    assert other.domain in download(configured, status=6).stderr
     configured.wargfs("download", "test:tiny", "-o", "out.wasm")
     other.open()
     download(configured)
@@ -299,8 +300,8 @@ def test_update(configured, liar, other, other_server):
         THING: other.domain, "test:tiny": None}
     assert [(one["registry"], one["logLength"]) for one in told["otherRegistries"]] == [(other.domain, lengths[-1])]
     other.close()
-    done = configured.wargfs("update", status=1)
-    assert THING in done.stderr or other.domain in done.stderr
+    done = configured.wargfs("update", status=6)
+    assert f"registry {other.domain}, " in done.stderr
     assert f"1 package up to date with {liar.url}" in done.stdout
     other.open()
 
@@ -335,7 +336,7 @@ def test_ls(configured, liar, other):
     assert configured.wargfs("ls", "-l", "other").stdout == f"{THING}  1.1.0  2 releases\n"
     assert configured.wargfs("ls", THING).stdout.split() == sorted(THINGS)
     other.close()
-    done = configured.wargfs("ls", "other", status=1)
+    done = configured.wargfs("ls", "other", status=6)
     assert not done.stdout and other.domain in done.stderr
     assert configured.wargfs("ls", "test").stdout
     other.open()
@@ -351,12 +352,12 @@ def test_fetch(configured, liar, other):
         assert read(configured.content_file(content)) == content
     configured.wargfs("clear", "--yes")
     other.close()
-    done = configured.wargfs("fetch", THING, "test:tiny", status=1)
+    done = configured.wargfs("fetch", THING, "test:tiny", status=6)
     assert done.stdout.startswith("test:tiny 1.0.0") and other.domain in done.stderr
     other.open()
     liar.close()
-    done = configured.wargfs("fetch", THING, "test:tiny", status=1)
-    assert not done.stdout and liar.url in done.stderr
+    done = configured.wargfs("fetch", THING, "test:tiny", status=6)
+    assert not done.stdout and liar.url.rstrip("/") in done.stderr
     liar.open()
 
 
@@ -398,6 +399,39 @@ def test_mount_spoken_for(mapped, new_mount, liar, other, other_server):
     mount = new_mount(liar.url, home=mapped)
     assert mount.read("other/thing/1.1.0.wasm") == THINGS["1.1.0"]
     assert not other.calls
+
+
+def test_login(home, new_mount, liar, other, other_server):
+    """The home registry and another one each demand a login: first the home registry speaks for it, then it itself."""
+    def demand(registry, token):
+        def mutation(answer):
+            if answer.call.headers.get("authorization") != f"Bearer {token}":
+                answer.status, answer.json = 401, {"status": 401, "message": "who are you?"}
+        for call in ("checkpoint", "logs", "names", "ledger", "records", "inclusion", "consistency", "sources"):
+            registry.lie(call, mutation)
+
+    home.wargfs("config", "--registry", liar.url, "--keyring-backend", "flat-file")
+    write_map(home, other=other.domain)
+    liar.spoken_for[other.domain] = other_server
+    demand(liar, "one")
+    demand(other, "two")
+    assert "'wargfs login'" in home.wargfs("download", THING, "-o", "out.wasm", status=7).stderr
+    home.wargfs("login", stdin=None, input="one")
+    other.forget()
+    download(home)
+    mount = new_mount(liar.url, home=home).expect("^wargfs: .*a login is needed")
+    assert mount.read("other/thing/1.1.0.wasm") == THINGS["1.1.0"]
+    mount.end()
+    assert not other.calls
+    liar.spoken_for.clear()
+    home.wargfs("reset", "--all", "--yes")
+    write_map(home, other=other.domain)
+    mount = new_mount(liar.url, home=home).expect("^wargfs: .*a login is needed")
+    assert errno_of(mount.read, "other/thing/1.1.0.wasm") == "EACCES"
+    home.wargfs("login", "--registry", other.url, stdin=None, input="two")
+    assert mount.read("other/thing/1.1.0.wasm") == THINGS["1.1.0"]
+    assert {call.headers.get("authorization") for call in other.calls} == {None, "Bearer two"}
+    assert "Bearer two" not in {call.headers.get("authorization") for call in liar.calls}
 
 
 def test_mount_attributes(mapped, new_mount, liar, other):
@@ -573,5 +607,5 @@ def test_verify(configured, liar, other):
     told = json.loads(configured.wargfs("verify", "--json", status=3).stdout)
     assert [log.get("package") for log in told["logs"] if not log["good"]] == [THING]
     other.lie("checkpoint", says(503))
-    done = configured.wargfs("verify", status=1)
+    done = configured.wargfs("verify", status=6)
     assert "test:tiny: good" in done.stdout and "503" in done.stderr

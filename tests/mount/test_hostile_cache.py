@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The cache on disk is a stranger: what lies there may be anything, and the disk full, read-only or broken."""
 import contextlib
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Keys and tokens: two programs, one keyring; and a registry that wants a token."""
 import ctypes
 import json
@@ -5,6 +6,8 @@ import os
 import pty
 import re
 import select
+import signal
+import socket
 import stat
 import subprocess
 import termios
@@ -148,6 +151,15 @@ class Terminal:
 
 def test_key_shared(keyring, own):
     """What one makes the other finds, replaces and deletes."""
+    # Without a key for the registry it is the default one, which only the kernel's keyring may have: the user's own.
+    default = keyring.wargfs("key", "info", *own, status=None)
+    assert default.returncode in (1, programs.LOGIN) or \
+        keyring.read_config().get("keyringBackend") == "linux-keyutils", default
+
+    def check_default(program):
+        assert program("key", "info", *own, status=programs.LOGIN if default.returncode else 0).stdout == default.stdout
+
+    check_default(keyring.warg)
     ours = keyring.wargfs("key", "new", *own).stdout
     assert re.fullmatch(r"Key ID: sha256:[0-9a-f]{64}\nPublic Key: ecdsa-p256:[A-Za-z0-9+/]{44}\n", ours)
     assert keyring.warg("key", "info", *own).stdout == ours == keyring.wargfs("key", "info", *own).stdout
@@ -159,12 +171,13 @@ def test_key_shared(keyring, own):
         "keyId": forge.PUBLISHER.id, "publicKey": forge.PUBLISHER.public}
     keyring.wargfs("key", "delete", "--yes", *own)
     assert own[1] not in keyring.read_config().get("keys", [])
-    keyring.warg("key", "info", *own, status=1)
+    check_default(keyring.warg)
     its = keyring.warg("key", "new", *own).stdout
     assert keyring.wargfs("key", "info", *own).stdout == its
     keyring.warg_at_terminal("key", "delete", *own)
-    keyring.wargfs("key", "info", *own, status=1)
-    keyring.wargfs("key", "delete", "--yes", *own, status=1)
+    check_default(keyring.wargfs)
+    if not default.stdout:
+        keyring.wargfs("key", "delete", "--yes", *own, status=7)
 
 
 def test_key_of_home(files, liar):
@@ -202,7 +215,7 @@ def test_key_signs(backend, home, publishing, request):
     assert {version: release["by"] for version, release in stored["releases"].items()} == {
         "1.0.0": made, "1.1.0": made, "1.2.0": made}
     home.wargfs("key", "delete", "--yes")
-    done = home.wargfs("publish", "release", "-n", package, "-v", "1.3.0", path, status=1)
+    done = home.wargfs("publish", "release", "-n", package, "-v", "1.3.0", path, status=7)
     assert "key new" in done.stderr
 
 
@@ -211,6 +224,21 @@ def test_key_modes(files):
     folder = os.path.join(os.path.dirname(files.config), "keyring")
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     assert {stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) for name in os.listdir(folder)} == {0o600}
+
+
+def test_exposed(files, liar):
+    """A key that others may read is used, and told of."""
+    files.wargfs("key", "new")
+    folder = os.path.join(os.path.dirname(files.config), "keyring")
+    key = os.path.join(folder, kept(files)[0])
+    for folder_mode, mode, told in ((0o700, 0o644, False), (0o755, 0o600, False), (0o755, 0o644, True),
+                                    (0o710, 0o640, True), (0o710, 0o604, False)):
+        os.chmod(folder, folder_mode)
+        os.chmod(key, mode)
+        said = files.wargfs("ls", "--registry", liar.url).stderr
+        assert (f"{key}: others on this machine may read" in said) == told, (folder_mode, mode, said)
+        said = files.wargfs("ls", "--registry", liar.url, "--json").stderr.splitlines()
+        assert [json.loads(line)["note"]["subject"] for line in said] == [key] * told
 
 
 def test_key_is_not_lost(files):
@@ -267,13 +295,37 @@ def test_key_elsewhere(home, liar):
 
 # ---- The desktop's keyring ----
 
-def test_no_desktop(home, liar):
-    """Where there is none, what to do is said."""
-    home.wargfs("config", "--registry", liar.url)
+def test_no_desktop(home, publishing, new_mount):
+    """Where there is none, what to do is said, and that is enough, also for a mount that stands already."""
     home.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=" + os.path.join(home.path, "bus")
-    done = home.wargfs("key", "new", status=1)
-    assert "--keyring-backend flat-file" in done.stderr
-    assert not home.read_config().get("keys")
+    mount = new_mount(publishing.url, "rw", "timeout=20", home=home).expect("no key", "the desktop's keyring cannot")
+    folder, source = os.path.join(mount.path, "test/later"), os.path.join(home.work, "source.wasm")
+    os.mkdir(folder)
+    with open(source, "wb") as file:
+        file.write(wasm(300, 32))
+    copy = "cp", source, os.path.join(folder, "1.0.0.wasm")
+    home.run(*copy, status=1)
+    done = home.wargfs("key", "new", status=7)
+    assert not os.path.exists(home.config)
+    assert done.stderr.startswith("wargfs key new: the desktop's keyring cannot be used in this session: ")
+    said = re.search(r"; to keep the signing key in a file: wargfs (key new --keyring-backend flat-file)$", done.stderr,
+                     re.M)
+    home.wargfs(*said[1].split())
+    assert home.read_config()["keyringBackend"] == "flat-file" and "homeUrl" not in home.read_config()
+    home.run(*copy)
+    assert read(os.path.join(folder, "1.0.0.wasm")) == wasm(300, 32)
+
+
+def test_no_desktop_at_terminal(home, at_terminal):
+    """Without a message bus the usual answer is a file; an option answers beforehand."""
+    home.environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
+    terminal = at_terminal(home, programs.WARGFS, "key", "new")
+    terminal.type(r"desktop's keyring.*\[y/N\] ", "")
+    assert "Public Key: " in terminal.end()
+    assert home.read_config() == {**home.read_config(), "keyringBackend": "flat-file", "keys": ["default"]}
+    os.unlink(home.config)
+    assert "[" not in at_terminal(home, programs.WARGFS, "key", "new", "--keyring-backend", "mock").end()
+    assert home.read_config()["keyringBackend"] == "mock"
 
 
 def test_locked(home, liar, desktop):
@@ -283,9 +335,9 @@ def test_locked(home, liar, desktop):
     made = home.wargfs("key", "new").stdout
     desktop.end_keyring()
     desktop.start_keyring()
-    assert "locked" in home.wargfs("key", "info", status=1).stderr
-    home.wargfs("key", "new", "--yes", status=1)
-    home.wargfs("key", "delete", "--yes", status=1)
+    assert "locked" in home.wargfs("key", "info", status=7).stderr
+    home.wargfs("key", "new", "--yes", status=7)
+    home.wargfs("key", "delete", "--yes", status=7)
     desktop.end_keyring()
     desktop.start_keyring(PASSWORD)
     assert home.wargfs("key", "info").stdout == made
@@ -314,7 +366,7 @@ def test_desktop_signs_copies(home, desktop, publishing, new_mount):
     desktop.start_keyring(PASSWORD)
     home.wargfs("key", "new")
     mount = new_mount(publishing.url, "rw", "timeout=20", home=home)
-    mount.expect("keyring secret-service")
+    mount.expect("the desktop's keyring cannot")
     folder = os.path.join(mount.path, "test/copied")
     os.mkdir(folder)
     source = os.path.join(home.work, "source.wasm")
@@ -330,10 +382,10 @@ def test_desktop_signs_copies(home, desktop, publishing, new_mount):
 
 # ---- Tokens ----
 
-def demand(liar):
+def demand(liar, token=TOKEN):
     """Have nothing answered without the token."""
     def mutation(answer):
-        if answer.call.headers.get("authorization") != f"Bearer {TOKEN}":
+        if answer.call.headers.get("authorization") != f"Bearer {token}":
             answer.status, answer.json = 401, {"status": 401, "message": "who are you?"}
     for call in ASKED:
         liar.lie(call, mutation)
@@ -349,8 +401,8 @@ def test_token_shared(keyring, own, liar, at_terminal):
     keyring.warg("download", "test:tiny", "-o", "its.wasm")
     keyring.wargfs("download", "test:tiny", "-o", "ours.wasm")
     keyring.warg("logout")
-    keyring.wargfs("logout", status=1)
-    keyring.wargfs("ls", status=1)
+    keyring.wargfs("logout", status=4)
+    keyring.wargfs("ls", status=7)
 
     terminal = at_terminal(keyring, programs.WARG, "login")
     terminal.type_secret("token.*", TOKEN)
@@ -365,7 +417,7 @@ def test_token_shared(keyring, own, liar, at_terminal):
 def test_token_sent(files, liar, new_mount):
     """To the registry, from commands and mounts; not to whoever says which one that is, nor to where contents lie."""
     demand(liar)
-    assert "'wargfs login'" in files.wargfs("ls", status=1).stderr
+    assert "'wargfs login'" in files.wargfs("ls", status=7).stderr
     files.wargfs("login", stdin=None, input=TOKEN)
     liar.forget()
     files.wargfs("ls")
@@ -380,6 +432,39 @@ def test_token_sent(files, liar, new_mount):
     files.wargfs("logout")
     assert read(os.path.join(mount.path, "test/tiny/1.0.0.wasm")) == CONTENTS["test:tiny", "1.0.0"]
     assert TOKEN not in mount.log
+
+
+def test_login_under_a_mount(home, liar, new_mount):
+    """A running mount uses each token that 'wargfs login' stores, the first one and later ones."""
+    home.wargfs("config", "--registry", liar.url, "--keyring-backend", "flat-file")
+    mount = new_mount(liar.url, "refresh=0", home=home).expect("^wargfs: .*a login is needed")
+    for number, path in enumerate(("test/page/1.0.0.wasm", "test/tiny/1.0.0.wasm")):
+        demand(liar, f"token{number}")
+        assert errno_of(mount.read, path) == "EACCES"
+        assert "'wargfs login'" in mount.last_error("test")
+        home.wargfs("login", stdin=None, input=f"token{number}")
+        assert len(mount.read(path)) > 0
+    assert "token1" not in mount.log
+
+
+def test_ends_while_it_asks(home, liar, new_mount, folder):
+    """A mount does not wait for a person whom the desktop asks for a password."""
+    home.wargfs("config", "--registry", liar.url)
+    home.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=" + os.path.join(folder, "bus")
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(os.path.join(folder, "bus"))
+        bus.listen()
+        bus.settimeout(30)
+        mount = new_mount(liar.url, "rw", home=home).expect("^wargfs: ")
+        with subprocess.Popen(["mkdir", mount.at("test/asked")]) as making:
+            assert making.wait(30) == 0
+        with subprocess.Popen(["cp", mount.at("test/tiny/1.0.0.wasm"), mount.at("test/asked/1.0.0.wasm")],
+                              stderr=subprocess.DEVNULL) as copying:
+            asked, _ = bus.accept()
+            mount.process.send_signal(signal.SIGTERM)
+            assert mount.wait_for_end() == 0
+            assert copying.wait(30) != 0
+        asked.close()
 
 
 def test_bus_ends(home, liar, desktop, new_mount):
@@ -430,7 +515,7 @@ def test_login_takes_the_key(files, liar):
     os.unlink(files.config)
     words = "login", "--registry", liar.url, "--keyring-backend", "flat-file"
     liar.close()
-    files.wargfs(*words, stdin=None, input=TOKEN, status=1)
+    files.wargfs(*words, stdin=None, input=TOKEN, status=6)
     assert not os.path.exists(files.config) and kept(files) == ["service=warg-signing-key&user=default"]
     liar.open()
     assert "Public Key" not in files.wargfs(*words, stdin=None, input=TOKEN).stdout
@@ -439,11 +524,12 @@ def test_login_takes_the_key(files, liar):
 
 def test_login_at_terminal(home, liar, at_terminal):
     """Where it is to be kept is asked once; the token is not shown."""
+    home.environment["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=" + os.path.join(home.path, "bus")
     terminal = at_terminal(home, programs.WARGFS, "login", "--registry", liar.url)
     terminal.type(r"\[Y/n\] ", "n")
     terminal.type_secret("The token for .*: ", TOKEN)
     assert TOKEN not in terminal.end()
-    assert home.read_config()["keyringBackend"] == "flat-file" and len(kept(home)) == 2
+    assert home.read_config().get("keyringBackend") == "flat-file" and len(kept(home)) == 2
     terminal = at_terminal(home, programs.WARGFS, "login")
     terminal.type_secret("The token for .*: ", TOKEN)
     assert "Y/n" not in terminal.end()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """kill -9 before each call that changes a file: whatever is there then, the next who comes understands it."""
 import itertools
 import os

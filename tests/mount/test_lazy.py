@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What is fetched, and when: nothing before it is needed, nothing twice, and few calls one after the other."""
 import json
 import re
@@ -27,11 +28,11 @@ def test_mounting(mount, liar):
 
 
 def test_listing(mount, liar):
-    """ls of what there is fetches neither logs nor contents, nor anything again."""
+    """ls fetches no contents, only the log of the newest record, for the namespace's time, and nothing twice."""
     liar.forget()
     assert mount.list("test") == [name.partition(":")[2] for name in PACKAGES]
-    assert names(liar) == {"ledger", "records", "names"}
-    assert liar.round_trips() <= 3
+    assert names(liar) == {"ledger", "records", "names", "logs", "inclusion"}
+    assert len(packages_asked_for(liar)) == 1 and liar.round_trips() <= 5
     liar.forget()
     mount.list("test")
     assert names(liar) == set()
@@ -42,7 +43,7 @@ def test_entering(mount, liar):
     mount.list("test")
     liar.forget()
     mount.list("test/hello")
-    assert [call.name for call in liar.calls if call.name in ("logs", "inclusion")] == ["logs", "inclusion"]
+    assert sorted(call.name for call in liar.calls if call.name in ("logs", "inclusion")) == ["inclusion", "logs"]
     assert len(packages_asked_for(liar)) == 1
     assert "bytes" not in names(liar)
     assert liar.round_trips() <= 4
@@ -112,7 +113,8 @@ def test_growth(new_mount, liar, server):
     liar.past = None
     until(lambda: mount.list("test/steps") == ["0.1.0.wasm", "0.2.0.wasm", "0.3.0.wasm", "latest.wasm"], "the releases")
     assert mount.list("test/regret") == ["1.0.0.wasm", "latest.wasm"]
-    assert liar.count("logs") == 1 and liar.count("consistency") == 1 and liar.count("inclusion") == 1
+    # One more for the package with the newest record, which was not accessed.
+    assert liar.count("consistency") == 0 and liar.count("logs") <= 2 and liar.count("inclusion") <= 2
     assert "big" in mount.list("test")
 
 
@@ -121,7 +123,7 @@ def test_at_rest(new_mount, liar, server):
     mount = new_mount(liar.url, "refresh=1")
     mount.list("test/hello")
     until(lambda: liar.count("checkpoint") > 2, "a refresh")
-    assert liar.count("logs") == 2 and liar.count("consistency") == 0
+    assert liar.count("logs") == 3 and liar.count("consistency") == 0
 
 
 def requests(mount):
@@ -133,7 +135,10 @@ def requests(mount):
 def test_messages_of_ls(new_mount, server, home):
     """ls -l costs no message a file, whether the kernel knows it or not: names and sizes come with the listing."""
     def list_all(mount):
-        subprocess.run(["ls", "-lR", mount.path], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        return home.run("ls", "-lR", mount.path).stdout
+
+    # Since 9.6 the ls of coreutils asks for the names of each file's attributes, which no kernel remembers.
+    asks = "listxattr" in home.run("strace", "-e", "trace=listxattr,llistxattr", "ls", "-ld", home.path).stderr
 
     first = new_mount(server.url, "refresh=0", home=home)
     list_all(first)  # the sizes are known from then on
@@ -142,10 +147,11 @@ def test_messages_of_ls(new_mount, server, home):
 
     def cost():
         before = requests(mount)
-        list_all(mount)
+        entries = len(list_all(mount).splitlines())
         after = requests(mount)
         assert after["lookup"] - before["lookup"] <= 4
-        assert after["xattr"] - before["xattr"] <= 4  # until it hears that there are no labels and no access lists
+        # Until it hears that there are no labels and no access lists.
+        assert after["xattr"] - before["xattr"] <= 4 + asks * entries
         return after["getattr"] - before["getattr"]
 
     # In the first pass packages become known, which changes their folders; the kernel is told of that soon.

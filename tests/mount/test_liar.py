@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The liar itself: honest it changes nothing, and every lie is one."""
 import http.client
 import json

@@ -1,16 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """How a mount begins and ends, what it says of itself, and how it lives through an outage."""
-import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
 
-from liar import says, silent
+from liar import InTurn, says, silent
 from lies import HTML
-from mounts import errno_of, mounted_at, read, unmount_by_force
+from mounts import daemons, errno_of, mounted_at, read, unmount, unmount_by_force
 from registry import CONTENTS
 from waiting import until
 
@@ -33,11 +35,11 @@ def unused_port():
 
 
 BAD_URLS = (
-    ("nobody listens", lambda: f"http://127.0.0.1:{unused_port()}/", 1, "."),
+    ("nobody listens", lambda: f"http://127.0.0.1:{unused_port()}/", 6, "."),
     ("plain http to elsewhere", lambda: "http://registry.example/", 2, "http"),
     ("no URL", lambda: "http://", 2, "no URL"),
     ("another scheme", lambda: "ftp://127.0.0.1/", 2, "."),
-    ("no such host", lambda: "https://registry.invalid/", 1, "registry.invalid"),
+    ("no such host", lambda: "https://registry.invalid/", 6, "registry.invalid"),
 )
 
 
@@ -49,11 +51,60 @@ def test_bad_url(home, place, foreground, name, url, status, words):
     assert not mounted_at(place)
 
 
+def sends_to(url):
+    def mutation(answer):
+        says(302)(answer)
+        answer.headers["location"] = url
+    return mutation
+
+
+PORTALS = (
+    ("page", says(content_type="text/html; charset=x", body=HTML), "web page (text/html), not with a Warg registry"),
+    ("511", says(511, content_type="text/plain"), "this network wants a login"),
+    ("redirect", sends_to("https://portal.example/login?token=secret"), "https://portal.example/login,"),
+)
+
+
+@pytest.mark.parametrize("name, lie, words", PORTALS, ids=[row[0] for row in PORTALS])
+def test_portal(new_home, new_mount, liar, name, lie, words):
+    """A network's login page accuses nobody; a mount stands on what was proven before."""
+    home = new_home()
+    before = new_mount(liar.url, home=home)
+    assert before.list("test") and before.list("test/hello")
+    before.end()
+    liar.lie("well-known", lie)
+    liar.lie("checkpoint", lie)
+    done = home.wargfs("update", "--registry", liar.url, status=6)
+    assert words in done.stderr and "secret" not in done.stderr
+    mount = new_mount(liar.url, "refresh=1", home=home)
+    mount.wait_for_log("^wargfs: .*" + re.escape(words))
+    assert mount.list("test/hello")
+
+
+def later(status, seconds=None):
+    """Puts the first request off."""
+    def mutation(answer):
+        says(status, "text/plain", b"later")(answer)
+        if seconds:
+            answer.headers["retry-after"] = str(seconds)
+    return InTurn(mutation, None)
+
+
+@pytest.mark.parametrize("status, seconds", ((502, None), (503, 1), (429, 1)))
+def test_put_off(new_mount, liar, status, seconds):
+    """What a gateway or a busy registry puts off is asked again, and nobody notices."""
+    for call in "checkpoint", "logs", "sources", "bytes":
+        liar.lie(call, later(status, seconds))
+    mount = new_mount(liar.url, "timeout=20", "refresh=0")
+    assert mount.read("test/tiny/1.0.0.wasm") == TINY
+    assert liar.count("checkpoint") > 1 and liar.count("bytes") > 1 and liar.count("sources") > 1
+
+
 def test_not_a_registry(home, place, liar):
     """In the background mode too it is an error on the terminal."""
     for call in ("well-known", "checkpoint"):
         liar.lie(call, says(content_type="text/html", body=HTML))
-        assert home.wargfs("mount", liar.url, place, status=3).stderr
+        assert "web page (text/html)" in home.wargfs("mount", liar.url, place, status=6).stderr
         assert not mounted_at(place)
         liar.be_honest()
 
@@ -71,22 +122,12 @@ def test_discovery(new_mount, liar, server):
     assert [call.name for call in liar.calls] == ["well-known"]
 
 
-def daemons(path):
-    """The processes that were started to mount at a path."""
-    found = []
-    for process in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline") as file:
-            if path in file.read().split("\0"):
-                found.append(process)
-    return found
-
-
 def test_background(home, server, place):
     done = home.wargfs("mount", server.url, place)
     assert done.stderr == ""
     assert mounted_at(place) and len(daemons(place)) == 1
     assert read(os.path.join(place, "test/tiny/1.0.0.wasm")) == TINY
-    subprocess.run(["fusermount3", "-u", place], check=True)
+    unmount(place)
     until(lambda: not daemons(place), "the daemon ends")
 
 
@@ -117,12 +158,31 @@ def test_status(mount, server):
         assert words in human.stdout
     told = json.loads(mount.home.wargfs("status", "--json", mount.path).stdout)
     assert str(server.lengths[-1]) in json.dumps(told)
-    everyone = mount.home.wargfs("status").stdout
+    everyone = mount.home.wargfs("status", status=None).stdout  # mounts of other tests may hang
     assert mount.path in everyone
 
 
 def test_status_without(home, place):
-    assert home.wargfs("status", place, status=1).stderr
+    assert home.wargfs("status", place, status=4).stderr
+
+
+def test_status_without_sockets(mount, home, server):
+    """A session that ends takes the sockets along, not the mount: its own file tells the same."""
+    before = json.loads(mount.home.wargfs("status", "--json", mount.path).stdout)
+    def listed():
+        return [one["mountpoint"] for one in json.loads(mount.home.wargfs("status", "--json", status=None).stdout)]
+
+    assert listed().count(mount.path) == 1
+    for gone in os.path.join(mount.home.runtime, "wargfs"), mount.home.runtime:
+        shutil.rmtree(gone)
+        after = json.loads(mount.home.wargfs("status", "--json", mount.path).stdout)
+        assert set(after) == set(before) and after["pid"] == mount.process.pid
+        assert listed().count(mount.path) == 1
+    mount.process.send_signal(signal.SIGSTOP)
+    try:
+        assert f"{mount.path} does not answer" in mount.home.wargfs("status", mount.path, status=1).stderr
+    finally:
+        mount.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture
@@ -225,5 +285,27 @@ def test_killed_daemon(new_mount, home, server):
     assert errno_of(os.statvfs, mount.path) == "ENOTCONN"
     home.wargfs("mount", server.url, mount.path)
     assert mount.read("test/tiny/1.0.0.wasm") == TINY
-    subprocess.run(["fusermount3", "-u", mount.path], check=True)
+    unmount(mount.path)
     assert not mounted_at(mount.path)
+
+
+@pytest.fixture
+def connections(folder):
+    """What the kernel shows of its FUSE connections."""
+    path = os.path.join(folder, "connections")
+    os.mkdir(path)
+    subprocess.run(["mount", "-t", "fusectl", "none", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def test_cut_off_with_open_files(new_mount, server, home, connections):
+    """Of what is open when a mount is cut off the daemon hears no more; it leaves nothing of that in memory."""
+    mount = new_mount(server.url, "rw", home=home)
+    folder = os.open(mount.at("test"), os.O_RDONLY | os.O_DIRECTORY)
+    os.listdir(folder)
+    connection = str(os.minor(os.stat(mount.path).st_dev))
+    with open(os.path.join(connections, connection, "abort"), "w") as abort:
+        abort.write("1")
+    os.close(folder)
+    mount.end()

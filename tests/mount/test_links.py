@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Links: requirements as names, and /.latest."""
 import os
 import stat

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A view that lives: a mount that grows with its registry, when it looks for that, and when it is told to."""
 import os
 import signal

@@ -1,9 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Registries that live in a folder: begun by their first mount, joined by the others, ended with the last."""
 import contextlib
+import errno
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import threading
@@ -66,7 +70,7 @@ def test_first_mount(new_local, registry, home):
     for name in ("operator.key", "signing.key", "users", "server.log"):
         assert stat.S_IMODE(os.stat(os.path.join(registry, name)).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.join(registry, "socket")).st_mode) == 0o600
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         line = next(line for line in file if f" {mount.path} " in line)
     assert f"local:{registry}" in line and " rw," in line
     assert not os.path.exists(home.config)
@@ -87,6 +91,27 @@ def test_it_keeps_what_it_has(new_local, registry, new_home):
     mount.end()
     until(lambda: not servers_of(moved), "the server ends")
     os.rename(moved, registry)
+
+
+def test_moved_under_its_mount(new_local, registry, home):
+    """A moved registry works at its new path with its keys; nothing is made at the old path."""
+    mount = new_local("refresh=1", home=home)
+    moved = registry + "-moved"
+    os.rename(registry, moved)
+    keys = sorted(name for name in os.listdir(moved) if name.endswith(".key"))
+    for number in range(40):  # more than there are connections to the database
+        write(mount, "local:hello", f"0.{number}.0", wasm(300, 70 + number))
+    assert keys == ["operator.key"] and os.path.exists(os.path.join(moved, "signing.key"))
+    assert not os.path.exists(registry)
+    assert "0.39.0" in home.wargfs("ls", "--registry", f"local:{moved}", "local:hello").stdout
+    mount.end()
+    until(lambda: not servers_of(moved), "the server ends")
+    assert not os.path.exists(registry)
+    again = new_local(words=("--local", moved))
+    assert again.read("local/hello/0.39.0.wasm") == wasm(300, 109)
+    write(again, "local:hello", "1.0.0")
+    again.end()
+    until(lambda: not servers_of(moved), "the server ends")
 
 
 def test_several_mounts(new_local, registry):
@@ -160,16 +185,72 @@ def test_server_that_is_about_to_be_gone(new_local, registry):
 
 
 def test_server_is_killed(new_local, registry):
-    """What was proven is read on; the next mount starts another."""
-    first = new_local().expect("^wargfs: ")
-    path = write(first, "local:hello", "0.1.0")
+    """Another one is started by itself: mounts go on. It ends with them."""
+    mount = new_local("timeout=5").expect("^wargfs: ")
+    path = write(mount, "local:hello", "0.1.0")
     (server,) = servers_of(registry)
     os.kill(server, signal.SIGKILL)
-    until(lambda: not servers_of(registry), "the server is gone")
     assert mounts.read(path) == CONTENT
-    second = new_local()
-    write(second, "local:hello", "0.2.0", wasm(1000, 64))
-    write(first, "local:hello", "0.3.0", wasm(1000, 65))
+    until(lambda: servers_of(registry) not in ([], [server]), "another server starts")
+    until(lambda: answers(registry), "it answers")
+    write(mount, "local:hello", "0.2.0", wasm(1000, 64))
+    assert new_local().read("local/hello/0.2.0.wasm") == wasm(1000, 64)
+
+
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        folder = os.open(path, os.O_PATH)
+        try:
+            client.connect(f"/proc/self/fd/{folder}/socket")
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return b"200" in client.recv(100)
+        except OSError:
+            return False
+        finally:
+            os.close(folder)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_socket_is_removed(new_local, registry, replace):
+    """The server makes it anew: those who use it go on, and others can join."""
+    mount = new_local("timeout=5").expect("^wargfs: ")
+    write(mount, "local:hello", "0.1.0")
+    (server,) = servers_of(registry)
+    place = os.path.join(registry, "socket")
+    if replace:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(place + ".new")
+        os.rename(place + ".new", place)
+    else:
+        os.unlink(place)
+    assert new_local().read("local/hello/0.1.0.wasm") == CONTENT
+    write(mount, "local:hello", "0.2.0", wasm(1000, 64))
+    assert server not in servers_of(registry)
+
+
+def test_log_stays_small(new_local, registry):
+    """The log is kept when another server starts; at a size it is moved to a second file."""
+    mount = new_local()
+    write(mount, "local:hello", "0.1.0")
+    mount.end()
+    until(lambda: not servers_of(registry), "the server ends")
+    database = sqlite3.connect(os.path.join(registry, "registry.db"), isolation_level=None)
+    database.execute("DELETE FROM log_nodes")
+    database.close()
+    log = os.path.join(registry, "server.log")
+    with open(log, "w") as file:
+        file.write("said before\n")
+    new_local().end()
+    until(lambda: not servers_of(registry), "the server ends")
+    assert re.match(r"said before\nwargfs: .", mounts.read(log).decode())
+    database = sqlite3.connect(os.path.join(registry, "registry.db"), isolation_level=None)
+    database.execute("DELETE FROM log_nodes")
+    database.close()
+    with open(log, "a") as file:
+        file.write("x" * (1 << 20))
+    new_local().end()
+    until(lambda: not servers_of(registry), "the server ends")
+    assert os.path.getsize(log) < 10000 and os.path.getsize(log + ".1") > 1 << 20
 
 
 def test_namespaces(new_local, registry, home, folder):
@@ -178,7 +259,7 @@ def test_namespaces(new_local, registry, home, folder):
     assert mount.list() == ["mine", "ours"]
     place = os.path.join(folder, "place")
     os.mkdir(place)
-    done = home.wargfs("mount", "--local", registry, "--namespace", "late", place, status=1)
+    done = home.wargfs("mount", "--local", registry, "--namespace", "late", place, status=5)
     assert "runs already, without the namespace late" in done.stderr
     mount.end()
     until(lambda: not servers_of(registry), "the server ends")
@@ -190,7 +271,7 @@ def test_half_begun(new_local, registry, home, folder):
     place = os.path.join(folder, "place")
     os.mkdir(place)
     done = home.wargfs("mount", "--local", registry, "--namespace", "Bad", place, status=2)
-    assert "no namespace" in done.stderr and os.path.exists(os.path.join(registry, "operator.key"))
+    assert "'Bad' is not a namespace" in done.stderr and os.path.exists(os.path.join(registry, "operator.key"))
     assert new_local().list() == ["local"]
 
 
@@ -203,7 +284,7 @@ def test_read_only(new_local, registry):
 def test_commands(new_local, registry, home):
     """Commands reach it as local:DIR, mounted or not."""
     name = f"local:{registry}"
-    assert "there is no registry" in home.wargfs("ls", "--registry", f"local:{home.path}", status=1).stderr
+    assert "there is no registry" in home.wargfs("ls", "--registry", f"local:{home.path}", status=4).stderr
     mount = new_local(home=home)
     write(mount, "local:hello", "0.1.0")
     assert "hello" in home.wargfs("ls", "--registry", name, "local").stdout
@@ -254,8 +335,54 @@ def test_other_server_has_it(registry, home, folder):
     try:
         process.stdout.readline()
         start = time.monotonic()
-        done = home.wargfs("mount", "--local", registry, place, status=1)
-        assert "another server has" in done.stderr and time.monotonic() - start < 60
+        done = home.wargfs("mount", "--local", registry, place, status=5)
+        assert "another server (process " in done.stderr and time.monotonic() - start < 60
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+# ---- A small disk ----
+
+
+@pytest.fixture
+def small(folder):
+    """A disk of 8 MiB."""
+    path = os.path.join(folder, "small")
+    os.mkdir(path)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], check=True)
+    yield path
+    mounts.unmount_by_force(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tmpfs")
+@pytest.mark.parametrize("spare", [0, 600000])
+def test_full_disk(new_local, small, spare):
+    """On a full disk writing fails with ENOSPC, and df shows that disk; nothing is published, and nothing lost."""
+    registry = os.path.join(small, "registry")
+    filler = os.path.join(small, "filler")
+    try:
+        mount = new_local(words=("--local", registry)).expect("is full|No space")
+        write(mount, "local:hello", "0.1.0")
+        theirs, ours = os.statvfs(small), os.statvfs(mount.path)
+        assert (ours.f_blocks * ours.f_frsize, ours.f_files) == (theirs.f_blocks * theirs.f_frsize, theirs.f_files)
+        assert ours.f_bavail * ours.f_frsize <= 8 << 20
+        with contextlib.suppress(OSError), open(filler, "wb") as file:
+            while True:
+                file.write(bytes(4096))
+                file.flush()
+        assert os.statvfs(mount.path).f_bavail == 0
+        os.truncate(filler, os.path.getsize(filler) - spare)  # room for the record, but not for its content
+        content = wasm(2000000, 67)
+        with pytest.raises(OSError) as told:
+            write(mount, "local:hello", "0.2.0", content)
+        assert told.value.errno == errno.ENOSPC
+        assert mount.read("local/hello/0.1.0.wasm") == CONTENT
+        os.unlink(filler)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(mount.at("local/hello/0.2.0.wasm"))
+        write(mount, "local:hello", "0.2.0", content)
+        assert mounts.read(mount.at("local/hello/0.2.0.wasm")) == content
+        mount.end()
+    finally:
+        until(lambda: not servers_of(registry), "the server ends")

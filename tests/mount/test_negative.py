@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What is not there: the kernel remembers what was proven absent, and learns when that has changed."""
 import json
 import os
@@ -19,7 +20,7 @@ OWN = 4  # lookups at most that reading the counters costs, where they are of an
 
 def lookups(mount):
     """How often the kernel has asked for a name."""
-    return int(re.search(r'^wargfs_requests_total{operation="lookup"} (\d+)$', mount.read(".warg/metrics").decode(),
+    return int(re.search(r'requests_total{operation="lookup"} (\d+)$', mount.read(".warg/metrics").decode(),
                          re.M)[1])
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The line that tells of long work: at a terminal only, not wider than it, and gone at the end."""
 import contextlib
 import fcntl
@@ -13,11 +14,13 @@ import threading
 import pytest
 
 import programs
-from liar import send_whole, travels
+from liar import Liar, read_late, send_whole, travels
 from mounts import mounted_at, unmount_by_force
+from registry import wasm
 from waiting import until
 
 CLEAN = "\r\x1b[K"
+STANDS = r"wargfs (mount|serve): [^\r\n]+; Ctrl-C [^\r\n]*ends it\r\n"  # in the foreground
 
 
 class Terminal:
@@ -41,7 +44,7 @@ class Terminal:
     def end(self):
         """Its exit status, when all that it wrote has been read."""
         status = self.process.wait(60)
-        self.look()
+        self.text = re.sub(programs.MET.replace(r"\n", r"\r\n") + "|" + STANDS, "", self.look())
         return status
 
     def lines(self):
@@ -111,10 +114,64 @@ def test_content(home, liar, at_terminal):
     home.wargfs("info", "test:big")
     liar.lie("bytes", half)
     terminal = at_terminal(home, "download", "test:big", "-o", "x.wasm", columns=100)
-    terminal.wait_for(r"test:big 1\.0\.0: \[#{15}\.{15}\] 16\.0 MiB of 32\.0 MiB, [\d.]+ .iB/s\x1b")
+    terminal.wait_for(r"test:big 1\.0\.0: \[#{15}\.{15}\] 16\.0 MiB of 32\.0 MiB, [\d.]+ .iB/s, \d+ s left\x1b")
     liar.be_honest()
     assert terminal.end() == 0
     assert all(len(line) < 100 for line in terminal.lines()) and terminal.text.endswith(CLEAN)
+
+
+def write_content(home, name, seed):
+    with open(os.path.join(home.work, name), "wb") as file:
+        file.write(wasm(24 << 20, seed))
+    return name
+
+
+@pytest.fixture
+def slow(serve):
+    """A liar before a registry of its own: what is published there is seen by no other test."""
+    slow = Liar(serve())
+    yield slow
+    slow.close()
+    assert not slow.mistakes, "\n".join(slow.mistakes)
+
+
+@pytest.mark.parametrize("kind, more", (("xterm", ()), ("dumb", ()), ("xterm", ("--json",))), ids=str)
+def test_upload(home, slow, at_terminal, kind, more):
+    """A content that is sent has a bar like one that comes, and none where a line cannot be taken away."""
+    home.configure(slow.url)
+    slow.lie("upload", read_late)
+    package = f"test:up-{kind}{len(more)}"
+    content = write_content(home, "up.wasm", len(kind) * 2 + len(more))
+    words = "publish", "release", *more, "-n", package, "-v", "1.0.0", content
+    terminal = at_terminal(home, *words, columns=100, kind=kind)
+    until(lambda: slow.count("upload"), "it is uploaded")
+    is_shown = kind == "xterm" and not more
+    if is_shown:
+        terminal.wait_for(rf"{package}: \[#+\.+\] [\d.]+ .iB of 24\.0 MiB, [\d.]+ .iB/s, [\d min]+ s left\x1b")
+    else:
+        with contextlib.suppress(Exception):
+            terminal.process.wait(1.5)
+    slow.be_honest()
+    assert terminal.end() == 0
+    assert all(len(line) < 100 for line in terminal.lines())
+    assert terminal.text.endswith(CLEAN) if is_shown else not terminal.text
+
+
+def test_uploads(home, slow, at_terminal):
+    """Of several contents of one record it is said which one, and what is waited for when all are sent."""
+    home.configure(slow.url)
+    home.wargfs("publish", "start", "test:up-two")
+    for number in (1, 2):
+        content = write_content(home, "up.wasm", 20 + number)
+        home.wargfs("publish", "release", "-n", "test:up-two", "-v", f"{number}.0.0", content)
+    slow.lie("upload", read_late)
+    terminal = at_terminal(home, "publish", "submit", columns=100)
+    terminal.wait_for(r"test:up-two, content 1 of 2: \[")
+    released, slow.released = slow.released, threading.Event()
+    released.set()
+    terminal.wait_for(r"test:up-two, content 2 of 2: \[")
+    slow.be_honest()
+    assert terminal.end() == 0 and terminal.text.endswith(CLEAN)
 
 
 @pytest.mark.parametrize("columns, bar", ((100, "###############..............."), (40, "#####......"), (30, "")))
@@ -164,7 +221,7 @@ def test_mount(home, liar, folder, at_terminal, foreground):
         terminal.wait_for(r"http://127\.0\.0\.1:\d+/?: 1 s")
         liar.be_honest()
         until(lambda: mounted_at(place), "it is mounted")
-        terminal.wait_for(r"\r\x1b\[K$")
+        terminal.wait_for(rf"\r\x1b\[K({STANDS})?$")
     finally:
         unmount_by_force(place)
     assert terminal.end() == 0 and terminal.text.endswith(CLEAN)
@@ -179,7 +236,7 @@ def test_interrupted(home, liar, at_terminal, number, call, words):
     home.configure(liar.url)
     liar.lie(call, held)
     terminal = at_terminal(home, *[liar.url if word == "URL" else word for word in words])
-    terminal.wait_for(r": 1 s\x1b")
+    terminal.wait_for(r"[:\]] 1 s\x1b")
     terminal.process.send_signal(number)
     assert terminal.end() == -number
     liar.be_honest()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """wargfs publish on the real server, beside the reference's own client: either goes on where the other left off."""
 import hashlib
 import json
@@ -113,6 +114,8 @@ MISUSES = (
     ("grant", "-n", "test:a", "--permission", "", SECOND.public),
     ("grant", "-n", "test:a", "--permission", "release,", SECOND.public),
     ("revoke", SECOND.id), ("start",), ("start", "hello"), ("list", "x"), ("abort", "x"), ("submit", "x"),
+    ("yank", "test:a", "-n", "test:a", "-v", "1.0.0"), ("yank", "test:a", "test:b", "-v", "1.0.0"),
+    ("release", "test:a/b", "x.wasm", "-v", "1.0.0"), ("yank", "test/a/b", "-v", "1.0.0"), ("start", "test/"),
     ("wait", "test:a"), ("wait", "test:a", "sha256:00"), ("wait", "hello", "sha256:" + "0" * 64),
 )
 
@@ -149,7 +152,7 @@ def test_reference(home, reader, name):
 
 def test_init(home, reader, name):
     assert home.wargfs("publish", "init", name).stdout == f"published initialization of package `{name}`\n"
-    done = home.wargfs("publish", "init", name, status=1)
+    done = home.wargfs("publish", "init", name, status=5)
     assert name in done.stderr
     release(programs.WARG, reader, name, "0.1.0", wasm(300, 3))
 
@@ -162,7 +165,7 @@ def test_several_without_waiting(home, registry, name):
         done = home.wargfs("publish", "release", "-n", name, "-v", version, "--no-wait", path)
         assert not done.stderr
     assert len(journal(home, registry.url)) == 3
-    done = home.wargfs("publish", "yank", "-n", name, "-v", "1.1.0")
+    done = home.wargfs("publish", "yank", "--yes", "-n", name, "-v", "1.1.0")
     assert done.stderr.count("which was left under way, is published") == 3
     assert journal(home, registry.url) == []
 
@@ -191,7 +194,7 @@ def test_wait(home, reader, name, program):
         receipt = re.search(r"^its receipt: (.*)$", done.stdout, re.M)[1]
         home.wargfs("verify", "--proof", receipt)
     assert download(programs.WARG, reader, name, "0.2.0") == content
-    done = home.run(program, "publish", "wait", name, "sha256:" + "0" * 64, status=1)
+    done = home.run(program, "publish", "wait", name, "sha256:" + "0" * 64, status=4)
     assert "record" in done.stderr
 
 
@@ -207,7 +210,7 @@ def fill_in(program, home, name):
 
 
 def test_same_words(new_home, registry, name):
-    """Both programs say the same of the same, and write the same file."""
+    """Both programs say the same of the same, but for the list, and write the same file."""
     told, files = [], []
     for program in (programs.WARG, programs.WARGFS):
         home = new_home().configure(registry.url)
@@ -217,10 +220,12 @@ def test_same_words(new_home, registry, name):
         said.append(home.run(program, "publish", "grant", "-n", name, SECOND.public).stdout)
         said.append(home.run(program, "publish", "grant", "-n", name, "--permission", "yank", SECOND.public).stdout)
         said.append(home.run(program, "publish", "revoke", "-n", name, "--permission", "release", SECOND.id).stdout)
-        said.append(home.run(program, "publish", "list").stdout)
         files.append(read(pending_file(home, registry.url)))
-        for other in (programs.WARG, programs.WARGFS):
-            assert home.run(other, "publish", "list").stdout == said[-1]
+        assert "with 5 record(s) to publish" in home.warg("publish", "list").stdout
+        listed = home.wargfs("publish", "list").stdout.splitlines()
+        assert listed[0] == (f"pending: 5 entries of package `{name}`, which 'wargfs publish submit' publishes as one "
+                             "record")
+        assert listed[1] == "entry 1: initialize package" and listed[5].startswith("entry 5: revoke (release) from")
         said.append(home.run(program, "publish", "abort").stdout)
         assert not os.path.exists(pending_file(home, registry.url))
         told.append(said)
@@ -245,7 +250,7 @@ def test_transaction(home, reader, registry, name, begins, ends):
     assert registry.checkpoint()["contents"]["logLength"] == before + 1
     for version, content in (("1.0.0", wasm(300, 6)), ("1.1.0", wasm(301, 6)), ("2.0.0", wasm(302, 6))):
         assert download(programs.WARG, reader, name, version) == content
-    home.wargfs("publish", "list", status=1)
+    home.wargfs("publish", "list", status=4)
     assert staged(home, registry.url) == []
 
 
@@ -255,11 +260,14 @@ def test_abort(home, registry, name):
         release(begins, home, name, "1.0.0", wasm(300, 7))
         assert home.run(ends, "publish", "abort").stdout == f"aborted the pending publish for package `{name}`\n"
         for program in (begins, ends):
-            assert "no pending publish to abort" in home.run(program, "publish", "abort", status=1).stderr
-            assert "no pending publish to list" in home.run(program, "publish", "list", status=1).stderr
-            assert "no pending publish to submit" in home.run(program, "publish", "submit", status=1).stderr
+            assert "no pending publish to abort" in home.run(program, "publish", "abort", status=4).stderr
+            assert "no pending publish to list" in home.run(program, "publish", "list", status=4).stderr
+            if program == programs.WARGFS:
+                listed = home.wargfs("publish", "list", "--json", status=4).stdout
+                assert json.loads(listed) == {"pending": None, "underWay": [], "files": []}
+            assert "no pending publish to submit" in home.run(program, "publish", "submit", status=4).stderr
     # What was staged goes with the next command, whoever aborted.
-    home.wargfs("publish", "list", status=1)
+    home.wargfs("publish", "list", status=4)
     assert staged(home, registry.url) == []
 
 
@@ -267,12 +275,12 @@ def test_one_at_a_time(home, name):
     home.wargfs("publish", "start", name)
     for words in (("start", name), ("start", "test:other"), ("init", "test:other"),
                   ("release", "-n", "test:other", "-v", "1.0.0", write(home, wasm(300, 8)))):
-        assert name in home.wargfs("publish", *words, status=1).stderr
+        assert name in home.wargfs("publish", *words, status=5).stderr
     release(programs.WARGFS, home, name, "1.0.0", wasm(300, 8))
-    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 9), status=1)
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 9), status=5)
     assert "1.0.0" in done.stderr
     home.wargfs("publish", "init", name)
-    home.wargfs("publish", "init", name, status=1)
+    home.wargfs("publish", "init", name, status=5)
     told = json.loads(home.wargfs("publish", "list", "--json").stdout)
     assert told["pending"]["package"] == name
     assert [entry["type"] for entry in told["pending"]["entries"]] == ["init", "release"]
@@ -309,7 +317,7 @@ def test_staged_is_altered(home, registry, name):
         os.unlink(path)
         with open(path, "wb") as file:
             file.write(wasm(300, 25))
-    done = home.wargfs("publish", "submit", status=1)
+    done = home.wargfs("publish", "submit", status=4)
     assert hashlib.sha256(content).hexdigest() in done.stderr
     assert journal(home, registry.url) == []
     assert registry.checkpoint()["contents"]["logLength"] == length
@@ -342,6 +350,10 @@ def test_damaged_journal(home, reader, registry, name):
         file.write("{}")
     done = home.wargfs("publish", "list")
     assert f"under way: record `sha256:{record}`, unreadable" in done.stdout and record in done.stderr
+    said = home.wargfs("publish", "start", name, "--json").stderr.splitlines()
+    assert [json.loads(line)["note"]["message"] for line in said] == [
+        "1 record is under way: see 'wargfs publish list'"]
+    home.wargfs("publish", "abort")
     done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 27))
     assert f"record `sha256:{record}`, which was left under way, cannot be gone on with" in done.stderr
     assert download(programs.WARG, reader, name, "1.0.0") == wasm(300, 27)
@@ -388,7 +400,7 @@ def test_crash_of_a_mount(home, registry, new_mount, name):
     assert mount.read(namespace, package, "1.0.0.wasm") == wasm(301, 26)
     assert mount.read(namespace, package, "0.1.0.wasm.part") == wasm(300, 26)
     os.unlink(mount.at(namespace, package, "0.1.0.wasm.part"))
-    home.wargfs("publish", "list", status=1)
+    home.wargfs("publish", "list", status=4)
 
 
 # ---- Who may ----
@@ -403,16 +415,18 @@ def use_key(home, key):
 def test_second_key(home, reader, name):
     second = use_key(reader, SECOND)
     release(programs.WARGFS, home, name, "1.0.0", wasm(300, 11))
-    done = release(programs.WARGFS, second, name, "1.1.0", wasm(301, 11), status=1)
-    assert "permission" in done.stderr or "key" in done.stderr
-    assert home.wargfs("publish", "grant", "-n", name, "--permission", "release", SECOND.public).stdout == (
+    done = release(programs.WARGFS, second, name, "1.1.0", wasm(301, 11), status=5)
+    assert f"the key {SECOND.id} is not allowed to release there. An owner of the package may grant it: " in done.stderr
+    said = re.search(r"wargfs (publish grant .*)$", done.stderr, re.M)[1].split()
+    assert said[-1] == SECOND.public
+    assert home.wargfs(*said).stdout == (
         f"granted (release) to key ID `{SECOND.id}` for package `{name}`\n")
     release(programs.WARGFS, second, name, "1.1.0", wasm(301, 11))
-    done = second.wargfs("publish", "yank", "-n", name, "-v", "1.0.0", status=1)
+    done = second.wargfs("publish", "yank", "--yes", "-n", name, "-v", "1.0.0", status=5)
     assert "yank" in done.stderr
-    assert home.wargfs("publish", "revoke", "-n", name, "--permission", "release", SECOND.id).stdout == (
+    assert home.wargfs("publish", "revoke", "--permission", "release", name.replace(":", "/"), SECOND.id).stdout == (
         f"revoked (release) from key ID `{SECOND.id}` for package `{name}`\n")
-    done = release(programs.WARGFS, second, name, "1.2.0", wasm(302, 11), status=1)
+    done = release(programs.WARGFS, second, name, "1.2.0", wasm(302, 11), status=5)
     assert "release" in done.stderr
     home.warg("update")
     assert download(programs.WARG, home, name, "1.1.0") == wasm(301, 11)
@@ -421,7 +435,7 @@ def test_second_key(home, reader, name):
 
 def test_no_key(home, registry, name):
     shutil.rmtree(os.path.join(os.path.dirname(home.config), "keyring"))
-    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 12), status=1)
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 12), status=7)
     assert "wargfs key new" in done.stderr
     assert journal(home, registry.url) == []
 
@@ -441,15 +455,29 @@ def test_yank(home, reader, name):
     for version in ("1.0.0", "1.1.0"):
         release(programs.WARGFS, home, name, version, wasm(300, 13))
     assert download(programs.WARGFS, reader, name, "*") == wasm(300, 13)
-    assert home.wargfs("publish", "yank", "-n", name, "-v", "1.1.0").stdout == (
+    assert home.wargfs("publish", "yank", "--yes", name.replace(":", "/"), "-v", "1.1.0").stdout == (
         f"yanked version 1.1.0 of package `{name}`\n")
-    assert download(programs.WARGFS, reader, name, "1.1.0", status=1) is None
+    assert download(programs.WARGFS, reader, name, "1.1.0", status=4) is None
     assert download(programs.WARG, home, name, "1.1.0", status=1) is None
     assert download(programs.WARGFS, reader, name, "1.0.0") == wasm(300, 13)
-    for version in ("1.1.0", "3.0.0"):
-        assert version in home.wargfs("publish", "yank", "-n", name, "-v", version, status=1).stderr
+    for version, status in (("1.1.0", 5), ("3.0.0", 4)):
+        assert version in home.wargfs("publish", "yank", "--yes", "-n", name, "-v", version, status=status).stderr
     # A version is never free again.
-    assert "1.1.0" in release(programs.WARGFS, home, name, "1.1.0", wasm(300, 14), status=1).stderr
+    assert "1.1.0" in release(programs.WARGFS, home, name, "1.1.0", wasm(300, 14), status=5).stderr
+
+
+def test_package_as_argument(home, reader, name):
+    """A package is an argument of every command, written as in the registry or as in a mount."""
+    path = name.replace(":", "/")
+    for version, package in ("1.0.0", name), ("1.1.0", path):
+        done = home.wargfs("publish", "release", package, write(home, wasm(300, 15)), "-v", version)
+        assert done.stdout == f"published version {version} of package `{name}`\n"
+    for words in ("info",), ("ls",), ("fetch",), ("download", "-o", "y.wasm"), ("verify",):
+        told = [home.wargfs(words[0], package, *words[1:]).stdout for package in (name, path)]
+        assert told[0] == told[1], words
+    home.wargfs("publish", "start", path)
+    assert name in home.wargfs("publish", "list").stdout
+    home.wargfs("publish", "abort")
 
 
 def at_terminal(home, answer, *words):
@@ -469,6 +497,10 @@ def test_yank_asks(home, registry, name):
     words = "publish", "yank", "-n", name, "-v", "1.0.0"
     for answer in (b"n\n", b"\n", b"what?\n"):
         assert at_terminal(home, answer, *words) == (1, "")
+    # Without a terminal no question can be asked.
+    for more in ({}, {"input": "y\n", "stdin": None}):
+        done = home.wargfs(*words, status=1, **more)
+        assert "Yank 1.0.0 of" in done.stderr and "no (no terminal to ask on; --yes says yes)" in done.stderr
     assert json.loads(home.wargfs("publish", "list", "--json").stdout)["pending"]["entries"] == []
     assert at_terminal(home, b"y\n", *words)[0] == 0
     assert at_terminal(home, b"", "publish", "yank", "--yes", "-n", name, "-v", "1.1.0")[0] == 0
@@ -480,21 +512,21 @@ def test_taken(home, reader, registry, name):
     release(programs.WARG, reader, name, "1.0.0", wasm(300, 15))
     registry.wait_for_length(2)
     length = registry.checkpoint()["contents"]["logLength"]
-    assert "1.0.0" in release(programs.WARGFS, home, name, "1.0.0", wasm(301, 15), status=1).stderr
+    assert "1.0.0" in release(programs.WARGFS, home, name, "1.0.0", wasm(301, 15), status=5).stderr
     assert registry.checkpoint()["contents"]["logLength"] == length
     assert journal(home, registry.url) == []
     assert staged(home, registry.url) == []
 
 
 def test_namespace(home, registry):
-    done = release(programs.WARGFS, home, "elsewhere:thing", "1.0.0", wasm(300, 16), status=1)
+    done = release(programs.WARGFS, home, "elsewhere:thing", "1.0.0", wasm(300, 16), status=4)
     assert "elsewhere" in done.stderr
     assert journal(home, registry.url) == []
 
 
 def test_not_initialized(home, name):
     home.wargfs("config", "--disable-auto-package-init", "true")
-    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 17), status=1)
+    done = release(programs.WARGFS, home, name, "1.0.0", wasm(300, 17), status=4)
     assert name in done.stderr
     home.wargfs("publish", "init", name)
     release(programs.WARGFS, home, name, "1.0.0", wasm(300, 17))
@@ -554,8 +586,8 @@ def test_away(new_home, between, name):
     try:
         release(programs.WARGFS, home, name, "1.0.0", wasm(300, 19))
         assert "release 1.0.0 with" in home.wargfs("publish", "list").stdout
-        done = home.wargfs("publish", "submit", status=1)
-        assert "127.0.0.1" in done.stderr or "connect" in done.stderr.lower()
+        done = home.wargfs("publish", "submit", status=6)
+        assert "127.0.0.1" in done.stderr and "connect" in done.stderr.lower()
         assert "release 1.0.0 with" in home.wargfs("publish", "list").stdout
     finally:
         between.open()
@@ -580,7 +612,7 @@ def test_under_way(new_home, reader, between, registry, name):
     done = home.wargfs("publish", "list")
     assert f"under way: record `{told['underWay'][0]['record']}` of package `{name}`" in done.stdout
     assert "in doubt" in done.stdout and "being published" not in done.stdout
-    assert "under way" in home.wargfs("publish", "start", name, status=1).stderr
+    assert "under way" in home.wargfs("publish", "start", name, status=5).stderr
     between.be_honest()
     done = home.wargfs("publish", "submit")
     assert "which was left under way, is published" in done.stderr
@@ -588,4 +620,4 @@ def test_under_way(new_home, reader, between, registry, name):
     assert between.count("publish") == 1
     assert not os.path.exists(pending_file(home, between.url))
     assert download(programs.WARG, reader, name, "1.0.0") == wasm(300, 20)
-    home.wargfs("publish", "list", status=1)
+    home.wargfs("publish", "list", status=4)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """kill -9 before each call of a publish that changes a file or sends something: the next run finishes it or reports it,
 and in the end exactly one record is in the log.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Our server and the reference's are asked the same, one request after another, and their answers compared.
 
 What cannot be the same in two registries, hashes, signatures, times and addresses, is compared by its form. What
@@ -204,23 +205,40 @@ def foreign(name, *entries, **options):
 
 
 REFUSED = (
-    foreign("nothing:here", init()),
-    foreign(NAME, yank("1.1.0"), prev=THIRD, key=forge.STRANGER),
-    foreign("test:unsigned", yank("1.1.0"), prev=THIRD),
+    (foreign("nothing:here", init()), 404, ""),
+    (foreign(NAME, yank("1.1.0"), prev=THIRD, key=forge.STRANGER), 401, "unknown key id `"),
+    (foreign("test:unsigned", yank("1.1.0"), prev=THIRD), 401, "unknown key id `"),
 )
 
 
-@pytest.mark.parametrize("method, path, body", REFUSED)
-def test_records_that_are_refused(pair, method, path, body):
-    theirs, ours = ask_both(pair, method, path, body)
+@pytest.mark.parametrize("request_, status, words", REFUSED)
+def test_records_that_are_refused(pair, request_, status, words):
+    theirs, ours = ask_both(pair, *request_)
     assert (ours.status, ours.type, shape(ours.json)) == (theirs.status, theirs.type, shape(theirs.json))
+    for answer in theirs, ours:
+        assert answer.status == status and words in answer.json.get("message", "")
 
 
 def test_signature_of_another_record(pair):
-    body = {"packageName": NAME, "record": {**SECOND.body, "signature": THIRD.body["signature"]}}
-    theirs, ours = ask_both(pair, "POST", FIRST.path, body)
-    # The reference has this record already, and would break if it got that far.
-    assert ours.status in (202, 401) and theirs.status == 401
+    """The record is one that neither has: of one that it has the reference would break."""
+    record = Record(NAME, yank("1.0.0"), prev=THIRD)
+    body = {"packageName": NAME, "record": {**record.body, "signature": THIRD.body["signature"]}}
+    for answer in ask_both(pair, "POST", FIRST.path, body):
+        assert answer.status == 401
+        assert answer.json["message"] == f"signature `{THIRD.body['signature']}` verification failed"
+
+
+SIGNATURES = ("", "ecdsa-p256", "ecdsa-p256:", "ecdsa-p256:!!", "ecdsa-p256:AAA", "ecdsa-p256:AAAA", "ed25519:AAAA",
+              ":AAAA", "ecdsa-p256:AAAA:", "ecdsa-p256: AAAA", "ECDSA-P256:AAAA", "ecdsa-p256:" + "AAAA" * 24)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_signatures_that_are_none(pair, signature):
+    """A malformed signature has another answer than a wrong one."""
+    record = Record("test:unsigned", init())
+    body = {"packageName": record.name, "record": {**record.body, "signature": signature}}
+    theirs, ours = ask_both(pair, "POST", record.path, body)
+    assert ours.status == theirs.status
 
 
 # ---- What has to be the same in form ----

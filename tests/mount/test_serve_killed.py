@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """kill -9 of our server at each system call while eight publish: what was acknowledged is there, and nothing is half
 done.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The reference's client, unchanged, through each command that it has: against its own server, and against ours.
 
 Both have to end alike, and to say the same but for what no two registries have alike.

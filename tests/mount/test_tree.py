@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What a mounted registry looks like to the programs of every day."""
 import filecmp
 import os
@@ -29,7 +30,7 @@ def test_ls(shared):
     lines = run("ls", "-l", shared.at("test/hello")).splitlines()[1:]
     assert [line.split()[8] for line in lines] == HELLO
     assert [int(line.split()[4]) for line in lines[:3]] == [300, 1000, 70001]
-    assert lines[0].startswith("-r--r--r--")
+    assert lines[0].startswith("-rw-r--r--")
     assert lines[3].startswith("l") and lines[3].endswith(" -> 1.1.0+build.7.wasm")
     assert run("ls", "-la", shared.path)
 
@@ -68,8 +69,8 @@ def test_read_anywhere(shared):
 
 def test_stat(shared):
     release, package = shared.stat("test/hello/1.0.0.wasm"), shared.stat("test/hello")
-    assert stat.S_ISREG(release.st_mode) and release.st_mode & 0o777 == 0o444
-    assert stat.S_ISDIR(package.st_mode) and package.st_mode & 0o777 == 0o555
+    assert stat.S_ISREG(release.st_mode) and release.st_mode & 0o777 == 0o644
+    assert stat.S_ISDIR(package.st_mode) and package.st_mode & 0o777 == 0o755
     assert stat.S_ISLNK(shared.stat("test/hello/latest.wasm").st_mode)
     assert (release.st_uid, release.st_gid) == (os.getuid(), os.getgid())
     assert release.st_blocks * 512 >= release.st_size > (release.st_blocks - 8) * 512
@@ -131,6 +132,16 @@ def test_read_only(shared):
     assert {what: errno_of(*action) for what, action in writes(shared).items()} == {
         what: "EROFS" for what in writes(shared)}
     assert shared.read("test/hello/1.0.0.wasm") == CONTENTS["test:hello", "1.0.0"]
+
+
+def test_copies_can_be_replaced(shared, new_home):
+    """As an ordinary user: a copy out of a read-only mount can be written over, and a copied folder removed."""
+    home = new_home()
+    copy = "cp {0}/test/hello/latest.wasm x && cp -r {0}/test/hello . && cp -r {0}/test/hello . && rm -r hello"
+    drop = ("setpriv", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all") if os.geteuid() == 0 else ()
+    for _ in range(2):
+        home.run(*drop, "/bin/sh", "-c", copy.format(shared.path))
+    assert read(os.path.join(home.work, "x")) == shared.read("test/hello/latest.wasm")
 
 
 def test_statfs(shared):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What outlives the cache: the registry is held to its word, and what accuses it is kept."""
 import glob
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The tools with which people use components, on a mounted registry as they are: wasmtime, wkg, wac; and git, rsync,
 tar, and what a file manager does, on a component of the size that real ones have.
 
@@ -104,6 +105,21 @@ def test_wkg(home, place, package, path):
     done = home.run(*command, status=0 if path else 1)
     if path:
         assert read(os.path.join(home.work, "out.wasm")) == RELEASES[path], done.stderr
+
+
+@pytest.mark.parametrize("option, said", [("--public-url", 'unknown backend type "warg"'),
+                                          ("--content-base-url", "error sending request")])
+def test_wkg_discovery(serve, home, option, said):
+    """wkg reads what the registry says of itself, without a warning; then it misses Warg, which it does not speak, or
+    asks for OCI, as it does by itself."""
+    server = serve()
+    server.terminate()
+    server.more = option, server.url, "--listen", "%s:%d" % server.address
+    server.start()
+    home.environment.update(RUST_LOG="warn")
+    done = home.run(WKG, "get", "--cache", "wkg-cache", "--registry", "%s:%d" % server.address, "test:a@1.0.0",
+                    status=1)
+    assert "registry metadata" not in done.stderr and said in done.stderr, done.stderr
 
 
 COMPOSITION = """package test:composition;

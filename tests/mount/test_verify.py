@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """wargfs verify: what is stored against the registry, what a file is, and proofs that need nothing else."""
+import base64
 import glob
 import json
 import os
@@ -192,7 +194,7 @@ def test_a_registry_that_lies(filled, liar):
     """It is the registry that does not verify, and what is stored is not blamed."""
     liar.lie("logs", record(0, lambda one: one.update(keyId=forge.STRANGER.id)))
     done = filled.wargfs("verify", "test:hello", "--json", status=3)
-    assert "the registry: package test:hello" in done.stderr
+    assert "the registry's answer is not valid: package test:hello" in done.stderr
     assert [log["differenceCount"] for log in json.loads(done.stdout)["logs"]] == [0, 0]
 
 
@@ -202,7 +204,7 @@ def test_a_registry_that_went_back(filled, liar, server):
 
 
 def test_unreachable(filled):
-    done = filled.wargfs("verify", "--registry", "http://127.0.0.1:9/", status=1)
+    done = filled.wargfs("verify", "--registry", "http://127.0.0.1:9/", status=6)
     assert done.stderr and not done.stdout
 
 
@@ -236,11 +238,11 @@ def test_file_that_is_no_release(filled):
         with open(os.path.join(filled.work, name), "w") as file:
             file.write("nothing")
     for path in ("unknown", "a:b.wasm", "./ns:pkg"):
-        done = filled.wargfs("verify", path, status=1)
+        done = filled.wargfs("verify", path, status=4)
         assert "is no release of a package" in done.stderr
     # By its text this is a package, and no such file is looked at.
-    assert "no such package" in filled.wargfs("verify", "ns:pkg", status=1).stderr
-    done = filled.wargfs("verify", "hello.wasm", "unknown", status=1)
+    assert "no such package" in filled.wargfs("verify", "ns:pkg", status=4).stderr
+    done = filled.wargfs("verify", "hello.wasm", "unknown", status=4)
     assert "test:hello 1.0.0" in done.stdout
     assert "No such file" in filled.wargfs("verify", "./absent", status=1).stderr
 
@@ -266,17 +268,16 @@ def test_proof(elsewhere):
     done = elsewhere.wargfs("verify", "--proof", document("honest"), "--content", content)
     assert done.stdout.startswith("test:hello 1.1.0 is proven\n")
     for word in (forge.digest(b"1.1.0"), forge.PUBLISHER.id, forge.OPERATOR.id,
-                 "length 8, signed 1970-01-01 00:33:20", "released     1970-01-01 00:16:44",
-                 "https://registry.example/"):
+                 "length 8, signed 1970-01-01 00:33:20", "released     1970-01-01 00:16:44"):
         assert word in done.stdout
-    assert "has to be known from elsewhere" in done.stderr
+    assert "nothing here says" in done.stderr
     done = elsewhere.wargfs("verify", "--proof", document("honest"), "--operator-key", forge.OPERATOR.id)
     assert f"{forge.OPERATOR.id}, as given" in done.stdout and not done.stderr
     told = verify(elsewhere, "--proof", document("honest"), "--content", content)
     assert told == {
         "package": "test:hello", "version": "1.1.0", "digest": forge.digest(b"1.1.0"), "recordId": told["recordId"],
         "releasedBy": forge.PUBLISHER.id, "releasedAt": 1004, "yanked": False,
-        "registry": "https://registry.example/",
+        "registries": [],
         "logLength": 8, "timestamp": 2000, "operatorKey": forge.OPERATOR.id, "operatorKeyIs": None, "content": content}
 
 
@@ -301,6 +302,103 @@ def test_proof_that_does_not_hold(elsewhere):
                   ("--proof", document("format-version-2")),
                   ("--proof", document("honest"), "--config", "absent.json")):
         assert elsewhere.wargfs("verify", *words, status=1).stderr
+
+
+def leaves(value, path=()):
+    """The path of everything in a document, itself aside."""
+    for key, member in value.items() if isinstance(value, dict) else enumerate(value):
+        yield *path, key
+        if isinstance(member, (dict, list)):
+            yield from leaves(member, (*path, key))
+
+
+def with_at(value, path, change):
+    """A copy with the value at `path` replaced by `change` of it; Ellipsis: removed."""
+    copy = json.loads(json.dumps(value))
+    at = copy
+    for key in path[:-1]:
+        at = at[key]
+    new = change(at[path[-1]])
+    if new is Ellipsis:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = new
+    return copy
+
+
+def mutations(old):
+    """Replacements for a value: of the same form, and of others."""
+    yield from (Ellipsis, None, 0, "", [], {})
+    if isinstance(old, int):
+        yield from (old + 1, old - 1, 2 ** 62)
+    if not isinstance(old, str):
+        return
+    yield from (old[:-1], old.upper(), "https://other.example/", "other.example")
+    if old.startswith("sha256:"):
+        yield from ("sha256:" + "0" * 64, "sha256:" + "1" * 64, old[:-1] + ("0" if old[-1] != "0" else "1"))
+    elif re.fullmatch("[A-Za-z0-9+/]{4,}=*", old):
+        yield from (base64.b64encode(changed).decode() for changed in (
+            flipped(base64.b64decode(old)), base64.b64decode(old)[:-1], base64.b64decode(old) + b"\0"))
+
+
+def record_document():
+    """A document of a record instead of a release, of the same registry."""
+    release = json.loads(read(document("honest")))
+    content = base64.b64decode(release["packageRecords"][1]["contentBytes"])
+    record = forge.digest(b"WARG-PACKAGE-LOG-RECORD-V0:" + content)
+    return {"format": "warg-record-proof", "record": record,
+            **{name: value for name, value in release.items() if name not in ("format", "version", "digest")}}
+
+
+@pytest.mark.parametrize("which, met", (("release", False), ("record", True)))
+def test_each_field_of_a_document(home, which, met):
+    """Each changed field is refused, or does not change the output."""
+    honest = json.loads(read(document("honest"))) if which == "release" else record_document()
+    path = os.path.join(home.work, "proof")
+    if met:
+        folder = os.path.join(home.path, ".local/state/wargfs/registry.example")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "trust"), "w") as file:
+            file.write("wargfs trust 1\n" + json.dumps(
+                {"operatorKey": forge.OPERATOR.id, "checkpoint": honest["checkpoint"],
+                 "signer": forge.OPERATOR.public}))
+
+    def outcome(value, *words, status=None):
+        with open(path, "w") as file:
+            json.dump(value, file)
+        done = home.wargfs("verify", "--proof", path, *words, status=status)
+        assert done.returncode in (0, 1, 3) and (done.returncode == 0 or not done.stdout), value
+        return done.stdout if done.returncode == 0 else None
+
+    plain, told = outcome(honest, status=0), outcome(honest, "--json", status=0)
+    assert ("registry.example" in plain) == met and json.loads(told)["registries"] == ["registry.example"] * met
+    accepted = set()
+    for place in leaves(honest):
+        old = honest
+        for key in place:
+            old = old[key]
+        for new in mutations(old):
+            value = with_at(honest, place, lambda _: new)
+            if value == honest:
+                continue
+            found = outcome(value)
+            if found is not None:
+                accepted.add(place)
+                assert found == plain and outcome(value, "--json", status=0) == told, (place, new)
+    # The registry index of a record that is no head is neither proven nor printed.
+    assert all(place[-1] == "registryIndex" for place in accepted), accepted
+
+
+def test_document_of_another_registry(home):
+    """The registry that a document names is not printed, as it is not proven."""
+    honest = json.loads(read(document("honest")))
+    path = os.path.join(home.work, "proof")
+    told = set()
+    for host in ("registry.example", "other.example"):
+        with open(path, "w") as file:
+            json.dump({**honest, "registry": {"url": f"https://{host}/", "label": host}}, file)
+        told.add(tuple(home.wargfs("verify", "--proof", path, *words).stdout for words in ((), ("--json",))))
+    assert len(told) == 1
 
 
 def test_proof_without_an_environment(elsewhere):
@@ -331,7 +429,6 @@ def test_proof_from_a_mount(new_mount, liar, elsewhere):
             done = elsewhere.wargfs("verify", "--proof", proof, "--content", content, "--operator-key",
                                     forge.OPERATOR.id)
             assert done.stdout.startswith(f"{name} {version} is proven\n")
-            assert f"registry     {liar.url}" in done.stdout
             assert ("yanked" in done.stderr) == ((name, version) == ("test:regret", "1.1.0"))
         one, other = taken["test:hello", "1.0.0"], taken["test:hello", "0.9.0"]
         elsewhere.wargfs("verify", "--proof", one[0], "--content", other[1], status=3)
@@ -349,21 +446,24 @@ def test_proof_and_the_pinned_key(new_mount, liar, home, new_home):
     mount.end()
     done = home.wargfs("verify", "--proof", proof)
     assert f"{forge.OPERATOR.id}, as pinned here" in done.stdout and not done.stderr
-    assert verify(home, "--proof", proof)["operatorKeyIs"] == "pinned"
+    label = os.path.basename(home.registry_folder(liar.url))
+    assert f"registry     {label}, by its key\n" in done.stdout
+    told = verify(home, "--proof", proof)
+    assert told["operatorKeyIs"] == "pinned" and told["registries"] == [label]
     trust, = glob.glob(os.path.join(home.path, ".local/state/wargfs/*/trust"))
-    kept = read(trust)
+    kept = json.loads(read(trust).partition(b"\n")[2])
     edit(trust, forge.OPERATOR.id.encode(), forge.STRANGER.id.encode())
+    assert "damaged" in home.wargfs("verify", "--proof", proof, status=1).stderr
+    with open(trust, "w") as file:
+        file.write(forge.seal("trust", {**kept, "operatorKey": forge.STRANGER.id}))
     done = home.wargfs("verify", "--proof", proof, status=3)
     assert "was pinned here for 127.0.0.1" in done.stderr
-    with open(trust, "wb") as file:
-        file.write(kept)
-    edit(trust, b'"mapRoot": "sha256:', b'"mapRoot": "sha256:0000')
-    assert home.wargfs("verify", "--proof", proof, status=1).stderr  # not even a checkpoint
-    with open(trust, "wb") as file:
-        file.write(re.sub(rb'"mapRoot": "sha256:....', b'"mapRoot": "sha256:0000', kept))
+    contents = {**kept["checkpoint"]["contents"], "mapRoot": "sha256:" + 64 * "0"}
+    with open(trust, "w") as file:
+        file.write(forge.seal("trust", {**kept, "checkpoint": forge.sign_checkpoint(contents)}))
     assert "a fork" in home.wargfs("verify", "--proof", proof, status=3).stderr
     # Of another registry nothing is known here.
-    assert "from elsewhere" in home.wargfs("verify", "--proof", proof, "--registry", "https://other.example/").stderr
+    assert "nothing here says" in home.wargfs("verify", "--proof", proof, "--registry", "https://other.example/").stderr
 
 
 def test_proofs_in_the_tree(shared):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Waiting for a condition, with a bound, and what was there when it ran out."""
 import time
 

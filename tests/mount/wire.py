@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A network of the tests' own: two namespaces and a wire between them that drops and delays what it is told to.
 
 What is cut here is not refused: packets vanish, as on a network that is gone. Nothing of it is seen outside, and all of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Chance that can be had again: the same numbers for the same seed (splitmix64, public domain).
  */

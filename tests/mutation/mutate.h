@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Honest answers turned into others, by chance: bytes, JSON, the protobuf inside of it, headers, and how all of it
  * travels.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * JSON, changed as text, so that what no writer would write can be had as well (see mutate.h).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Random mutation of every answer of a registry: none may be believed, none crashes or hangs, and honesty works again.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry, the mutator and the client (see scene.h).
  */
@@ -246,8 +247,8 @@ static char *describe_listing(const struct listing *listing)
 	struct buf text;
 
 	buf_init(&text, TEXT_MOST);
-	for (size_t i = 0; i < listing->count; i++)
-		must(buf_append_format(&text, NULL, "%s\n", listing->names[i].text));
+	for (size_t i = 0; i < listing->names.count; i++)
+		must(buf_append_format(&text, NULL, "%s\n", name_list_text(&listing->names, i)));
 	return text_take(&text);
 }
 
@@ -298,10 +299,10 @@ static void check_package(struct scene *scene, const struct view_package *packag
 	bool is_true = false;
 
 	for (size_t i = 0; truth && i < PACKAGES; i++)
-		if (truth->packages[i] && !strcmp(packages[i], package->name.text))
+		if (truth->packages[i] && !strcmp(packages[i], view_package_name(package)->text))
 			is_true = !strcmp(truth->packages[i], shown);
 	if (!is_true)
-		complain(scene, "believed of %s, at %llu records: %s", package->name.text,
+		complain(scene, "believed of %s, at %llu records: %s", view_package_name(package)->text,
 			 (unsigned long long)package->log_length, shown);
 	free(shown);
 }
@@ -314,12 +315,18 @@ static void check_listing(struct scene *scene, const struct truth *truth, const 
 
 	if (listing->complete && strcmp(shown, truth->listing) != 0)
 		complain(scene, "believed to be a complete listing: %s", shown);
-	for (size_t i = 0; i < listing->count; i++) {
-		snprintf(line, sizeof(line), "%s\n", listing->names[i].text);
+	for (size_t i = 0; i < listing->names.count; i++) {
+		snprintf(line, sizeof(line), "%s\n", name_list_text(&listing->names, i));
 		if (!strstr(truth->listing, line))
 			complain(scene, "believed to be a package: %s", line);
 	}
 	free(shown);
+}
+
+static int check_each(void *user, const struct view_package *package)
+{
+	check_package(user, package);
+	return 0;
 }
 
 static void check_view(struct scene *scene, const struct view *before)
@@ -334,8 +341,7 @@ static void check_view(struct scene *scene, const struct view *before)
 				  !digest_equals(&shown->map_root, &truth->contents.map_root) ||
 				  shown->timestamp != truth->contents.timestamp))
 		complain(scene, "believed a checkpoint of %llu records", (unsigned long long)shown->log_length);
-	for (size_t i = 0; i < view->package_count; i++)
-		check_package(scene, view->packages[i]);
+	view_trie_each(&view->packages, check_each, scene);
 	if (view->listing && truth)
 		check_listing(scene, truth, view->listing);
 	view_unref(view);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * An honest registry before a mutator, and a client of it: what it believes is compared with the truth.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Files of tests/data, for tests. They are found from the checkout's top folder, where tests run.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry in memory that takes records, and can lie about them: fake_publish.h.
  */
@@ -35,7 +36,7 @@ struct taken {
 	size_t count;
 	unsigned polls;
 	enum api_record_status status;
-	char reason[256];
+	char reason[384];
 	uint64_t index;
 };
 

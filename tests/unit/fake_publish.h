@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The other half of the registry in memory (fake_registry.h): it takes records and contents, and says where they stand,
  * honestly until it is told to lie.

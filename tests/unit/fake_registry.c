@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry in memory that can lie: fake_registry.h.
  */
@@ -35,7 +36,7 @@ struct fake_registry {
 	struct http_url url;
 	struct forge forge;
 	struct ecdsa_private_key *weak_key, *foreign_key;
-	char (*packages)[64]; /* of each record; "": the operator's */
+	char (*packages)[320]; /* package of each record; "": the operator's log */
 	struct signed_checkpoint *checkpoints;
 	size_t checkpoint_count;
 
@@ -49,6 +50,7 @@ struct fake_registry {
 	size_t gathered; /* the path whose answers wait */
 	enum fake_speech speech;
 	struct fake_registry *other; /* whom it speaks for */
+	const char *token;           /* the token that it demands; NULL: none */
 	const char *hint;
 	struct buf heads; /* of all requests, one after the other */
 };
@@ -140,6 +142,14 @@ int fake_registry_take(struct fake_registry *fake, const char *package, const st
 	}
 	pthread_mutex_unlock(&fake->mutex);
 	return r;
+}
+
+void fake_registry_put(struct fake_registry *fake, const char *package, const struct record_envelope *envelope)
+{
+	pthread_mutex_lock(&fake->mutex);
+	forge_append_made(&fake->forge, package, envelope);
+	note_package(fake, package);
+	pthread_mutex_unlock(&fake->mutex);
 }
 
 void fake_registry_sign(struct fake_registry *fake)
@@ -316,7 +326,7 @@ static struct json *render_record(const struct fake_registry *fake, size_t index
 	char token[DIGEST_TEXT_SIZE];
 	struct buf content;
 
-	buf_init(&content, CAP_RECORD);
+	buf_init(&content, 2 * CAP_RECORD_CARRIED);
 	must(buf_append(&content, buf_span(&record->content), NULL));
 	if ((is_lying(fake, LIE_RECORD) && is_victim(fake, index)) ||
 	    (is_lying(fake, LIE_OPERATOR_RECORD) && !fake->packages[index][0]))
@@ -601,6 +611,15 @@ static void prove(struct fake_registry *fake, uint64_t length, uint64_t *indices
 	put_map_bundle(out, "map", &map);
 }
 
+static void put_padding(struct json *out, size_t size)
+{
+	unsigned char *bytes = calloc(1, size);
+
+	assert_non_null(bytes);
+	json_put_base64(out, "padding", (struct span){ bytes, size });
+	free(bytes);
+}
+
 /* Whether all of them are records of the log at a length that it has. */
 static bool can_prove(const struct fake_registry *fake, uint64_t length, const uint64_t *indices, size_t count)
 {
@@ -639,6 +658,8 @@ static void answer_inclusion(struct server_connection *connection, const struct 
 		answer_error(connection, 422, NULL, NULL);
 	} else {
 		prove(fake, length, indices, count, out);
+		if (is_lying(fake, LIE_PROOFS_LONG) && count > 1)
+			put_padding(out, CAP_BODY_PROOF);
 		answer(connection, 200, out);
 	}
 	pthread_mutex_unlock(&fake->mutex);
@@ -682,15 +703,21 @@ static void dispatch(struct server_connection *connection, const struct server_r
 	struct route *route = user;
 	struct fake_registry *fake = route->fake, *who = fake;
 	enum fake_speech speech = FAKE_IGNORES;
+	char login[100];
+	bool refused;
 
 	pthread_mutex_lock(&fake->mutex);
+	snprintf(login, sizeof(login), "\r\nauthorization: bearer %s\r\n", fake->token ? fake->token : "");
+	refused = fake->token && !strcasestr(request->head, login);
 	must(buf_append_text(&fake->heads, request->head, NULL));
 	if (strcasestr(request->head, "\r\nwarg-registry:")) {
 		speech = fake->speech;
 		who = speech == FAKE_SPEAKS ? fake->other : fake;
 	}
 	pthread_mutex_unlock(&fake->mutex);
-	if (speech == FAKE_REFUSES)
+	if (refused)
+		server_answer(connection, 401, span_of_text("{\"status\":401,\"message\":\"who is it\"}"));
+	else if (speech == FAKE_REFUSES)
 		server_write_text(connection, "HTTP/1.1 501 No\r\nContent-Type: text/plain\r\n\r\nunsupported");
 	else if (speech == FAKE_HANGS)
 		server_hang(connection);
@@ -775,6 +802,13 @@ void fake_registry_speak(struct fake_registry *fake, enum fake_speech speech, st
 	pthread_mutex_lock(&fake->mutex);
 	fake->speech = speech;
 	fake->other = other;
+	pthread_mutex_unlock(&fake->mutex);
+}
+
+void fake_registry_demand(struct fake_registry *fake, const char *token)
+{
+	pthread_mutex_lock(&fake->mutex);
+	fake->token = token;
 	pthread_mutex_unlock(&fake->mutex);
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry in memory, behind a real socket, that answers every call honestly until it is told to lie: one lie at a
  * time.
@@ -32,6 +33,7 @@ enum fake_lie {
 	LIE_PROOFS_REORDERED,
 	LIE_PROOFS_OTHER,      /* of the operator's last record in place of all */
 	LIE_MAP_FEWER,
+	LIE_PROOFS_LONG,       /* of more than one record together: longer than any answer that is taken */
 	LIE_PROOFS_REFUSED,    /* 422 for whatever has the victim in it */
 	/* The victim's log. */
 	LIE_OTHER_LOG,         /* another package's records */
@@ -80,6 +82,8 @@ void fake_registry_yank(struct fake_registry *fake, const char *package, const c
  */
 int fake_registry_take(struct fake_registry *fake, const char *package, const struct record_envelope *envelope,
 		       uint64_t *index, struct fault *flt);
+/** Publish any record under any package name, valid or not; otherwise as the functions above. */
+void fake_registry_put(struct fake_registry *fake, const char *package, const struct record_envelope *envelope);
 /** Sign a checkpoint of all that was published. */
 void fake_registry_sign(struct fake_registry *fake);
 
@@ -95,6 +99,8 @@ enum fake_speech {
 };
 /** @param other  whom it speaks for; its words go through this one's server */
 void fake_registry_speak(struct fake_registry *fake, enum fake_speech speech, struct fake_registry *other);
+/** Answer 401 to requests without this token. NULL: demand none */
+void fake_registry_demand(struct fake_registry *fake, const char *token);
 /** Send this with each 404 of a log, as Warg-Registry-Hint. NULL: nothing */
 void fake_registry_hint(struct fake_registry *fake, const char *hint);
 /** Its domain: address and port. */

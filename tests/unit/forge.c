@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Making up registries (see forge.h).
  */
@@ -203,12 +204,9 @@ int64_t forge_head(const struct forge *forge, const struct digest *log_id, uint6
 
 static struct digest log_id_of(enum record_kind kind, const char *name)
 {
-	struct name parsed;
-
 	if (kind == RECORD_OPERATOR)
 		return name_operator_log_id();
-	parsed = forge_name(name);
-	return name_log_id(&parsed);
+	return name_log_id_of_text(span_of_text(name));
 }
 
 /** Room for the next record. */
@@ -238,7 +236,7 @@ void forge_append_made(struct forge *forge, const char *name, const struct recor
 	made->id = record_id(RECORD_PACKAGE, envelope->content);
 	made->key_id = envelope->key_id;
 	memcpy(made->signature, envelope->signature.data, envelope->signature.length);
-	buf_init(&made->content, CAP_RECORD);
+	buf_init(&made->content, 2 * CAP_RECORD_CARRIED);
 	must(buf_append(&made->content, envelope->content, &flt), &flt);
 	append_leaf(forge, made);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Registries made up in memory, for tests: keys, signed records, the log, the map, checkpoints and proofs.
  *
@@ -69,7 +70,7 @@ void forge_close(struct forge *forge);
 void forge_append(struct forge *forge, enum record_kind kind, const char *name, const struct record_entry *entries,
 		  size_t count, const struct ecdsa_private_key *key);
 
-/** Append a package's record that was made elsewhere, whatever it is. */
+/** Append any record under any package name, valid or not. */
 void forge_append_made(struct forge *forge, const char *name, const struct record_envelope *envelope);
 
 /** Append a record to a package: init as well if it is the first, and a release of `version`. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Folders for tests: scratch.h.
  */
@@ -18,11 +19,18 @@
 
 #include "data.h"
 
+const char *scratch_place(void)
+{
+	const char *place = getenv("TMPDIR");
+
+	return place && *place ? place : "/tmp";
+}
+
 char *scratch_new(void)
 {
-	char *folder = strdup("/tmp/wargfs-test-XXXXXX");
+	char *folder;
 
-	assert_non_null(folder);
+	assert_true(asprintf(&folder, "%s/wargfs-test-XXXXXX", scratch_place()) > 0);
 	assert_non_null(mkdtemp(folder));
 	return folder;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A folder of its own for a test, and what tests do in it. Whatever fails ends the test.
  */
@@ -8,7 +9,10 @@
 
 #include "verify/buf.h"
 
-/** Make a folder. @return its absolute path; scratch_free() it */
+/** Where temporary files go: $TMPDIR, or /tmp. */
+const char *scratch_place(void);
+
+/** Make a folder there. @return its absolute path; scratch_free() it */
 char *scratch_new(void);
 /** Remove the folder with all that is in it. */
 void scratch_free(char *folder);

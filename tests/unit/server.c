@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The scripted server (see server.h).
  */
@@ -53,7 +54,7 @@ struct server {
 	pthread_mutex_t mutex;
 	pthread_cond_t came;
 	struct server_connection *connections;
-	unsigned requests, connection_count;
+	unsigned requests, answered, connection_count;
 	struct route routes[ROUTES];
 	size_t route_count;
 	server_tamperer *tamperer;
@@ -75,17 +76,25 @@ static bool wait_readable(const struct server_connection *connection)
 	return !fds[1].revents && fds[0].revents;
 }
 
+/*
+ * Copies are sent: once the client has all of it, a test may end, and the bytes with it, before send() has returned
+ * here. A sanitizer looks at what was sent afterwards.
+ */
 bool server_write(struct server_connection *connection, struct span bytes)
 {
+	unsigned char piece[16384];
+
 	while (bytes.length) {
 		struct pollfd fds[2] = { { connection->fd, POLLOUT, 0 }, { connection->server->ended, POLLIN, 0 } };
+		size_t count = bytes.length < sizeof(piece) ? bytes.length : sizeof(piece);
 		ssize_t n;
 
 		if (poll(fds, 2, -1) < 0 && errno == EINTR)
 			continue;
 		if (fds[1].revents)
 			return false;
-		n = send(connection->fd, bytes.data, bytes.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		memcpy(piece, bytes.data, count);
+		n = send(connection->fd, piece, count, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n < 0)
@@ -232,6 +241,10 @@ static void answer(struct server_connection *connection, size_t head_length, siz
 		server_write(connection, route.bytes);
 	connection->request = NULL;
 	free(head);
+	pthread_mutex_lock(&server->mutex);
+	server->answered++;
+	pthread_cond_broadcast(&server->came);
+	pthread_mutex_unlock(&server->mutex);
 }
 
 static void *serve(void *argument)
@@ -421,12 +434,23 @@ unsigned server_connections(struct server *server)
 	return connections;
 }
 
-void server_wait_for(struct server *server, unsigned requests)
+/* Wait until `count`, which the mutex guards, is at least that. */
+static void wait_for_count(struct server *server, const unsigned *count, unsigned least)
 {
 	pthread_mutex_lock(&server->mutex);
-	while (server->requests < requests)
+	while (*count < least)
 		pthread_cond_wait(&server->came, &server->mutex);
 	pthread_mutex_unlock(&server->mutex);
+}
+
+void server_wait_for(struct server *server, unsigned requests)
+{
+	wait_for_count(server, &server->requests, requests);
+}
+
+void server_wait_answered(struct server *server, unsigned requests)
+{
+	wait_for_count(server, &server->answered, requests);
 }
 
 void server_release(struct server *server)

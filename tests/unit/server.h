@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A server on 127.0.0.1 for tests: what it answers is scripted, to the byte, so it can lie, dribble, hang and hang up.
  *
@@ -73,8 +74,10 @@ void server_on_answering(struct server *server, server_tamperer *tamperer, void 
 unsigned server_requests(struct server *server);
 /** How many connections came so far. */
 unsigned server_connections(struct server *server);
-/** Wait until that many requests came. */
+/** Wait until that many requests came. Their handlers may still have to begin. */
 void server_wait_for(struct server *server, unsigned requests);
+/** Wait until that many requests were answered: their handlers have returned. */
+void server_wait_answered(struct server *server, unsigned requests);
 /** Let all go on that hang, now and later. */
 void server_release(struct server *server);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The archive of records, and what others may have done to it on disk.
  */
@@ -191,23 +192,34 @@ static void test_up_to_a_head(void **state)
 {
 	struct scene scene = scene_new();
 	struct store_position position;
+	struct archive_head head;
+	struct fault damage = {0};
 	struct package_log *log;
 	size_t count;
 
 	(void)state;
 	save_package(&scene, 0, 1, 1 + RECORDS);
 	for (uint64_t i = 1; i <= RECORDS; i++) {
-		assert_int_equal(archive_load_package(scene.archive, &scene.name, &scene.forge.records[i].id, &log,
-						      &position, NULL, NULL), 0);
+		head = (struct archive_head){scene.forge.records[i].id, i};
+		assert_int_equal(archive_load_package(scene.archive, &scene.name, &head, &log, &position, &damage,
+						      NULL), 0);
 		assert_non_null(log);
+		assert_int_equal(damage.verdict, 0);
 		package_log_releases(log, &count);
 		assert_int_equal(count, i);
 		assert_int_equal(position.registry_index, i);
 		package_log_unref(log);
 	}
-	assert_int_equal(archive_load_package(scene.archive, &scene.name, &scene.forge.records[RECORDS + 1].id, &log,
-					      &position, NULL, NULL), 0);
+	head = (struct archive_head){scene.forge.records[RECORDS + 1].id, RECORDS + 1};
+	assert_int_equal(archive_load_package(scene.archive, &scene.name, &head, &log, &position, &damage, NULL), 0);
 	assert_null(log);
+	assert_int_equal(damage.verdict, 0);
+	/* The record exists, but has another index in the ledger. */
+	head = (struct archive_head){scene.forge.records[RECORDS].id, RECORDS + 1};
+	assert_int_equal(archive_load_package(scene.archive, &scene.name, &head, &log, &position, &damage, NULL), 0);
+	assert_null(log);
+	assert_int_equal(damage.verdict, WARG_INVALID);
+	assert_int_equal(damage.party, FAULT_BY_CACHE);
 	scene_release(&scene);
 }
 
@@ -538,6 +550,32 @@ static void test_shorter_never_replaces_longer(void **state)
 	scene_release(&scene);
 }
 
+/* Unproven records are appended to the same log, and never replace records. */
+static void test_part_replaces_nothing(void **state)
+{
+	struct scene scene = scene_new();
+	struct archive_growth *growth;
+	bool saved;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		/* No file; a prefix of the log; another log, with another first record. */
+		static const struct { uint64_t there, first, end; size_t loaded; } cases[] = {
+			{1, 1, 4, 3}, {3, 1, 6, 5}, {4, 2, 6, 3},
+		};
+
+		unlink(file_of(&scene));
+		if (cases[i].there > 1)
+			save_package(&scene, 0, 1, cases[i].there);
+		growth = grown(&scene, &scene.log_id, 0, cases[i].first, cases[i].end);
+		archive_keep_part_take(scene.archive, growth);
+		archive_accept(scene.archive);
+		assert_int_equal(archive_save(scene.archive, &saved, NULL), 0);
+		assert_int_equal(loaded(&scene, NULL, NULL), cases[i].loaded);
+	}
+	scene_release(&scene);
+}
+
 /* What lay before it was removed: nothing is put where a gap would be. */
 static void test_gap(void **state)
 {
@@ -696,6 +734,7 @@ int main(void)
 		cmocka_unit_test(test_other_log),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_shorter_never_replaces_longer),
+		cmocka_unit_test(test_part_replaces_nothing),
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_no_folder),

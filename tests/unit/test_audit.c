@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The audit against registries whose map is, and is not, the one that their log makes.
  */

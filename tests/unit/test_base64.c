@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Strict base64: RFC 4648 and every way to write it otherwise.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Checkpoints: the recorded one verifies, and nothing else than exactly what was signed.
  */
@@ -8,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/store_state.h"
+#include "client/checkpoint_json.h"
 #include "data.h"
 #include "forge.h"
 #include "torture.h"
@@ -19,7 +20,7 @@ static void read_recorded(struct signed_checkpoint *out)
 	struct json *value;
 
 	assert_int_equal(json_parse(buf_span(&text), &value, NULL), 0);
-	assert_int_equal(store_state_read_checkpoint(value, out, NULL), 0);
+	assert_int_equal(checkpoint_json_read(value, out, NULL), 0);
 	json_free(value);
 	buf_release(&text);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Records enter the log, the map and a checkpoint together, or not at all: commit.h. */
 #include <setjmp.h>
 #include <signal.h>
@@ -204,7 +205,6 @@ static void test_killed(void **state)
 static void test_damaged(void **state)
 {
 	static const char *const harms[] = {
-		"DELETE FROM records WHERE registry_index = 8",
 		"DELETE FROM checkpoints",
 		"DELETE FROM log_nodes WHERE node = 7",
 		"UPDATE log_nodes SET hash = zeroblob(32) WHERE node = 7",
@@ -220,6 +220,9 @@ static void test_damaged(void **state)
 		assert_int_equal(commit_load(database, &loaded, NULL), WARG_INVALID);
 		database_rollback(database);
 	}
+	expect_place(&place);
+	/* A lost record affects its package only: the registry continues after its index, which was signed. */
+	assert_int_equal(database_run(database, "DELETE FROM records WHERE registry_index = 8", NULL), 0);
 	expect_place(&place);
 }
 

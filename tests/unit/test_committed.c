@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What a registry's log has, from the database: committed.h. */
 #include <setjmp.h>
 #include <stdarg.h>

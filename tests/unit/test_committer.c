@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What becomes of records that are sent, and of contents that come: committer.h, standing.h, submitted.h. */
 #include <setjmp.h>
 #include <pthread.h>
@@ -33,6 +34,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct digest contents[MOST];
 static size_t content_count;
 static bool uploading;
+static struct fault set_aside; /* the last fault reported */
 
 static void stands(void *user, const struct commit_state *state)
 {
@@ -67,6 +69,25 @@ static bool has_content(void *user, const struct digest *content)
 	return has;
 }
 
+static void failed(void *user, const struct fault *flt)
+{
+	(void)user;
+	pthread_mutex_lock(&mutex);
+	set_aside = *flt;
+	pthread_mutex_unlock(&mutex);
+}
+
+static uint64_t count_arrivals(void *user)
+{
+	uint64_t count;
+
+	(void)user;
+	pthread_mutex_lock(&mutex);
+	count = content_count;
+	pthread_mutex_unlock(&mutex);
+	return count;
+}
+
 static void add_content(const char *text)
 {
 	pthread_mutex_lock(&mutex);
@@ -76,7 +97,10 @@ static void add_content(const char *text)
 
 static void start(void)
 {
-	const struct committer_host host = {stands, is_uploading, has_content, NULL};
+	const struct committer_host host = {
+		.stands = stands, .is_uploading = is_uploading, .failed = failed, .has_content = has_content,
+		.arrivals = count_arrivals,
+	};
 	struct commit_state state;
 
 	assert_int_equal(commit_load(database, &state, NULL), 0);
@@ -169,9 +193,14 @@ static void make(struct sent *sent, const char *name, const struct sent *prev, c
 		.log_id = name_log_id(&sent->job.name), .record_id = sent->record.id,
 		.envelope = forge_envelope(&sent->record),
 	};
-	for (size_t i = 0; i < count; i++)
-		if (entries[i].type == ENTRY_RELEASE)
+	for (size_t i = 0; i < count; i++) {
+		bool known = entries[i].type != ENTRY_RELEASE;
+
+		for (size_t j = 0; j < sent->job.content_count; j++)
+			known = known || digest_equals(&sent->releases[j], &entries[i].content);
+		if (!known)
 			sent->releases[sent->job.content_count++] = entries[i].content;
+	}
 }
 
 /* Send it, and look at what comes of it. @return as its standing says; -1: it was refused */
@@ -258,6 +287,41 @@ static void contents_come(void **state)
 	forge_record_release(&sent.record);
 }
 
+/* Missing contents are not looked for again unless an upload completed since; present ones are. */
+static void looked_for_before(void **state)
+{
+	static const struct {
+		bool was_missing[3], is_late;
+		uint64_t lacking; /* of "a" and "b", which are stored, and "c", which is not */
+	} rows[] = {
+		{{false, false, true}, false, 1},
+		{{true, false, true}, false, 2},
+		{{true, true, true}, true, 1},
+		{{false, false, false}, false, 1},
+		{{false, false, false}, true, 1},
+	};
+	const struct record_entry entries[] = {
+		forge_init(publisher), forge_release("1.0.0", "a"), forge_release("1.1.0", "b"),
+		forge_release("1.2.0", "c"),
+	};
+	char name[16];
+
+	(void)state;
+	add_content("a");
+	add_content("b");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sent sent;
+
+		snprintf(name, sizeof(name), "test:p%zu", i);
+		make(&sent, name, NULL, entries, 4, publisher);
+		sent.job.are_missing = rows[i].was_missing;
+		sent.job.arrivals = content_count - rows[i].is_late;
+		assert_int_equal(send_it(&sent), 0);
+		expect(&sent, STANDING_SOURCING, rows[i].lacking);
+		forge_record_release(&sent.record);
+	}
+}
+
 static void against_the_rules(void **state)
 {
 	const struct record_entry first[] = {forge_init(publisher), forge_release("1.0.0", "a")};
@@ -292,6 +356,47 @@ static void against_the_rules(void **state)
 	forge_record_release(&two.record);
 	forge_record_release(&three.record);
 	forge_record_release(&four.record);
+}
+
+/* A wrong signature or signer is reported before any other fault of a record. */
+static void signature_first(void **state)
+{
+	static const char *const names[] = {"test:a", "test:new"};
+	struct ecdsa_private_key *stranger = forge_key(9);
+	const struct record_entry first[] = {forge_init(publisher)}, wrong[] = {forge_yank("1.0.0")};
+	const struct record_entry theirs[] = {forge_init(stranger)};
+	const struct {
+		const struct record_entry *entries;
+		const struct ecdsa_private_key *signer;
+		bool has_prev, is_changed;
+		const char *said;
+	} rows[] = {
+		{wrong, publisher, true, true, "signature `ecdsa-p256:"},
+		{wrong, publisher, false, true, "` verification failed"},
+		{wrong, stranger, true, false, "unknown key id `sha256:"},
+		{theirs, stranger, false, false, "unknown key id `sha256:"},
+	};
+	struct sent one, sent;
+
+	(void)state;
+	make(&one, "test:a", NULL, first, 1, publisher);
+	send_it(&one);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		make(&sent, names[0], rows[i].has_prev ? &one : NULL, rows[i].entries, 1, rows[i].signer);
+		if (rows[i].is_changed)
+			memcpy(sent.record.signature, one.record.signature, sizeof(sent.record.signature));
+		assert_int_equal(send_it(&sent), -1);
+		assert_int_equal(sent.job.refusal, COMMITTER_UNAUTHORIZED);
+		assert_non_null(strstr(sent.job.fault.what, rows[i].said));
+		forge_record_release(&sent.record);
+	}
+	/* A new package has no known key. */
+	make(&sent, names[1], &one, wrong, 1, publisher);
+	assert_int_equal(send_it(&sent), -1);
+	assert_non_null(strstr(sent.job.fault.what, "unknown key id `sha256:"));
+	forge_record_release(&sent.record);
+	forge_record_release(&one.record);
+	ecdsa_private_key_free(stranger);
 }
 
 static void set_since(uint64_t since)
@@ -479,15 +584,187 @@ static void broken_log(void **state)
 	forge_record_release(&two.record);
 }
 
+/* A record that would give its log too many keys is refused; another one in the same transaction is published. */
+static void too_many_keys(void **state)
+{
+	struct record_entry *entries = calloc(CAP_LOG_KEYS + 1, sizeof(*entries));
+	struct ecdsa_private_key **keys = calloc(CAP_LOG_KEYS, sizeof(*keys));
+	const struct record_entry first[] = {forge_init(publisher)};
+	struct record record = {
+		.kind = RECORD_PACKAGE, .time = {1700000000, 0}, .entries = entries, .entry_count = CAP_LOG_KEYS + 1,
+	};
+	struct sent many = {0}, beside;
+
+	(void)state;
+	make(&many, "test:many", NULL, first, 1, publisher);
+	forge_record_release(&many.record);
+	entries[0] = first[0];
+	for (unsigned i = 0; i < CAP_LOG_KEYS; i++) {
+		keys[i] = forge_key(100 + i);
+		entries[1 + i] = forge_grant(keys[i], PERMISSION_YANK);
+	}
+	forge_record(RECORD_PACKAGE, &record, publisher, &many.record);
+	many.job.record.record_id = many.record.id;
+	many.job.record.envelope = forge_envelope(&many.record);
+	make(&beside, "test:beside", NULL, first, 1, publisher);
+	committer_give(committer, &many.job);
+	committer_give(committer, &beside.job);
+	await(&many);
+	await(&beside);
+	assert_int_equal(many.job.verdict, 0);
+	assert_int_equal(many.job.refusal, COMMITTER_EXCESSIVE);
+	assert_non_null(strstr(many.job.fault.what, "keys"));
+	expect(&beside, STANDING_PUBLISHED, 1);
+	for (unsigned i = 0; i < CAP_LOG_KEYS; i++)
+		ecdsa_private_key_free(keys[i]);
+	free(keys);
+	free(entries);
+	forge_record_release(&many.record);
+	forge_record_release(&beside.record);
+}
+
+/* A record after a damaged one cannot be judged and keeps waiting; other records are published. */
+static void waits_behind_damage(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)}, next[] = {forge_release("1.0.0", "a")};
+	struct sent one, two, three;
+
+	(void)state;
+	make(&one, "test:a", NULL, init, 1, publisher);
+	send_it(&one);
+	make(&two, "test:a", &one, next, 1, publisher);
+	send_it(&two);
+	stop();
+	assert_int_equal(database_run(database, "UPDATE records SET content = x'00' WHERE registry_index = 1", NULL),
+			 0);
+	start();
+	set_aside = (struct fault){0};
+	arrive("a");
+	expect(&two, STANDING_SOURCING, 0);
+	assert_non_null(strstr(set_aside.what, "broken"));
+	assert_int_equal(set_aside.party, FAULT_BY_SYSTEM);
+	make(&three, "test:b", NULL, init, 1, publisher);
+	assert_int_equal(send_it(&three), 0);
+	expect(&three, STANDING_PUBLISHED, 2);
+	/* The next start serves nevertheless, and checks the record again. */
+	stop();
+	set_aside = (struct fault){0};
+	start();
+	assert_non_null(strstr(set_aside.what, "broken"));
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+	forge_record_release(&three.record);
+}
+
+/* A record is published exactly when its contents are stored, whatever count its row has. */
+static void what_it_waits_for(void **state)
+{
+	static const char *const damages[] = {
+		"UPDATE submitted SET lacking = 0", "DELETE FROM missing", "UPDATE submitted SET lacking = 7",
+		"DELETE FROM missing; UPDATE submitted SET lacking = 0",
+		"UPDATE missing SET digest = zeroblob(32)",
+	};
+	const struct record_entry entries[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	struct sent one, ping;
+	char name[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+		content_count = 0;
+		snprintf(name, sizeof(name), "test:p%zu", i);
+		make(&one, name, NULL, entries, 2, publisher);
+		send_it(&one);
+		stop();
+		assert_int_equal(database_run(database, damages[i], NULL), 0);
+		start();
+		snprintf(name, sizeof(name), "test:q%zu", i);
+		make(&ping, name, NULL, entries, 1, publisher);
+		assert_int_equal(send_it(&ping), 0);
+		expect(&one, STANDING_SOURCING, 1);
+		arrive("a");
+		expect(&one, STANDING_PUBLISHED, 2 * i + 2);
+		forge_record_release(&one.record);
+		forge_record_release(&ping.record);
+	}
+}
+
+/* If a content is removed between its upload and the notice, the record waits for it again. */
+static void arrived_and_gone(void **state)
+{
+	const struct record_entry entries[] = {forge_init(publisher), forge_release("1.0.0", "a")};
+	struct sent one, notice = {.job = {.task = COMMITTER_ARRIVE, .done = done}};
+
+	(void)state;
+	make(&one, "test:a", NULL, entries, 2, publisher);
+	send_it(&one);
+	notice.job.content = one.releases[0];
+	assert_int_equal(send_it(&notice), 0);
+	expect(&one, STANDING_SOURCING, 1);
+	arrive("a");
+	expect(&one, STANDING_PUBLISHED, 1);
+	forge_record_release(&one.record);
+}
+
+/* A map node damaged in a running server is not used: it is computed again, and the signed root is right. */
+static void damaged_map(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)};
+	struct sent sent[4];
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "test:p%d", i);
+		make(&sent[i], name, NULL, init, 1, publisher);
+		if (i == 2)
+			assert_int_equal(database_run(database, "UPDATE map_nodes SET left_hash = zeroblob(32),"
+						      " right_hash = zeroblob(32) WHERE depth < 256", NULL), 0);
+		assert_int_equal(send_it(&sent[i]), 0);
+		expect(&sent[i], STANDING_PUBLISHED, (uint64_t)i + 1);
+		forge_record_release(&sent[i].record);
+	}
+	assert_int_equal(map_nodes_check(database, &told.last.map, NULL), 0);
+	assert_int_equal(checkpoint_verify(&told.last.checkpoint, operator, NULL), 0);
+}
+
+/* The same if only readers meet the damage. */
+static void damage_met_by_readers(void **state)
+{
+	const struct record_entry init[] = {forge_init(publisher)};
+	struct sent one, two, mend = {.job = {.task = COMMITTER_MEND, .done = done}};
+	struct committed_checkpoint last;
+
+	(void)state;
+	make(&one, "test:a", NULL, init, 1, publisher);
+	send_it(&one);
+	assert_int_equal(database_run(database, "UPDATE map_nodes SET leaf_hash = zeroblob(32) WHERE depth = 256;"
+				      "UPDATE log_nodes SET hash = zeroblob(32) WHERE node = 0", NULL), 0);
+	assert_int_equal(map_nodes_check(database, &told.last.map, NULL), WARG_INVALID);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send_it(&mend), 0);
+		assert_int_equal(committed_last_checkpoint(database, &last, NULL), 0);
+		assert_int_equal(map_nodes_check(database, &last.map, NULL), 0);
+	}
+	make(&two, "test:b", NULL, init, 1, publisher);
+	assert_int_equal(send_it(&two), 0);
+	expect(&two, STANDING_PUBLISHED, 2);
+	forge_record_release(&one.record);
+	forge_record_release(&two.record);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(published_at_once), TEST(contents_come), TEST(against_the_rules), TEST(the_place_of_a_package),
+		TEST(published_at_once), TEST(contents_come), TEST(looked_for_before),
+		TEST(against_the_rules), TEST(signature_first),
+		TEST(the_place_of_a_package),
 		TEST(clock_set_back), TEST(content_is_refused), TEST(many_together),
 		TEST(sent_twice_at_once), TEST(noted_at_the_start),
-		TEST(names), TEST(broken_log),
+		TEST(names), TEST(broken_log), TEST(waits_behind_damage),
+		TEST(what_it_waits_for), TEST(arrived_and_gone), TEST(damaged_map),
+		TEST(damage_met_by_readers), TEST(too_many_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

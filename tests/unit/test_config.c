@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The configuration, as the reference finds, reads and writes it: config.h. */
 #include <errno.h>
 #include <setjmp.h>
@@ -96,6 +97,52 @@ static void test_homeless(void **state)
 	assert_int_equal(config_load(NULL, &place->environment, &config, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_MISUSE);
 	assert_int_equal(config.key_count, 77);
+}
+
+/* A file that another user owns or may write is skipped and reported; the next one is used. */
+static void test_not_trusted(void **state)
+{
+	static const struct {
+		mode_t mode;
+		bool is_others, is_linked, counts;
+	} rows[] = {
+		{0644, false, false, true}, {0400, false, false, true}, {0664, false, false, false},
+		{0646, false, false, false}, {0644, true, false, false}, {0600, true, false, false},
+		{0644, false, true, false}, /* another user's link to a file of ours */
+	};
+	struct place *place = *state;
+	char nearest[4096], target[4096];
+	struct config config;
+
+	strcpy(nearest, scratch_path(place->work, "warg-config.json"));
+	strcpy(target, scratch_path(place->path, "target"));
+	scratch_write_text(scratch_path(place->home, "warg-config.json"), "{\"homeUrl\":\"above\"}");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *file = rows[i].is_linked ? target : nearest;
+
+		if ((rows[i].is_others || rows[i].is_linked) && geteuid())
+			continue; /* only root may chown */
+		scratch_write_text(file, "{\"homeUrl\":\"nearest\"}");
+		assert_int_equal(chmod(file, rows[i].mode), 0);
+		if (rows[i].is_others)
+			assert_int_equal(chown(file, 65534, (gid_t)-1), 0);
+		if (rows[i].is_linked) {
+			assert_int_equal(symlink(target, nearest), 0);
+			assert_int_equal(lchown(nearest, 65534, (gid_t)-1), 0);
+		}
+		load(place, NULL, &config);
+		assert_string_equal(config.home_url, rows[i].counts ? "nearest" : "above");
+		if (rows[i].counts)
+			assert_null(config.passed_over);
+		else
+			assert_string_equal(config.passed_over, nearest);
+		config_release(&config);
+		/* A file that the caller named is used regardless of its owner. */
+		load(place, nearest, &config);
+		assert_string_equal(config.home_url, "nearest");
+		config_release(&config);
+		assert_int_equal(unlink(nearest), 0);
+	}
 }
 
 /* The nearest warg-config.json wins over the user's own file, and only a regular file counts. */
@@ -282,18 +329,37 @@ static void test_environment(void **state)
 	setenv("XDG_CONFIG_HOME", "", 1);
 	setenv("XDG_CACHE_HOME", "relative", 1);
 	setenv("XDG_STATE_HOME", "/the/state", 1);
+	setenv("XDG_DATA_HOME", "/the/data", 1);
 	unsetenv("XDG_RUNTIME_DIR");
 	assert_int_equal(config_environment_read(&environment, &flt), 0);
 	assert_string_equal(environment.home, "/the/home");
 	assert_null(environment.xdg_config_home);
 	assert_null(environment.xdg_cache_home);
 	assert_string_equal(environment.xdg_state_home, "/the/state");
+	assert_string_equal(environment.xdg_data_home, "/the/data");
 	assert_null(environment.xdg_runtime_dir);
 	assert_string_equal(environment.working_directory, getcwd(here, sizeof(here)));
 	config_environment_release(&environment);
 	unsetenv("HOME");
+	unsetenv("https_proxy");
+	unsetenv("CURL_CA_BUNDLE");
+	setenv("SSL_CERT_FILE", "a.pem", 1);
+	setenv("SSL_CERT_DIR", "/d", 1);
+	setenv("HTTPS_PROXY", "http://b:1", 1);
+	setenv("ALL_PROXY", "http://c:1", 1);
+	setenv("no_proxy", "", 1);
+	setenv("NO_PROXY", "x,y", 1);
+	assert_int_equal(config_environment_read(&environment, &flt), 0);
+	assert_string_equal(environment.ca_file, "a.pem");
+	assert_string_equal(environment.ca_folder, "/d");
+	assert_string_equal(environment.proxy, "http://b:1");
+	assert_string_equal(environment.no_proxy, "x,y");
+	config_environment_release(&environment);
+	setenv("CURL_CA_BUNDLE", "e.pem", 1);
 	assert_int_equal(config_environment_read(&environment, &flt), 0);
 	assert_non_null(environment.home);
+	assert_string_equal(environment.ca_file, "e.pem");
+	assert_null(environment.ca_folder);
 	config_environment_release(&environment);
 }
 
@@ -339,9 +405,9 @@ static void run_reference(const struct place *place, const char *program, const 
 static void test_reference(void **state)
 {
 	struct place *place = *state;
-	const char *program = find_reference();
+	const char *program = find_reference(), *contents = scratch_path(scratch_place(), "contents");
 	const char *const first[] = {"warg", "config", "--registry", "http://127.0.0.1:9", "--registries-dir", "regs",
-				     "--content-dir", "/tmp/contents", "--ignore-federation-hints", "true",
+				     "--content-dir", contents, "--ignore-federation-hints", "true",
 				     "--keyring-backend", "flat-file", NULL};
 	const char *const second[] = {"warg", "config", "--registry", "http://127.0.0.1:10", NULL};
 	struct config config;
@@ -441,12 +507,123 @@ static void test_torture(void **state)
 	torture(read_environment_once, NULL);
 }
 
+/* ---- Two programs at once ---- */
+
+/* The changes of both programs are in the file, in either order, and unchanged members stay. */
+static void test_two_writers(void **state)
+{
+	struct place *place = *state;
+	struct config first, second, found;
+
+	for (size_t i = 0; i < 2; i++) {
+		unlink(scratch_path(place->config_dir, "config.json"));
+		if (i) /* whether the file existed before */
+			scratch_write_text(scratch_path(place->config_dir, "config.json"),
+					   "{\"homeUrl\":\"https://before.example/\",\"keys\":[\"a\",\"b\"],"
+					   "\"namespaceMapPath\":\"maps/here\"}");
+		load(place, NULL, &first);
+		load(place, NULL, &second);
+		assert_int_equal(config_set_text(&first.home_url, "https://first.example/", NULL), 0);
+		assert_int_equal(config_add_key(&first, "first", NULL), 0);
+		first.keyring_auth = true;
+		assert_int_equal(config_save(&first, NULL), 0);
+		assert_int_equal(config_set_text(&second.content_dir, "/second", NULL), 0);
+		second.content_dir_set = true;
+		assert_int_equal(config_add_key(&second, "second", NULL), 0);
+		config_remove_key(&second, "a");
+		second.ignore_federation_hints = true;
+		assert_int_equal(config_save(&second, NULL), 0);
+		/* Saving again does not undo what the other program wrote. */
+		second.disable_interactive = true;
+		assert_int_equal(config_save(&second, NULL), 0);
+		first.keyring_auth = false;
+		assert_int_equal(config_save(&first, NULL), 0);
+
+		load(place, NULL, &found);
+		assert_string_equal(found.home_url, "https://first.example/");
+		assert_string_equal(found.content_dir, "/second");
+		assert_true(found.content_dir_set && !found.registries_dir_set);
+		assert_true(found.ignore_federation_hints && found.disable_interactive && !found.keyring_auth);
+		assert_true(config_has_key(&found, "first") && config_has_key(&found, "second"));
+		assert_false(config_has_key(&found, "a"));
+		assert_int_equal(config_has_key(&found, "b"), i);
+		assert_int_equal(found.namespace_map_path_set, i);
+		if (i)
+			assert_string_equal(found.namespace_map_path, scratch_path(place->work, "maps/here"));
+		config_release(&found);
+		config_release(&first);
+		config_release(&second);
+	}
+}
+
+/* If both changed one member, the last one wins; a file that another program broke is not overwritten. */
+static void test_two_writers_of_one_member(void **state)
+{
+	struct place *place = *state;
+	struct config first, second, found;
+	struct fault flt = {0};
+
+	load(place, NULL, &first);
+	load(place, NULL, &second);
+	assert_int_equal(config_set_text(&first.home_url, "https://first.example/", NULL), 0);
+	assert_int_equal(config_save(&first, NULL), 0);
+	assert_int_equal(config_set_text(&second.home_url, "https://second.example/", NULL), 0);
+	assert_int_equal(config_save(&second, NULL), 0);
+	load(place, NULL, &found);
+	assert_string_equal(found.home_url, "https://second.example/");
+	config_release(&found);
+	scratch_write_text(scratch_path(place->config_dir, "config.json"), "{");
+	assert_int_equal(config_save(&second, &flt), WARG_INVALID);
+	assert_true(scratch_holds(scratch_path(place->config_dir, "config.json"), "{"));
+	config_release(&first);
+	config_release(&second);
+}
+
+/* Replaces the C library's: a busy disk must not exceed the time-out of a lock. */
+int fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+#define WRITERS 4
+
+static void test_many_writers(void **state)
+{
+	struct place *place = *state;
+	struct config config;
+	int status;
+
+	for (int i = 0; i < WRITERS; i++) {
+		if (fork())
+			continue;
+		for (int j = 0; j < 4; j++) {
+			char name[32];
+
+			snprintf(name, sizeof(name), "key-%d-%d", i, j);
+			if (config_load(NULL, &place->environment, &config, NULL) ||
+			    config_add_key(&config, name, NULL) || config_save(&config, NULL))
+				_exit(1);
+			config_release(&config);
+		}
+		_exit(0);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	load(place, NULL, &config);
+	assert_int_equal(config.key_count, 4 * WRITERS);
+	config_release(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reference, set_up, tear_down), /* before HOME is changed */
 		cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_homeless, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_not_trusted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_recorded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_paths, set_up, tear_down),
@@ -456,6 +633,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test_setup_teardown(test_two_writers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_two_writers_of_one_member, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many_writers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_torture, set_up, tear_down),
 	};
 

@@ -1,9 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Contents on their way, and where they lie: content_files.h. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +24,22 @@ static char *folder;
 static struct content_files *files;
 static struct span module;
 static struct digest digest;
+
+/* The result of fsync() of a folder, and a hook called before it. */
+static int sync_error;
+static void (*before_sync)(void);
+
+int fsync(int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) || !S_ISDIR(status.st_mode))
+		return (int)syscall(SYS_fsync, fd);
+	if (before_sync)
+		before_sync();
+	errno = sync_error;
+	return sync_error ? -1 : (int)syscall(SYS_fsync, fd);
+}
 
 static int set_up(void **state)
 {
@@ -149,9 +169,106 @@ static void left_behind(void **state)
 {
 	(void)state;
 	content_files_close(files);
-	scratch_write_text(path("tmp/content-1234"), "half");
+	scratch_write_text(path("tmp/content-0123456789abcdef"), "half");
 	assert_int_equal(content_files_open(scratch_path(folder, "contents"), LIMIT, &files, NULL), 0);
 	assert_int_equal(scratch_count(path("tmp")), 0);
+}
+
+/* Only files with this program's names, and of its kind, are removed. */
+static void not_ours(void **state)
+{
+	static const char *const kept[] = {"tmp/thesis.txt", "tmp/content-1234", "tmp/content-0123456789abcdeF",
+					   "tmp/content-fedcba9876543210/note", "tmp/below/content-0123456789abcdef"};
+	const size_t count = sizeof(kept) / sizeof(kept[0]);
+
+	(void)state;
+	assert_int_equal(receive(module, &digest, SIZE, NULL), INCOMING_FINE);
+	content_files_close(files);
+	for (size_t i = 0; i < count; i++)
+		scratch_write_text(path(kept[i]), "kept");
+	scratch_write_text(path("letter.txt"), "kept");
+	assert_int_equal(symlink("../letter.txt", path("tmp/content-1111111111111111")), 0);
+	assert_int_equal(content_files_open(scratch_path(folder, "contents"), LIMIT, &files, NULL), 0);
+	for (size_t i = 0; i < count; i++)
+		assert_true(scratch_holds(path(kept[i]), "kept"));
+	assert_int_equal(access(path("tmp/content-1111111111111111"), F_OK), 0);
+}
+
+/* A folder that is neither empty nor has contents is not touched. */
+static void strange_folder(void **state)
+{
+	static const struct {
+		const char *file;
+		bool is_fine;
+	} rows[] = {
+		{"tmp/thesis.txt", false}, {"files/thesis.txt", false}, {"thesis.txt", false}, {".profile", false},
+		{"tmp/content-0123456789abcdef/x", true}, {"tmp", false}, {"lost+found/x", true},
+		{"tmp/content-0123456789abcdef", true}, {"lock", true}, {"files/sha256-12", false},
+	};
+	char name[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct content_files *other = NULL;
+		struct fault flt = {0};
+		const char *top;
+
+		snprintf(name, sizeof(name), "other%zu", i);
+		top = scratch_path(folder, name);
+		scratch_write_text(scratch_path(top, rows[i].file), "kept");
+		assert_int_equal(content_files_open(top, LIMIT, &other, &flt), rows[i].is_fine ? 0 : WARG_UNDECIDED);
+		assert_int_equal(!other, !rows[i].is_fine);
+		content_files_close(other);
+		if (rows[i].is_fine)
+			continue;
+		assert_int_equal(flt.kind, FAULT_MISUSE);
+		assert_non_null(strstr(flt.what, "other things"));
+		assert_true(scratch_holds(scratch_path(top, rows[i].file), "kept"));
+		assert_int_equal(scratch_count(top), 1);
+	}
+}
+
+static void is_not_there_yet(void)
+{
+	char name[CONTENT_FILE_NAME_SIZE], below[128];
+
+	content_file_name(&digest, name);
+	snprintf(below, sizeof(below), "files/%s", name);
+	assert_int_equal(access(path(below), F_OK), 0);
+	assert_false(content_files_have(files, &digest));
+}
+
+/* A content that a power cut could still remove does not count. */
+static void unsynced(void **state)
+{
+	struct incoming *incoming;
+	enum incoming_verdict verdict;
+	struct fault flt = {0};
+
+	(void)state;
+	before_sync = is_not_there_yet;
+	sync_error = EIO;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(incoming_begin(files, &digest, INCOMING_WASM, &incoming, NULL), 0);
+		assert_int_equal(incoming_write(incoming, module, NULL), 0);
+		flt = (struct fault){0};
+		assert_int_equal(incoming_keep(incoming, &verdict, &flt), WARG_UNDECIDED);
+		assert_int_equal(flt.errnum, EIO);
+		incoming_free(incoming);
+		assert_false(content_files_have(files, &digest));
+	}
+	sync_error = 0;
+	assert_int_equal(receive(module, &digest, SIZE, NULL), INCOMING_FINE);
+	before_sync = NULL;
+	assert_true(content_files_have(files, &digest));
+	/* A stored content stays while it is uploaded again. */
+	sync_error = EIO;
+	assert_int_equal(incoming_begin(files, &digest, INCOMING_WASM, &incoming, NULL), 0);
+	assert_int_equal(incoming_write(incoming, module, NULL), 0);
+	assert_int_equal(incoming_keep(incoming, &verdict, NULL), WARG_UNDECIDED);
+	incoming_free(incoming);
+	sync_error = 0;
+	assert_true(content_files_have(files, &digest));
 }
 
 /* Where a content should be lies something else. */
@@ -193,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(kept), TEST(refused), TEST(other_bytes), TEST(given_up), TEST(one_server), TEST(left_behind),
+		TEST(not_ours), TEST(strange_folder), TEST(unsynced),
 		TEST(strangers), TEST(without_memory),
 	};
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The server's database: who may open it, what outlives an end, and what a wrong file is: database.h, statement.h. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * SHA-256: FIPS 180 examples, pieces of any size, and the text form.
  */

@@ -1,5 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What URLs stood for, and what others may have made of the file.
+ * The pin of a URL: written at the first contact, checked later, and robust against damaged files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,8 @@
 #include <cmocka.h>
 
 #include "client/discovery.h"
+#include "client/trust.h"
+#include "forge.h"
 #include "scratch.h"
 
 static struct http_url url_of(const char *text)
@@ -24,12 +27,36 @@ static struct http_url url_of(const char *text)
 
 static void expect(const char *folder, const struct http_url *url, const char *text)
 {
-	struct http_url found = discovery_recall(folder, url);
+	struct http_url found;
 
+	assert_int_equal(discovery_recall(folder, url, &found, NULL), 0);
 	assert_string_equal(found.text, text);
 }
 
-static void test_remembers(void **state)
+static const char *file_of(const char *folder, const struct http_url *url)
+{
+	char name[CAP_URL + 32];
+
+	snprintf(name, sizeof(name), "%s/discovered", url->label);
+	return scratch_path(folder, name);
+}
+
+/* Another registry is refused, and the pin stays. */
+static void expect_refused(const char *folder, const struct http_url *url, const struct http_url *found,
+			   const struct http_url *pinned)
+{
+	struct fault flt = {0};
+
+	assert_int_equal(discovery_pin(folder, url, found, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_REGISTRY);
+	assert_non_null(strstr(flt.where, url->text));
+	assert_non_null(strstr(flt.what, found->text));
+	assert_non_null(strstr(flt.what, pinned->text));
+	assert_non_null(strstr(flt.what, "wargfs reset"));
+	expect(folder, url, pinned->text);
+}
+
+static void test_pins(void **state)
 {
 	char *folder = scratch_new();
 	struct http_url url = url_of("a.example"), first = url_of("b.example/deep"), second = url_of("c.example");
@@ -37,46 +64,149 @@ static void test_remembers(void **state)
 
 	(void)state;
 	expect(folder, &url, "https://a.example/");
-	/* That it stands for itself goes without saying. */
-	discovery_remember(folder, &url, &url);
 	assert_int_equal(scratch_count(folder), 0);
-	discovery_remember(folder, &url, &first);
+	assert_int_equal(discovery_pin(folder, &url, &first, NULL), 0);
+	assert_int_equal(discovery_pin(folder, &url, &first, NULL), 0);
 	expect(folder, &url, "https://b.example/deep/");
 	expect(folder, &first, "https://b.example/deep/");
-	discovery_remember(folder, &url, &second);
-	expect(folder, &url, "https://c.example/");
-	discovery_remember(folder, &url, &url);
-	expect(folder, &url, "https://a.example/");
+	expect_refused(folder, &url, &second, &first);
+	expect_refused(folder, &url, &url, &first);
 	assert_int_equal(stat(scratch_path(folder, url.label), &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0700);
+	assert_int_equal(discovery_forget(folder, url.label, NULL), 0);
+	assert_int_equal(discovery_forget(folder, url.label, NULL), 0);
+	assert_int_equal(discovery_pin(folder, &url, &second, NULL), 0);
+	/* A URL pinned to itself must not lead elsewhere. */
+	assert_int_equal(discovery_pin(folder, &first, &first, NULL), 0);
+	expect_refused(folder, &first, &second, &first);
 	scratch_free(folder);
 }
 
-static void test_false_files(void **state)
+/* A registry trusted before pins existed is pinned to itself. */
+static void test_met_before(void **state)
 {
-	static const char *const texts[] = {
-		"", "wargfs discovered 2\nhttps://b.example/\n", "wargfs discovered 1\n", "wargfs discovered 1\n\n",
-		"wargfs discovered 1\nhttps://b.example/", "wargfs discovered 1\nftp://b.example/\n",
-		"wargfs discovered 1\nhttp://b.example/\n",
-		"wargfs discovered 1\nhttps://b.example/\nhttps://c.example/\n",
-	};
-	struct http_url url = url_of("a.example"), found = url_of("b.example");
+	struct http_url url = url_of("forge.example"), other = url_of("c.example");
+	struct operator_log *log = NULL;
+	struct signed_checkpoint checkpoint;
+	enum trust_standing standing;
+	char *folder = scratch_new();
+	struct trust *trust;
+	struct forge forge;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		char *folder = scratch_new();
-		char name[CAP_URL + 32];
+	forge_open(&forge, "test");
+	checkpoint = forge_checkpoint(&forge, forge.count, 5000);
+	assert_int_equal(operator_log_new(&log, NULL), 0);
+	for (uint64_t i = 0; i < forge.count; i++) {
+		struct record_envelope envelope = forge_envelope(&forge.records[i]);
 
-		snprintf(name, sizeof(name), "%s/discovered", url.label);
-		scratch_write_text(scratch_path(folder, name), texts[i]);
-		expect(folder, &url, "https://a.example/");
-		discovery_remember(folder, &url, &found);
-		expect(folder, &url, "https://b.example/");
-		assert_int_equal(unlink(scratch_path(folder, name)), 0);
-		assert_int_equal(symlink("/dev/zero", scratch_path(folder, name)), 0);
-		expect(folder, &url, "https://a.example/");
-		scratch_free(folder);
+		assert_int_equal(operator_log_append(log, &envelope, NULL), 0);
 	}
+	assert_int_equal(trust_open(folder, url.label, &trust, NULL), 0);
+	assert_int_equal(trust_remember(trust, log, &checkpoint, &(struct trust_anchor){0}, &standing, NULL), 0);
+	assert_int_equal(standing, TRUST_STANDS);
+	trust_close(trust);
+	operator_log_unref(log);
+	forge_close(&forge);
+	expect_refused(folder, &url, &other, &url);
+	assert_int_equal(discovery_pin(folder, &url, &url, NULL), 0);
+	scratch_free(folder);
+}
+
+static void expect_damaged(const char *folder, const struct http_url *url, const struct http_url *found)
+{
+	struct http_url out;
+	struct fault flt = {0};
+
+	assert_int_equal(discovery_recall(folder, url, &out, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_CACHE);
+	assert_non_null(strstr(flt.where, "discovered"));
+	flt = (struct fault){0};
+	assert_int_equal(discovery_pin(folder, url, found, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_CACHE);
+	assert_non_null(strstr(flt.what, "wargfs reset"));
+}
+
+/* With any bit flipped: never another URL, never the registry's fault, never a first contact. */
+static void test_flipped(void **state)
+{
+	struct http_url url = url_of("a.example"), found = url_of("b.example:8080/deep");
+	char *folder = scratch_new();
+	unsigned char text[512];
+	size_t length;
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	file = fopen(file_of(folder, &url), "r");
+	assert_non_null(file);
+	length = fread(text, 1, sizeof(text), file);
+	fclose(file);
+	assert_true(length > 100 && length < sizeof(text));
+	for (size_t bit = 0; bit < 8 * length; bit++) {
+		text[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		scratch_write(file_of(folder, &url), (struct span){text, length});
+		expect_damaged(folder, &url, &found);
+		text[bit / 8] ^= (unsigned char)(1 << bit % 8);
+	}
+	for (size_t cut = 0; cut < length; cut++) {
+		scratch_write(file_of(folder, &url), (struct span){text, cut});
+		expect_damaged(folder, &url, &found);
+	}
+	assert_int_equal(discovery_forget(folder, url.label, NULL), 0);
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	scratch_free(folder);
+}
+
+/* What was written before there were seals holds, and has one from the next meeting on. */
+static void test_without_seal(void **state)
+{
+	static const char *const damaged[] = {
+		"wargfs discovered 1\n", "wargfs discovered 1\nhttp://b.example:8080/deep/", "wargfs discovered 1\n\n",
+		"wargfs discovered 1\nhttp://b.example/\nmore\n", "wargfs discovered 1\nno url\n",
+	};
+	struct http_url url = url_of("a.example"), found = url_of("b.example:8080/deep"), other = url_of("c.example");
+	char *folder = scratch_new();
+	char text[512] = "", before[CAP_URL + 64];
+	struct http_url out;
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	snprintf(before, sizeof(before), "wargfs discovered 1\n%s\n", found.text);
+	scratch_write(file_of(folder, &url), span_of_text(before));
+	assert_int_equal(discovery_recall(folder, &url, &out, NULL), 0);
+	assert_string_equal(out.text, found.text);
+	expect_refused(folder, &url, &other, &found);
+	assert_int_equal(discovery_check(folder, &url, &found, NULL), 0);
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	file = fopen(file_of(folder, &url), "r");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	fclose(file);
+	assert_non_null(strstr(text, "wargfs discovered 2 sha256:"));
+	expect_refused(folder, &url, &other, &found);
+	for (size_t i = 0; i < sizeof(damaged) / sizeof(*damaged); i++) {
+		scratch_write(file_of(folder, &url), span_of_text(damaged[i]));
+		expect_damaged(folder, &url, &found);
+	}
+	scratch_free(folder);
+}
+
+/* A symbolic link in place of the file is ignored, even to /dev/zero. */
+static void test_planted(void **state)
+{
+	struct http_url url = url_of("a.example"), found = url_of("b.example");
+	char *folder = scratch_new();
+
+	(void)state;
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	assert_int_equal(unlink(file_of(folder, &url)), 0);
+	assert_int_equal(symlink("/dev/zero", file_of(folder, &url)), 0);
+	expect(folder, &url, url.text);
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
+	expect(folder, &url, found.text);
+	scratch_free(folder);
 }
 
 /* Where nothing can be kept, nothing is. */
@@ -87,7 +217,7 @@ static void test_no_folder(void **state)
 
 	(void)state;
 	scratch_write_text(scratch_path(folder, url.label), "a file is in the way");
-	discovery_remember(folder, &url, &found);
+	assert_int_equal(discovery_pin(folder, &url, &found, NULL), 0);
 	expect(folder, &url, "https://a.example/");
 	scratch_free(folder);
 }
@@ -95,8 +225,11 @@ static void test_no_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_remembers),
-		cmocka_unit_test(test_false_files),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_met_before),
+		cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_without_seal),
+		cmocka_unit_test(test_planted),
 		cmocka_unit_test(test_no_folder),
 	};
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The texts of documents that are made from a view alone.
  */
@@ -25,7 +26,7 @@ static int set_up(void **state)
 	static struct scene scene;
 
 	scene = (struct scene){0};
-	scene.view = views_make(&(struct views_words){ VIEWS_LIST("ns:a 1.0.0 -1.1.0"), NULL, false });
+	scene.view = views_make(&(struct views_words){ VIEWS_LIST("ns:a 1.0.0 -1.1.0"), NULL, false, NULL });
 	buf_init(&scene.text, DOCUMENT_MOST);
 	*state = &scene;
 	return 0;

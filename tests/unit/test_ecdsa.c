@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * P-256 keys and signatures: the known answer, Wycheproof's whole set, each malformed form, and no memory.
  */
@@ -187,6 +188,47 @@ static void test_bad_der(void **state)
 	ecdsa_private_key_free(key);
 }
 
+/* A key that was parsed lately is the same one again; one that many came after is parsed anew. */
+static void test_recent_keys(void **state)
+{
+	enum { COUNT = 17 }; /* one more than there is room for */
+	struct ecdsa_private_key *private[COUNT];
+	struct ecdsa_public_key *first, *key;
+	struct ecdsa_recent_keys recent = {0};
+	struct span texts[COUNT];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++) {
+		assert_int_equal(ecdsa_private_key_generate(&private[i], NULL), 0);
+		texts[i] = span_of_text(ecdsa_public_key_text(ecdsa_private_key_public(private[i])));
+	}
+	assert_int_equal(ecdsa_recent_keys_parse(&recent, span_of_text("ecdsa-p256:AAAA"), &key, NULL), WARG_INVALID);
+	assert_int_equal(ecdsa_recent_keys_parse(&recent, texts[0], &first, NULL), 0);
+	for (size_t i = 1; i < COUNT; i++) {
+		struct ecdsa_public_key *again;
+
+		assert_int_equal(ecdsa_recent_keys_parse(&recent, texts[0], &key, NULL), 0);
+		assert_ptr_equal(key, first);
+		ecdsa_public_key_unref(key);
+		assert_int_equal(ecdsa_recent_keys_parse(&recent, texts[i], &key, NULL), 0);
+		assert_int_equal(ecdsa_recent_keys_parse(&recent, texts[i], &again, NULL), 0);
+		assert_ptr_equal(key, again);
+		assert_true(span_is(texts[i], ecdsa_public_key_text(key)));
+		ecdsa_public_key_unref(again);
+		ecdsa_public_key_unref(key);
+	}
+	assert_int_equal(ecdsa_recent_keys_parse(&recent, texts[0], &key, NULL), 0);
+	assert_ptr_not_equal(key, first);
+	assert_string_equal(ecdsa_public_key_text(key), ecdsa_public_key_text(first));
+	ecdsa_recent_keys_release(&recent);
+	ecdsa_public_key_unref(key);
+	ecdsa_public_key_unref(first);
+	assert_int_equal(ecdsa_recent_keys_parse(NULL, texts[0], &key, NULL), 0);
+	ecdsa_public_key_unref(key);
+	for (size_t i = 0; i < COUNT; i++)
+		ecdsa_private_key_free(private[i]);
+}
+
 static void test_private_scalars(void **state)
 {
 	static const struct {
@@ -272,6 +314,8 @@ static void test_wycheproof(void **state)
 	size_t count = 0;
 
 	(void)state;
+	if (!path && getenv("WARGFS_OFFLINE"))
+		skip();
 	if (!path)
 		fail_msg("run this with tests/run/each, which sets WARGFS_WYCHEPROOF");
 	file = data_read(path);
@@ -413,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_sign_and_verify),
 		cmocka_unit_test(test_bad_public_keys),
 		cmocka_unit_test(test_bad_der),
+		cmocka_unit_test(test_recent_keys),
 		cmocka_unit_test(test_private_scalars),
 		cmocka_unit_test(test_wycheproof),
 		cmocka_unit_test(test_no_memory),

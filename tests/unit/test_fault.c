@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Faults: the first wins, texts are printable, and the sentence holds all of it.
  */
@@ -23,6 +24,24 @@ static void test_first_wins(void **state)
 	assert_int_equal(flt.kind, FAULT_FORGED);
 	assert_int_equal(flt.errnum, 0);
 	assert_string_equal(flt.what, "lie 1");
+}
+
+/* Passing a fault on copies it; passing none leaves none. */
+static void test_pass(void **state)
+{
+	struct fault none = { 0 }, first = { 0 }, second = { 0 }, flt = { 0 };
+
+	(void)state;
+	fault_invalid(&first, "first");
+	fault_undecided(&second, FAULT_TIMEOUT, "second");
+	fault_pass(&none, &flt);
+	assert_int_equal(flt.verdict, 0);
+	fault_pass(&first, &flt);
+	fault_pass(&none, &flt);
+	fault_pass(&second, &flt);
+	assert_string_equal(flt.what, "first");
+	assert_int_equal(flt.verdict, WARG_INVALID);
+	fault_pass(&first, NULL);
 }
 
 static void test_kinds(void **state)
@@ -72,7 +91,7 @@ static void test_more(void **state)
 	assert_string_equal(flt.what, "");
 	fault_invalid(&flt, "bad");
 	fault_add(&flt, "see %s", "file\t1");
-	assert_string_equal(flt.what, "bad; see file?1");
+	assert_string_equal(flt.what, "bad; see file\\x091");
 	for (int i = 0; i < 100; i++)
 		fault_add(&flt, "and more");
 	assert_int_equal(strlen(flt.what), sizeof(flt.what) - 1);
@@ -107,16 +126,19 @@ static void test_sentences(void **state)
 {
 	static const struct {
 		enum fault_party party;
+		bool forged;
 		const char *where, *sentence;
 	} rows[] = {
-		{ FAULT_BY_UNKNOWN, "", "bad" },
-		{ FAULT_BY_UNKNOWN, "record 3", "record 3: bad" },
-		{ FAULT_BY_REGISTRY, "record 3", "the registry: record 3: bad" },
-		{ FAULT_BY_SOURCE, "", "the content source: bad" },
-		{ FAULT_BY_CACHE, "", "the files on this machine: bad" },
-		{ FAULT_BY_NETWORK, "", "the network: bad" },
-		{ FAULT_BY_USER, "", "the request: bad" },
-		{ FAULT_BY_SYSTEM, "", "this machine: bad" },
+		{ FAULT_BY_UNKNOWN, true, "", "bad" },
+		{ FAULT_BY_UNKNOWN, true, "record 3", "record 3: bad" },
+		{ FAULT_BY_REGISTRY, true, "record 3", "the registry's answer is not valid: record 3: bad" },
+		{ FAULT_BY_REGISTRY, false, "record 3", "record 3: bad" },
+		{ FAULT_BY_SOURCE, true, "", "the content source's answer is not valid: bad" },
+		{ FAULT_BY_SOURCE, false, "", "bad" },
+		{ FAULT_BY_CACHE, true, "", "bad" },
+		{ FAULT_BY_NETWORK, false, "", "bad" },
+		{ FAULT_BY_USER, true, "", "bad" },
+		{ FAULT_BY_SYSTEM, true, "x", "x: bad" },
 	};
 	char sentence[FAULT_SENTENCE_SIZE];
 
@@ -124,7 +146,10 @@ static void test_sentences(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct fault flt = { 0 };
 
-		fault_invalid(&flt, "bad");
+		if (rows[i].forged)
+			fault_invalid(&flt, "bad");
+		else
+			fault_undecided(&flt, FAULT_REFUSED, "bad");
 		if (rows[i].where[0])
 			fault_at(&flt, "%s", rows[i].where);
 		fault_blame(&flt, rows[i].party);
@@ -140,10 +165,10 @@ static void test_hostile_texts(void **state)
 	struct fault flt = { 0 };
 
 	(void)state;
-	fault_invalid(&flt, "a\033[2J\nb\x7f\xc3\xa9");
+	fault_invalid(&flt, "a\033[2J\nb\x7f\xc3\xa9\xff");
 	fault_at(&flt, "x\ty");
-	assert_string_equal(flt.what, "a?[2J?b???");
-	assert_string_equal(flt.where, "x?y");
+	assert_string_equal(flt.what, "a\\x1b[2J\\x0ab\\x7f\xc3\xa9\\xff");
+	assert_string_equal(flt.where, "x\\x09y");
 
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
@@ -153,16 +178,19 @@ static void test_hostile_texts(void **state)
 	fault_at(&flt, "inner");
 	fault_at(&flt, "%s", longest);
 	assert_int_equal(strlen(flt.where), sizeof(flt.where) - 1);
-	fault_blame(&flt, FAULT_BY_CACHE);
+	fault_blame(&flt, FAULT_BY_SOURCE);
+	flt.kind = FAULT_FORGED;
 	fault_sentence(&flt, sentence);
 	/* Nothing of it is cut a second time. */
-	assert_int_equal(strlen(sentence), strlen("the files on this machine: : ") + 2 * 255);
+	assert_int_equal(strlen(sentence), strlen(fault_accusation(&flt)) + strlen(": ") + sizeof(flt.where) - 1 +
+					   sizeof(flt.what) - 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_wins),
+		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_more),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A home registry and others: who is asked what, whose word counts, and that nobody gets what is not theirs.
  */
@@ -30,7 +31,17 @@ struct scene {
 	unsigned asked;
 	struct federation *federation;
 	struct registry *where;
+	struct credential *credential; /* token of the home registry: "secret" */
+	const char *other_token;       /* token stored for the other one; NULL: none */
 };
+
+static int find_token(void *user, const struct http_url *url, struct buf *token, struct fault *flt)
+{
+	struct scene *scene = user;
+
+	assert_string_equal(url->text, fake_registry_url(scene->other)->text);
+	return scene->other_token ? buf_append_text(token, scene->other_token, flt) : 0;
+}
 
 static bool accept_it(void *user, const char *namespace, const char *domain)
 {
@@ -51,13 +62,14 @@ static int try_open(struct scene *scene, struct fault *flt)
 			.content_dir = scene->contents,
 			.own_dir = scene->own,
 			.state_dir = scene->state,
-			.token = "secret",
+			.credential = scene->credential,
 			.timeout = scene->timeout ? scene->timeout : TIMEOUT,
 		},
 		.map = scene->map,
 		.hints = scene->hints,
 		.accept = accept_it,
 		.user = scene,
+		.tokens = {.find = find_token, .user = scene},
 	};
 
 	return federation_open(&options, &scene->federation, flt);
@@ -70,6 +82,8 @@ static void open_it(struct scene *scene)
 
 static void scene_init(struct scene *scene)
 {
+	const struct credential_source none = {0};
+
 	*scene = (struct scene){
 		.home = fake_registry_new(),
 		.other = fake_registry_new_by("other", 5),
@@ -88,11 +102,14 @@ static void scene_init(struct scene *scene)
 	fake_registry_sign(scene->home);
 	fake_registry_sign(scene->other);
 	fake_registry_sign(scene->third);
+	assert_int_equal(credential_new(fake_registry_url(scene->home), span_of_text("secret"), &none,
+					&scene->credential, NULL), 0);
 }
 
 static void scene_release(struct scene *scene)
 {
 	federation_close(scene->federation);
+	credential_unref(scene->credential);
 	fake_registry_free(scene->home);
 	fake_registry_free(scene->other);
 	fake_registry_free(scene->third);
@@ -238,6 +255,46 @@ static void test_spoken_for(void **state)
 	scene_release(&scene);
 }
 
+/* The home registry demands a login: every request to it, also one for the other registry, carries its token. */
+static void test_spoken_for_with_a_login(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene);
+	map_to(&scene, "other", fake_registry_domain(scene.other));
+	fake_registry_speak(scene.home, FAKE_SPEAKS, scene.other);
+	fake_registry_demand(scene.home, "secret");
+	open_it(&scene);
+	expect_from_other(&scene);
+	assert_int_equal(server_requests(fake_registry_server(scene.other)), 0);
+	assert_int_equal(fake_registry_count_header(scene.home, "authorization: bearer secret"),
+			 server_requests(fake_registry_server(scene.home)));
+	scene_release(&scene);
+}
+
+/* Another registry demands a login: it gets its own stored token, never the home registry's. */
+static void test_direct_with_a_login(void **state)
+{
+	struct scene scene;
+	struct fault flt = {0};
+
+	(void)state;
+	scene_init(&scene);
+	map_to(&scene, "other", fake_registry_domain(scene.other));
+	fake_registry_demand(scene.home, "secret");
+	fake_registry_demand(scene.other, "its own");
+	open_it(&scene);
+	assert_int_equal(update(&scene, "other:thing", &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_LOGIN);
+	assert_int_equal(fake_registry_count_header(scene.other, "authorization:"), 0);
+	scene.other_token = "its own";
+	expect_from_other(&scene);
+	assert_int_equal(fake_registry_count_header(scene.other, "authorization: bearer secret"), 0);
+	assert_int_equal(fake_registry_count_header(scene.home, "authorization: bearer its own"), 0);
+	scene_release(&scene);
+}
+
 /* It passes Warg-Registry over: its own key must not become that of the other one. */
 static void test_header_ignored(void **state)
 {
@@ -338,6 +395,28 @@ static void test_discovery(void **state)
 		assert_true(has_folder(scene.state, fake_registry_url(scene.third)->label));
 		scene_release(&scene);
 	}
+}
+
+/* A domain's registry is pinned: a change is refused, and affects no other registry. */
+static void test_discovery_changes(void **state)
+{
+	struct fault flt = {0};
+	struct scene scene;
+	char body[8192];
+
+	(void)state;
+	scene_init(&scene);
+	map_to(&scene, "other", fake_registry_domain(scene.other));
+	open_it(&scene);
+	expect_from_other(&scene);
+	federation_close(scene.federation);
+	discover(&scene, "{\"wargUrl\":\"@\"}", fake_registry_url(scene.third)->text, body);
+	open_it(&scene);
+	assert_int_equal(update(&scene, "other:thing", &flt), WARG_INVALID);
+	assert_non_null(strstr(flt.what, "wargfs reset"));
+	assert_int_equal(server_requests(fake_registry_server(scene.third)), 0);
+	assert_int_equal(update(&scene, "test:good", NULL), 0);
+	scene_release(&scene);
 }
 
 static void test_bad_discovery(void **state)
@@ -885,9 +964,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_direct), cmocka_unit_test(test_asked_once), cmocka_unit_test(test_spoken_for),
+		cmocka_unit_test(test_spoken_for_with_a_login), cmocka_unit_test(test_direct_with_a_login),
 		cmocka_unit_test(test_header_ignored), cmocka_unit_test(test_hangs_up),
 		cmocka_unit_test(test_home_says_nothing),
 		cmocka_unit_test(test_speaker_lies), cmocka_unit_test(test_discovery),
+		cmocka_unit_test(test_discovery_changes),
 		cmocka_unit_test(test_bad_discovery), cmocka_unit_test(test_discovery_leads_home),
 		cmocka_unit_test(test_mapped_to_home), cmocka_unit_test(test_import),
 		cmocka_unit_test(test_import_against_map), cmocka_unit_test(test_definition_against_map),

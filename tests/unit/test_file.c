@@ -1,14 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Files that others may have put there: file.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -48,6 +51,73 @@ static int expect_system(int verdict, const struct fault *flt, int errnum)
 	return verdict == WARG_UNDECIDED && flt->kind == FAULT_SYSTEM && flt->errnum == errnum;
 }
 
+/* ---- Recording fsync() ---- */
+
+#define SYNCED 64
+
+static struct {
+	char paths[SYNCED][512];
+	size_t count;
+} synced;
+
+/* Replaces the C library's: records the file it is called for. */
+int fsync(int fd)
+{
+	char link[64];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = synced.count < SYNCED ? readlink(link, synced.paths[synced.count], sizeof(synced.paths[0]) - 1) : -1;
+	if (length > 0)
+		synced.paths[synced.count++][length] = '\0';
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static bool was_synced(const char *path)
+{
+	size_t i = 0;
+
+	while (i < synced.count && strcmp(synced.paths[i], path))
+		i++;
+	return i < synced.count;
+}
+
+/* A new folder's parent is synced before files in it may count as durable. */
+static void test_new_folders_are_synced(void **state)
+{
+	static const char *const above[] = {"", "/a", "/a/b"}, *const private[] = {"", "/s", "/s/label"};
+	struct place *place = *state;
+	char path[512];
+	int fd = -1;
+
+	synced.count = 0;
+	assert_int_equal(file_open_top(scratch_path(place->path, "a/b//c"), &fd, NULL), 0);
+	close(fd);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", place->path, above[i]);
+		assert_true(was_synced(path));
+	}
+	synced.count = 0;
+	assert_int_equal(file_open_folder(place->fd, "inner", true, &fd, NULL), 0);
+	close(fd);
+	assert_true(was_synced(place->path));
+	synced.count = 0;
+	assert_int_equal(file_open_inside(scratch_path(place->path, "top"), "inner", true, &fd, NULL), 0);
+	close(fd);
+	assert_true(was_synced(place->path));
+	assert_true(was_synced(scratch_path(place->path, "top")));
+	/* Existing folders are synced, too: another process may have made them just now. */
+	for (size_t again = 0; again < 2; again++) {
+		synced.count = 0;
+		assert_int_equal(file_open_private(scratch_path(place->path, "s"), "label", "journal", &fd, NULL), 0);
+		close(fd);
+		for (size_t i = again; i < 3; i++) {
+			snprintf(path, sizeof(path), "%s%s", place->path, private[i]);
+			assert_true(was_synced(path));
+		}
+	}
+}
+
 static void test_open_top(void **state)
 {
 	struct place *place = *state;
@@ -79,6 +149,48 @@ static void test_open_top(void **state)
 	flt = (struct fault){0};
 	assert_true(expect_system(file_open_top(deep, &fd, &flt), &flt, ENAMETOOLONG));
 	assert_int_equal(fd, -7);
+}
+
+/* @return the inode of the folder that a path leads to */
+static ino_t opened_at(const char *path)
+{
+	struct stat status;
+	int fd = -1;
+
+	assert_int_equal(file_open_top(path, &fd, NULL), 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	close(fd);
+	assert_int_equal(file_open_inside(path, "inner", true, &fd, NULL), 0);
+	close(fd);
+	return status.st_ino;
+}
+
+/* The kept folder is used whatever is at its path now, until it is removed itself. */
+static void test_hold_top(void **state)
+{
+	struct place *place = *state;
+	char held[4096], moved[4096];
+	struct stat status;
+	ino_t inode;
+
+	snprintf(held, sizeof(held), "%s/held", place->path);
+	snprintf(moved, sizeof(moved), "%s/moved", place->path);
+	file_hold_top(held);
+	inode = opened_at(held);
+	assert_int_equal(rename(held, moved), 0);
+	assert_int_equal(mkdir(held, 0700), 0);
+	assert_int_equal(opened_at(held), inode);
+	assert_int_equal(rmdir(held), 0);
+	assert_int_equal(opened_at(held), inode);
+	assert_int_equal(rmdir(scratch_path(moved, "inner")), 0);
+	assert_int_equal(rmdir(moved), 0);
+	assert_int_not_equal(opened_at(held), inode);
+	assert_int_equal(stat(held, &status), 0);
+	/* Too many folders, and one that cannot be opened, do no harm. */
+	for (int i = 0; i < 2 * FILE_TOPS; i++)
+		file_hold_top(place->path);
+	file_hold_top("/proc/self/status/none");
+	assert_int_equal(opened_at(place->path), opened_at(place->path));
 }
 
 static void test_open_folder(void **state)
@@ -400,7 +512,9 @@ static void test_torture(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_new_folders_are_synced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_top, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hold_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_folder, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_inside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_others, set_up, tear_down),

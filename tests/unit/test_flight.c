@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Flights: who waits is told once, at the landing, at the deadline, or not at all.
  */

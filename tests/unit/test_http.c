@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * client/http*.c against a server that lies, dribbles, hangs and hangs up.
  */
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "client/http.h"
 #include "server.h"
@@ -452,6 +455,57 @@ static bool has(const struct http_exchange *e, const char *what)
 	return memmem(e->received.data, e->received.length, what, strlen(what)) != NULL;
 }
 
+/* With a sink, the body of a refusal has the small cap of explanations, whatever its status. */
+static void test_beside_sink(void **state)
+{
+	static char partial[] = "HTTP/1.1 203 Other\r\n\r\n", accepted[] = "HTTP/1.1 202 Later\r\n\r\n",
+		    refusal[] = "HTTP/1.1 404 No\r\n\r\n", *const heads[] = {partial, accepted, refusal};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		struct http_exchange e = { .sink = sink, .cap = CAP_CONTENT };
+
+		buf_init(&sunk, 10000);
+		server_on(server, "/x", endless_body, heads[i]);
+		run(&e);
+		assert_int_equal(e.verdict, 0);
+		assert_int_equal(e.received.length, CAP_BODY_SMALL);
+		assert_int_equal(sunk.length, 0);
+		buf_release(&sunk);
+		http_exchange_release(&e);
+	}
+}
+
+/* One byte at a time, for longer than any time-out here. */
+static void drip(struct server_connection *connection, const struct server_request *request, void *head)
+{
+	(void)request;
+	server_write_text(connection, head);
+	for (int i = 0; i < 400 && server_write_text(connection, "a"); i++)
+		usleep(10000);
+}
+
+/* Header lines, explanations and single bytes are no progress. */
+static void test_drip(void **state)
+{
+	static char header[] = OK "a: ", refusal[] = "HTTP/1.1 404 No\r\n\r\n", wanted[] = OK "\r\n",
+		    elsewhere[] = "HTTP/1.1 302 There\r\nlocation: /y\r\n\r\n",
+		    *const heads[] = {header, refusal, wanted, elsewhere};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		struct http_exchange e = { .sink = sink, .stall = 200, .follow = true, .cap = CAP_CONTENT };
+
+		buf_init(&sunk, 10000);
+		server_on(server, "/x", drip, heads[i]);
+		run(&e);
+		buf_release(&sunk);
+		assert_int_equal(e.verdict, WARG_UNDECIDED);
+		assert_int_equal(e.fault.kind, FAULT_TIMEOUT);
+		http_exchange_release(&e);
+	}
+}
+
 static void test_request(void **state)
 {
 	struct http_exchange e = { .method = HTTP_POST, .body = text("{\"a\":1}"), .registry = "r.example", .token =
@@ -521,7 +575,142 @@ static void test_proxy(void **state)
 	http_exchange_release(&e);
 }
 
+/* ---- Requests that are put off ---- */
+
+/* Answers the first `bad` requests with `refusal`, and the others well. */
+struct moody {
+	const char *refusal;
+	unsigned bad, asked;
+};
+
+static void answer_moodily(struct server_connection *connection, const struct server_request *request, void *user)
+{
+	struct moody *moody = user;
+
+	(void)request;
+	server_write_text(connection, moody->asked++ < moody->bad ? moody->refusal : OK "content-length: 2\r\n\r\nab");
+}
+
+static void test_repeats(void **state)
+{
+	static const char gateway[] = "HTTP/1.1 502 No\r\ncontent-length: 3\r\n\r\nwhy",
+		busy[] = "HTTP/1.1 503 No\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
+		many[] = "HTTP/1.1 429 No\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
+		long_busy[] = "HTTP/1.1 503 No\r\nretry-after: 61\r\ncontent-length: 0\r\n\r\n",
+		mute[] = "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n",
+		other[] = "HTTP/1.1 500 No\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+	const struct {
+		const char *refusal;
+		unsigned bad;
+		bool repeats;
+		unsigned asked;
+		int status;
+	} rows[] = {
+		{ gateway, 1, true, 2, 200 }, { busy, 1, true, 2, 200 }, { many, 1, true, 2, 200 },
+		{ gateway, 100, true, CAP_REPEATS + 1, 502 },
+		{ gateway, 1, false, 1, 502 }, { busy, 1, false, 1, 503 },
+		{ long_busy, 1, true, 1, 503 }, { mute, 1, true, 1, 503 }, { other, 1, true, 1, 500 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct moody moody = { .refusal = rows[i].refusal, .bad = rows[i].bad };
+		struct http_exchange e = { .repeats = rows[i].repeats };
+
+		print_message("  %u times %.16s\n", rows[i].bad, rows[i].refusal);
+		server_on(server, "/x", answer_moodily, &moody);
+		run(&e);
+		assert_int_equal(e.verdict, 0);
+		assert_int_equal(e.status, rows[i].status);
+		assert_int_equal(moody.asked, rows[i].asked);
+		if (e.status == 200)
+			assert_true(span_is(buf_span(&e.received), "ab"));
+		http_exchange_release(&e);
+	}
+}
+
+static void ignore_done(struct http_exchange *exchange)
+{
+	(void)exchange;
+}
+
+/* While it waits to be sent again, the loop can end. */
+static void test_repeats_end(void **state)
+{
+	static const char busy[] = "HTTP/1.1 503 No\r\nretry-after: 3000\r\ncontent-length: 0\r\n\r\n";
+	struct http_exchange e = { .url = at("x"), .cap = 1000, .repeats = true, .deadline = clock_in_seconds(3600),
+				   .done = ignore_done }, other = {0};
+	struct moody moody = { .refusal = busy, .bad = 100 };
+	char elsewhere[256];
+
+	(void)state;
+	server_on(server, "/x", answer_moodily, &moody);
+	http_start(http, &e);
+	server_wait_answered(server, 1);
+	snprintf(elsewhere, sizeof(elsewhere), "%sy", server_url(server));
+	other.url = elsewhere;
+	server_on_bytes(server, "/y", text(OK "content-length: 0\r\n\r\n"));
+	run(&other); /* by its end the other's answer was read */
+	http_exchange_release(&other);
+	http_free(http);
+	http = NULL;
+	assert_int_equal(e.fault.kind, FAULT_CANCELLED);
+	assert_int_equal(moody.asked, 1);
+	http_exchange_release(&e);
+}
+
+/* Retry-After may be a date. */
+static void test_retry_date(void **state)
+{
+	static char answer[200];
+	struct http_exchange e = {0};
+	char date[64];
+	time_t then = time(NULL) + 100;
+	struct tm utc;
+
+	(void)state;
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &utc));
+	snprintf(answer, sizeof(answer), "HTTP/1.1 503 No\r\nretry-after: %s\r\ncontent-length: 0\r\n\r\n", date);
+	server_on_bytes(server, "/x", text(answer));
+	run(&e);
+	assert_true(e.retry_after > 0 && e.retry_after <= 100);
+	http_exchange_release(&e);
+}
+
 /* ---- Redirects ---- */
+
+/* One that is not followed says where it leads, without what may be secret. */
+static void test_unfollowed(void **state)
+{
+	static const struct {
+		const char *location, *shown;
+		bool leaves;
+	} rows[] = {
+		{ "/login?next=secret#x", "/login", false }, { "y", "/y", false },
+		{ "https://portal.example/login?token=secret", "https://portal.example/login", true },
+		{ "https://me:secret@portal.example/", "https://...@portal.example/", true },
+		{ "ftp://portal.example/a", "ftp://portal.example/a", true },
+	};
+	static char redirects[sizeof(rows) / sizeof(rows[0])][300]; /* the server borrows them */
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http_exchange e = {0};
+		char shown[300];
+
+		print_message("  %s\n", rows[i].location);
+		snprintf(redirects[i], sizeof(redirects[i]),
+			 "HTTP/1.1 302 There\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n", rows[i].location);
+		snprintf(shown, sizeof(shown), "%.*s%s", rows[i].leaves ? 0 : (int)strlen(server_url(server)) - 1,
+			 server_url(server), rows[i].shown);
+		server_on_bytes(server, "/x", text(redirects[i]));
+		run(&e);
+		assert_int_equal(e.verdict, 0);
+		assert_string_equal(e.redirect, shown);
+		assert_int_equal(e.leaves_host, rows[i].leaves);
+		http_exchange_release(&e);
+	}
+}
 
 static void redirect_to(struct server_connection *connection, const struct server_request *request, void *location)
 {
@@ -537,6 +726,7 @@ static void test_redirects(void **state)
 {
 	struct server *other = server_new();
 	struct http_exchange e = { .follow = true, .token = "secret", .registry = "r.example", .cap = 5000 };
+	static char away[] = "HTTP/1.1 302 There\r\nlocation: y?z\r\n\r\n";
 	char there[300], home[] = "y?q", out[] = "http://example.com/", strange[] = "ftp://127.0.0.1/", loop[] = "/x";
 
 	(void)state;
@@ -567,6 +757,13 @@ static void test_redirects(void **state)
 	assert_int_equal(e.verdict, WARG_INVALID);
 	http_exchange_release(&e);
 
+	/* However long its body is. */
+	e = (struct http_exchange){ .follow = true, .cap = 5000 };
+	server_on(server, "/x", endless_body, away);
+	run(&e);
+	assert_true(has(&e, "GET /y?z"));
+	http_exchange_release(&e);
+
 	unsigned before = server_requests(server);
 	e = (struct http_exchange){ .follow = true };
 	server_on(server, "/x", redirect_to, loop);
@@ -585,7 +782,8 @@ static void test_unreachable(void **state)
 	run(&e);
 	assert_int_equal(e.fault.kind, FAULT_UNREACHABLE);
 	assert_int_equal(e.fault.party, FAULT_BY_NETWORK);
-	assert_string_equal(e.fault.where, "http://127.0.0.1:1/a");
+	assert_string_equal(e.fault.where, "http://127.0.0.1:1");
+	assert_string_equal(e.fault.what, "cannot be connected to: connection refused");
 	http_exchange_release(&e);
 	e = (struct http_exchange){ .url = "https://127.0.0.1:1/" };
 	run(&e);
@@ -620,8 +818,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers), TEST(test_headers), TEST(test_endless), TEST(test_slow), TEST(test_cancel),
-		TEST(test_free_under_way), TEST(test_stop), TEST(test_sinks), TEST(test_request), TEST(test_hosts),
+		TEST(test_free_under_way), TEST(test_stop), TEST(test_sinks), TEST(test_beside_sink),
+		TEST(test_drip), TEST(test_request), TEST(test_hosts),
 		TEST(test_proxy), TEST(test_redirects), TEST(test_unreachable), TEST(test_offline),
+		TEST(test_repeats), TEST(test_repeats_end), TEST(test_retry_date), TEST(test_unfollowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

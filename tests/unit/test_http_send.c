@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * client/http*.c: bodies from files, and what is never sent twice, with a server that does not take what it is sent.
  */
@@ -117,7 +118,7 @@ static void test_sizes(void **state)
 	(void)state;
 	server_on(server, "/x", see, NULL);
 	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
-		const struct http_file file = { fd, sizes[i / 2] };
+		const struct http_file file = { .fd = fd, .length = sizes[i / 2] };
 		struct http_exchange e = { .method = i & 1 ? HTTP_PUT : HTTP_POST, .file = &file, .once = i & 2 };
 		char length[64];
 
@@ -139,7 +140,7 @@ static void test_sizes(void **state)
 
 static void test_headers(void **state)
 {
-	const struct http_file file = { fd, 10 };
+	const struct http_file file = { .fd = fd, .length = 10 };
 	struct http_exchange e = { .method = HTTP_PUT, .file = &file, .body_type = "application/wasm",
 				   .authorization = "Basic b3duOg==", .token = "t0k" };
 
@@ -176,7 +177,7 @@ static void test_headers(void **state)
 static void test_file_faults(void **state)
 {
 	int read_end[2];
-	const struct http_file longer = { fd, 100001 }, bad = { -1, 10 };
+	const struct http_file longer = { .fd = fd, .length = 100001 }, bad = { .fd = -1, .length = 10 };
 	struct http_exchange e = { .method = HTTP_POST, .file = &longer };
 
 	(void)state;
@@ -190,7 +191,7 @@ static void test_file_faults(void **state)
 	/* A pipe has no places to read from. */
 	assert_int_equal(pipe2(read_end, O_CLOEXEC), 0);
 	for (int i = 0; i < 2; i++) {
-		const struct http_file pipe_file = { read_end[0], 10 };
+		const struct http_file pipe_file = { .fd = read_end[0], .length = 10 };
 
 		e = (struct http_exchange){ .method = HTTP_PUT, .file = i ? &pipe_file : &bad };
 		run(&e);
@@ -229,7 +230,7 @@ static void test_refused_early(void **state)
 		char *answer;
 		int status;
 	} rows[] = { { length, 413 }, { close_, 400 }, { continued, 405 }, { expectation, 417 }, { chunked, 503 } };
-	const struct http_file file = { fd, LARGE };
+	const struct http_file file = { .fd = fd, .length = LARGE };
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, LARGE), 0);
@@ -263,7 +264,7 @@ static void hang_up(struct server_connection *connection, const struct server_re
 
 static void test_not_taken(void **state)
 {
-	const struct http_file file = { fd, LARGE };
+	const struct http_file file = { .fd = fd, .length = LARGE };
 	struct http_exchange e = { .method = HTTP_PUT, .file = &file, .once = true };
 
 	(void)state;
@@ -291,7 +292,7 @@ static void end_here(struct http_exchange *exchange)
 
 static void test_cancelled(void **state)
 {
-	const struct http_file file = { fd, LARGE };
+	const struct http_file file = { .fd = fd, .length = LARGE };
 	atomic_bool over = false;
 	struct http_exchange e = { .method = HTTP_POST, .url = url, .file = &file, .deadline = CLOCK_NEVER,
 				   .cap = 10, .done = end_here, .user = &over }, next = {0};
@@ -343,7 +344,7 @@ static void take_slowly(struct server_connection *connection, const struct serve
 /* Bytes that go out are no silence. Where the machine itself was silent for about as long, it is tried again. */
 static void test_slow_is_no_stall(void **state)
 {
-	const struct http_file file = { fd, LARGE };
+	const struct http_file file = { .fd = fd, .length = LARGE };
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, LARGE), 0);
@@ -399,7 +400,7 @@ static unsigned requests_of(struct http_exchange *exchange)
 
 static void test_once(void **state)
 {
-	const struct http_file file = { fd, 1000 };
+	const struct http_file file = { .fd = fd, .length = 1000 };
 	struct http_exchange again = { .method = HTTP_POST, .body = text("{}") };
 
 	(void)state;
@@ -444,7 +445,7 @@ static void redirect_to(struct server_connection *connection, const struct serve
 static void test_not_redirected(void **state)
 {
 	struct server *other = server_new();
-	const struct http_file file = { fd, 1000 };
+	const struct http_file file = { .fd = fd, .length = 1000 };
 	char there[300], here[] = "/kept";
 
 	(void)state;

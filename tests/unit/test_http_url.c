@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * client/http_url.c: normal forms and labels, as the reference's, and what a registry may name.
  */
@@ -30,7 +31,8 @@ static const struct parse_case {
 	{ "https://[::]", "https://[::]/", "ipv6_.." },
 	{ "https://[1::]", "https://[1::]/", "ipv6_1.." },
 	{ "https://example.com/a/b", "https://example.com/a/b/", "example.com_a_b" },
-	{ "https://example.com//a//", "https://example.com//a//", "example.com_a" },
+	{ "https://example.com//a//", "https://example.com/a/", "example.com_a" },
+	{ "https://example.com///", "https://example.com/", "example.com" },
 	{ "https://example.com/a/../b/./c", "https://example.com/b/c/", "example.com_b_c" },
 	{ "https://example.com/a_b.c*d%20e", "https://example.com/a_b.c*d%20e/", "example.com_a.5Fb.2Ec.2Ad.20e" },
 	{ "https://example.com/\xc3\xa9", "https://example.com/%C3%A9/", "example.com_.C3.A9" },
@@ -59,6 +61,7 @@ static const struct parse_case {
 	{ "https://example.com\\@evil.example/", NULL, NULL },
 	{ "https://example.com/%2e%2E/a", NULL, NULL },
 	{ "https://example.com/.%2e", NULL, NULL },
+	{ "example.com/%2E/", NULL, NULL },
 	{ "https://example.com:99999/", NULL, NULL },
 	{ "https://example.com:a/", NULL, NULL },
 	{ "https://exam\x01ple.com", NULL, NULL },
@@ -163,6 +166,53 @@ static void test_resolve(void **state)
 	}
 }
 
+/* Neither the shown text nor the fault of a refused URL has a part that may be a secret. */
+static void test_secrets(void **state)
+{
+	static const struct {
+		const char *url, *shown;
+	} rows[] = {
+		{ "https://r.example/a/b", "https://r.example/a/b" },
+		{ "https://r.example/a?s3cret", "https://r.example/a" },
+		{ "https://r.example/a#s3cret", "https://r.example/a" },
+		{ "https://r.example?a=1&b=s3cret#s3cret", "https://r.example" },
+		{ "https://u:s3cret@r.example/a", "https://...@r.example/a" },
+		{ "https://s3cret@r.example", "https://...@r.example" },
+		{ "https://u:s3cret/s3cret?s3cret#s3cret@r.example/a?s3cret", "https://...@r.example/a" },
+		{ "u:s3cret@r.example", "...@r.example" },
+		{ "//u:s3cret@r.example/", "...@r.example/" },
+		{ "/v1/x?s3cret", "/v1/x" },
+		{ "https://r.example/\x1b[2J", "https://r.example/\\x1b[2J" },
+		{ "", "" },
+	};
+	char shown[HTTP_URL_SHOWN_SIZE], url[1000];
+	struct http_url parsed, base;
+	struct buf out;
+
+	(void)state;
+	assert_int_equal(http_url_parse("https://other.example", &base, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fault flt[3] = {0};
+
+		http_url_show(span_of_text(rows[i].url), shown);
+		assert_string_equal(shown, rows[i].shown);
+		buf_init(&out, CAP_URL);
+		http_url_parse(rows[i].url, &parsed, &flt[0]);
+		http_url_resolve(&base, span_of_text(rows[i].url), &out, &flt[1]);
+		http_url_check_origin(&base, rows[i].url, &flt[2]);
+		for (int j = 0; j < 3; j++)
+			assert_null(strstr(flt[j].where, "s3cret") ? "" : strstr(flt[j].what, "s3cret"));
+		buf_release(&out);
+	}
+	for (size_t length = 0; length < sizeof(url); length++) {
+		memset(url, 'a', length);
+		url[length] = '\0';
+		http_url_show(span_of_text(url), shown);
+		assert_true(strlen(shown) < sizeof(shown));
+	}
+}
+
+
 static void test_nul(void **state)
 {
 	struct http_url base;
@@ -181,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_resolve),
+		cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_nul),
 	};
 

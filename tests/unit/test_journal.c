@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Records under way: written, claimed, found again by whom they were signed, and files that lie: journal.h. */
 #include <errno.h>
 #include <fcntl.h>
@@ -269,7 +270,7 @@ static void test_lies(void **state)
 		const char *from, *to;
 	} lies[] = {
 		{"\"wargfs-journal-entry\"", "\"wargfs-journal-Entry\""},
-		{"\"formatVersion\": 1", "\"formatVersion\": 0"},
+		{"\"formatVersion\": 2", "\"formatVersion\": 0"},
 		{"\"formatVersion\"", "\"FormatVersion\""}, {"\"test:a\"", "\"test:A\""}, {"\"sent\"", "\"lost\""},
 		{"1700000001", "\"70000000\""}, {"\"key\"", "\"kez\""}, {"ecdsa-p256:", "ecdsa-p257:"},
 		{"\"signature\": \"ecdsa-p256:ME", "\"signature\": \"ecdsa-p256:MF"}, {"sha256:", "sha257:"},
@@ -299,6 +300,62 @@ static void test_lies(void **state)
 		free(text);
 	}
 	buf_release(&good);
+}
+
+static bool is_same(const struct journal_entry *a, const struct journal_entry *b)
+{
+	return !strcmp(a->name.text, b->name.text) && a->stage == b->stage && a->signed_at == b->signed_at &&
+	       a->from_pending == b->from_pending && digest_equals(&a->pending, &b->pending) &&
+	       a->replaces == b->replaces && digest_equals(&a->record.id, &b->record.id);
+}
+
+/* With any bit flipped the entry is refused, or equals what was written: no other package is published. */
+static void test_every_bit(void **state)
+{
+	struct place *place = *state;
+	struct buf good;
+
+	put(place);
+	good = data_read(file_of(place, &place->record.id));
+	for (size_t bit = 0; bit < 8 * good.length; bit++) {
+		struct journal_entry entry = {0};
+		struct fault flt = {0};
+		bool found = false;
+
+		good.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		scratch_write(file_of(place, &place->record.id), buf_span(&good));
+		good.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		if (!load(place, &entry, &found, &flt))
+			assert_true(found && is_same(&entry, &place->entry));
+		else
+			assert_int_equal(flt.party, FAULT_BY_CACHE);
+		if (found)
+			journal_entry_release(&entry);
+	}
+	buf_release(&good);
+}
+
+/* An entry of the version without a check is still resumed. */
+static void test_version_before(void **state)
+{
+	struct place *place = *state;
+	struct journal_entry entry;
+	bool found = false;
+	struct buf text;
+	char *check;
+
+	put(place);
+	text = data_read(file_of(place, &place->record.id));
+	assert_int_equal(buf_append(&text, (struct span){(const unsigned char *)"", 1}, NULL), 0);
+	replace((char *)text.data, "\"formatVersion\": 2", "\"formatVersion\": 1");
+	check = strstr((char *)text.data, ",\n  \"check\"");
+	assert_non_null(check);
+	strcpy(check, "\n}");
+	scratch_write_text(file_of(place, &place->record.id), (const char *)text.data);
+	buf_release(&text);
+	assert_int_equal(load(place, &entry, &found, NULL), 0);
+	assert_true(found && is_same(&entry, &place->entry));
+	journal_entry_release(&entry);
 }
 
 static void test_cut_short(void **state)
@@ -359,7 +416,7 @@ static void test_later_version(void **state)
 	put(place);
 	text = data_read(file_of(place, &place->record.id));
 	assert_int_equal(buf_append(&text, (struct span){(const unsigned char *)"", 1}, NULL), 0);
-	replace((char *)text.data, "\"formatVersion\": 1", "\"formatVersion\": 2");
+	replace((char *)text.data, "\"formatVersion\": 2", "\"formatVersion\": 3");
 	scratch_write_text(file_of(place, &place->record.id), (const char *)text.data);
 	buf_release(&text);
 	assert_int_equal(load(place, &entry, &found, &flt), WARG_UNDECIDED);
@@ -502,6 +559,8 @@ int main(void)
 		TEST(test_list),
 		TEST(test_claim),
 		TEST(test_lies),
+		TEST(test_every_bit),
+		TEST(test_version_before),
 		TEST(test_cut_short),
 		TEST(test_other_name),
 		TEST(test_other_key),

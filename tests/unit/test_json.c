@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * JSON: what is refused, what is read, what is written, and no memory.
  */
@@ -64,6 +65,59 @@ static int parse_nested(size_t depth, char open, char close, struct fault *flt)
 	json_free(value);
 	buf_release(&text);
 	return r;
+}
+
+/* Text that would take the most memory for its length is refused before anything is allocated. */
+static void test_values(void **state)
+{
+	static const char *const values[] = {"{}", "[]", "\"\"", "0", "{\"a\":0}", "\",[{\\\"\""};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		const size_t each = 1 + (i == 4);
+
+		for (size_t more = 0; more < 2; more++) {
+			const size_t count = 99 / each + more;
+			struct json *value = NULL;
+			struct fault flt = { 0 };
+			struct buf text;
+
+			buf_init(&text, 1 << 12);
+			assert_int_equal(buf_append_text(&text, "[", NULL), 0);
+			for (size_t j = 0; j < count; j++)
+				assert_int_equal(buf_append_format(&text, NULL, "%s%s", j ? "," : "", values[i]), 0);
+			assert_int_equal(buf_append_text(&text, "]", NULL), 0);
+			/* The list counts itself; an empty container counts as if it had an element. */
+			assert_int_equal(json_parse_within(buf_span(&text), 200 + 100 * more, &value, NULL), 0);
+			assert_int_equal(json_count(value), count);
+			json_free(value);
+			assert_int_equal(json_parse_within(buf_span(&text), 98, &value, &flt), WARG_UNDECIDED);
+			assert_int_equal(flt.kind, FAULT_LIMIT);
+			buf_release(&text);
+		}
+	}
+}
+
+/* The bound is far above any real answer. */
+static void test_many_values(void **state)
+{
+	struct json *value = NULL;
+	struct fault flt = { 0 };
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 1 << 22);
+	assert_int_equal(buf_append_text(&text, "[0", NULL), 0);
+	for (size_t i = 2; i < CAP_JSON_VALUES; i++)
+		assert_int_equal(buf_append_text(&text, ",0", NULL), 0);
+	assert_int_equal(buf_append_text(&text, "]", NULL), 0);
+	assert_int_equal(json_parse(buf_span(&text), &value, NULL), 0);
+	json_free(value);
+	text.length--;
+	assert_int_equal(buf_append_text(&text, ",0,0]", NULL), 0);
+	assert_int_equal(json_parse(buf_span(&text), &value, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.kind, FAULT_LIMIT);
+	buf_release(&text);
 }
 
 static void test_depth(void **state)
@@ -364,7 +418,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verdict_without_a_fault),
 		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_depth), cmocka_unit_test(test_values), cmocka_unit_test(test_many_values),
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_walk),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Keys and tokens, where the reference keeps them: keyring.h. */
 #include <errno.h>
 #include <setjmp.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -210,6 +212,32 @@ static void test_set_and_delete(void **state)
 	config_remove_key(config, HOME);
 	assert_int_equal(keyring_delete_signing_key(config, NULL, &flt), 0);
 	assert_int_equal(scratch_count(config->keyring_dir), 0);
+}
+
+/* A process killed while it writes a secret leaves a temporary file: the next write removes it. */
+static void test_leftovers(void **state)
+{
+	static const char *const left[] = {"." KEY_OF("default") ".wargfs", "." KEY_OF("other") ".wargfs"};
+	struct place *place = *state;
+	struct config *config = &place->config;
+	struct fault flt = {0};
+
+	add_keys(config, (const char *const[]){"default", NULL});
+	for (size_t i = 0; i < 3; i++) {
+		struct ecdsa_private_key *key = NULL;
+
+		set(config, NULL, texts[0]);
+		scratch_write_text(file(place, left[0]), texts[1]);
+		scratch_write_text(file(place, left[1]), texts[1]);
+		if (i == 0)
+			set(config, NULL, texts[0]);
+		else if (i == 1)
+			assert_int_equal(keyring_find_signing_key(config, NULL, &key, &flt), 0);
+		else
+			assert_int_equal(keyring_delete_signing_key(config, NULL, &flt), 0);
+		ecdsa_private_key_free(key);
+		assert_int_equal(scratch_count(config->keyring_dir), i < 2);
+	}
 }
 
 static struct http_url url_of(const char *text)
@@ -511,14 +539,12 @@ static void test_no_bus(void **state)
 	assert_non_null(strstr(flt.what, "--keyring-backend flat-file"));
 }
 
-/* A bus that takes the call and never says a word holds nobody up. */
-static void test_silent_bus(void **state)
+/* Have the keyring asked on a bus that takes the call and never says a word. @return the bus: close() it */
+static int use_silent_bus(struct place *place)
 {
-	struct place *place = *state;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char bus[256];
-	struct fault flt;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", scratch_path(place->path, "bus"));
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -527,10 +553,47 @@ static void test_silent_bus(void **state)
 	setenv("DBUS_SESSION_BUS_ADDRESS", bus, 1);
 	add_keys(&place->config, (const char *const[]){"default", NULL});
 	use_backend(&place->config, "secret-service");
+	return listener;
+}
+
+/* It holds nobody up. */
+static void test_silent_bus(void **state)
+{
+	struct place *place = *state;
+	int listener = use_silent_bus(place);
+	struct fault flt;
+
 	keyring_service_patience = 1;
 	assert_int_equal(find_default(&place->config, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_TIMEOUT);
 	keyring_service_patience = KEYRING_PATIENCE;
+	close(listener);
+}
+
+static void *stop_when_called(void *listener)
+{
+	int caller = accept(*(int *)listener, NULL, NULL);
+
+	keyring_stop();
+	return (void *)(intptr_t)caller;
+}
+
+/* A program that ends gives up its calls, those of now and later ones. The last test of the bus: it stays so. */
+static void test_stop(void **state)
+{
+	struct place *place = *state;
+	int listener = use_silent_bus(place);
+	pthread_t stopper;
+	struct fault flt;
+	void *caller;
+
+	assert_int_equal(pthread_create(&stopper, NULL, stop_when_called, &listener), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(find_default(&place->config, &flt), WARG_UNDECIDED);
+		assert_int_equal(flt.kind, FAULT_CANCELLED);
+	}
+	pthread_join(stopper, &caller);
+	close((int)(intptr_t)caller);
 	close(listener);
 }
 #endif
@@ -611,6 +674,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test_setup_teardown(test_set_and_delete, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tokens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_tokens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
@@ -624,6 +688,7 @@ int main(void)
 #ifndef __SANITIZE_THREAD__
 		cmocka_unit_test_setup_teardown(test_no_bus, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_silent_bus, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stop, set_up, tear_down),
 #endif
 		cmocka_unit_test_setup_teardown(test_torture, set_up, tear_down),
 	};

@@ -1,8 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The ledger on disk, and what others may have done to it there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,8 @@ static int append_to(struct scene *scene, uint64_t length, struct fault *flt)
 	struct api_ledger_entry *entries = entries_of(scene, first, length);
 	int verdict = ledger_append(scene->ledger, entries, length - first, &checkpoint, flt);
 
+	if (!verdict)
+		ledger_keep(scene->ledger, &checkpoint);
 	free(entries);
 	return verdict;
 }
@@ -339,9 +343,9 @@ static void test_keeps_the_time(void **state)
 
 	(void)state;
 	assert_int_equal(append_to(&scene, 300, NULL), 0);
-	ledger_keep_time(scene.ledger, &checkpoint);
+	ledger_keep(scene.ledger, &checkpoint);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		ledger_keep_time(scene.ledger, &others[i]);
+		ledger_keep(scene.ledger, &others[i]);
 	reopen(&scene);
 	assert_int_equal(ledger_load(scene.ledger, &there, &found, NULL), 0);
 	assert_int_equal(there.contents.log_length, 300);
@@ -447,22 +451,89 @@ static void test_hard_link(void **state)
 	scene_release(&scene);
 }
 
+static int take_name(void *user, struct span text, struct fault *flt)
+{
+	struct name name;
+
+	if (!name_parse(text, &name, NULL))
+		return name_list_add(user, &name, flt);
+	assert_true(span_is(text, "Not:A-Name"));
+	return 0;
+}
+
+/* Names are stored in their order, however many there are; those before `first` are stored already. */
+static void test_many_names(void **state)
+{
+	struct name_list names = {0}, loaded = {0};
+	struct scene scene = scene_new();
+	char text[64];
+
+	(void)state;
+	assert_false(ledger_has_more_names(scene.ledger));
+	for (unsigned i = 0; i < 60000; i++) {
+		struct name name;
+
+		snprintf(text, sizeof(text), "test:a-name-of-some-length-%c%u", 'a' + i % 26, i);
+		assert_int_equal(name_parse(span_of_text(text), &name, NULL), 0);
+		assert_int_equal(name_list_add(&names, &name, NULL), 0);
+		if (i == 9)
+			ledger_keep_names(scene.ledger, &names, 0, (struct span){0});
+	}
+	ledger_keep_names(scene.ledger, &names, 10, span_of_text("Not:A-Name\n"));
+	assert_true(ledger_has_more_names(scene.ledger));
+	assert_int_equal(ledger_load_names(scene.ledger, take_name, &loaded, NULL), 0);
+	assert_false(ledger_has_more_names(scene.ledger));
+	assert_int_equal(loaded.count, names.count);
+	assert_int_equal(loaded.length, names.length);
+	assert_memory_equal(loaded.texts, names.texts, names.length);
+	name_list_release(&loaded);
+	name_list_release(&names);
+	scene_release(&scene);
+}
+
+/* A file of names that is larger than any of ours is not read, and is replaced by the next names. */
+static void test_names_past_cap(void **state)
+{
+	struct scene scene = scene_new();
+	struct name_list names = {0}, loaded = {0};
+	struct name name = forge_name("test:one");
+	char *path = strdup(scratch_path(scene.folder, "label/names"));
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(name_list_add(&names, &name, NULL), 0);
+	ledger_keep_names(scene.ledger, &names, 0, (struct span){0});
+	assert_int_equal(truncate(path, CAP_FILE_NAMES + 1), 0);
+	assert_int_equal(ledger_load_names(scene.ledger, take_name, &loaded, NULL), 0);
+	assert_int_equal(loaded.count, 0);
+	ledger_keep_names(scene.ledger, &names, 0, (struct span){0});
+	assert_int_equal(stat(path, &status), 0);
+	assert_in_range(status.st_size, 1, 100);
+	assert_int_equal(ledger_load_names(scene.ledger, take_name, &loaded, NULL), 0);
+	assert_int_equal(loaded.count, 1);
+	name_list_release(&loaded);
+	name_list_release(&names);
+	free(path);
+	scene_release(&scene);
+}
+
 /* Where nothing can be written, all of it works but for the keeping. */
 static void test_no_folder(void **state)
 {
 	struct scene scene = scene_new();
-	struct name name = forge_name("test:pack"), *names = NULL;
-	size_t count = 1;
+	struct name_list names = {0}, loaded = {0};
+	struct name name = forge_name("test:pack");
 
 	(void)state;
 	scratch_write_text(scratch_path(scene.folder, "label"), "a file is in the way");
 	assert_int_equal(append_to(&scene, 300, NULL), 0);
 	assert_int_equal(append_to(&scene, RECORDS, NULL), 0);
 	check_records(&scene, 0, RECORDS);
-	ledger_keep_names(scene.ledger, &name, 1);
-	assert_int_equal(ledger_load_names(scene.ledger, &names, &count, NULL), 0);
-	assert_int_equal(count, 0);
-	free(names);
+	assert_int_equal(name_list_add(&names, &name, NULL), 0);
+	ledger_keep_names(scene.ledger, &names, 0, (struct span){0});
+	assert_int_equal(ledger_load_names(scene.ledger, take_name, &loaded, NULL), 0);
+	assert_int_equal(loaded.count, 0);
+	name_list_release(&names);
 	reopen(&scene);
 	assert_int_equal(load(&scene, 0, NULL), 0);
 	/* Once it can be, it is kept. */
@@ -482,16 +553,15 @@ static int use_once(void *context, struct fault *flt)
 	struct scene *scene = context;
 	struct signed_checkpoint checkpoint;
 	struct ledger *ledger = NULL;
-	struct name *names = NULL;
-	size_t count = 0;
+	struct name_list names = {0};
 	bool found;
 	int verdict = ledger_open(scene->folder, "label", &ledger, flt);
 
 	if (!verdict)
 		verdict = ledger_load(ledger, &checkpoint, &found, flt);
 	if (!verdict)
-		verdict = ledger_load_names(ledger, &names, &count, flt);
-	free(names);
+		verdict = ledger_load_names(ledger, take_name, &names, flt);
+	name_list_release(&names);
 	ledger_close(ledger);
 	return verdict;
 }
@@ -517,10 +587,13 @@ static void test_torture(void **state)
 {
 	struct scene scene = scene_new();
 	struct name name = forge_name("test:pack");
+	struct name_list names = {0};
 
 	(void)state;
 	assert_int_equal(append_to(&scene, RECORDS, NULL), 0);
-	ledger_keep_names(scene.ledger, &name, 1);
+	assert_int_equal(name_list_add(&names, &name, NULL), 0);
+	ledger_keep_names(scene.ledger, &names, 0, span_of_text("Not:A-Name\n"));
+	name_list_release(&names);
 	torture(use_once, &scene);
 	scene_release(&scene);
 }
@@ -554,7 +627,8 @@ int main(void)
 		cmocka_unit_test(test_two_on_one_folder),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_hard_link),
-		cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_no_folder), cmocka_unit_test(test_many_names),
+		cmocka_unit_test(test_names_past_cap),
 		cmocka_unit_test(test_torture),
 		cmocka_unit_test(test_torture_append),
 	};

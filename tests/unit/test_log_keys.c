@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Keys with permissions, and the rules that both kinds of log have.
  */
@@ -83,6 +84,9 @@ static void test_set(void **state)
 	refused(log_keys_revoke(keys, fixture->id[0], PERMISSION_RELEASE, &flt), &flt, "permission release");
 	flt = (struct fault){ 0 };
 	refused(log_keys_revoke(keys, fixture->id[2], PERMISSION_RELEASE, &flt), &flt, "does not know the key");
+	/* An unknown key has the empty set of permissions. */
+	assert_int_equal(log_keys_revoke(keys, fixture->id[2], 0, NULL), 0);
+	assert_int_equal(keys->count, 2);
 }
 
 static void test_names_of_permissions(void **state)
@@ -233,6 +237,26 @@ static int grant_and_copy(void *context, struct fault *flt)
 	return verdict;
 }
 
+static int grant_known(void *context, struct fault *flt)
+{
+	struct fixture *fixture = context;
+	const struct record_entry grant = forge_grant(fixture->private[0], PERMISSION_YANK);
+
+	return log_keys_apply(&fixture->keys, &grant, fixture->id[0], 0, 0, flt);
+}
+
+/* A record may grant one key 16,384 times: the key is parsed the first time only. */
+static void test_known(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct record_entry init = forge_init(fixture->private[0]);
+
+	assert_int_equal(log_keys_apply(&fixture->keys, &init, fixture->id[0], PERMISSIONS_PACKAGE, 0, NULL), 0);
+	/* Parsing a key allocates memory. */
+	assert_int_equal(torture_any(grant_known, fixture), 0);
+	assert_int_equal(fixture->keys.count, 1);
+}
+
 static void test_torture(void **state)
 {
 	torture(grant_and_copy, *state);
@@ -244,7 +268,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_set),	       TEST(test_names_of_permissions), TEST(test_frame), TEST(test_order),
-		TEST(test_apply),      TEST(test_changed_by),		TEST(test_cap),	  TEST(test_torture),
+		TEST(test_apply),      TEST(test_changed_by),		TEST(test_cap),	  TEST(test_known),
+		TEST(test_torture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The stored log: roots and proofs as the one in memory has them, at every length: log_nodes.h. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The stored map: roots and proofs as the one in memory has them, now and of every map that it was: map_nodes.h. */
 #include <setjmp.h>
 #include <stdarg.h>

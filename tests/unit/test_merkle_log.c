@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The log as a Merkle tree: RFC 6962's shape, the recorded proofs, and that nothing else passes for one.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The map: its root however it came about, the recorded proofs, and that nothing else passes for one.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Node numbers, against the definition: the node of height h that is the k-th of its height has the number
  * (2k + 1) × 2^h - 1.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The words behind -o.
  */
@@ -42,6 +43,10 @@ static void test_taken(void **state)
 	assert_false(options.offline);
 	assert_int_equal(mount_options_parse(&options, "max_age=90,offline", NULL), 0);
 	assert_int_equal(mount_options_parse(&options, "gid=4294967294,umask=027,noatime,timeout=7", NULL), 0);
+	assert_int_equal(mount_options_parse(&options, "fsname=a,auto_unmount,fsname=b c,remount", NULL), 0);
+	assert_int_equal(mount_options_parse(&options, "nofail,_netdev,noauto,x-a=b,X-c,comment=,relatime", NULL), 0);
+	assert_string_equal(options.fsname, "b c");
+	assert_true(options.remount && !options.debug && !options.only_root);
 	assert_int_equal(options.timeout, 7);
 	assert_int_equal(options.refresh, 0);
 	assert_int_equal(options.max_age, 90);
@@ -49,7 +54,7 @@ static void test_taken(void **state)
 	assert_int_equal(options.uid, 12);
 	assert_int_equal(options.gid, 4294967294);
 	assert_int_equal(options.umask, 027);
-	assert_true(span_is(buf_span(&options.passed), ",nosuid,allow_other,noatime"));
+	assert_true(span_is(buf_span(&options.passed), ",nosuid,allow_other,noatime,auto_unmount"));
 	mount_options_release(&options);
 }
 
@@ -58,17 +63,21 @@ static void test_writing(void **state)
 {
 	static const struct {
 		const char *text;
-		bool writable, yank, fits;
+		bool writable, yank, by_rename, fits;
 	} rows[] = {
-		{ "", false, false, true },
-		{ "rw", true, false, true },
-		{ "writable", true, false, true },
-		{ "rw,ro", false, false, true },
-		{ "ro,rw,yank", true, true, true },
-		{ "yank", false, true, false },
-		{ "yank,rw,ro", false, true, false },
-		{ "rw,offline", true, false, false },
-		{ "offline", false, false, true },
+		{ "", false, false, false, true },
+		{ "rw", true, false, false, true },
+		{ "writable", true, false, false, true },
+		{ "rw,ro", false, false, false, true },
+		{ "ro,rw,yank", true, true, false, true },
+		{ "yank", false, true, false, false },
+		{ "yank,rw,ro", false, true, false, false },
+		{ "rw,offline", true, false, false, false },
+		{ "offline", false, false, false, true },
+		{ "rw,publish=rename", true, false, true, true },
+		{ "rw,publish=close", true, false, false, true },
+		{ "publish=rename,publish=close", false, false, false, true },
+		{ "publish=rename", false, false, true, false },
 	};
 
 	(void)state;
@@ -79,6 +88,7 @@ static void test_writing(void **state)
 		assert_int_equal(mount_options_parse(&options, rows[i].text, NULL), 0);
 		assert_int_equal(options.writable, rows[i].writable);
 		assert_int_equal(options.yank, rows[i].yank);
+		assert_int_equal(options.publish_by_rename, rows[i].by_rename);
 		assert_int_equal(mount_options_check(&options, NULL), rows[i].fits ? 0 : WARG_UNDECIDED);
 		mount_options_release(&options);
 	}
@@ -87,8 +97,9 @@ static void test_writing(void **state)
 static void test_has(void **state)
 {
 	static const char *const known[] = { "ro", "rw", "writable", "yank", "timeout=5", "timeout=never", "uid=",
-					     "allow_other" };
-	static const char *const unknown[] = { "", "timeout", "ro=1", "r", "allow_others", "_netdev", "Ro" };
+					     "allow_other", "_netdev", "x-a", "fsname=" };
+	static const char *const unknown[] = { "", "timeout", "ro=1", "r", "allow_others",
+					       "netdev", "x", "fsname", "Ro" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -102,14 +113,15 @@ static void test_refused(void **state)
 	static const struct {
 		const char *text, *names;
 	} rows[] = {
-		{ "rw=1", "rw=1" },            { "offline=1", "offline=1" },  { "max_age=x", "max_age" },
+		{ "rw=1", "rw=..." },          { "offline=1", "offline=..." }, { "max_age=x", "max_age" },
 		{ "timeout", "timeout" },      { "timeout=", "timeout=" },    { "timeout=0", "timeout=" },
 		{ "timeout=-1", "timeout=" },  { "timeout=1s", "timeout=" },  { "timeout= 1", "timeout=" },
 		{ "timeout=+1", "timeout=" },  { "uid=root", "uid=" },        { "uid=4294967295", "uid=" },
+		{ "publish=", "publish=" },    { "publish", "publish" },      { "publish=renamed", "renamed" },
 		{ "umask=8", "octal" },        { "umask=1000", "octal" },     { "umask=", "octal" },
 		{ "gid=99999999999999999999", "gid=" },
 		{ "refresh=31536001", "refresh=" },
-		{ "nosuidx", "nosuidx" },      { "ro=1", "ro=1" },            { "ro,fsname=x", "fsname=x" },
+		{ "nosuidx", "nosuidx" },      { "ro=1", "ro=..." },          { "ro,fsname=", "fsname=" },
 	};
 
 	(void)state;
@@ -149,7 +161,7 @@ static int try_parse(void *context, struct fault *flt)
 
 	(void)context;
 	mount_options_init(&options);
-	verdict = mount_options_parse(&options, "timeout=5,nosuid", flt);
+	verdict = mount_options_parse(&options, "timeout=5,nosuid,fsname=x,allow_root,debug", flt);
 	mount_options_release(&options);
 	return verdict;
 }

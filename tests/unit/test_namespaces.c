@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Which registry a namespace lives in: domains, hints, the map's file, and whose word counts (namespaces.h).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Inode numbers, and the table of nodes behind them.
  */
@@ -173,6 +174,44 @@ static void test_errors(void **state)
 	nodes_free(nodes);
 }
 
+/* Each folder above has the last error below it, until that error is cleared, or an access succeeds. */
+static void test_errors_above(void **state)
+{
+	struct nodes *nodes = new_nodes();
+	struct path folder = path_parent(&release), above = path_parent(&folder), root = path_root();
+	struct node *file = nodes_enter(nodes, &release, &content), *package = nodes_enter(nodes, &folder, NULL);
+	struct node *namespace = nodes_enter(nodes, &above, NULL), *top = nodes_enter(nodes, &root, NULL);
+	struct node *up[] = {package, namespace, top};
+	char sentence[FAULT_SENTENCE_SIZE];
+
+	(void)state;
+	nodes_set_error(nodes, file, "of the file");
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(nodes_error(nodes, up[i], sentence));
+		assert_string_equal(sentence, "of the file");
+	}
+	/* A success in the folder does not clear the error of the file. */
+	nodes_set_error(nodes, package, NULL);
+	assert_true(nodes_error(nodes, package, sentence));
+	/* The namespace has a newer error, which stays. */
+	nodes_set_error(nodes, namespace, "of the namespace");
+	nodes_set_error(nodes, file, NULL);
+	assert_false(nodes_error(nodes, file, sentence) || nodes_error(nodes, package, sentence));
+	assert_true(nodes_error(nodes, top, sentence));
+	assert_string_equal(sentence, "of the namespace");
+	nodes_set_error(nodes, namespace, NULL);
+	assert_false(nodes_error(nodes, namespace, sentence) || nodes_error(nodes, top, sentence));
+	nodes_set_error(nodes, file, "again");
+	nodes_clear_error(nodes, package);
+	assert_true(nodes_error(nodes, file, sentence));
+	for (size_t i = 0; i < 3; i++)
+		assert_false(nodes_error(nodes, up[i], sentence));
+	nodes_unref(nodes, file);
+	for (size_t i = 0; i < 3; i++)
+		nodes_unref(nodes, up[i]);
+	nodes_free(nodes);
+}
+
 static const struct buf *set_document(struct node *node, const char *words)
 {
 	struct buf text;
@@ -232,6 +271,29 @@ static void test_documents(void **state)
 	nodes_free(nodes);
 }
 
+/* A folder that was removed and made again is another node with the same number to be shown. */
+static void test_retired(void **state)
+{
+	struct nodes *nodes = new_nodes();
+	const struct path package = package_path(1);
+	struct node *first, *second;
+
+	(void)state;
+	nodes_retire(nodes, &package);
+	first = nodes_enter(nodes, &package, NULL);
+	assert_int_equal(first->shown, first->number);
+	nodes_retire(nodes, &package);
+	assert_null(nodes_find_path(nodes, &package, NULL));
+	second = nodes_enter(nodes, &package, NULL);
+	assert_ptr_not_equal(second, first);
+	assert_int_equal(second->shown, first->number);
+	assert_int_equal(nodes_number(nodes, &package, NULL), first->number);
+	assert_ptr_equal(nodes_find(nodes, first->number), first);
+	nodes_unref(nodes, first);
+	nodes_unref(nodes, second);
+	nodes_free(nodes);
+}
+
 static int try_nodes(void *context, struct fault *flt)
 {
 	struct nodes *nodes = NULL;
@@ -253,7 +315,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_collect), cmocka_unit_test(test_documents),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_errors_above),  cmocka_unit_test(test_collect), cmocka_unit_test(test_documents),
+		cmocka_unit_test(test_retired),
 		cmocka_unit_test(test_no_memory),
 	};
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What the kernel is told when one view takes the place of another: exactly what it may keep and what is otherwise now.
  * The kernel is this test: it takes what libfuse would have sent.
@@ -136,7 +137,7 @@ static int tear_down(void **state)
 
 static struct view *make(const char *const *packages, const char *const *listed)
 {
-	return views_make(&(struct views_words){ packages, listed, true });
+	return views_make(&(struct views_words){ packages, listed, true, NULL });
 }
 
 static void change(const struct view *before, const struct view *after)
@@ -236,6 +237,7 @@ static void test_requirements(void **state)
 		    make(VIEWS_LIST("ns:a 1.0.0 2.0.0", "ns:b -1.0.0 2.0.0"), NULL),
 		    ".warg/proof/ns/a/2.0.0.json ns/a/*.wasm ns/a/.yanked/2.0.0 ns/a/2.0.0.wasm ns/a/latest.wasm "
 		    "ns/b/1.0.0.wasm ns/b/^1.wasm");
+	notifier_stop(kernel.mount.notifier);
 	assert_non_null(strstr(kernel.attributes, "ns/a/*.wasm"));
 	assert_null(strstr(kernel.attributes, "ns/a/^1.wasm"));
 	nodes_unref(kernel.mount.nodes, same);
@@ -328,7 +330,7 @@ static void test_nothing_proven(void **state)
 
 	(void)state;
 	expect_once(make(NULL, NULL), view_ref(after), "");
-	expect_once(views_make(&(struct views_words){ NULL, VIEWS_LIST("ns:b"), false }), after, "");
+	expect_once(views_make(&(struct views_words){ NULL, VIEWS_LIST("ns:b"), false, NULL }), after, "");
 }
 
 /* A listing that was lost in between is what absences were told from all the same. */
@@ -392,19 +394,29 @@ static void test_not_merged(void **state)
 		view_unref(views[i]);
 }
 
-/* Nor what it may have been told to be absent from a listing that came in between. */
-static void test_not_merged_listing(void **state)
+/* Nor what it may have been told to be absent from a complete listing that came in between. */
+static void check_not_merged_listing(struct view *first)
 {
-	struct view *views[3] = { make(NULL, NULL), make(NULL, VIEWS_LIST("ns:b")),
-				  make(NULL, VIEWS_LIST("ns:a", "ns:b")) };
+	struct view *views[3] = { first, make(NULL, VIEWS_LIST("ns:b")), make(NULL, VIEWS_LIST("ns:a", "ns:b")) };
 
-	(void)state;
 	pile_up(views, 3);
 	hold(false);
 	wait_for(3);
 	assert_non_null(strstr(kernel.names, " ns/a "));
 	for (size_t i = 0; i < 3; i++)
 		view_unref(views[i]);
+}
+
+static void test_not_merged_listing(void **state)
+{
+	(void)state;
+	check_not_merged_listing(make(NULL, NULL));
+}
+
+static void test_not_merged_incomplete(void **state)
+{
+	(void)state;
+	check_not_merged_listing(views_make(&(struct views_words){ NULL, VIEWS_LIST("ns:b"), false, NULL }));
 }
 
 /* What was not told when it ends is dropped. */
@@ -428,6 +440,7 @@ int main(void)
 		TEST(test_namespaces),     TEST(test_operators_namespaces), TEST(test_namespace_elsewhere),
 		TEST(test_merged),         TEST(test_nothing_proven), TEST(test_lost_listing),
 		TEST(test_not_merged),     TEST(test_not_merged_listing), TEST(test_dropped),
+		TEST(test_not_merged_incomplete),
 	};
 
 	return cmocka_run_group_tests_name("notifier", tests, NULL, NULL);

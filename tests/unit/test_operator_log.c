@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The operator's log: what it shares with package logs is tested there; here is what is its own.
  */

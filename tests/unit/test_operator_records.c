@@ -1,10 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The operator's log of a registry here, and keys in files: operator_records.h, key_file.h. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -93,7 +96,15 @@ static void wishes_that_cannot_be(void **state)
 	static const struct operator_wish bad[] = {
 		{"one", "example.com"}, {"two", NULL}, {"two", "example.org"}, {"Three", NULL}, {"", NULL},
 		{"a:b", NULL},
+		/* A domain that clients would refuse is not signed. */
+		{"new", ""}, {"new", "https://reg.example/"}, {"new", "reg.example/path"}, {"new", "user@reg.example"},
+		{"new", "reg.example:"}, {"new", "reg.example:99999"}, {"new", "reg example"}, {"new", "reg.example?q"},
+		{"new", "http://localhost"}, {"new", "[::1"}, {"new", "r\xc3\xa9g.example"},
+		{"two", "https://example.com"},
 	};
+	const struct operator_wish twice[] = {{"new", "example.com"}, {"new", "example.org"}}, both[] = {
+		{"new", "example.com"}, {"new", NULL},
+	}, same[] = {{"two", "EXAMPLE.com"}, {"two", "example.com:443"}, {"one", NULL}, {"one", NULL}};
 
 	(void)state;
 	assert_int_equal(ensure(good, 2, key, NULL), 0);
@@ -104,6 +115,12 @@ static void wishes_that_cannot_be(void **state)
 		assert_int_equal(flt.kind, FAULT_MISUSE);
 		expect_same(1);
 	}
+	assert_int_equal(ensure(twice, 2, key, NULL), WARG_UNDECIDED);
+	assert_int_equal(ensure(both, 2, key, NULL), WARG_UNDECIDED);
+	expect_same(1);
+	/* Another spelling of the same domain: there is nothing to sign. */
+	assert_int_equal(ensure(same, 4, key, NULL), 0);
+	expect_same(1);
 }
 
 static void another_key(void **state)
@@ -124,21 +141,24 @@ static void another_key(void **state)
 static void key_is_kept(void **state)
 {
 	const char *data = scratch_path(folder, "data");
+	int fd = open(data, O_RDONLY | O_DIRECTORY);
 	struct ecdsa_private_key *made, *again;
 	struct fault flt = {0};
 	struct stat status;
 
 	(void)state;
-	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, false, &made, &flt), WARG_UNDECIDED);
+	assert_true(fd >= 0);
+	assert_int_equal(key_file_keep(fd, KEY_FILE_OPERATOR, false, &made, &flt), WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_NO_KEY);
-	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, true, &made, NULL), 0);
-	assert_int_equal(key_file_keep(data, KEY_FILE_OPERATOR, true, &again, NULL), 0);
+	assert_int_equal(key_file_keep(fd, KEY_FILE_OPERATOR, true, &made, NULL), 0);
+	assert_int_equal(key_file_keep(fd, KEY_FILE_OPERATOR, true, &again, NULL), 0);
 	assert_true(digest_equals(ecdsa_public_key_id(ecdsa_private_key_public(made)),
 				  ecdsa_public_key_id(ecdsa_private_key_public(again))));
 	assert_int_equal(stat(scratch_path(data, KEY_FILE_OPERATOR), &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 	ecdsa_private_key_free(made);
 	ecdsa_private_key_free(again);
+	close(fd);
 }
 
 static void key_in_a_file(void **state)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The package log's state machine: what honest logs do, every rule broken once, and failed records leaving no trace.
  */
@@ -58,16 +59,51 @@ static struct record next_record(struct fixture *fixture, const struct record_en
 	return record;
 }
 
+/* All public state of a log, as text: logs with the same text cannot be told apart. */
+static struct buf look(const struct package_log *log)
+{
+	const struct package_release *releases;
+	char digest[DIGEST_TEXT_SIZE];
+	struct buf text;
+	size_t count;
+
+	buf_init(&text, 1 << 20);
+	if (package_log_head(log)) {
+		digest_format(&package_log_head(log)->record_id, digest);
+		buf_append_format(&text, NULL, "head %s %lld\n", digest,
+				  (long long)package_log_head(log)->time.seconds);
+	}
+	for (size_t i = 0; i < package_log_keys(log)->count; i++)
+		buf_append_format(&text, NULL, "key %s %u\n", ecdsa_public_key_text(package_log_keys(log)->keys[i].key),
+				  package_log_keys(log)->keys[i].permissions);
+	releases = package_log_releases(log, &count);
+	for (size_t i = 0; i < count; i++) {
+		digest_format(&releases[i].content, digest);
+		buf_append_format(&text, NULL, "release %s %s yanked %d\n", releases[i].version, digest,
+				  releases[i].yanked);
+		assert_ptr_equal(package_log_find(log, span_of_text(releases[i].version)), &releases[i]);
+	}
+	return text;
+}
+
 static int append_record(struct fixture *fixture, const struct record *record, const struct ecdsa_private_key *key,
 			 struct fault *flt)
 {
+	struct buf before = look(fixture->log), after;
 	struct record_envelope envelope;
 	struct forge_record made;
-	int verdict;
+	int verdict, checked;
 
 	forge_record(RECORD_PACKAGE, record, key, &made);
 	envelope = forge_envelope(&made);
+	/* Checking the next record does not change the log. */
+	checked = package_log_check(fixture->log, &envelope, NULL);
+	after = look(fixture->log);
+	assert_true(span_equals(buf_span(&before), buf_span(&after)));
 	verdict = package_log_append(fixture->log, &envelope, flt);
+	assert_int_equal(checked, verdict);
+	buf_release(&before);
+	buf_release(&after);
 	forge_record_release(&made);
 	return verdict;
 }
@@ -94,33 +130,6 @@ static void init(struct fixture *fixture)
 	const struct record_entry entries[] = { forge_init(fixture->owner), forge_release("1.0.0", "one") };
 
 	append_good(fixture, entries, 2, fixture->owner);
-}
-
-/* What can be seen of a log, as text: two logs with the same text are the same to everybody. */
-static struct buf look(const struct package_log *log)
-{
-	const struct package_release *releases;
-	char digest[DIGEST_TEXT_SIZE];
-	struct buf text;
-	size_t count;
-
-	buf_init(&text, 1 << 20);
-	if (package_log_head(log)) {
-		digest_format(&package_log_head(log)->record_id, digest);
-		buf_append_format(&text, NULL, "head %s %lld\n", digest,
-				  (long long)package_log_head(log)->time.seconds);
-	}
-	for (size_t i = 0; i < package_log_keys(log)->count; i++)
-		buf_append_format(&text, NULL, "key %s %u\n", ecdsa_public_key_text(package_log_keys(log)->keys[i].key),
-				  package_log_keys(log)->keys[i].permissions);
-	releases = package_log_releases(log, &count);
-	for (size_t i = 0; i < count; i++) {
-		digest_format(&releases[i].content, digest);
-		buf_append_format(&text, NULL, "release %s %s yanked %d\n", releases[i].version, digest,
-				  releases[i].yanked);
-		assert_ptr_equal(package_log_find(log, span_of_text(releases[i].version)), &releases[i]);
-	}
-	return text;
 }
 
 /* Refused for the reason given, and nothing is left of it. */
@@ -362,6 +371,7 @@ static void test_signature(void **state)
 	struct record record;
 	struct record_envelope envelope;
 	struct forge_record made, others;
+	struct package_log *copy;
 	struct fault flt = { 0 };
 
 	init(fixture);
@@ -378,6 +388,13 @@ static void test_signature(void **state)
 	envelope.signature = span_of_text(others.signature);
 	assert_int_equal(package_log_append(fixture->log, &envelope, NULL), WARG_INVALID);
 	assert_null(package_log_find(fixture->log, span_of_text("1.1.0")));
+
+	/* The signature of a record verified before is not checked. */
+	assert_int_equal(package_log_copy(fixture->log, &copy, NULL), 0);
+	assert_int_equal(package_log_replay(copy, &envelope, NULL), 0);
+	assert_int_equal(package_log_replay(copy, &envelope, NULL), WARG_INVALID);
+	assert_non_null(package_log_find(copy, span_of_text("1.1.0")));
+	package_log_unref(copy);
 
 	envelope.signature = span_of_text(made.signature);
 	assert_int_equal(package_log_append(fixture->log, &envelope, NULL), 0);

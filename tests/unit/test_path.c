@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Names in the mount: what can be one, and what they are taken apart to.
  */
@@ -143,6 +144,18 @@ static void test_kinds(void **state)
 	}
 }
 
+/* A package's name says nothing of the folders that programs make in it. */
+static void test_of_no_name(void **state)
+{
+	static const enum path_kind kinds[] = {PATH_STAGED_FOLDER, PATH_STAGED, PATH_ENTRY_FOLDER, PATH_RELEASE};
+	const struct name name = {"ns:a", 2};
+	struct path path;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		assert_false(path_of(kinds[i], &name, &path));
+}
+
 /* What is found by name alone beside others like it. */
 static void test_fixed(void **state)
 {
@@ -211,7 +224,8 @@ static void test_impossible(void **state)
 /* What may be written is any name that can be shown; what was written under a name goes by that name. */
 static void test_staged(void **state)
 {
-	static const char *const no_names[] = { "", ".", "..", "a\nb", "a\x7f", "a/b", "\x1b[2J" };
+	static const char *const no_names[] = { "", ".", "..", "a\nb", "a\x7f", "a/b", "\x1b[2J", "a\xff",
+						"a\xc2\x9b", "\xe2\x80\xae" };
 	struct path package = at("a", "b", NULL), release = at("a", "b", "1.0.0.wasm"), out;
 	struct path transaction = at(".publish", "a", "b"), yanked = at("a", "b", ".yanked");
 
@@ -311,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_fixed),
+		cmocka_unit_test(test_of_no_name),
 		cmocka_unit_test(test_requirements),
 		cmocka_unit_test(test_too_long),
 	};

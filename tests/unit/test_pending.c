@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The open transaction: as the reference writes it, and as others may have left it: pending.h. */
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +238,37 @@ static void test_add(void **state)
 	assert_string_equal(pending.entries[1].version, "1.0.0");
 	assert_true(digest_equals(&pending.entries[4].key_id, &key_id));
 	pending_release(&pending);
+}
+
+/* Entries can be added to a copy as to the original, however many either has. */
+static void test_add_to_copy(void **state)
+{
+	const struct pending_entry grant = grant_of(KEY, PERMISSION_YANK);
+	const struct name name = forge_name("test:a");
+	const struct record_entry entries[] = {{.type = ENTRY_YANK, .version = span_of_text("1.0.0")},
+					       {.type = ENTRY_YANK, .version = span_of_text("1.1.0")},
+					       {.type = ENTRY_YANK, .version = span_of_text("1.2.0")}};
+	struct pending pending, copy;
+
+	(void)state;
+	for (size_t count = 0; count < 10; count++) {
+		struct record record = {.entries = (struct record_entry *)(uintptr_t)entries, .entry_count = count % 4};
+
+		pending_init(&pending, &name);
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(pending_add(&pending, &grant, NULL), 0);
+		assert_int_equal(pending_copy(&pending, &copy, NULL), 0);
+		for (size_t i = 0; i < 5; i++)
+			assert_int_equal(pending_add(&copy, &grant, NULL), 0);
+		assert_int_equal(copy.count, count + 5);
+		pending_release(&copy);
+		pending_release(&pending);
+		assert_int_equal(pending_copy_record(&name, &record, &copy, NULL), 0);
+		for (size_t i = 0; i < 5; i++)
+			assert_int_equal(pending_add(&copy, &grant, NULL), 0);
+		assert_string_equal(copy.entries[copy.count - 1].key, KEY);
+		pending_release(&copy);
+	}
 }
 
 /* Whether two want the same, and whether the other way round. */
@@ -643,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_add_to_copy),
 		cmocka_unit_test(test_wants_same),
 		cmocka_unit_test(test_add_refused),
 		cmocka_unit_test(test_add_many),

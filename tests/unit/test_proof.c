@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Proof documents: fetched from a registry that may lie, written, read, and checked.
  */
@@ -43,13 +44,15 @@ struct scene {
 /* What the view has lies in an archive. */
 static void make_archive(struct scene *scene)
 {
-	struct sync_wanted wanted = {.name = scene->name};
+	/* Both in one round: a proof of the victim alone would be kept, and used. */
+	struct sync_wanted wanted[2] = {{.name = scene->name}, {.name = forge_name("test:good")}};
 	bool saved;
 
 	scene->folder = scratch_new();
 	assert_int_equal(archive_open(scene->folder, "label", &scene->archive, NULL), 0);
 	view_unref(scene->view);
-	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, &wanted, 1, soon(), &scene->view, NULL, NULL),
+	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, NULL, wanted, 2, soon(), &scene->view, NULL,
+				      NULL),
 			 0);
 	archive_accept(scene->archive);
 	assert_int_equal(archive_save(scene->archive, &saved, NULL), 0);
@@ -65,7 +68,7 @@ static struct scene scene_new(void)
 	fake_registry_release(scene.fake, "test:good", "1.0.0");
 	fake_registry_release(scene.fake, "test:victim", "1.1.0");
 	fake_registry_sign(scene.fake);
-	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, NULL, 0, soon(), &scene.view, NULL, NULL), 0);
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, NULL, NULL, 0, soon(), &scene.view, NULL, NULL), 0);
 	return scene;
 }
 
@@ -164,6 +167,34 @@ static void test_from_the_archive(void **state)
 	check_elsewhere(&proof, "1.0.0");
 	proof_release(&proof);
 	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), before);
+	scene_release(&scene);
+}
+
+/* Where the view was proven by the very proof, nothing is fetched. */
+static void test_from_the_view(void **state)
+{
+	struct scene scene = scene_new();
+	struct sync_wanted wanted = {.name = scene.name};
+	struct proof proof;
+	unsigned before;
+
+	(void)state;
+	make_archive(&scene);
+	view_unref(scene.view);
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, NULL, &wanted, 1, soon(), &scene.view, NULL, NULL), 0);
+	before = server_requests(fake_registry_server(scene.fake));
+	assert_int_equal(fetch(&scene, "1.0.0", &proof, NULL), 0);
+	check_elsewhere(&proof, "1.0.0");
+	proof_release(&proof);
+	assert_int_equal(server_requests(fake_registry_server(scene.fake)), before);
+	/* It is not one of another head. */
+	fake_registry_release(scene.fake, "test:victim", "1.2.0");
+	fake_registry_sign(scene.fake);
+	view_unref(scene.view);
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, NULL, &wanted, 1, soon(), &scene.view, NULL, NULL), 0);
+	assert_int_equal(fetch(&scene, "1.2.0", &proof, NULL), 0);
+	check_elsewhere(&proof, "1.2.0");
+	proof_release(&proof);
 	scene_release(&scene);
 }
 
@@ -496,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_fetched_behind),
 		cmocka_unit_test(test_fetched_in_pages),
 		cmocka_unit_test(test_from_the_archive),
+		cmocka_unit_test(test_from_the_view),
 		cmocka_unit_test(test_damaged_archive),
 		cmocka_unit_test(test_lies_beside_the_archive),
 		cmocka_unit_test(test_no_such_release),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is stored, held against a registry from its first records on: what is in order, what is named, who is blamed.
  */
@@ -46,10 +47,14 @@ static void save(struct scene *scene)
 	struct view *view;
 	bool written;
 
-	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, wanted, 2, soon(), &view, NULL, NULL), 0);
-	assert_int_equal(view->package_count, 2);
-	for (int i = 0; i < 2; i++)
-		packages[i] = (struct store_package){view->packages[i]->log, view->packages[i]->position};
+	assert_int_equal(sync_refresh(&scene->api, scene->archive, NULL, NULL, wanted, 2, soon(), &view, NULL, NULL),
+			 0);
+	assert_int_equal(view->packages.count, 2);
+	for (int i = 0; i < 2; i++) {
+		const struct view_package *package = view_find(view, &wanted[i].name);
+
+		packages[i] = (struct store_package){package->log, package->position};
+	}
 
 	const struct store_update update = {
 		.checkpoint = &view->checkpoint,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Records: the recorded ones are read and written again byte for byte; forms that no honest client writes are refused.
  */
@@ -316,6 +317,74 @@ static void test_torture(void **state)
 	torture(code, &record);
 }
 
+/* ---- Contents of refused records ---- */
+
+#define HASH_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define HASH_B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static int take_content(void *user, const struct digest *digest, struct fault *flt)
+{
+	char *found = user;
+
+	(void)flt;
+	strncat(found, digest->bytes[0] == 0xaa ? "a" : digest->bytes[0] == 0xbb ? "b" : "?", 8);
+	return strlen(found) < 8 ? 0 : 7;
+}
+
+static void test_contents(void **state)
+{
+	static const struct {
+		const char *record, *found;
+	} rows[] = {
+		{ "3(1=5) 4(4(1'1.0.0' 2'" HASH_A "')) 4(4(1'1.1.0' 2'" HASH_B "'))", "ab" },
+		{ "3(1=5) 4(5(1'1.0.0')) 4(1(1'key' 2'sha256'))", "" },
+		/* Fields that are unknown, in another order, of another type or repeated. */
+		{ "15'?' 4(4(2'" HASH_A "' 1'1.0.0')) 3(1=5) 3(1=6) 4(9=9 4(7'x' 2'" HASH_B "'))", "ab" },
+		{ "4(4(2'" HASH_A "' 2'" HASH_B "'))", "ab" },
+		{ "4(4(1'1' 2'" HASH_A "') 4(1'2' 2'" HASH_B "'))", "ab" },
+		{ "4=4 4(4=4 4(2=2 2'" HASH_A "'))", "a" },
+		/* Numbers of 4 and 8 bytes, a group, and varints longer than necessary. */
+		{ "x7d01020304 x790102030405060708 4(4(2'" HASH_A "'))", "a" },
+		{ "x7b0805 x7c 4(4(2'" HASH_A "'))", "a" },
+		{ "x7881808000 xa200d080808000 4(4(2'" HASH_B "'))", "" },
+		{ "x788180808000 4(4(2'" HASH_B "'))", "b" },
+		/* A text that is no hash, a truncated record, and bytes that are no protobuf. */
+		{ "4(4(2'sha256:aa')) 4(4(2'SHA256:" HASH_A "')) 4(4(2'" HASH_B "'))", "b" },
+		{ "4(4(2'" HASH_A "')) x22ff01", "a" },
+		{ "4(4(2'" HASH_A "' x12ff)) 4(4(2'" HASH_B "'))", "ab" },
+		{ "x07", "" },
+		{ "xffffffffffffffffffffff", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf content = proto_write(rows[i].record);
+		char found[16] = "";
+
+		print_message("  %s\n", rows[i].record);
+		assert_int_equal(record_walk_contents(buf_span(&content), take_content, found, NULL), 0);
+		assert_string_equal(found, rows[i].found);
+		buf_release(&content);
+	}
+}
+
+static void test_contents_end(void **state)
+{
+	struct record_entry entries[20];
+	struct record record = { .kind = RECORD_PACKAGE, .entries = entries, .entry_count = 20 };
+	char found[16] = "";
+	struct buf content;
+
+	(void)state;
+	for (size_t i = 0; i < 20; i++)
+		entries[i] = forge_release("1.0.0", "content");
+	buf_init(&content, CAP_RECORD);
+	assert_int_equal(record_encode(&record, &content, NULL), 0);
+	assert_int_equal(record_walk_contents(buf_span(&content), take_content, found, NULL), 7);
+	assert_int_equal(strlen(found), 8);
+	buf_release(&content);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +396,8 @@ int main(void)
 		cmocka_unit_test(test_operator_entries_refused),
 		cmocka_unit_test(test_forms_taken),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_contents_end),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -1,9 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The registry: wants, rounds, the view that is swapped in, the store behind it, and an end that comes promptly.
  */
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +114,63 @@ static int add(struct scene *scene, const char *text, struct fault *flt)
 	struct name name = forge_name(text);
 
 	return registry_add(scene->registry, &name, 1, flt);
+}
+
+/* ---- Incomplete answers ---- */
+
+/** The first so many pages of logs are served whole, all others break off. */
+static atomic_uint pages_left;
+
+static void break_logs(struct server_connection *connection, const struct server_request *request, int status,
+		       struct span body, void *user)
+{
+	bool is_page = !strcmp(request->target, "/v1/fetch/logs"), is_broken = is_page && !atomic_load(&pages_left);
+	char head[200];
+
+	(void)user;
+	if (is_page && !is_broken)
+		atomic_fetch_sub(&pages_left, 1);
+	snprintf(head, sizeof(head), "HTTP/1.1 %d Fine\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n"
+		 "connection: close\r\n\r\n", status, body.length);
+	server_write_text(connection, head);
+	server_write(connection, (struct span){body.data, is_broken ? body.length / 2 : body.length});
+}
+
+/* A log of four pages, two served at a time, is complete after the second attempt, also after a restart. */
+static void test_log_in_parts(void **state)
+{
+	char version[20];
+
+	(void)state;
+	for (int restarts = 0; restarts < 2; restarts++) {
+		struct fault flt = {0};
+		struct scene scene;
+
+		scene_init(&scene, TIMEOUT);
+		atomic_store(&pages_left, 1000);
+		server_on_answering(fake_registry_server(scene.fake), break_logs, NULL);
+		for (int i = 0; i < 11; i++) {
+			snprintf(version, sizeof(version), "0.%d.0", i);
+			fake_registry_release(scene.fake, "test:long", version);
+		}
+		fake_registry_sign(scene.fake);
+		assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+		fake_registry_page(scene.fake, 3);
+		atomic_store(&pages_left, 2);
+		assert_int_equal(add(&scene, "test:long", &flt), WARG_UNDECIDED);
+		assert_int_equal(flt.kind, FAULT_UNREACHABLE);
+		/* The received part is not shown. */
+		assert_int_equal(releases(scene.registry, "test:long"), 0);
+		if (restarts) {
+			reopen(&scene);
+			atomic_store(&pages_left, 1000);
+			assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+		}
+		atomic_store(&pages_left, 2);
+		assert_int_equal(add(&scene, "test:long", NULL), 0);
+		assert_int_equal(releases(scene.registry, "test:long"), 11);
+		scene_release(&scene);
+	}
 }
 
 /* ---- Trust ---- */
@@ -268,6 +328,58 @@ static void test_update_in_one_go(void **state)
 	scene_release(&scene);
 }
 
+#define MANY 200
+
+/* Update MANY packages. @return the requests for logs that it took */
+static unsigned update_many(struct scene *scene, const struct name names[static MANY])
+{
+	struct fault faults[MANY] = {0}, flt = {0};
+	unsigned before = fake_registry_count(scene->fake, "v1/fetch/logs");
+
+	assert_int_equal(registry_update(scene->registry, names, MANY, faults, &flt), 0);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(faults[i].verdict, 0);
+	return fake_registry_count(scene->fake, "v1/fetch/logs") - before;
+}
+
+/* With a stored ledger only what has changed is asked for; if the registry tells no ledger, all is. */
+static void test_update_of_many(void **state)
+{
+	struct name names[MANY];
+	struct scene scene;
+	struct fault flt = {0};
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	for (size_t i = 0; i < MANY; i++) {
+		char text[20];
+
+		snprintf(text, sizeof(text), "test:many%zu", i);
+		names[i] = forge_name(text);
+		fake_registry_release(scene.fake, text, "1.0.0");
+	}
+	fake_registry_sign(scene.fake);
+	assert_true(update_many(&scene, names) > 2);
+	assert_int_equal(registry_list(scene.registry, &flt), 0);
+
+	reopen(&scene);
+	assert_int_equal(update_many(&scene, names), 1); /* the operator's */
+	fake_registry_release(scene.fake, "test:many7", "1.1.0");
+	fake_registry_sign(scene.fake);
+	reopen(&scene);
+	assert_int_equal(update_many(&scene, names), 2);
+	assert_int_equal(releases(scene.registry, "test:many7"), 2);
+	assert_int_equal(releases(scene.registry, "test:many8"), 1);
+
+	fake_registry_release(scene.fake, "test:many8", "1.1.0");
+	fake_registry_sign(scene.fake);
+	fake_registry_lie(scene.fake, LIE_LEDGER_SHORT, NULL);
+	reopen(&scene);
+	assert_true(update_many(&scene, names) > 2);
+	assert_int_equal(releases(scene.registry, "test:many8"), 2);
+	scene_release(&scene);
+}
+
 static void test_refresh(void **state)
 {
 	struct scene scene;
@@ -393,7 +505,7 @@ static void test_listing(void **state)
 	assert_int_equal(registry_list(scene.registry, NULL), 0);
 	view = registry_view(scene.registry);
 	assert_true(view->listing->complete);
-	assert_int_equal(view->listing->count, 2);
+	assert_int_equal(view->listing->names.count, 2);
 	view_unref(view);
 	/* What it does not have needs no request. */
 	fake_registry_gather(scene.fake, "", 0);
@@ -406,8 +518,35 @@ static void test_listing(void **state)
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	view = registry_view(scene.registry);
 	assert_non_null(view->listing);
-	assert_int_equal(view->listing->count, 3);
+	assert_int_equal(view->listing->names.count, 3);
 	assert_int_equal(view->listing->length, view->checkpoint.contents.log_length);
+	view_unref(view);
+	scene_release(&scene);
+}
+
+/* A name that the registry withholds is asked for once in a round, and again in the next one. */
+static void test_listing_withheld(void **state)
+{
+	struct scene scene;
+	struct view *view;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	fake_registry_release(scene.fake, "test:late", "1.0.0");
+	fake_registry_sign(scene.fake);
+	fake_registry_lie(scene.fake, LIE_NAMES_WITHHELD, "test:late");
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/names"), 1);
+	view = registry_view(scene.registry);
+	assert_false(view->listing->complete);
+	view_unref(view);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	view = registry_view(scene.registry);
+	assert_true(view->listing->complete);
+	assert_int_equal(view->listing->names.count, 3);
 	view_unref(view);
 	scene_release(&scene);
 }
@@ -427,7 +566,7 @@ static void test_listing_that_fails(void **state)
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	assert_int_equal(registry_list(scene.registry, NULL), WARG_INVALID);
 	view = registry_view(scene.registry);
-	assert_int_equal(view->listing->count, 2);
+	assert_int_equal(view->listing->names.count, 2);
 	assert_false(view->listing->complete);
 	view_unref(view);
 	assert_int_equal(add(&scene, "test:new", NULL), 0);
@@ -435,7 +574,7 @@ static void test_listing_that_fails(void **state)
 	/* Without being asked for, and without another checkpoint. */
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	view = registry_view(scene.registry);
-	assert_int_equal(view->listing->count, 3);
+	assert_int_equal(view->listing->names.count, 3);
 	assert_true(view->listing->complete);
 	view_unref(view);
 	scene_release(&scene);
@@ -549,6 +688,36 @@ static void hang(struct server_connection *connection, const struct server_reque
 	server_hang(connection);
 }
 
+/* @return whether the checkpoint came, in so many seconds, without the ledger */
+static bool comes_without_ledger(unsigned timeout)
+{
+	struct scene scene;
+	bool came;
+
+	scene_init(&scene, timeout);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	assert_int_equal(add(&scene, "test:good", &(struct fault){0}), 0);
+	fake_registry_release(scene.fake, "test:good", "1.1.0");
+	fake_registry_sign(scene.fake);
+	server_on(fake_registry_server(scene.fake), "/ledger.bin", hang, NULL);
+	registry_expect_growth(scene.registry);
+	came = !registry_refresh(scene.registry, NULL);
+	assert_true(!came || releases(scene.registry, "test:good") == 2);
+	scene_release(&scene);
+	return came;
+}
+
+/* A ledger that does not come takes a part of the time, and leaves enough for all else. */
+static void test_ledger_hangs(void **state)
+{
+	unsigned timeout = 2;
+
+	(void)state;
+	while (!comes_without_ledger(timeout))
+		assert_in_range(timeout *= 2, 4, 64);
+}
+
 struct told {
 	struct waiter waiter;
 	pthread_mutex_t mutex;
@@ -620,6 +789,40 @@ static void test_close_while_the_network_hangs(void **state)
 	scene_release(&scene);
 }
 
+/* An optional want sends nothing to an unreachable registry, and fails at once. */
+static void test_spare(void **state)
+{
+	const struct name names[] = { forge_name("test:good"), forge_name("test:victim") };
+	struct told told;
+	struct scene scene;
+	unsigned logs;
+
+	(void)state;
+	scene_init(&scene, 1);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	told_init(&told, CLOCK_NEVER);
+	registry_want_spare(scene.registry, NULL, 0, &told.waiter);
+	told_wait(&told);
+	assert_int_equal(told.kind, FAULT_NONE);
+	fake_registry_gather(scene.fake, "v1/fetch/checkpoint", 1000);
+	assert_int_equal(registry_refresh(scene.registry, NULL), WARG_UNDECIDED);
+	logs = fake_registry_count(scene.fake, "v1/fetch/logs");
+	told_init(&told, CLOCK_NEVER);
+	registry_want_spare(scene.registry, names, 2, &told.waiter);
+	told_wait(&told);
+	assert_int_equal(told.kind, FAULT_TIMEOUT);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), logs);
+	/* Packages that no caller waits for are fetched along. */
+	fake_registry_gather(scene.fake, "", 0);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	told_init(&told, CLOCK_NEVER);
+	registry_want_spare(scene.registry, names, 2, &told.waiter);
+	told_wait(&told);
+	assert_int_equal(told.kind, FAULT_NONE);
+	assert_int_equal(releases(scene.registry, "test:victim"), 1);
+	scene_release(&scene);
+}
+
 /* A round that hangs ends by itself, and the next one is a good one. */
 static void test_round_that_hangs_ends(void **state)
 {
@@ -661,6 +864,230 @@ static void test_leave(void **state)
 	fake_registry_gather(scene.fake, "", 0);
 	assert_int_equal(add(&scene, "test:good", NULL), 0);
 	scene_release(&scene);
+}
+
+/* ---- Threads ---- */
+
+/* The number of threads that do not block SIGTERM. */
+static unsigned count_hearing(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+	unsigned hearing = 0;
+
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks))) {
+		char path[300], line[256];
+		unsigned long long blocked = 0;
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+		while (file && fgets(line, sizeof(line), file))
+			if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+				hearing += !(blocked >> (SIGTERM - 1) & 1);
+		if (file)
+			fclose(file);
+	}
+	closedir(tasks);
+	return hearing;
+}
+
+/* Our threads block all signals, which are for the program's own threads. */
+static void test_threads_hear_no_signals(void **state)
+{
+	struct scene scene;
+	unsigned before;
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	registry_close(scene.registry);
+	before = count_hearing();
+	open_it(&scene, TIMEOUT);
+	assert_int_equal(count_hearing(), before);
+	scene_release(&scene);
+}
+
+/* ---- Two branches ---- */
+
+/*
+ * Two processes with one state, each with a server that shows another branch of one registry: both servers give the
+ * same answers until the test changes one.
+ */
+struct branches {
+	struct scene scenes[2];
+};
+
+static void open_branch(struct scene *scene, const char *folder, unsigned number)
+{
+	struct registry_options options = {
+		.folder = number ? "right" : "left",
+		.trusted_as = "shared",
+		.timeout = TIMEOUT,
+		.failed = failed,
+		.user = scene,
+	};
+
+	*scene = (struct scene){.fake = fake_registry_new(), .remembers = true};
+	snprintf(scene->registries, sizeof(scene->registries), "%s/registries", folder);
+	snprintf(scene->contents, sizeof(scene->contents), "%s/content", folder);
+	snprintf(scene->own, sizeof(scene->own), "%s/own", folder);
+	snprintf(scene->state, sizeof(scene->state), "%s/state", folder);
+	fake_registry_release(scene->fake, "test:good", "1.0.0");
+	fake_registry_release(scene->fake, "test:victim", "1.0.0");
+	fake_registry_sign(scene->fake);
+	options.url = *fake_registry_url(scene->fake);
+	options.registries_dir = scene->registries;
+	options.content_dir = scene->contents;
+	options.own_dir = scene->own;
+	options.state_dir = scene->state;
+	assert_int_equal(registry_open(&options, &scene->registry, NULL), 0);
+	assert_int_equal(registry_refresh(scene->registry, NULL), 0);
+}
+
+/* @param longer  how many records longer the second branch is */
+static void branches_init(struct branches *branches, char *folder, unsigned longer)
+{
+	for (unsigned i = 0; i < 2; i++)
+		open_branch(&branches->scenes[i], folder, i);
+	branches->scenes[0].folder = folder;
+	fake_registry_release(branches->scenes[0].fake, "test:good", "1.1.0");
+	fake_registry_release(branches->scenes[1].fake, "test:victim", "1.1.0");
+	for (unsigned i = 0; i < longer; i++) {
+		char version[16];
+
+		snprintf(version, sizeof(version), "1.2.%u", i);
+		fake_registry_release(branches->scenes[1].fake, "test:victim", version);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		fake_registry_sign(branches->scenes[i].fake);
+}
+
+static void branches_release(struct branches *branches)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		registry_close(branches->scenes[i].registry);
+		fake_registry_free(branches->scenes[i].fake);
+	}
+	scratch_free(branches->scenes[0].folder);
+}
+
+static int refresh_branch(struct branches *branches, unsigned number)
+{
+	return registry_refresh(branches->scenes[number].registry, NULL);
+}
+
+/*
+ * Both processes stop believing the registry for good, and there is evidence: the two checkpoints, and, if their
+ * lengths differ, the ledger of the longer one.
+ */
+static void expect_latched(struct branches *branches, bool is_longer)
+{
+	assert_int_equal(count_evidence(&branches->scenes[0], is_longer ? "fork-5-6-" : "fork-5-5-"), 1 + is_longer);
+	assert_int_equal(scratch_count(trust_evidence_folder(registry_trust(branches->scenes[0].registry))),
+			 1 + is_longer);
+	for (unsigned i = 0; i < 2; i++)
+		expect_refused(&branches->scenes[i], "seen to fork");
+}
+
+static int lock_state(const struct branches *branches)
+{
+	int folder = open(scratch_path(branches->scenes[0].state, "shared"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(folder >= 0);
+	assert_int_equal(flock(folder, LOCK_EX), 0);
+	return folder;
+}
+
+/* One after the other: the second process sees the fork, with the lock or without. */
+static void test_branches(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct branches branches;
+		int lock = -1;
+
+		branches_init(&branches, scratch_new(), i % 2);
+		assert_int_equal(refresh_branch(&branches, 0), 0);
+		if (i / 2)
+			lock = lock_state(&branches);
+		expect_refused(&branches.scenes[1], "a fork");
+		assert_int_equal(releases(branches.scenes[1].registry, "test:victim"), 0);
+		expect_latched(&branches, i % 2);
+		if (lock >= 0)
+			close(lock);
+		branches_release(&branches);
+	}
+}
+
+/* The anchor is compared again after a view was built: the other process may have changed it meanwhile. */
+static void test_branches_at_once(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct branches branches;
+		struct told told;
+
+		branches_init(&branches, scratch_new(), i);
+		fake_registry_gather(branches.scenes[1].fake, "v1/proof/inclusion", 1000);
+		told_init(&told, CLOCK_NEVER);
+		registry_want_refresh(branches.scenes[1].registry, &told.waiter);
+		while (!fake_registry_count(branches.scenes[1].fake, "v1/proof/inclusion"))
+			sched_yield();
+		assert_int_equal(refresh_branch(&branches, 0), 0);
+		fake_registry_gather(branches.scenes[1].fake, "", 0);
+		told_wait(&told);
+		assert_int_equal(told.verdict, WARG_INVALID);
+		expect_latched(&branches, i);
+		branches_release(&branches);
+	}
+}
+
+/* Both accepted their branch while the anchor could not be written: the fork is found once it can. */
+static void test_branches_under_a_lock(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct branches branches;
+		int lock;
+
+		branches_init(&branches, scratch_new(), i);
+		lock = lock_state(&branches);
+		assert_int_equal(refresh_branch(&branches, 0), 0);
+		assert_int_equal(refresh_branch(&branches, 1), 0);
+		close(lock);
+		assert_int_equal(refresh_branch(&branches, 0), 0);
+		expect_refused(&branches.scenes[1], "a fork");
+		expect_latched(&branches, i);
+		branches_release(&branches);
+	}
+}
+
+/* One log and two processes: no accusation, and the highest checkpoint becomes the anchor. */
+static void test_one_branch(void **state)
+{
+	struct branches branches;
+	struct trust_anchor anchor;
+	char *folder = scratch_new();
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		open_branch(&branches.scenes[i], folder, i);
+	branches.scenes[0].folder = folder;
+	for (unsigned i = 0; i < 2; i++) {
+		fake_registry_release(branches.scenes[i].fake, "test:good", "1.1.0");
+		fake_registry_sign(branches.scenes[i].fake);
+	}
+	assert_int_equal(refresh_branch(&branches, 0), 0);
+	fake_registry_release(branches.scenes[1].fake, "test:good", "1.2.0");
+	fake_registry_sign(branches.scenes[1].fake);
+	assert_int_equal(refresh_branch(&branches, 1), 0);
+	assert_int_equal(trust_load(registry_trust(branches.scenes[0].registry), &anchor, NULL), 0);
+	assert_int_equal(anchor.checkpoint.contents.log_length, 6);
+	assert_string_equal(anchor.evidence, "");
+	/* The other process is behind the anchor now. */
+	expect_refused(&branches.scenes[0], "a rollback");
+	branches_release(&branches);
 }
 
 /* ---- Proofs ---- */
@@ -724,6 +1151,8 @@ static void test_proof_that_lies(void **state)
 
 	(void)state;
 	scene_init(&scene, TIMEOUT);
+	/* In a round of its own: a proof of the victim and the operator would be kept, and used. */
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	assert_int_equal(add(&scene, "test:victim", NULL), 0);
 	fake_registry_lie(scene.fake, LIE_PROOFS_OTHER, "test:victim");
 	assert_int_equal(want_proof(&scene, "test:victim", "1.0.0"), FAULT_FORGED);
@@ -749,6 +1178,8 @@ static void test_proofs_of_many(void **state)
 		fake_registry_release(scene.fake, "test:victim", version);
 	}
 	fake_registry_sign(scene.fake);
+	/* In a round of its own: a proof of the victim and the operator would be kept, and used. */
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	assert_int_equal(add(&scene, "test:victim", NULL), 0);
 	before = fake_registry_count(scene.fake, "v1/proof/inclusion");
 	fake_registry_gather(scene.fake, "v1/proof/inclusion", 2);
@@ -790,6 +1221,8 @@ static void test_proof_while_the_network_hangs(void **state)
 
 	(void)state;
 	scene_init(&scene, 100000);
+	/* In a round of its own: a proof of the victim and the operator would be kept, and used. */
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
 	assert_int_equal(add(&scene, "test:victim", NULL), 0);
 	fake_registry_gather(scene.fake, "v1/proof/inclusion", 1000);
 	told_init(&late, clock_now());
@@ -882,7 +1315,10 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ledger_hangs),
+		cmocka_unit_test(test_log_in_parts),
 		cmocka_unit_test(test_update_in_one_go),
+		cmocka_unit_test(test_update_of_many),
 		cmocka_unit_test(test_rollback_after_reset),
 		cmocka_unit_test(test_fork_latches),
 		cmocka_unit_test(test_inconsistent),
@@ -893,13 +1329,20 @@ int main(void)
 		cmocka_unit_test(test_bad_package),
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_listing),
+		cmocka_unit_test(test_listing_withheld),
 		cmocka_unit_test(test_listing_that_fails),
 		cmocka_unit_test(test_store),
 		cmocka_unit_test(test_broken_store),
 		cmocka_unit_test(test_locked_store),
 		cmocka_unit_test(test_close_while_the_network_hangs),
 		cmocka_unit_test(test_round_that_hangs_ends),
+		cmocka_unit_test(test_spare),
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_threads_hear_no_signals),
+		cmocka_unit_test(test_branches),
+		cmocka_unit_test(test_branches_at_once),
+		cmocka_unit_test(test_branches_under_a_lock),
+		cmocka_unit_test(test_one_branch),
 		cmocka_unit_test(test_proof),
 		cmocka_unit_test(test_proof_that_lies),
 		cmocka_unit_test(test_proofs_of_many),

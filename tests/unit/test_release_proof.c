@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Releases proven from the operator's first record up: what passes, what every part of it is needed for, and memory.
  * What a stranger may send in a document: tests/data/invalid.
@@ -121,13 +122,65 @@ static void test_finding(void **state)
 	scene_release(&scene);
 }
 
-static void test_record(void **state)
+/* The first `count` records of the proof's package, validated. */
+static struct package_log *validate(const struct scene *scene, size_t count)
+{
+	struct package_log *log;
+
+	assert_int_equal(package_log_new(&scene->proof.name, &log, NULL), 0);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(package_log_append(log, &scene->package[i].envelope, NULL), 0);
+	return log;
+}
+
+/* A log that was validated before vouches for the very same records, and for no others. */
+static void test_known(void **state)
 {
 	struct release_proof_finding finding;
 	struct scene scene = scene_new();
 
 	(void)state;
 	prove(&scene, scene.forge.count);
+	for (size_t count = 0; count <= scene.proof.package.count; count++) {
+		struct package_log *known = validate(&scene, count);
+
+		scene.proof.known = known;
+		scene.proof.record = NULL;
+		assert_int_equal(check(&scene, &finding), 0);
+		assert_true(digest_equals(&finding.content, &scene.content));
+		for (size_t i = 0; i < scene.proof.package.count; i++) {
+			struct record_envelope *envelope = &scene.package[i].envelope;
+			const struct record_envelope good = *envelope;
+
+			scene.proof.record = &scene.forge.records[(size_t[]){2, 4, 5}[i]].id;
+			assert_int_equal(check(&scene, &finding), 0);
+			assert_int_equal(finding.record_at, i);
+			assert_true(digest_equals(&finding.record_id, scene.proof.record));
+			assert_true(digest_equals(&finding.by, &good.key_id));
+			/* Its content is what the log was fed, and its signature is not. */
+			envelope->signature = scene.package[(i + 1) % 3].envelope.signature;
+			assert_int_equal(check(&scene, &finding), WARG_INVALID);
+			*envelope = good;
+			envelope->key_id = scene.forge.records[0].id;
+			assert_int_equal(check(&scene, &finding), WARG_INVALID);
+			*envelope = good;
+		}
+		package_log_unref(known);
+	}
+	scene_release(&scene);
+}
+
+static void test_record(void **state)
+{
+	const struct digest zeros = {0};
+	struct release_proof_finding finding;
+	struct scene scene = scene_new();
+
+	(void)state;
+	prove(&scene, scene.forge.count);
+	/* An all-zero id, which no record has, must not count as found. */
+	scene.proof.record = &zeros;
+	assert_int_equal(check(&scene, &finding), WARG_INVALID);
 	/* Those of test:victim, the yank among them; and those of others. */
 	for (size_t i = 0; i < scene.forge.count; i++) {
 		bool is_ours = i == 2 || i == 4 || i == 5;
@@ -270,6 +323,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finding),
+		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_yanked),
 		cmocka_unit_test(test_lengths),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Versions and requirements: SemVer's own examples, and the answers of the Rust crate (tests/data/valid/semver).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What is to be published: kept, found again, shared with the cache, never swept away under anybody: staging.h. */
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"
+#include "verify/caps.h"
 #include "verify/hex.h"
 
 #define LABEL "127.0.0.1-18741"
@@ -469,6 +471,98 @@ static void test_list_files(void **state)
 	free(files);
 }
 
+/* ---- Claims ---- */
+
+/* A mount at this path; or, without a claim, a command. */
+static struct staging *another(const struct place *place, bool (*is_ending)(const char *owner), const char *owner)
+{
+	struct staging *staging = NULL;
+
+	assert_int_equal(staging_open(place->state, LABEL, place->store, &staging, NULL), 0);
+	if (is_ending)
+		assert_int_equal(staging_claim_files(staging, owner, is_ending, NULL), 0);
+	return staging;
+}
+
+static bool stands(const char *owner)
+{
+	assert_string_equal(owner, "/mnt/first");
+	return false;
+}
+
+/* Called until the mount has ended: here at the second call. */
+static struct staging *ending;
+static unsigned asked;
+
+static bool is_ending(const char *owner)
+{
+	(void)owner;
+	if (asked++ == 1) {
+		staging_close(ending);
+		ending = NULL;
+	}
+	return true;
+}
+
+static size_t count_files(struct staging *staging)
+{
+	struct staging_file *files = NULL;
+	size_t count = 0;
+
+	assert_int_equal(staging_list_files(staging, &files, &count, NULL), 0);
+	free(files);
+	return count;
+}
+
+/* Each mount uses a folder of its own; commands, which claim none, see all. */
+static void test_claims(void **state)
+{
+	struct place *place = *state;
+	struct staging *first, *second, *third;
+
+	scratch_write_text(written_path(place, "old"), "from before there were claims");
+	first = another(place, stands, "/mnt/first");
+	second = another(place, stands, "/mnt/second");
+	scratch_write_text(scratch_path(place->state, LABEL "/staging/files-2/test/a/new"), "of the second");
+	scratch_write_text(scratch_path(place->state, LABEL "/staging/files-2/.publish/test/b/c"), "of the second");
+	scratch_write_text(scratch_path(place->state, LABEL "/staging/files-2/test/a/old"), "has its name taken");
+	assert_int_equal(count_files(first), 1);
+	assert_int_equal(count_files(second), 2);
+	assert_int_equal(count_files(place->staging), 3);
+	staging_close(second);
+	staging_close(first);
+	assert_int_equal(count_files(place->staging), 3);
+	first = another(place, stands, "/mnt/first");
+	assert_int_equal(count_files(first), 2);
+	assert_true(scratch_holds(written_path(place, "new"), "of the second"));
+	assert_true(scratch_holds(written_path(place, "old"), "from before there were claims"));
+	assert_true(scratch_holds(scratch_path(place->state, FILES "/.publish/test/b/c"), "of the second"));
+	assert_int_equal(scratch_count(scratch_path(place->state, LABEL "/staging/files-2")), 1);
+	/* A claim waits for an ending mount. */
+	asked = 0;
+	ending = first;
+	third = another(place, is_ending, "/mnt/third");
+	assert_null(ending);
+	assert_int_equal(count_files(third), 2);
+	staging_close(third);
+}
+
+/* The number of mounts is bounded. */
+static void test_claims_run_out(void **state)
+{
+	struct place *place = *state;
+	struct staging *mounts[CAP_STAGING_MOUNTS], *one_more = another(place, NULL, NULL);
+	struct fault flt = {0};
+
+	for (size_t i = 0; i < CAP_STAGING_MOUNTS; i++)
+		mounts[i] = another(place, stands, "/mnt/first");
+	assert_int_equal(staging_claim_files(one_more, "/mnt/first", stands, &flt), WARG_UNDECIDED);
+	assert_int_equal(flt.errnum, EBUSY);
+	staging_close(one_more);
+	for (size_t i = 0; i < CAP_STAGING_MOUNTS; i++)
+		staging_close(mounts[i]);
+}
+
 /* Two at once keep the same, and each finds it. */
 static void test_together(void **state)
 {
@@ -515,6 +609,8 @@ static int live(void *context, struct fault *flt)
 	int r = staging_open(place->state, LABEL, place->store, &staging, flt);
 
 	if (!r)
+		r = staging_claim_files(staging, "/mnt/first", stands, flt);
+	if (!r)
 		r = staging_open_content(staging, &digest, &fd, &size, flt);
 	if (fd >= 0)
 		close(fd);
@@ -559,6 +655,8 @@ int main(void)
 		TEST(test_sweep_blindly),
 		TEST(test_hold_of_the_dead),
 		TEST(test_list_files),
+		TEST(test_claims),
+		TEST(test_claims_run_out),
 		TEST(test_together),
 		TEST(test_torture),
 	};

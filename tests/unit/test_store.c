@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* A registry's folder: state files, contents in the making, sizes: store.h. */
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "data.h"
 #include "scratch.h"
 #include "torture.h"
+#include "verify/hex.h"
 
 #define LABEL "127.0.0.1-18741"
 #define RECORDED "tests/data/valid/state-reference/"
@@ -219,7 +222,6 @@ static void test_newer_is_left(void **state)
 
 	load_recorded(place, &loaded);
 	loaded.checkpoint.contents.log_length--;
-	loaded.package.position.registry_index--;
 	loaded.update.operator_position.token[0] = 'x';
 	assert_true(save(place, &loaded));
 	assert_true(has_all(place));
@@ -228,6 +230,33 @@ static void test_newer_is_left(void **state)
 	loaded.checkpoint.contents.timestamp--;
 	assert_true(save(place, &loaded));
 	assert_true(is_as_recorded(place, "checkpoint"));
+	release(&loaded);
+}
+
+/* Impossible stored state: a record with two indices, or past the end; an unsigned checkpoint. */
+static void test_impossible_is_not_newer(void **state)
+{
+	static const int64_t places[] = {1, 1000};
+	struct place *place = *state;
+	struct loaded loaded;
+
+	load_recorded(place, &loaded);
+	loaded.update.signer = loaded.operator;
+	for (size_t i = 0; i < 2; i++) {
+		struct store_position right = loaded.package.position;
+		struct signed_checkpoint signed_one = loaded.checkpoint;
+
+		remove_state(place);
+		loaded.package.position.registry_index += places[i];
+		loaded.checkpoint.contents.log_length += places[i];
+		assert_true(save(place, &loaded));
+		loaded.package.position = right;
+		loaded.checkpoint = signed_one;
+		assert_false(has_all(place));
+		assert_true(save(place, &loaded));
+		assert_true(is_as_recorded(place, HELLO));
+		assert_true(is_as_recorded(place, "checkpoint"));
+	}
 	release(&loaded);
 }
 
@@ -303,6 +332,33 @@ static void test_planted(void **state)
 	assert_true(save(place, &loaded));
 	assert_true(has_all(place));
 	assert_true(scratch_holds(scratch_path(place->path, "victim"), "safe"));
+	release(&loaded);
+}
+
+/* A part of what is to be written leaves the checkpoint as it is, which must not be ahead of the rest. */
+static void test_part(void **state)
+{
+	struct place *place = *state;
+	struct loaded loaded;
+
+	load_recorded(place, &loaded);
+	remove_state(place);
+	loaded.update.is_part = true;
+	assert_true(save(place, &loaded));
+	assert_true(is_as_recorded(place, HELLO));
+	assert_int_equal(access(scratch_path(place->registry, "checkpoint"), F_OK), -1);
+	assert_int_equal(access(scratch_path(place->registry, "operator.log"), F_OK), -1);
+	loaded.update.is_part = false;
+	assert_true(save(place, &loaded));
+	assert_true(has_all(place));
+	/* A log that was loaded is written only where the stored file has another one, or is missing. */
+	loaded.package.position.is_kept = true;
+	assert_int_equal(unlink(scratch_path(place->registry, HELLO)), 0);
+	assert_true(save(place, &loaded));
+	assert_true(has_all(place));
+	loaded.checkpoint.contents.timestamp++;
+	assert_true(save(place, &loaded));
+	assert_true(is_as_recorded(place, HELLO));
 	release(&loaded);
 }
 
@@ -664,10 +720,71 @@ static void test_sweep_claims(void **state)
 	assert_int_equal(scratch_count(scratch_path(place->path, "own/downloads")), 2);
 }
 
+static const char *taken_over; /* the file that is replaced as soon as its lock is taken */
+
+/* Replaces the C library's. */
+int flock(int fd, int how)
+{
+	int result = (int)syscall(SYS_flock, fd, how);
+
+	if (!result && taken_over) {
+		const char *path = taken_over;
+
+		taken_over = NULL;
+		assert_int_equal(unlink(path), 0);
+		scratch_write_text(path, "new");
+	}
+	return result;
+}
+
+/* Between the check of a claim and its removal one process may release it, and another make a new one. */
+static void test_sweep_takes_no_other(void **state)
+{
+	struct place *place = *state;
+	const char *path = scratch_path(place->path, "own/downloads/" DIGITS);
+
+	scratch_write_text(path, "old");
+	store_close(place->store);
+	taken_over = path;
+	open_store(place);
+	assert_null(taken_over);
+	assert_true(scratch_holds(path, "new"));
+}
+
 /* ---- Sizes ---- */
 
 #define SIZES "own/" LABEL "/sizes"
-#define HEADER "wargfs sizes 1\n"
+#define HEADER "wargfs sizes 2\n"
+
+/* A line of the file, in one of several buffers used in turn. */
+static const char *checked(const char *line)
+{
+	static char buffers[4][160];
+	static unsigned turn;
+	struct digest hash = digest_of(span_of_text(line));
+	char digits[DIGEST_TEXT_SIZE];
+	char *out = buffers[turn++ % 4];
+
+	hex_encode(digest_span(&hash), digits);
+	snprintf(out, sizeof(buffers[0]), "%s %.8s\n", line, digits);
+	return out;
+}
+
+static const char *of_size(unsigned size)
+{
+	char line[100];
+
+	snprintf(line, sizeof(line), DIGITS " %u", size);
+	return checked(line);
+}
+
+static bool holds_sizes(const struct place *place, const char *first, const char *second)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), HEADER "%s%s", first, second);
+	return scratch_holds(scratch_path(place->path, SIZES), text);
+}
 
 static bool knows(struct place *place, uint64_t expected)
 {
@@ -692,9 +809,9 @@ static void test_sizes(void **state)
 	store_remember_size(place->store, &digest, 5);
 	store_remember_size(place->store, &digest, 5);
 	assert_true(knows(place, 5));
-	assert_true(scratch_holds(scratch_path(place->path, SIZES), HEADER DIGITS " 5\n"));
+	assert_true(holds_sizes(place, of_size(5), ""));
 	store_remember_size(place->store, &digest, 6);
-	assert_true(scratch_holds(scratch_path(place->path, SIZES), HEADER DIGITS " 5\n" DIGITS " 6\n"));
+	assert_true(holds_sizes(place, of_size(5), of_size(6)));
 	for (unsigned i = 0; i < 1000; i++) {
 		many.bytes[30] = (unsigned char)(i >> 8);
 		many.bytes[31] = (unsigned char)i;
@@ -724,14 +841,36 @@ static void test_sizes_rubbish(void **state)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		uint64_t size;
 
-		snprintf(text, sizeof(text), HEADER "%s\n", lines[i]);
+		snprintf(text, sizeof(text), HEADER "%s", checked(lines[i]));
 		scratch_write_text(scratch_path(place->path, SIZES), text);
 		reopen(place);
 		assert_false(store_find_size(place->store, &digest, &size));
-		snprintf(text, sizeof(text), HEADER "%s\n" DIGITS " 9\n", lines[i]);
+		snprintf(text, sizeof(text), HEADER "%s%s", checked(lines[i]), of_size(9));
 		scratch_write_text(scratch_path(place->path, SIZES), text);
 		reopen(place);
 		assert_true(knows(place, 9));
+	}
+}
+
+/* A line with any changed byte is ignored. */
+static void test_sizes_damaged(void **state)
+{
+	struct place *place = *state;
+	const char *line = of_size(5);
+	char text[300];
+
+	for (size_t bit = 0; bit < 8 * strlen(line); bit++) {
+		uint64_t size;
+
+		snprintf(text, sizeof(text), HEADER "%s%s", line, line);
+		text[strlen(HEADER) + strlen(line)] = '\0';
+		text[strlen(HEADER) + bit / 8] ^= (char)(1 << bit % 8);
+		scratch_write_text(scratch_path(place->path, SIZES), text);
+		reopen(place);
+		assert_false(store_find_size(place->store, &digest, &size));
+		store_remember_size(place->store, &digest, 6);
+		reopen(place);
+		assert_true(knows(place, 6));
 	}
 }
 
@@ -740,7 +879,7 @@ static void test_sizes_torn(void **state)
 {
 	struct place *place = *state;
 
-	scratch_write_text(scratch_path(place->path, SIZES), HEADER DIGITS " 5");
+	scratch_write_text(scratch_path(place->path, SIZES), HEADER DIGITS " 5 ");
 	reopen(place);
 	assert_false(knows(place, 5));
 	store_remember_size(place->store, &digest, 77);
@@ -748,16 +887,16 @@ static void test_sizes_torn(void **state)
 	assert_true(knows(place, 77));
 }
 
-/* A file that is not ours is left alone; one that is gone is made anew; what is no file hurts nobody. */
+/* A file of another version, or a missing one, is written anew; something that is no file does no harm. */
 static void test_sizes_others(void **state)
 {
 	struct place *place = *state;
 
-	scratch_write_text(scratch_path(place->path, SIZES), "wargfs sizes 2\nother\n");
+	scratch_write_text(scratch_path(place->path, SIZES), "wargfs sizes 1\nother\n");
 	reopen(place);
 	store_remember_size(place->store, &digest, 5);
 	assert_true(knows(place, 5));
-	assert_true(scratch_holds(scratch_path(place->path, SIZES), "wargfs sizes 2\nother\n"));
+	assert_true(holds_sizes(place, of_size(5), ""));
 	assert_int_equal(unlink(scratch_path(place->path, SIZES)), 0);
 	assert_int_equal(symlink(scratch_path(place->path, "victim"), scratch_path(place->path, SIZES)), 0);
 	reopen(place);
@@ -780,12 +919,12 @@ static void test_sizes_compacted(void **state)
 	buf_init(&text, 1 << 20);
 	assert_int_equal(buf_append_text(&text, HEADER, &flt), 0);
 	for (unsigned i = 1; i <= 1100; i++)
-		assert_int_equal(buf_append_format(&text, &flt, DIGITS " %u\n", i), 0);
+		assert_int_equal(buf_append_text(&text, of_size(i), &flt), 0);
 	scratch_write(scratch_path(place->path, SIZES), buf_span(&text));
 	buf_release(&text);
 	reopen(place);
 	assert_true(knows(place, 1100));
-	assert_true(scratch_holds(scratch_path(place->path, SIZES), HEADER DIGITS " 1100\n"));
+	assert_true(holds_sizes(place, of_size(1100), ""));
 }
 
 /* ---- Memory ---- */
@@ -834,13 +973,15 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		CASE(test_labels), CASE(test_nothing_there), CASE(test_save), CASE(test_newer_is_left),
+		CASE(test_impossible_is_not_newer), CASE(test_part),
 		CASE(test_rubbish), CASE(test_deep_rubbish), CASE(test_planted), CASE(test_folder_in_the_way),
 		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
 		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep),
 		CASE(test_clear), CASE(test_clear_nothing),
-		CASE(test_claims), CASE(test_sweep_claims),
+		CASE(test_claims), CASE(test_sweep_claims), CASE(test_sweep_takes_no_other),
 		CASE(test_sizes), CASE(test_sizes_rubbish),
-		CASE(test_sizes_torn), CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
+		CASE(test_sizes_torn), CASE(test_sizes_damaged),
+		CASE(test_sizes_others), CASE(test_sizes_compacted), CASE(test_torture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* State files as the reference writes them: read, rendered byte for byte, and lies refused: store_state.h. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +29,8 @@ static int render(enum kind kind, const struct json *value, struct buf *out, str
 	int r;
 
 	if (kind == CHECKPOINT) {
-		r = store_state_read_checkpoint(value, &checkpoint, flt);
-		return r ? r : store_state_render_checkpoint(&checkpoint, out, flt);
+		r = checkpoint_json_read(value, &checkpoint, flt);
+		return r ? r : checkpoint_json_render(&checkpoint, out, flt);
 	}
 	if (kind == OPERATOR) {
 		r = store_state_read_operator(value, &operator, &state, flt);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Updates against a registry that lies: what is believed, what is refused, and who is blamed.
  */
@@ -31,7 +32,7 @@ static clock_ms soon(void)
 static int refresh(struct scene *scene, struct fault *flt)
 {
 	struct view *next;
-	int verdict = sync_refresh(&scene->api, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, NULL, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
 	if (!verdict) {
 		view_unref(scene->view);
@@ -106,7 +107,7 @@ static const struct fault *fault_of(const struct view *view, const char *text)
 {
 	struct name name = forge_name(text);
 
-	return &view_find(view, &name)->fault;
+	return view_package_fault(view_find(view, &name));
 }
 
 /* ---- The honest registry ---- */
@@ -121,11 +122,18 @@ static void test_first_contact(void **state)
 	assert_int_equal(refresh(&scene, NULL), 0);
 	assert_int_equal(scene.view->checkpoint.contents.log_length, 5);
 	assert_true(scene.view->verified_at > 0);
-	assert_int_equal(scene.view->package_count, 0);
+	assert_int_equal(scene.view->packages.count, 0);
 	add(&scene, names, 3, verdicts);
-	assert_int_equal(scene.view->package_count, 2);
+	assert_int_equal(scene.view->packages.count, 2);
 	assert_int_equal(releases(scene.view, "test:good"), 1);
 	scene_release(&scene);
+}
+
+static int is_at_nine(void *user, const struct view_package *package)
+{
+	(void)user;
+	assert_int_equal(package->log_length, 9);
+	return 0;
 }
 
 static void test_growth(void **state)
@@ -136,8 +144,7 @@ static void test_growth(void **state)
 	assert_int_equal(refresh(&scene, NULL), 0);
 	assert_int_equal(releases(scene.view, "test:good"), 2);
 	assert_int_equal(releases(scene.view, "test:victim"), 3);
-	for (size_t i = 0; i < scene.view->package_count; i++)
-		assert_int_equal(scene.view->packages[i]->log_length, 9);
+	assert_int_equal(view_trie_each(&scene.view->packages, is_at_nine, NULL), 0);
 	scene_release(&scene);
 }
 
@@ -281,6 +288,27 @@ static void test_refusals(void **state)
 	}
 }
 
+/* A known, wanted package whose new records are a lie stays as it was, and the fault is reported. */
+static void test_known_and_wanted(void **state)
+{
+	struct scene scene = scene_behind();
+	struct sync_wanted wanted = {.name = forge_name("test:victim")};
+	struct view *next;
+
+	(void)state;
+	fake_registry_lie(scene.fake, LIE_RECORD, "test:victim");
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, scene.view, &wanted, 1, soon(), &next, NULL, NULL), 0);
+	assert_int_equal(wanted.fault.verdict, WARG_INVALID);
+	assert_int_equal(releases(next, "test:victim"), 1);
+	view_unref(next);
+	fake_registry_lie(scene.fake, LIE_NONE, NULL);
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, scene.view, &wanted, 1, soon(), &next, NULL, NULL), 0);
+	assert_int_equal(wanted.fault.verdict, 0);
+	assert_int_equal(releases(next, "test:victim"), 3);
+	view_unref(next);
+	scene_release(&scene);
+}
+
 /*
  * What is shown is of a shorter checkpoint than one that was believed before: the registry is held to both, and brings
  * what is shown along.
@@ -293,7 +321,7 @@ static void test_held_to_more(void **state)
 
 	(void)state;
 	assert_int_equal(api_fetch_checkpoint(&scene.api, soon(), &held, NULL), 0);
-	scene.view->held = held;
+	scene.view->held[0] = held;
 	fake_registry_lie(scene.fake, LIE_ROLLBACK, NULL);
 	assert_int_equal(refresh(&scene, &flt), WARG_INVALID);
 	assert_non_null(strstr(flt.what, "a rollback"));
@@ -306,7 +334,7 @@ static void test_held_to_more(void **state)
 	assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
 	fake_registry_lie(scene.fake, LIE_NONE, NULL);
 	assert_int_equal(refresh(&scene, NULL), 0);
-	assert_int_equal(scene.view->held.contents.log_length, 0);
+	assert_int_equal(scene.view->held[0].contents.log_length, 0);
 	assert_int_equal(releases(scene.view, "test:victim"), 3);
 	scene_release(&scene);
 
@@ -314,7 +342,7 @@ static void test_held_to_more(void **state)
 	scene = scene_behind();
 	fake_registry_release(other.fake, "test:elsewhere", "1.0.0");
 	fake_registry_sign(other.fake);
-	assert_int_equal(api_fetch_checkpoint(&other.api, soon(), &scene.view->held, NULL), 0);
+	assert_int_equal(api_fetch_checkpoint(&other.api, soon(), &scene.view->held[1], NULL), 0);
 	assert_int_equal(refresh(&scene, NULL), WARG_INVALID);
 	scene_release(&other);
 	scene_release(&scene);
@@ -402,6 +430,61 @@ static void test_one_bad_package_hides_no_other(void **state)
 	}
 }
 
+/* A record of `size` bytes, otherwise well-formed. */
+static struct forge_record oversized(size_t size, const struct ecdsa_private_key *key)
+{
+	struct forge_record made;
+	struct buf content;
+
+	buf_init(&content, size);
+	assert_int_equal(buf_reserve(&content, size, NULL), 0);
+	memset(content.data, 'x', size);
+	content.length = size;
+	forge_content(RECORD_PACKAGE, buf_span(&content), key, &made);
+	buf_release(&content);
+	return made;
+}
+
+/* A record past a bound is a fault of its package, whether it fits into an answer or not. */
+static void test_one_too_large(void **state)
+{
+	static const char *const names[] = {"test:good", "test:victim", "test:fine"};
+	static const size_t sizes[] = {CAP_RECORD + 1, CAP_RECORD_CARRIED + 1};
+	struct ecdsa_private_key *key = forge_key(2);
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct scene scene = scene_new();
+		struct forge_record made = oversized(sizes[i], key);
+		const struct record_envelope envelope = forge_envelope(&made);
+		struct sync_wanted wanted[3] = {0};
+		struct view *next;
+
+		fake_registry_put(scene.fake, "test:victim", &envelope);
+		fake_registry_sign(scene.fake);
+		assert_int_equal(refresh(&scene, NULL), 0);
+		fake_registry_gather(scene.fake, "", 0);
+		for (size_t j = 0; j < 3; j++)
+			wanted[j].name = forge_name(names[j]);
+		assert_int_equal(sync_add(&scene.api, NULL, scene.view, wanted, 3, clock_in_seconds(60), &next, NULL),
+				 0);
+		view_unref(scene.view);
+		scene.view = next;
+		assert_int_equal(fake_registry_count(scene.fake, "v1/fetch/logs"), 1);
+		assert_int_equal(releases(scene.view, "test:good"), 1);
+		assert_int_equal(releases(scene.view, "test:fine"), 1);
+		assert_int_equal(wanted[0].fault.verdict, 0);
+		assert_int_equal(wanted[1].fault.verdict, WARG_UNDECIDED);
+		assert_int_equal(wanted[1].fault.kind, FAULT_OVERSIZED);
+		assert_int_equal(wanted[1].fault.party, FAULT_BY_REGISTRY);
+		assert_non_null(strstr(wanted[1].fault.where, "package test:victim"));
+		assert_null(strstr(wanted[1].fault.where, "operator"));
+		forge_record_release(&made);
+		scene_release(&scene);
+	}
+	ecdsa_private_key_free(key);
+}
+
 static void test_one_bad_package_of_those_added(void **state)
 {
 	static const char *const names[] = {"test:fine", "test:victim", "test:good"};
@@ -419,10 +502,10 @@ static void test_one_bad_package_of_those_added(void **state)
 		assert_int_equal(refresh(&scene, NULL), 0);
 		fake_registry_lie(scene.fake, lies[i], "test:victim");
 		add(&scene, names, 3, verdicts);
-		assert_int_equal(scene.view->package_count, 2);
+		assert_int_equal(scene.view->packages.count, 2);
 		fake_registry_lie(scene.fake, LIE_NONE, NULL);
 		add(&scene, names, 3, NULL);
-		assert_int_equal(scene.view->package_count, 3);
+		assert_int_equal(scene.view->packages.count, 3);
 		scene_release(&scene);
 	}
 }
@@ -448,7 +531,7 @@ static void test_bad_ones_among_many(void **state)
 	fake_registry_lie(scene.fake, LIE_PROOFS_REFUSED, "test:p17");
 	verdicts[17] = WARG_UNDECIDED;
 	add(&scene, names, 64, verdicts);
-	assert_int_equal(scene.view->package_count, 63);
+	assert_int_equal(scene.view->packages.count, 63);
 	assert_int_equal(fake_registry_count(scene.fake, "v1/proof/inclusion"), 1 + 2 * 6);
 	scene_release(&scene);
 }
@@ -467,6 +550,18 @@ static void test_nothing_but_lies_is_bounded(void **state)
 	scene_release(&scene);
 }
 
+static int is_as_it_was(void *user, const struct view_package *package)
+{
+	size_t count;
+
+	(void)user;
+	package_log_releases(package->log, &count);
+	assert_int_equal(view_package_fault(package)->verdict, WARG_INVALID);
+	assert_int_equal(package->log_length, 5);
+	assert_int_equal(count, 1);
+	return 0;
+}
+
 /* Proofs of the operator's record alone, whatever is asked for: it is proven, and the packages stay as they were. */
 static void test_proofs_of_something_else(void **state)
 {
@@ -475,21 +570,18 @@ static void test_proofs_of_something_else(void **state)
 	(void)state;
 	fake_registry_lie(scene.fake, LIE_PROOFS_OTHER, NULL);
 	assert_int_equal(refresh(&scene, NULL), 0);
-	for (size_t i = 0; i < scene.view->package_count; i++) {
-		assert_int_equal(scene.view->packages[i]->fault.verdict, WARG_INVALID);
-		assert_int_equal(scene.view->packages[i]->log_length, 5);
-		assert_int_equal(releases(scene.view, scene.view->packages[i]->name.text), 1);
-	}
+	assert_int_equal(view_trie_each(&scene.view->packages, is_as_it_was, NULL), 0);
 	scene_release(&scene);
 }
 
 /* Proofs of all together, in another order or too few: alone, each of them can still be had, and is no lie. */
 static void test_proofs_that_are_good_alone(void **state)
 {
-	static const enum fake_lie lies[] = {LIE_PROOFS_FEWER, LIE_PROOFS_REORDERED, LIE_MAP_FEWER};
+	static const enum fake_lie lies[] = {LIE_PROOFS_FEWER, LIE_PROOFS_REORDERED, LIE_MAP_FEWER,
+					     LIE_PROOFS_LONG};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		struct scene scene = scene_behind();
 
 		fake_registry_lie(scene.fake, lies[i], NULL);
@@ -584,12 +676,14 @@ static void test_stored(void **state)
 			struct scene scene = scene_behind();
 			struct sync_wanted wanted[2] = {stored_of(scene.view, "test:victim"),
 							{.name = forge_name("test:good")}};
+			struct view_trie known = {0};
 			struct view *next;
 
 			cases[i].forge(&wanted[0]);
 			if (!grown) {
 				/* At the checkpoint at which it was stored. */
-				scene.view->package_count = 0;
+				known = scene.view->packages;
+				scene.view->packages = (struct view_trie){0};
 			} else {
 				view_unref(scene.view);
 				scene.view = NULL;
@@ -602,7 +696,7 @@ static void test_stored(void **state)
 			assert_int_equal(releases(next, "test:victim"), grown ? 3 : 1);
 			assert_int_equal(releases(next, "test:good"), grown ? 2 : 1);
 			if (!grown)
-				scene.view->package_count = 3;
+				scene.view->packages = known;
 			package_log_unref(wanted[0].stored);
 			view_unref(next);
 			scene_release(&scene);
@@ -674,24 +768,27 @@ static void test_deadline(void **state)
 	struct fault flt = {0};
 
 	(void)state;
-	assert_int_equal(sync_refresh(&scene.api, NULL, scene.view, NULL, 0, clock_now(), &next, NULL, &flt),
+	assert_int_equal(sync_refresh(&scene.api, NULL, NULL, scene.view, NULL, 0, clock_now(), &next, NULL, &flt),
 			 WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_TIMEOUT);
 	scene_release(&scene);
 }
 
 /* Packages fail for lack of memory, each for itself, or the whole does: no verdict is ever INVALID. */
+static int take_fault(void *user, const struct view_package *package)
+{
+	*(struct fault *)user = *view_package_fault(package);
+	return view_package_fault(package)->verdict;
+}
+
 static int refresh_once(void *context, struct fault *flt)
 {
 	struct scene *scene = context;
 	struct view *next = NULL;
-	int verdict = sync_refresh(&scene->api, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
+	int verdict = sync_refresh(&scene->api, NULL, NULL, scene->view, NULL, 0, soon(), &next, NULL, flt);
 
-	for (size_t i = 0; !verdict && i < next->package_count; i++)
-		if (next->packages[i]->fault.verdict) {
-			*flt = next->packages[i]->fault;
-			verdict = flt->verdict;
-		}
+	if (!verdict)
+		verdict = view_trie_each_failed(&next->packages, take_fault, flt);
 	view_unref(next);
 	return verdict;
 }
@@ -716,9 +813,11 @@ int main(void)
 		cmocka_unit_test(test_round_trips),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_known_and_wanted),
 		cmocka_unit_test(test_held_to_more),
 		cmocka_unit_test(test_first_contact_refused),
 		cmocka_unit_test(test_one_bad_package_hides_no_other),
+		cmocka_unit_test(test_one_too_large),
 		cmocka_unit_test(test_one_bad_package_of_those_added),
 		cmocka_unit_test(test_bad_ones_among_many),
 		cmocka_unit_test(test_nothing_but_lies_is_bounded),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What views say about the tree.
  */
@@ -73,7 +74,7 @@ static const struct row known[] = {
 
 static struct view *make(const char *const *listed, bool is_complete)
 {
-	const struct views_words words = { VIEWS_LIST(HELLO, "ns:bare"), listed, is_complete };
+	const struct views_words words = { VIEWS_LIST(HELLO, "ns:bare"), listed, is_complete, NULL };
 
 	return views_make(&words);
 }
@@ -197,7 +198,7 @@ static void test_list(void **state)
 	} rows[] = {
 		{"", "ns seen"}, {".latest", "ns seen"}, {".warg/log", "ns seen"}, {"ns", "bare hello other"},
 		{".latest/ns", "hello.wasm other.wasm"}, {".warg/log/ns", "bare.json hello.json other.json"},
-		{"ns/hello", "0.9.0.wasm 1.0.0.wasm 2.0.0-rc.1.wasm latest.wasm"}, {"ns/hello/.yanked", "1.1.0"},
+		{"ns/hello", "latest.wasm 0.9.0.wasm 1.0.0.wasm 2.0.0-rc.1.wasm"}, {"ns/hello/.yanked", "1.1.0"},
 		{".warg/proof", "ns seen"}, {".warg/proof/ns", "bare hello other"}, {".warg/proof/ns/bare", ""},
 		{".warg/proof/ns/hello", "0.9.0.json 1.0.0.json 1.1.0.json 2.0.0-rc.1.json"},
 		{".warg/receipts", "ns seen"}, {".warg/receipts/ns", "bare hello other"},
@@ -247,7 +248,7 @@ static void test_times(void **state)
 	} rows[] = {
 		{"ns/hello/0.9.0.wasm", 1}, {"ns/hello/1.0.0.wasm", 2}, {"ns/hello/.yanked/1.1.0", 1003},
 		{"ns/hello/latest.wasm", 2}, {"ns/hello/<1.wasm", 1}, {".latest/ns/hello.wasm", 2}, {"ns/hello", 4},
-		{"ns/hello/.yanked", 4}, {"ns", 4}, {".latest/ns", 4}, {"", 4}, {".warg/log/ns/hello.json", 4},
+		{"ns/hello/.yanked", 4}, {"ns", -1}, {".latest/ns", -1}, {"", -1}, {".warg/log/ns/hello.json", 4},
 		{".warg/proof/ns/hello/1.1.0.json", 3}, {".warg/status", 9000}, {".warg/checkpoint", 8000},
 		{"ns/unknown", -1}, {".latest/ns/unknown.wasm", -1},
 		{".latest/ns/bare.wasm", -1}, {"other", -1}, {".warg/operator.json", -1},
@@ -264,6 +265,53 @@ static void test_times(void **state)
 			fail_msg("%s: %jd", rows[i].path, (intmax_t)(time.seconds - VIEWS_SECOND));
 	}
 	view_unref(view);
+}
+
+/* A namespace's time needs the listing, and the log of the package with the newest record: no other log. */
+static void test_times_of_namespaces(void **state)
+{
+	static const struct {
+		uint32_t last[3]; /* of ns:bare, ns:hello, ns:unknown */
+		bool is_listed;
+		int64_t second; /* -1: not known */
+		const char *path;
+		enum tree_answer answer;
+		const char *package;
+	} rows[] = {
+		{{7, 9, 8}, true, 4, "ns", TREE_YES, ""},
+		{{7, 9, 8}, true, 4, ".warg/log/ns", TREE_YES, ""},
+		{{9, 8, 7}, true, 0, ".latest/ns", TREE_YES, ""},
+		{{7, 8, 9}, true, -1, "ns", TREE_ASK_PACKAGE, "ns:unknown"},
+		{{7, 8, 9}, false, -1, "ns", TREE_ASK_LISTING, ""},
+		{{7, 9, 8}, true, -1, "ns/unknown", TREE_ASK_PACKAGE, "ns:unknown"},
+		{{7, 9, 8}, true, -1, "ns/absent", TREE_NO, "ns:absent"},
+		{{7, 9, 8}, true, -1, ".latest/ns/unknown.wasm", TREE_ASK_PACKAGE, "ns:unknown"},
+		{{7, 9, 8}, true, 4, "ns/hello", TREE_YES, ""},
+		{{7, 9, 8}, true, -1, "empty", TREE_YES, ""}, /* such a view has no operator's log */
+		{{7, 9, 8}, true, -1, "", TREE_YES, ""},
+		{{7, 9, 8}, true, 9000, ".warg/status", TREE_YES, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct views_words words = {
+			.packages = VIEWS_LIST("ns:hello 0.9.0 1.0.0 -1.1.0 2.0.0", "ns:bare"),
+			.listed = rows[i].is_listed ? VIEWS_LIST("ns:bare", "ns:hello", "ns:unknown") : NULL,
+			.is_complete = true,
+			.last = rows[i].last,
+		};
+		struct record_time time = { VIEWS_SECOND - 1, 0 };
+		struct view *view = views_make(&words);
+		struct path path = at(rows[i].path);
+		struct name package = {0};
+
+		if (tree_changed_at(view, &path, &time) != (rows[i].second >= 0) ||
+		    time.seconds != VIEWS_SECOND + rows[i].second)
+			fail_msg("%zu: %jd", i, (intmax_t)(time.seconds - VIEWS_SECOND));
+		assert_int_equal(tree_time(view, &path, &package), rows[i].answer);
+		assert_string_equal(package.text, rows[i].package);
+		view_unref(view);
+	}
 }
 
 struct listed {
@@ -300,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_complete),   cmocka_unit_test(test_doubt),
 		cmocka_unit_test(test_links),      cmocka_unit_test(test_list),
 		cmocka_unit_test(test_complete_listings), cmocka_unit_test(test_times),
+		cmocka_unit_test(test_times_of_namespaces),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What is remembered of a registry: pinned, raised, never lowered; evidence; files that lie.
  */
@@ -6,12 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "client/seal.h"
+#include "client/checkpoint_json.h"
 #include "client/trust.h"
+#include "data.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"
@@ -66,7 +72,11 @@ static void remember(struct fixture *fixture, uint64_t length)
 {
 	struct signed_checkpoint checkpoint = forge_checkpoint(&fixture->forge, length, 1000 + length);
 
-	assert_int_equal(trust_remember(fixture->trust, fixture->operator, &checkpoint, NULL), 0);
+	struct trust_anchor held;
+	enum trust_standing standing;
+
+	assert_int_equal(trust_load(fixture->trust, &held, NULL), 0);
+	assert_int_equal(trust_remember(fixture->trust, fixture->operator, &checkpoint, &held, &standing, NULL), 0);
 }
 
 static struct trust_anchor anchor_of(const struct fixture *fixture)
@@ -75,6 +85,15 @@ static struct trust_anchor anchor_of(const struct fixture *fixture)
 
 	assert_int_equal(trust_load(fixture->trust, &anchor, NULL), 0);
 	return anchor;
+}
+
+static int lock_state(const struct fixture *fixture)
+{
+	int folder = open(scratch_path(fixture->state_dir, "label"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(folder >= 0);
+	assert_int_equal(flock(folder, LOCK_EX), 0);
+	return folder;
 }
 
 static void test_first_meeting(void **state)
@@ -103,6 +122,22 @@ static void test_first_meeting(void **state)
 	ecdsa_private_key_free(other);
 }
 
+/* Of a registry that never proved anything the folders are removed, by any process: who meets it makes them again. */
+static void test_removed_folder(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stat seen;
+
+	assert_int_equal(rmdir(scratch_path(fixture->state_dir, "label/evidence")), 0);
+	assert_int_equal(rmdir(scratch_path(fixture->state_dir, "label")), 0);
+	assert_false(anchor_of(fixture).known);
+	remember(fixture, 3);
+	assert_true(anchor_of(fixture).known);
+	assert_int_equal(stat(scratch_path(fixture->state_dir, "label"), &seen), 0);
+	assert_int_equal(seen.st_mode & 0777, 0700);
+	assert_int_equal(stat(scratch_path(fixture->state_dir, "label/evidence"), &seen), 0);
+}
+
 static void test_only_higher(void **state)
 {
 	struct fixture *fixture = *state;
@@ -115,6 +150,130 @@ static void test_only_higher(void **state)
 	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
 	assert_false(anchor_of(fixture).known);
 	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+}
+
+/* A new anchor is compared in full, with the lock or without; only a checkpoint that stands is written. */
+static void test_standing(void **state)
+{
+	static const struct {
+		uint64_t held;  /* length of the anchor that the checkpoint was checked against; 0: none */
+		uint64_t there; /* length of the anchor now; 0: none */
+		uint64_t offered;
+		bool is_forked; /* the offered checkpoint has another root */
+		enum trust_standing standing;
+		uint64_t then;  /* length of the anchor afterwards */
+	} cases[] = {
+		{0, 0, 3, false, TRUST_STANDS, 3}, {3, 3, 5, false, TRUST_STANDS, 5},
+		{3, 3, 3, false, TRUST_STANDS, 3}, {3, 5, 5, false, TRUST_STANDS, 5},
+		{0, 3, 3, false, TRUST_STANDS, 3}, {3, 3, 3, true, TRUST_CONTRADICTED, 3},
+		{3, 5, 5, true, TRUST_CONTRADICTED, 5}, {3, 4, 5, false, TRUST_MOVED, 4},
+		{3, 7, 5, false, TRUST_MOVED, 7}, {0, 3, 5, false, TRUST_MOVED, 3}, {3, 0, 5, false, TRUST_MOVED, 0},
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		const size_t row = i / 2;
+		struct signed_checkpoint offered = forge_checkpoint(&fixture->forge, cases[row].offered, 1);
+		struct trust_anchor held = { 0 };
+		enum trust_standing standing;
+		int lock = -1;
+
+		assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+		if (cases[row].held)
+			remember(fixture, cases[row].held);
+		held = anchor_of(fixture);
+		if (!cases[row].there)
+			assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+		else
+			remember(fixture, cases[row].there);
+		offered.contents.log_root.bytes[0] ^= cases[row].is_forked;
+		if (i % 2)
+			lock = lock_state(fixture);
+		assert_int_equal(trust_remember(fixture->trust, fixture->operator, &offered, &held, &standing, NULL),
+				 0);
+		assert_int_equal(standing, cases[row].standing);
+		assert_int_equal(anchor_of(fixture).checkpoint.contents.log_length,
+				 i % 2 ? cases[row].there : cases[row].then);
+		if (lock >= 0)
+			close(lock);
+	}
+}
+
+/* Another operator's checkpoint never replaces the anchor, however long it is. */
+static void test_standing_of_another_operator(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ecdsa_private_key *other = forge_key(9);
+	struct operator_log *others = operator_of(other);
+	struct checkpoint contents = fixture->early.contents;
+	struct signed_checkpoint theirs;
+	struct trust_anchor held;
+	enum trust_standing standing;
+
+	remember(fixture, 3);
+	held = anchor_of(fixture);
+	contents.log_length = 20;
+	assert_int_equal(checkpoint_sign(&contents, other, &theirs, NULL), 0);
+	assert_int_equal(trust_remember(fixture->trust, others, &theirs, &held, &standing, NULL), 0);
+	assert_int_equal(standing, TRUST_MOVED);
+	assert_int_equal(anchor_of(fixture).checkpoint.contents.log_length, 3);
+	operator_log_unref(others);
+	ecdsa_private_key_free(other);
+}
+
+/* A latch is set without the lock, keeps the first evidence, and latches even if its file is damaged. */
+static void test_latch(void **state)
+{
+	struct fixture *fixture = *state;
+	struct checkpoint other = forge_checkpoint(&fixture->forge, 5, 1).contents;
+	struct signed_checkpoint forked[2];
+	char kept[2][256], path[4096];
+	struct trust_anchor anchor;
+	struct fault flt = { 0 };
+	struct buf text;
+	int lock;
+
+	remember(fixture, 5);
+	lock = lock_state(fixture);
+	for (size_t i = 0; i < 2; i++) {
+		other.log_root.bytes[0]++;
+		assert_int_equal(checkpoint_sign(&other, fixture->forge.operator_key, &forked[i], NULL), 0);
+		assert_int_equal(trust_accuse(fixture->trust, TRUST_FORK, &forked[i], NULL, kept[i], NULL), 0);
+	}
+	close(lock);
+	assert_string_not_equal(kept[0], kept[1]);
+	assert_string_equal(anchor_of(fixture).evidence, kept[0]);
+	assert_int_equal(scratch_count(trust_evidence_folder(fixture->trust)), 2);
+	snprintf(path, sizeof(path), "%s/label/latch", fixture->state_dir);
+	text = data_read(path);
+	text.data[text.length / 2] ^= 4;
+	scratch_write(path, buf_span(&text));
+	buf_release(&text);
+	assert_int_equal(trust_load(fixture->trust, &anchor, &flt), WARG_INVALID);
+	assert_int_equal(flt.party, FAULT_BY_CACHE);
+	assert_int_equal(trust_forget(fixture->trust, NULL), 0);
+	assert_string_equal(anchor_of(fixture).evidence, "");
+}
+
+/* The next accusation removes temporary files of a dead process, not those of a living one. */
+static void test_leftover_evidence(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *folder = trust_evidence_folder(fixture->trust);
+	struct signed_checkpoint old = forge_checkpoint(&fixture->forge, 2, 1);
+	char kept[256];
+	int living;
+
+	remember(fixture, 5);
+	scratch_write_text(scratch_path(folder, "wargfs-dead"), "half");
+	scratch_write_text(scratch_path(folder, "wargfs-living"), "half");
+	living = open(scratch_path(folder, "wargfs-living"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(living, LOCK_EX), 0);
+	assert_int_equal(trust_accuse(fixture->trust, TRUST_ROLLBACK, &old, NULL, kept, NULL), 0);
+	assert_int_equal(access(scratch_path(folder, "wargfs-dead"), F_OK), -1);
+	assert_int_equal(access(scratch_path(folder, "wargfs-living"), F_OK), 0);
+	assert_int_equal(scratch_count(folder), 2);
+	close(living);
 }
 
 /* Two checkpoints that the operator signed: kept, once, and a fork is not forgotten when the registry grows. */
@@ -223,7 +382,7 @@ static void test_map(void **state)
 	char kept[256], ledger[256], text[32] = "";
 	FILE *file;
 
-	assert_int_equal(trust_remember(fixture->trust, fixture->operator, &fixture->early, NULL), 0);
+	remember(fixture, 3);
 	assert_int_equal(trust_accuse_map(fixture->trust, &fixture->early, &truth, give_nothing, NULL, kept, &flt),
 			 WARG_UNDECIDED);
 	assert_int_equal(flt.kind, FAULT_LIMIT);
@@ -244,11 +403,85 @@ static void test_map(void **state)
 	assert_string_equal(text, "all of it");
 }
 
+/* A file with any flipped bit is refused. */
+static void test_damaged(void **state)
+{
+	struct fixture *fixture = *state;
+	struct trust_anchor anchor;
+	char path[4096];
+	struct buf text;
+
+	remember(fixture, 3);
+	snprintf(path, sizeof(path), "%s/label/trust", fixture->state_dir);
+	text = data_read(path);
+	for (size_t bit = 0; bit < 8 * text.length; bit++) {
+		struct fault flt = { 0 };
+
+		text.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		scratch_write(path, buf_span(&text));
+		text.data[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		assert_int_equal(trust_load(fixture->trust, &anchor, &flt), WARG_INVALID);
+		assert_int_equal(flt.party, FAULT_BY_CACHE);
+	}
+	scratch_write(path, buf_span(&text));
+	assert_int_equal(trust_load(fixture->trust, &anchor, NULL), 0);
+	buf_release(&text);
+}
+
+static struct buf text_of(const char *kind, const struct signed_checkpoint *checkpoint, const char *signer)
+{
+	struct json *value = json_new_object();
+	struct buf body, text;
+	struct digest key = { { 1 } };
+
+	buf_init(&body, 1 << 16);
+	buf_init(&text, 1 << 16);
+	json_put_digest(value, "operatorKey", &key);
+	json_put(value, "checkpoint", checkpoint_json_new(checkpoint));
+	json_put_text(value, "signer", signer);
+	assert_int_equal(json_render(value, JSON_PRETTY, &body, NULL), 0);
+	json_free(value);
+	if (kind)
+		assert_int_equal(seal_put(kind, buf_span(&body), &text, NULL), 0);
+	else
+		assert_int_equal(buf_append_format(&text, NULL, "wargfs trust 1\n%.*s", (int)body.length,
+						   (const char *)body.data), 0);
+	buf_release(&body);
+	return text;
+}
+
+/*
+ * An unsigned checkpoint never binds a registry, even in a sealed file; a file without a seal of the old version is
+ * read.
+ */
+static void test_unsigned(void **state)
+{
+	static const char *const kinds[] = { NULL, "wargfs trust 2" };
+	struct fixture *fixture = *state;
+	const char *signer = ecdsa_public_key_text(ecdsa_private_key_public(fixture->forge.operator_key));
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/label/trust", fixture->state_dir);
+	for (size_t i = 0; i < 4; i++) {
+		struct signed_checkpoint checkpoint = fixture->early;
+		struct trust_anchor anchor;
+		struct buf text;
+
+		checkpoint.contents.log_root.bytes[0] ^= i / 2;
+		text = text_of(kinds[i % 2], &checkpoint, signer);
+		scratch_write(path, buf_span(&text));
+		buf_release(&text);
+		assert_int_equal(trust_load(fixture->trust, &anchor, NULL), i / 2 ? WARG_INVALID : 0);
+	}
+}
+
 static void test_malformed(void **state)
 {
 	static const char *const texts[] = {
 		"",
 		"wargfs trust 2\n{}",
+		"wargfs trust 3\n{}",
+		"wargfs trust 2 sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\n{}",
 		"wargfs trust 1\n",
 		"wargfs trust 1\n{}",
 		"wargfs trust 1\n{\"operatorKey\": \"sha256:00\"}",
@@ -276,6 +509,7 @@ static int live(void *context, struct fault *flt)
 {
 	struct fixture *fixture = context;
 	struct trust_anchor anchor = { 0 };
+	enum trust_standing standing;
 	struct trust *trust = NULL;
 	int verdict;
 
@@ -283,7 +517,7 @@ static int live(void *context, struct fault *flt)
 	if (!verdict)
 		verdict = trust_forget(trust, flt);
 	if (!verdict)
-		verdict = trust_remember(trust, fixture->operator, &fixture->early, flt);
+		verdict = trust_remember(trust, fixture->operator, &fixture->early, &anchor, &standing, flt);
 	if (!verdict)
 		verdict = trust_load(trust, &anchor, flt);
 	trust_close(trust);
@@ -301,12 +535,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_meeting),
+		TEST(test_removed_folder),
 		TEST(test_only_higher),
+		TEST(test_standing),
+		TEST(test_standing_of_another_operator),
+		TEST(test_latch),
+		TEST(test_leftover_evidence),
 		TEST(test_evidence),
 		TEST(test_rollback_does_not_latch),
 		TEST(test_other_operator),
 		TEST(test_no_evidence_without_signature),
 		TEST(test_map),
+		TEST(test_damaged),
+		TEST(test_unsigned),
 		TEST(test_malformed),
 		TEST(test_torture),
 	};

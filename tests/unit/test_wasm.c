@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * verify/wasm.c: what is a whole Wasm binary, wherever it is cut, in pieces and by skipping.
  */
@@ -24,36 +25,50 @@
 static const struct row {
 	const char *name;
 	struct span bytes;
-	bool whole;
-	size_t broken_at; /* of those that are not whole: the byte with which that is known; else their length */
+	const char *said; /* NULL: it is whole */
+	size_t broken_at; /* the byte with which it is known not to be whole; else its length */
 	bool is_component;
 } rows[] = {
-	{ "an empty module", BYTES(MODULE), true, 0, false },
-	{ "an empty component", BYTES(COMPONENT), true, 0, true },
-	{ "a module", BYTES(MODULE TYPES CUSTOM), true, 0, false },
-	{ "a component", BYTES(COMPONENT INNER CUSTOM), true, 0, true },
-	{ "sizes longer than they have to be", BYTES(MODULE PADDED CUSTOM), true, 0, false },
-	{ "a section of a kind unknown", BYTES(MODULE "\x7f\1a"), true, 0, false },
-	{ "nothing", BYTES(""), false, 0, false },
-	{ "text", BYTES("(module)"), false, 0, false },
-	{ "another magic number", BYTES("\0asn\1\0\0\0"), false, 3, false },
-	{ "an ELF file", BYTES("\177ELF\2\1\1\0"), false, 0, false },
-	{ "version 2", BYTES("\0asm\2\0\0\0"), false, 4, false },
-	{ "version 256", BYTES("\0asm\1\1\0\0"), false, 5, false },
-	{ "a module in layer 1", BYTES("\0asm\1\0\1\0"), false, 6, false },
-	{ "a component in layer 0", BYTES("\0asm\x0d\0\0\0"), false, 6, false },
-	{ "a component in layer 2", BYTES("\0asm\x0d\0\2\0"), false, 6, false },
-	{ "an older component", BYTES("\0asm\x0c\0\1\0"), false, 4, false },
-	{ "zeroes behind", BYTES(MODULE TYPES "\0\0\0\0"), false, 15, false },
-	{ "one byte behind", BYTES(MODULE TYPES "\0"), false, 15, false },
-	{ "text behind", BYTES(MODULE TYPES "Hello, World"), false, 26, false },
-	{ "a section without a size", BYTES(MODULE "\1"), false, 9, false },
-	{ "a section of no bytes", BYTES(MODULE "\1\0"), false, 9, false },
-	{ "a section of no bytes, padded", BYTES(MODULE "\1\x80\x80\0"), false, 11, false },
-	{ "a size of 2^32", BYTES(MODULE "\1\x80\x80\x80\x80\x10"), false, 13, false },
-	{ "a size of six bytes", BYTES(MODULE "\1\x80\x80\x80\x80\x80\0"), false, 13, false },
-	{ "a size of 2^32-1", BYTES(MODULE "\1\xff\xff\xff\xff\x0f"), false, 14, false },
-	{ "a section cut short", BYTES(MODULE "\1\5\1\x60\0\0"), false, 14, false },
+	{ "an empty module", BYTES(MODULE), NULL, 0, false },
+	{ "an empty component", BYTES(COMPONENT), NULL, 0, true },
+	{ "a module", BYTES(MODULE TYPES CUSTOM), NULL, 0, false },
+	{ "a component", BYTES(COMPONENT INNER CUSTOM), NULL, 0, true },
+	{ "sizes longer than they have to be", BYTES(MODULE PADDED CUSTOM), NULL, 0, false },
+	{ "a section of a kind unknown", BYTES(MODULE "\x7f\1a"), NULL, 0, false },
+	{ "nothing", BYTES(""), "unexpected end-of-file (at offset 0x0)", 0, false },
+	{ "three bytes", BYTES("abc"), "unexpected end-of-file (at offset 0x0)", 3, false },
+	{ "a magic number alone", BYTES("\0asm"), "unexpected end-of-file (at offset 0x4)", 4, false },
+	{ "half a version", BYTES("\0asm\1\0\0"), "unexpected end-of-file (at offset 0x4)", 7, false },
+	{ "text", BYTES("(module)"), "magic header not detected: bad magic number - expected=[0x0, 0x61, 0x73, 0x6d] "
+	  "actual=[0x28, 0x6d, 0x6f, 0x64] (at offset 0x0)", 3, false },
+	{ "another magic number", BYTES("\0asn\1\0\0\0"), "magic header not detected: bad magic number - "
+	  "expected=[0x0, 0x61, 0x73, 0x6d] actual=[0x0, 0x61, 0x73, 0x6e] (at offset 0x0)", 3, false },
+	{ "an ELF file", BYTES("\177ELF\2\1\1\0"), "magic header not detected: ", 3, false },
+	{ "version 2", BYTES("\0asm\2\0\0\0"), "unknown binary version: 0x2 (at offset 0x0)", 7, false },
+	{ "version 257", BYTES("\0asm\1\1\0\0"), "unknown binary version: 0x101 (at offset 0x0)", 7, false },
+	{ "a module in layer 1", BYTES("\0asm\1\0\1\0"), "unsupported component version: 0x1 (at offset 0x0)", 7,
+	  true },
+	{ "a component in layer 0", BYTES("\0asm\x0d\0\0\0"), "unknown binary version: 0xd (at offset 0x0)", 7,
+	  false },
+	{ "a component in layer 2", BYTES("\0asm\x0d\0\2\0"), "unknown binary version:    0x2000d (at offset 0x4)", 7,
+	  false },
+	{ "an older component", BYTES("\0asm\x0c\0\1\0"), "unsupported component version: 0xc (at offset 0x0)", 7,
+	  true },
+	{ "a newer component", BYTES("\0asm\x0e\0\1\0"), "unknown component version: 0xe (at offset 0x0)", 7, true },
+	{ "zeroes behind", BYTES(MODULE TYPES "\0\0\0\0"), "unexpected end-of-file (at offset 0x10)", 15, false },
+	{ "one byte behind", BYTES(MODULE TYPES "\0"), "unexpected end-of-file (at offset 0xf)", 15, false },
+	{ "text behind", BYTES(MODULE TYPES "Hello, World"), "unexpected end-of-file (at offset 0x10)", 26, false },
+	{ "a section without a size", BYTES(MODULE "\1"), "unexpected end-of-file (at offset 0x9)", 9, false },
+	{ "a section of no bytes", BYTES(MODULE "\1\0"), "unexpected end-of-file (at offset 0xa)", 9, false },
+	{ "a section of no bytes, padded", BYTES(MODULE "\1\x80\x80\0"), "unexpected end-of-file (at offset 0xc)", 11,
+	  false },
+	{ "a size of 2^32", BYTES(MODULE "\1\x80\x80\x80\x80\x10"),
+	  "invalid var_u32: integer too large (at offset 0xd)", 13, false },
+	{ "a size of six bytes", BYTES(MODULE "\1\x80\x80\x80\x80\x80\0"),
+	  "invalid var_u32: integer representation too long (at offset 0xd)", 13, false },
+	{ "a size of 2^32-1", BYTES(MODULE "\1\xff\xff\xff\xff\x0f"), "unexpected end-of-file (at offset 0xe)", 14,
+	  false },
+	{ "a section cut short", BYTES(MODULE "\1\5\1\x60\0\0"), "unexpected end-of-file (at offset 0xa)", 14, false },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -120,10 +135,11 @@ static void test_rows(void **state)
 			int r = check(rows[i].bytes, piece, &at, &flt);
 
 			if (piece == 1)
-				print_message("  %s: %s: %s\n", rows[i].name, flt.where, flt.what);
-			assert_int_equal(r, rows[i].whole ? 0 : WARG_INVALID);
+				print_message("  %s: %s\n", rows[i].name, flt.what);
+			assert_int_equal(r, rows[i].said ? WARG_INVALID : 0);
 			assert_int_equal(flt.verdict, r);
-			assert_int_equal(at, rows[i].whole ? rows[i].bytes.length : rows[i].broken_at);
+			assert_int_equal(at, rows[i].said ? rows[i].broken_at : rows[i].bytes.length);
+			assert_ptr_equal(strstr(flt.what, rows[i].said ? rows[i].said : ""), flt.what);
 		}
 	}
 }
@@ -147,7 +163,7 @@ static void test_cut_short(void **state)
 	for (size_t i = 0; i < ROWS; i++) {
 		size_t at, ends = 0;
 
-		for (size_t length = 0; rows[i].whole && length < rows[i].bytes.length; length++) {
+		for (size_t length = 0; !rows[i].said && length < rows[i].bytes.length; length++) {
 			struct fault flt = {0};
 			int r = check(part(rows[i].bytes, 0, length), 3, &at, &flt);
 
@@ -158,7 +174,7 @@ static void test_cut_short(void **state)
 		}
 		/* Behind the preamble, and behind each section but the last. */
 		assert_true(ends <= 2);
-		if (rows[i].whole && rows[i].bytes.length > 24)
+		if (!rows[i].said && rows[i].bytes.length > 24)
 			assert_int_equal(ends, 2);
 	}
 }
@@ -200,7 +216,7 @@ static void test_large(void **state)
 	}
 	assert_int_equal(framing.length, 8 + 2 * (6 + (uint64_t)UINT32_MAX));
 	assert_int_equal(wasm_framing_append(&framing, (struct span)BYTES("\0\0"), &flt), WARG_INVALID);
-	assert_string_equal(flt.where, "byte 8589934611");
+	assert_string_equal(flt.what, "unexpected end-of-file (at offset 0x200000014)");
 }
 
 int main(void)

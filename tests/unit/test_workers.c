@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Workers: every job runs once, in order on one thread, and those still queued run before the end.
  */

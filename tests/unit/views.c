@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Making up views (see views.h).
  */
@@ -57,31 +58,28 @@ static void put_package(struct view *view, const char *words)
 
 	assert_int_equal(package_log_new(&name, &log, NULL), 0);
 	restore(log, rest);
-	assert_int_equal(view_package_new(&name, log, &position, 1, &package, NULL), 0);
+	assert_int_equal(view_package_new(log, &position, 1, NULL, &package, NULL), 0);
 	assert_int_equal(view_put_take(view, package, NULL), 0);
 	package_log_unref(log);
 	free(copy);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
-}
-
-static struct listing *new_listing(const char *const *names, bool is_complete)
+static struct listing *new_listing(const char *const *names, bool is_complete, const uint32_t *last)
 {
 	struct listing *listing = calloc(1, sizeof(*listing));
-	size_t count = 0;
 
-	while (names[count])
-		count++;
 	atomic_init(&listing->references, 1);
 	listing->complete = is_complete;
-	listing->names = calloc(count + 1, sizeof(*listing->names));
-	for (; listing->count < count; listing->count++)
-		listing->names[listing->count] = forge_name(names[listing->count]);
-	if (count)
-		qsort(listing->names, count, sizeof(*listing->names), compare_names);
+	for (; *names; names++) {
+		struct name name = forge_name(*names);
+
+		assert_int_equal(name_list_add(&listing->names, &name, NULL), 0);
+	}
+	name_list_sort(&listing->names);
+	if (last) {
+		listing->last = calloc(listing->names.count + 1, sizeof(*last));
+		memcpy(listing->last, last, listing->names.count * sizeof(*last));
+	}
 	return listing;
 }
 
@@ -93,7 +91,7 @@ struct view *views_make(const struct views_words *words)
 	for (const char *const *package = words->packages; package && *package; package++)
 		put_package(view, *package);
 	if (words->listed)
-		view->listing = new_listing(words->listed, words->is_complete);
+		view->listing = new_listing(words->listed, words->is_complete, words->last);
 	view->verified_at = VIEWS_SECOND + 9000;
 	view->checkpoint.contents.timestamp = VIEWS_SECOND + 8000;
 	return view;
@@ -102,9 +100,11 @@ struct view *views_make(const struct views_words *words)
 void views_spoil(struct view *view, const char *package)
 {
 	struct name name = forge_name(package);
+	const struct view_package *whole = view_find(view, &name);
+	struct view_package *spoilt;
+	struct fault flt = {0};
 
-	for (size_t i = 0; i < view->package_count; i++) {
-		if (strcmp(view->packages[i]->name.text, name.text) == 0)
-			fault_invalid(&view->packages[i]->fault, "spoilt");
-	}
+	fault_invalid(&flt, "spoilt");
+	assert_int_equal(view_package_new(whole->log, &whole->position, whole->log_length, &flt, &spoilt, NULL), 0);
+	assert_int_equal(view_put_take(view, spoilt, NULL), 0);
 }

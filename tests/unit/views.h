@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * Views made up in memory from a few words, for tests. Nothing in them is signed. A failure inside fails the test.
  */
@@ -11,6 +12,7 @@ struct views_words {
 	const char *const *packages; /* "ns:package 1.0.0 -1.1.0 …": versions in order, '-' before one yanked later */
 	const char *const *listed;   /* names; NULL: no listing */
 	bool is_complete;            /* the listing */
+	const uint32_t *last;        /* last record of each name, which must be sorted; NULL: no ledger */
 };
 #define VIEWS_LIST(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL })
 

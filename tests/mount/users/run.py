@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Run functions of a component: run.py COMPONENT FUNCTION=ARGUMENT…. Prints what each returns."""
 import sys
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/*
+ * Closing files that are written, and having them on the disk: flush and fsync (see writing.h).
+ */
+#include "writing_parts.h"
+
+#include "caller.h"
+#include "client/file.h"
+#include "errmap.h"
+#include "handover.h"
+#include "operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The chore that publishes a file as what it is called. */
+static int new_chore(struct request *request, const struct path *version, struct chore **out, struct fault *flt)
+{
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
+
+	if (version->kind == PATH_RELEASE)
+		return handover_release(request->mount, request->node, version, thread, out, flt);
+	return handover_enlist(request->mount, request->node, version, thread, out, flt);
+}
+
+/*
+ * Give what is written to be published. The mutex is held.
+ * @param out  a reference; NULL: there is nothing to be done
+ */
+static int give(struct request *request, struct path *version, struct chore **out, struct fault *flt)
+{
+	struct staged *staged = request->node->staged;
+	int verdict = 0;
+
+	*out = NULL;
+	if (!staged->is_written || !writing_becomes(&staged->path, version))
+		return 0;
+	staged->is_written = false;
+	if (staged->is_removed)
+		verdict = fault_undecided(flt, FAULT_ABSENT, "it was removed while it was written");
+	else
+		verdict = new_chore(request, version, out, flt);
+	if (!verdict) {
+		staged->stage = STAGED_GIVEN;
+		staged->chore = *out;
+	}
+	return verdict;
+}
+
+/*
+ * Whether a program closes a version's file that it wrote nothing to, such as cp with an empty file of a failed build:
+ * it would take success for a publish. Call with the mutex held.
+ */
+static bool is_closed_empty(const struct request *request, struct path *version)
+{
+	const struct staged *staged = request->node->staged;
+	struct stat status;
+
+	return writing_of(&request->file)->may_write && staged->stage == STAGED_OPEN && !staged->is_written &&
+	       !staged->was_refused && !staged->is_removed && writing_becomes(&staged->path, version) &&
+	       fstat(staged->fd, &status) == 0 && !status.st_size;
+}
+
+/*
+ * A shell closes one of two descriptors before the started program writes: only the last close counts. The empty file
+ * is gone when close() fails, unless another program is about to write to it.
+ */
+static void close_empty(struct request *request, const struct path *version)
+{
+	struct staged *staged = request->node->staged;
+	struct fault flt = {0};
+
+	if (caller_has_open(fuse_req_ctx(request->fuse)->pid, request->node->number)) {
+		request_succeed(request);
+		return;
+	}
+	pthread_mutex_lock(&staged->mutex);
+	if (staged->writers == 1 && !staged->is_nameless)
+		staged_remove_empty(request->mount, staged);
+	pthread_mutex_unlock(&staged->mutex);
+	if (staged->is_nameless)
+		fault_undecided(&flt, FAULT_EXISTS, "this version is released already, and a release never changes");
+	else
+		fault_undecided(&flt, FAULT_MISUSE, "it has no bytes, and a release is a whole WebAssembly file");
+	writing_fail(request, version, &flt);
+}
+
+/*
+ * Close() comes from whoever has the file open, and a program that a thread starts has for a moment all that the others
+ * have open: only who wrote last means that it is done. Others who close hear what came of it, if they have to wait for
+ * that: one of them may be who wrote it, by another's hand.
+ */
+static void close_file(struct request *request)
+{
+	struct staged *staged = request->node->staged;
+	pid_t thread = fuse_req_ctx(request->fuse)->pid;
+	struct path version = request->path;
+	struct chore *chore = NULL;
+	struct fault flt = {0};
+	bool is_writer, is_empty;
+	int outcome;
+
+	pthread_mutex_lock(&staged->mutex);
+	is_writer = caller_is_same_process(thread, staged->writer);
+	if (staged->stage == STAGED_GIVEN && staged->chore) {
+		request_join_chore(request, REQUEST_DEED, staged->chore);
+		pthread_mutex_unlock(&staged->mutex);
+		return;
+	}
+	if (is_writer && staged->stage == STAGED_OPEN)
+		give(request, &version, &chore, &flt);
+	is_empty = is_writer && !flt.verdict && is_closed_empty(request, &version);
+	outcome = staged->outcome;
+	pthread_mutex_unlock(&staged->mutex);
+	if (flt.verdict)
+		writing_fail(request, &version, &flt);
+	else if (chore)
+		request_want_chore(request, REQUEST_DEED, chore);
+	else if (outcome)
+		request_fail(request, outcome);
+	else if (is_empty)
+		close_empty(request, &version);
+	else
+		request_succeed(request);
+}
+
+static void attempt_flush(struct request *request)
+{
+	if (!request_has_wanted(request, REQUEST_DEED))
+		close_file(request);
+	else if (request->fault.verdict)
+		request_fail(request, errmap_errno(&request->fault));
+	else
+		request_succeed(request);
+}
+
+void operations_flush(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file)
+{
+	const struct request request = { .attempt = attempt_flush, .file = *file };
+	const struct mount *mount = fuse_req_userdata(fuse);
+
+	if (writing_of(file))
+		request_begin(fuse, number, &request);
+	else
+		fuse_reply_err(fuse, mount->opens ? 0 : ENOSYS); /* then it is never asked again */
+}
+
+/* To the disk, which may take long. */
+struct syncing {
+	struct chore chore;
+	int fd;
+};
+
+static int run_sync(struct chore *chore, struct fault *flt)
+{
+	return file_sync(((struct syncing *)chore)->fd, flt);
+}
+
+static void free_sync(struct chore *chore)
+{
+	close(((struct syncing *)chore)->fd);
+	free(chore);
+}
+
+static struct chore *new_sync(struct mount *mount, const struct writing *writing)
+{
+	struct syncing *syncing = calloc(1, sizeof(*syncing));
+
+	if (!syncing)
+		return NULL;
+	syncing->fd = fcntl(writing->fd, F_DUPFD_CLOEXEC, 0);
+	chore_init(&syncing->chore, mount, run_sync, free_sync);
+	return &syncing->chore;
+}
+
+static void attempt_fsync(struct request *request)
+{
+	if (!request_has_wanted(request, REQUEST_DEED))
+		request_want_chore(request, REQUEST_DEED, new_sync(request->mount, writing_of(&request->file)));
+	else if (request->fault.verdict)
+		request_fail_with(request, &request->fault);
+	else
+		request_succeed(request);
+}
+
+void operations_fsync(fuse_req_t fuse, fuse_ino_t number, int datasync, struct fuse_file_info *file)
+{
+	const struct request request = { .attempt = attempt_fsync, .file = *file };
+
+	(void)datasync;
+	if (writing_of(file))
+		request_begin(fuse, number, &request);
+	else
+		fuse_reply_err(fuse, 0);
+}
+
+/* A folder has nothing that is not on the disk: what is made is made there. */
+void operations_fsyncdir(fuse_req_t fuse, fuse_ino_t number, int datasync, struct fuse_file_info *file)
+{
+	(void)number;
+	(void)datasync;
+	(void)file;
+	fuse_reply_err(fuse, 0);
+}
