@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Fixtures: one registry for all; for each test a liar before it, a home, a mount, and an end that leaves nothing."""
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import programs
 import publisher
 import registry
 from quick import QuickServer
+from waiting import until
 
 TEST_SECONDS = 120  # after which a test hangs
 
@@ -52,11 +54,22 @@ def server(everything):
         server.end()
 
 
+def processes_in(folder):
+    """The processes that were started with a home in a folder. A daemon ends somewhat later than its mount."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{process}/environ", "rb") as file:
+            if f"HOME={folder}/".encode() in file.read():
+                found.append(process)
+    return found
+
+
 @pytest.fixture
 def folder(everything):
-    """A folder of the test's own."""
+    """A folder of the test's own. What still runs in it at the end has to end, and until then writes there."""
     path = tempfile.mkdtemp(dir=everything)
     yield path
+    until(lambda: not processes_in(path), lambda: f"processes end: {processes_in(path)}")
     shutil.rmtree(path)
 
 
