@@ -219,9 +219,10 @@ static int ask_names(const struct api *api, struct ledger *ledger, clock_ms dead
 
 static int take_known(void *user, const struct view_package *package)
 {
+	struct name name = view_package_name(package);
 	struct naming *naming = user;
 
-	return take_name(naming, view_package_name(package), naming->flt);
+	return take_name(naming, &name, naming->flt);
 }
 
 /* Take the names of known packages. With a ledger, look up only the logs that have no name yet: few, as a rule. */
@@ -238,7 +239,7 @@ static int take_all_known(const struct view_trie *known, struct naming *naming, 
 			is_named(&listing->logs[i]) ? NULL : view_trie_find(known, &listing->logs[i].id);
 
 		if (package)
-			verdict = take_name(naming, view_package_name(package), flt);
+			verdict = take_known(naming, package);
 	}
 	return verdict;
 }

@@ -235,8 +235,8 @@ int store_read_package(int logs, const struct name *name, struct package_log **l
 		return r;
 	if (value) {
 		r = store_state_read_package(value, &found, &read, flt);
-		if (!r && strcmp(package_log_name(found)->text, name->text)) {
-			r = fault_invalid(flt, "it is the state of %s", package_log_name(found)->text);
+		if (!r && strcmp(package_log_name_text(found), name->text)) {
+			r = fault_invalid(flt, "it is the state of %s", package_log_name_text(found));
 			package_log_unref(found);
 		}
 		if (r)

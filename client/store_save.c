@@ -102,9 +102,9 @@ static int write_text(int folder, const char *name, const struct buf *text, stru
 static int save_package(const struct store *store, int logs, const struct store_update *update,
 			const struct store_package *package, struct fault *flt)
 {
-	const struct name *name = package_log_name(package->log);
+	struct name name = package_log_name(package->log);
 	struct store_state ours = state_of(update, &package->position);
-	struct digest id = name_log_id(name);
+	struct digest id = name_log_id(&name);
 	struct package_log *there = NULL;
 	struct store_state state = {0};
 	char file[DIGEST_TEXT_SIZE];
@@ -115,7 +115,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 
 	if (!store_state_fits_package(package->log))
 		return 0;
-	r = forgive(store_read_package(logs, name, &there, &state, &local), &local, flt);
+	r = forgive(store_read_package(logs, &name, &there, &state, &local), &local, flt);
 	if (r)
 		return r;
 	is_same = there && store_same_package(there, package->log);

@@ -190,7 +190,7 @@ int store_state_render_package(const struct package_log *log, const char *label,
 	const struct package_release *releases;
 	size_t count;
 
-	json_put_text(value, "name", package_log_name(log)->text);
+	json_put_text(value, "name", package_log_name_text(log));
 	put_frame_start(value, label, state);
 	if (package_log_head(log))
 		put_head(inner, package_log_head(log));

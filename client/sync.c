@@ -86,14 +86,17 @@ static struct sync_log *add_package(struct sync *sync, const struct name *name)
 	struct digest log_id = name_log_id(name);
 	struct sync_log *log = add_log(sync, &log_id);
 
-	if (log)
-		log->name = name;
+	if (log) {
+		log->is_package = true;
+		log->name = *name;
+	}
 	return log;
 }
 
 int sync_add_proven(struct sync *sync, const struct view_package *package, struct fault *flt)
 {
-	struct sync_log *log = add_package(sync, view_package_name(package));
+	struct name name = view_package_name(package);
+	struct sync_log *log = add_package(sync, &name);
 
 	if (!log)
 		return fault_no_memory(flt);
@@ -175,7 +178,7 @@ static int begin_operator(struct sync *sync, const struct view *base, struct fau
 /* The operator's log, if it is part of the update. */
 static struct sync_log *operator_of(struct sync *sync)
 {
-	return sync->count && !sync->logs[0].name ? &sync->logs[0] : NULL;
+	return sync->count && !sync->logs[0].is_package ? &sync->logs[0] : NULL;
 }
 
 /* ---- The way to the checkpoint ---- */
@@ -236,7 +239,7 @@ static int put_proven(struct view *view, const struct sync_log *log, struct faul
 /* A package that failed stays as it was proven in `base`, if it was, with the fault beside it. */
 static int put_failed(struct view *view, const struct view *base, const struct sync_log *log, struct fault *flt)
 {
-	const struct view_package *before = view_find(view, log->name);
+	const struct view_package *before = view_find(view, &log->name);
 	struct view_package *package;
 	uint64_t log_length;
 	int verdict;
@@ -256,7 +259,7 @@ static int put_failed(struct view *view, const struct view *base, const struct s
  */
 static bool is_to_go_on(const struct sync_log *log)
 {
-	return log->name && log->start != SYNC_PROVEN && log->is_broken_off;
+	return log->is_package && log->start != SYNC_PROVEN && log->is_broken_off;
 }
 
 /* Keep the records of the logs proven in the next view, and those of incompletely received logs. */
@@ -282,7 +285,7 @@ static int put_packages(struct view *view, const struct view *base, const struct
 	for (size_t i = 0; i < sync->count && !verdict; i++) {
 		const struct sync_log *log = &sync->logs[i];
 
-		if (!log->name)
+		if (!log->is_package)
 			continue;
 		verdict = log->is_proven ? put_proven(view, log, flt) : put_failed(view, base, log, flt);
 	}

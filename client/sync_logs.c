@@ -35,8 +35,8 @@ static void note_damage(struct sync_log *log)
 void sync_log_fail(struct sync_log *log, const struct fault *flt)
 {
 	log->fault = *flt;
-	if (log->name)
-		fault_at(&log->fault, "package %s", log->name->text);
+	if (log->is_package)
+		fault_at(&log->fault, "package %s", log->name.text);
 	else
 		fault_at(&log->fault, "the operator's log");
 	if (flt->kind == FAULT_FORGED || flt->kind == FAULT_REFUSED || flt->kind == FAULT_ABSENT ||
@@ -97,12 +97,12 @@ static int make_ours(struct sync_log *log, struct fault *flt)
 
 	if (log->is_ours)
 		return 0;
-	if (!log->name)
+	if (!log->is_package)
 		verdict = log->operator ? operator_log_copy(log->operator, &operator, flt) :
 					  operator_log_new(&operator, flt);
 	else
 		verdict = log->package ? package_log_copy(log->package, &package, flt) :
-					 package_log_new(log->name, &package, flt);
+					 package_log_new(&log->name, &package, flt);
 	if (verdict)
 		return verdict;
 	package_log_unref(log->package);
@@ -156,7 +156,7 @@ static int append(struct sync *sync, struct sync_log *log, const struct api_reco
 		return fault_invalid(flt, "it does not come after the record before, at %" PRIu64,
 				     log->position.registry_index);
 	verdict = make_ours(log, flt);
-	if (!verdict && log->name)
+	if (!verdict && log->is_package)
 		verdict = append_to_package(sync, log->package, &envelope, flt);
 	else if (!verdict)
 		verdict = operator_log_append(log->operator, &envelope, flt);
@@ -203,7 +203,7 @@ static void check_whole(struct sync_log *log, uint64_t log_length)
 {
 	struct fault flt = {0};
 
-	if (!sync_log_head(log) && log->name && !log->has_must_hold && !log->is_listed)
+	if (!sync_log_head(log) && log->is_package && !log->has_must_hold && !log->is_listed)
 		fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package at log length %" PRIu64,
 				log_length);
 	else if (!sync_log_head(log))
@@ -246,7 +246,7 @@ static bool gather(struct sync *sync, struct asked *asked)
 
 		if (!sync_log_is_open(log) || log->is_whole)
 			continue;
-		if (log->name) {
+		if (log->is_package) {
 			asked->wanted[asked->count] = want(log);
 			asked->packages[asked->count++] = log;
 		} else {
@@ -325,7 +325,7 @@ static bool fail_absent(struct asked *asked, const struct api_absent *absent)
 			fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package");
 		sync_log_fail(log, &flt);
 		if (flt.kind == FAULT_ABSENT)
-			namespaces_read_hint(absent->hint, name_namespace(log->name), log->hint);
+			namespaces_read_hint(absent->hint, name_namespace(&log->name), log->hint);
 		return true;
 	}
 	return false;

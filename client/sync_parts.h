@@ -21,7 +21,8 @@ enum sync_start {
 
 /** A log on its way to a checkpoint. */
 struct sync_log {
-	const struct name *name; /* NULL: the operator's log. Borrowed */
+	bool is_package;                /* else it is the operator's */
+	struct name name;               /* of a package */
 	struct digest log_id;
 	enum sync_start start;
 	bool is_whole;                  /* the ledger has no more records of it: nothing is to be fetched */

@@ -76,7 +76,7 @@ static int heads_init(const struct bundle *bundle, struct heads *heads, struct f
 static void keep_proof(struct bundle *bundle, const struct heads *heads, const struct merkle_log_bundle *log,
 		       const struct merkle_map_bundle *map)
 {
-	if (bundle->count == 2 && !bundle->logs[0]->name)
+	if (bundle->count == 2 && !bundle->logs[0]->is_package)
 		view_proof_new(heads->indices, log, map, &bundle->proof, NULL);
 }
 
@@ -141,10 +141,10 @@ static void prove(const struct sync *sync, const struct sync_proof *ahead, struc
 /* Where the log ends, by the ledger. @return false: the ledger has no such log */
 static bool find_head(const struct sync *sync, const struct sync_log *log, uint64_t *out)
 {
-	const struct listing_log *listed = log->name ? listing_find_log(sync->heads, &log->log_id) : NULL;
+	const struct listing_log *listed = log->is_package ? listing_find_log(sync->heads, &log->log_id) : NULL;
 
 	*out = listed ? listed->last : sync->heads->operator_last;
-	return listed || !log->name;
+	return listed || !log->is_package;
 }
 
 /* @return whether anything has to be fetched before these heads are known */

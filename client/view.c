@@ -11,6 +11,7 @@ int view_package_new(struct package_log *log, const struct store_position *posit
 		     const struct fault *fault, struct view_package **out, struct fault *flt)
 {
 	struct view_package *package = calloc(1, sizeof(*package));
+	struct name name = package_log_name(log);
 
 	if (!package)
 		return fault_no_memory(flt);
@@ -21,7 +22,7 @@ int view_package_new(struct package_log *log, const struct store_position *posit
 	if (fault)
 		*package->fault = *fault;
 	atomic_init(&package->references, 1);
-	package->log_id = name_log_id(package_log_name(log));
+	package->log_id = name_log_id(&name);
 	package->log = package_log_ref(log);
 	package->position = *position;
 	package->log_length = log_length;
@@ -122,9 +123,14 @@ int view_copy(const struct view *view, struct view **out, struct fault *flt)
 	return 0;
 }
 
-const struct name *view_package_name(const struct view_package *package)
+struct name view_package_name(const struct view_package *package)
 {
 	return package_log_name(package->log);
+}
+
+const char *view_package_name_text(const struct view_package *package)
+{
+	return package_log_name_text(package->log);
 }
 
 const struct fault *view_package_fault(const struct view_package *package)
@@ -158,7 +164,7 @@ static int compare_names(const void *a, const void *b)
 {
 	const struct view_package *const *left = a, *const *right = b;
 
-	return strcmp(view_package_name(*left)->text, view_package_name(*right)->text);
+	return strcmp(view_package_name_text(*left), view_package_name_text(*right));
 }
 
 int view_sort(const struct view *view, const struct view_package ***out, struct fault *flt)

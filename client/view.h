@@ -56,8 +56,9 @@ int view_copy(const struct view *view, struct view **out, struct fault *flt);
 /** Whether the package's log is proven to be the one at the checkpoint of the view that it is in. */
 bool view_package_is_current(const struct view_package *package);
 
-/** Its name, borrowed. */
-const struct name *view_package_name(const struct view_package *package);
+/** Its name; and its text, borrowed. */
+struct name view_package_name(const struct view_package *package);
+const char *view_package_name_text(const struct view_package *package);
 
 /**
  * What went wrong when it was brought to a later checkpoint. Borrowed, never NULL; verdict 0: nothing, and the log is

@@ -30,7 +30,7 @@ static int absent(const struct package_log *log, const char *asked, struct fault
 {
 	const struct package_release *best = package_log_best(log, NULL);
 	const struct package_release *exact = package_log_find(log, span_of_text(asked));
-	const char *name = package_log_name(log)->text;
+	const char *name = package_log_name_text(log);
 
 	if (exact && exact->yanked)
 		return fault_undecided(flt, FAULT_ABSENT, "version %s of %.100s was yanked", exact->version, name);

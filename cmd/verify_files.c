@@ -41,15 +41,16 @@ static size_t find_in(const struct verify_part *part, const struct view_package 
 {
 	size_t count, found = 0;
 	const struct package_release *releases = package_log_releases(package->log, &count);
+	const struct name name = view_package_name(package);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!digest_equals(&releases[i].content, digest))
 			continue;
 		found++;
 		if (list)
-			json_add(list, new_release(part, view_package_name(package), &releases[i]));
+			json_add(list, new_release(part, &name, &releases[i]));
 		else
-			print_release(part, path, view_package_name(package), &releases[i]);
+			print_release(part, path, &name, &releases[i]);
 	}
 	return found;
 }

@@ -168,7 +168,7 @@ static void forget_links(struct mount *mount, const struct name *name, const str
 
 static void tell_package(struct mount *mount, const struct view_package *before, const struct view_package *after)
 {
-	const struct name *name = view_package_name(after);
+	const struct name of_package = view_package_name(after), *name = &of_package;
 
 	forget_times(mount, name);
 	if (before && before->log == after->log)
@@ -247,10 +247,11 @@ struct news {
 
 static int tell_if_new(void *user, const struct view_package *known, const struct view_package *package)
 {
+	const struct name name = view_package_name(package);
 	const struct news *news = user;
 
-	if (!known && tree_has_package(news->complete, view_package_name(package)) == TREE_NO)
-		tell_new_package(news->mount, news->complete, view_package_name(package));
+	if (!known && tree_has_package(news->complete, &name) == TREE_NO)
+		tell_new_package(news->mount, news->complete, &name);
 	return 0;
 }
 

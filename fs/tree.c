@@ -18,14 +18,14 @@ static int compare_spans(struct span a, struct span b)
 	return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-static bool is_in(const struct name *name, struct span namespace)
+static bool is_in(const struct view_package *package, struct span namespace)
 {
-	return span_equals(name_namespace(name), namespace);
+	return span_equals(package_log_name_namespace(package->log), namespace);
 }
 
 static int is_package_in(void *user, const struct view_package *package)
 {
-	return is_in(view_package_name(package), *(const struct span *)user);
+	return is_in(package, *(const struct span *)user);
 }
 
 static bool knows_package_in(const struct view *view, struct span namespace)
@@ -184,7 +184,6 @@ static void sort(struct tree_entries *entries)
 
 /** Where known packages are added. */
 struct adding {
-	const struct view *view;
 	enum path_kind kind;
 	struct span namespace; /* of the packages to add */
 	struct tree_entries *out;
@@ -194,7 +193,7 @@ static int add_namespace(void *user, const struct view_package *package)
 {
 	const struct adding *adding = user;
 
-	add(adding->out, adding->kind, name_namespace(view_package_name(package)));
+	add(adding->out, adding->kind, package_log_name_namespace(package->log));
 	return 0;
 }
 
@@ -216,20 +215,17 @@ static void list_namespaces(const struct view *view, enum path_kind kind, struct
 }
 
 /* A link that leads nowhere is not shown, once that is known. */
-static bool is_shown(const struct view *view, enum path_kind kind, const struct name *name)
+static bool is_shown(const struct view_package *package, enum path_kind kind)
 {
-	const struct view_package *package = kind == PATH_LINK ? view_find(view, name) : NULL;
-
-	return !package || package_log_best(package->log, NULL);
+	return kind != PATH_LINK || package_log_best(package->log, NULL);
 }
 
 static int add_package(void *user, const struct view_package *package)
 {
-	const struct name *name = view_package_name(package);
 	const struct adding *adding = user;
 
-	if (is_in(name, adding->namespace) && is_shown(adding->view, adding->kind, name))
-		add(adding->out, adding->kind, name_package(name));
+	if (is_in(package, adding->namespace) && is_shown(package, adding->kind))
+		add(adding->out, adding->kind, package_log_name_package(package->log));
 	return 0;
 }
 
@@ -239,14 +235,14 @@ static void list_packages(const struct view *view, struct span namespace, enum p
 	const struct listing *listing = view->listing;
 
 	if (!lists_all(view))
-		view_trie_each(&view->packages, add_package,
-			       &(struct adding){view, kind, namespace, out});
+		view_trie_each(&view->packages, add_package, &(struct adding){kind, namespace, out});
 	for (size_t i = listing ? listing_first_in(listing, namespace) : 0;
 	     listing && i < listing->names.count && span_equals(name_list_namespace(&listing->names, i), namespace);
 	     i++) {
 		struct name name = name_list_at(&listing->names, i);
+		const struct view_package *package = kind == PATH_LINK ? view_find(view, &name) : NULL;
 
-		if (is_shown(view, kind, &name))
+		if (!package || is_shown(package, kind))
 			add(out, kind, name_list_package(&listing->names, i));
 	}
 	sort(out);

@@ -15,7 +15,6 @@
 
 struct package_log {
 	atomic_uint references;
-	struct name name;
 	bool has_head;
 	struct log_head head;
 	struct digest transcript;
@@ -29,27 +28,32 @@ struct package_log {
 	 * the same; only an append, with nobody beside it, makes it unknown again.
 	 */
 	_Atomic uint32_t best;
+	uint16_t colon; /* of the name */
+	char name[];    /* its text, at its own length */
 };
 #define BEST_UNKNOWN UINT32_MAX
 #define BEST_NONE (UINT32_MAX - 1)
 
 /* ---- Memory ---- */
 
-static struct package_log *new_log(const struct name *name)
+/* @param name  a text with its colon at `colon` */
+static struct package_log *new_log(const char *name, size_t colon)
 {
-	struct package_log *log = calloc(1, sizeof(*log));
+	size_t length = strlen(name);
+	struct package_log *log = calloc(1, sizeof(*log) + length + 1);
 
 	if (!log)
 		return NULL;
 	atomic_init(&log->references, 1);
 	atomic_init(&log->best, BEST_UNKNOWN);
-	log->name = *name;
+	log->colon = (uint16_t)colon;
+	memcpy(log->name, name, length);
 	return log;
 }
 
 int package_log_new(const struct name *name, struct package_log **out, struct fault *flt)
 {
-	struct package_log *log = new_log(name);
+	struct package_log *log = new_log(name->text, name->colon);
 
 	if (!log)
 		return fault_no_memory(flt);
@@ -101,7 +105,7 @@ static int copy_releases(const struct package_log *log, struct package_log *copy
 
 int package_log_copy(const struct package_log *log, struct package_log **out, struct fault *flt)
 {
-	struct package_log *copy = new_log(&log->name);
+	struct package_log *copy = new_log(log->name, log->colon);
 	int ret;
 
 	if (!copy)
@@ -357,9 +361,27 @@ bool package_log_transcript(const struct package_log *log, struct digest *out)
 
 /* ---- Asking ---- */
 
-const struct name *package_log_name(const struct package_log *log)
+struct name package_log_name(const struct package_log *log)
 {
-	return &log->name;
+	struct name name = { .colon = log->colon };
+
+	memcpy(name.text, log->name, strlen(log->name));
+	return name;
+}
+
+const char *package_log_name_text(const struct package_log *log)
+{
+	return log->name;
+}
+
+struct span package_log_name_namespace(const struct package_log *log)
+{
+	return (struct span){ (const unsigned char *)log->name, log->colon };
+}
+
+struct span package_log_name_package(const struct package_log *log)
+{
+	return span_of_text(log->name + log->colon + 1);
 }
 
 const struct log_head *package_log_head(const struct package_log *log)

@@ -63,8 +63,12 @@ int package_log_check(struct package_log *log, const struct record_envelope *env
  */
 int package_log_replay(struct package_log *log, const struct record_envelope *envelope, struct fault *flt);
 
-/** Whose log it is; lives as long as the log. */
-const struct name *package_log_name(const struct package_log *log);
+/** Whose log it is. */
+struct name package_log_name(const struct package_log *log);
+/** Its text, NUL-terminated, and the part before and behind its colon. They live as long as the log. */
+const char *package_log_name_text(const struct package_log *log);
+struct span package_log_name_namespace(const struct package_log *log);
+struct span package_log_name_package(const struct package_log *log);
 
 /**
  * What a log was fed, as one digest: its records with their signatures, in order. Two logs of the same transcript were

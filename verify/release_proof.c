@@ -74,7 +74,7 @@ static bool is_known(const struct release_proof *proof)
 {
 	struct digest known, transcript = {{0}};
 
-	if (!proof->known || strcmp(package_log_name(proof->known)->text, proof->name.text) ||
+	if (!proof->known || strcmp(package_log_name_text(proof->known), proof->name.text) ||
 	    !package_log_transcript(proof->known, &known))
 		return false;
 	for (size_t i = 0; i < proof->package.count; i++) {

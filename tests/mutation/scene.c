@@ -299,10 +299,10 @@ static void check_package(struct scene *scene, const struct view_package *packag
 	bool is_true = false;
 
 	for (size_t i = 0; truth && i < PACKAGES; i++)
-		if (truth->packages[i] && !strcmp(packages[i], view_package_name(package)->text))
+		if (truth->packages[i] && !strcmp(packages[i], view_package_name_text(package)))
 			is_true = !strcmp(truth->packages[i], shown);
 	if (!is_true)
-		complain(scene, "believed of %s, at %llu records: %s", view_package_name(package)->text,
+		complain(scene, "believed of %s, at %llu records: %s", view_package_name_text(package),
 			 (unsigned long long)package->log_length, shown);
 	free(shown);
 }

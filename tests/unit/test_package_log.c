@@ -271,7 +271,7 @@ static void test_copy(void **state)
 	append_good(fixture, &yank, 1, fixture->owner);
 	after = look(copy);
 	assert_true(span_equals(buf_span(&before), buf_span(&after)));
-	assert_string_equal(package_log_name(copy)->text, "test:package");
+	assert_string_equal(package_log_name_text(copy), "test:package");
 	package_log_unref(package_log_ref(copy));
 	package_log_unref(copy);
 	buf_release(&before);

@@ -207,7 +207,8 @@ static void check(const struct model *model, const struct view *view)
 
 static int compare_package(void *user, const struct view_package *package)
 {
-	const struct view_package *fresh = view_find(user, view_package_name(package));
+	const struct name name = view_package_name(package);
+	const struct view_package *fresh = view_find(user, &name);
 
 	assert_non_null(fresh);
 	assert_true(view_package_is_current(package));

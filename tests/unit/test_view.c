@@ -92,7 +92,7 @@ static int visit_change(void *user, const struct view_package *known, const stru
 {
 	struct visits *visits = user;
 
-	assert_true(!known || !strcmp(view_package_name(known)->text, view_package_name(package)->text));
+	assert_true(!known || !strcmp(view_package_name_text(known), view_package_name_text(package)));
 	assert_ptr_not_equal(known, package);
 	visits->known += known != NULL;
 	return visit(user, package);
