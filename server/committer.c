@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +40,7 @@ struct committer {
 	pthread_cond_t given;
 	struct committer_job *first, **last;
 	bool stopping;
+	atomic_bool is_stopping; /* the same, for the check at the beginning */
 	bool has_mended, has_rejected; /* the thread's own */
 };
 
@@ -539,21 +541,35 @@ static void try_alone(struct committer *committer, struct committer_job *first)
 	}
 }
 
+/* Look for damage, and repair it. */
+static int recover(struct committer *committer, enum recovery_depth depth, const atomic_bool *is_stopping,
+		   struct recovery_result *out, struct fault *flt)
+{
+	const struct recovery_task task = {
+		.database = committer->database, .key = committer->key, .depth = depth, .is_stopping = is_stopping,
+		.tell = committer->host.failed, .user = committer->host.user,
+	};
+	struct commit_state state;
+	int r = recovery_run(&task, out, flt);
+
+	if (!r)
+		r = commit_load(committer->database, &state, flt);
+	if (!r)
+		committer->state = state;
+	return r;
+}
+
 /* The start does not check a large map: repair damage that is found later; once. */
 static bool mend(struct committer *committer)
 {
-	struct commit_state state;
+	struct recovery_result result;
 	struct fault flt = {0};
-	uint64_t gaps;
 
 	if (committer->has_mended)
 		return false;
 	committer->has_mended = true;
-	if (!recovery_run(committer->database, committer->key, true, committer->host.failed, committer->host.user,
-			  &gaps, &flt) && !commit_load(committer->database, &state, &flt)) {
-		committer->state = state;
+	if (!recover(committer, RECOVERY_ALL, NULL, &result, &flt))
 		return true;
-	}
 	committer->host.failed(committer->host.user, &flt);
 	return false;
 }
@@ -592,16 +608,6 @@ static struct committer_job *take_jobs(struct committer *committer)
 	}
 	pthread_mutex_unlock(&committer->mutex);
 	return first;
-}
-
-static void *run(void *argument)
-{
-	struct committer *committer = argument;
-	struct committer_job *jobs;
-
-	while ((jobs = take_jobs(committer)))
-		work(committer, jobs);
-	return NULL;
 }
 
 void committer_give(struct committer *committer, struct committer_job *job)
@@ -684,6 +690,40 @@ static void decide_on_waiting(struct committer *committer)
 	}
 }
 
+/* @return false: it is time to end */
+static bool check(struct committer *committer, struct fault *flt)
+{
+	struct recovery_result result = {0};
+	struct fault own = {0};
+	int r = recover(committer, RECOVERY_LOG, &committer->is_stopping, &result, &own);
+
+	if (own.kind == FAULT_CANCELLED) {
+		*flt = own;
+		return false;
+	}
+	if (r)
+		committer->host.failed(committer->host.user, &own);
+	committer->host.checked(committer->host.user, result.gaps);
+	decide_on_waiting(committer);
+	return true;
+}
+
+static void *run(void *argument)
+{
+	struct committer *committer = argument;
+	struct committer_job *jobs;
+	struct fault flt = {0};
+	const bool go_on = !committer->host.checked || check(committer, &flt);
+
+	while ((jobs = take_jobs(committer))) {
+		if (go_on)
+			work(committer, jobs);
+		else
+			finish_all(jobs, &flt);
+	}
+	return NULL;
+}
+
 static int start_thread(struct committer *committer, struct fault *flt)
 {
 	int error = thread_start(&committer->thread, run, committer);
@@ -715,7 +755,7 @@ int committer_start(struct database *database, const struct commit_state *state,
 	pthread_mutex_init(&committer->mutex, NULL);
 	pthread_cond_init(&committer->given, NULL);
 	r = package_logs_new(database, CAP_SERVED_LOG_CACHE, &committer->logs, flt);
-	if (!r)
+	if (!r && !host->checked)
 		decide_on_waiting(committer);
 	if (!r)
 		r = start_thread(committer, flt);
@@ -730,6 +770,7 @@ void committer_stop(struct committer *committer)
 {
 	if (!committer)
 		return;
+	committer->is_stopping = true;
 	pthread_mutex_lock(&committer->mutex);
 	committer->stopping = true;
 	pthread_cond_signal(&committer->given);

@@ -71,6 +71,11 @@ struct committer_host {
 	bool (*has_content)(void *user, const struct digest *content);
 	/** Number of contents stored so far: while it does not change, a missing content is still missing. */
 	uint64_t (*arrivals)(void *user);
+	/**
+	 * NULL: the database was checked. Otherwise that is done first (recovery.h), while jobs wait, and the number of
+	 * lost records told: a record may not enter by rows that are damaged.
+	 */
+	void (*checked)(void *user, uint64_t gaps);
 	void *user;
 };
 

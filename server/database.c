@@ -287,6 +287,11 @@ int database_begin(struct database *database, struct fault *flt)
 	return database_run(database, database->is_writer ? "BEGIN IMMEDIATE" : "BEGIN", flt);
 }
 
+int database_begin_reading(struct database *database, struct fault *flt)
+{
+	return database_run(database, "BEGIN", flt);
+}
+
 int database_commit(struct database *database, struct fault *flt)
 {
 	return database_run(database, "COMMIT", flt);

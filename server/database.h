@@ -50,6 +50,8 @@ void database_close(struct database *database);
  * roll back then, and the connection is as good as before.
  */
 int database_begin(struct database *database, struct fault *flt);
+/** Begin to read. If something is to be written after all, EBUSY if others have written since. */
+int database_begin_reading(struct database *database, struct fault *flt);
 /** Keep all since database_begin(), synced. After a fault nothing is kept; roll back. */
 int database_commit(struct database *database, struct fault *flt);
 /** Forget all since database_begin(). Fine if there is nothing. */

@@ -4,6 +4,7 @@
  */
 #include "recovery.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "commit.h"
 #include "log_nodes.h"
 #include "operator_records.h"
 #include "statement.h"
@@ -26,17 +28,16 @@ struct place {
 };
 
 struct recovery {
+	const struct recovery_task *task;
 	struct database *database;
 	const struct ecdsa_private_key *key;
 	struct operator_log *operator; /* for its keys; NULL: not readable */
 	struct operator_log *own;      /* has only `key`; NULL without one */
-	void (*tell)(void *user, const struct fault *flt);
-	void *user;
 
 	struct committed_checkpoint last; /* the longest that verifies against its signature */
 	bool has_last;
 	struct merkle_log_roots roots;
-	bool is_damaged, is_thorough;
+	bool is_damaged, is_partial;
 
 	struct place *places;
 	uint64_t length, gaps;
@@ -60,7 +61,7 @@ static void tell(struct recovery *recovery, const char *format, ...)
 	fault_invalid(&found, "%s", text);
 	fault_at(&found, "the database");
 	fault_blame(&found, FAULT_BY_SYSTEM);
-	recovery->tell(recovery->user, &found);
+	recovery->task->tell(recovery->task->user, &found);
 }
 
 /* Turn WARG_INVALID of a check into 0, as damage is what we look for. @return 0, or WARG_UNDECIDED */
@@ -158,6 +159,8 @@ static int look_at_record(void *user, struct statement *row, struct fault *flt)
 	struct digest record_id, log_id, leaf;
 	int r = statement_digest(row, 1, &record_id, flt);
 
+	if (recovery->task->is_stopping && *recovery->task->is_stopping)
+		return fault_undecided(flt, FAULT_CANCELLED, "it is time to end");
 	if (!r)
 		r = statement_digest(row, 2, &log_id, flt);
 	if (!r && statement_number(row, 0) != recovery->roots.length)
@@ -166,6 +169,18 @@ static int look_at_record(void *user, struct statement *row, struct fault *flt)
 		return r;
 	leaf = merkle_log_leaf(&log_id, &record_id);
 	return log_nodes_check(recovery->database, &recovery->roots, &leaf, flt);
+}
+
+/* Whether the last record is under the last checkpoint, and the nodes that the next one needs have its root. */
+static int look_at_end(struct recovery *recovery, struct fault *flt)
+{
+	struct commit_state state;
+	struct fault own = {0};
+	int r = note_damage(recovery, commit_load(recovery->database, &state, &own), &own, flt);
+
+	recovery->is_partial = !r && !recovery->is_damaged && recovery->task->depth == RECOVERY_END &&
+			       state.roots.length > CAP_CHECKED_LOG;
+	return r;
 }
 
 /* Whether the records, the nodes and the checkpoint's root agree. */
@@ -200,7 +215,7 @@ static int look_at_map(struct recovery *recovery, struct fault *flt)
 
 	if (r)
 		return r;
-	if (recovery->is_thorough || count <= CAP_CHECKED_MAP)
+	if (recovery->task->depth == RECOVERY_ALL || count <= CAP_CHECKED_MAP)
 		return map_nodes_check(recovery->database, &recovery->last.map, flt);
 	r = map_nodes_prove(recovery->database, &recovery->last.map, &log_id, 1, &bundle, flt);
 	if (!r)
@@ -624,7 +639,10 @@ static int look(struct recovery *recovery, struct fault *flt)
 	if (!r)
 		r = find_last(recovery, flt);
 	if (!r)
-		r = look_at_log(recovery, flt);
+		r = look_at_end(recovery, flt);
+	if (r || recovery->is_partial)
+		return r;
+	r = look_at_log(recovery, flt);
 	if (!r)
 		r = look_at_logs(recovery, flt);
 	if (!r && recovery->has_last)
@@ -643,24 +661,33 @@ static int run(struct recovery *recovery, struct fault *flt)
 	return r;
 }
 
-int recovery_run(struct database *database, const struct ecdsa_private_key *key,
-		 bool is_thorough, void (*tell_found)(void *user, const struct fault *flt), void *user, uint64_t *gaps,
-		 struct fault *flt)
+/* @param alone  nobody else writes meanwhile; otherwise its own first write fails if somebody has */
+static int attempt(const struct recovery_task *task, bool alone, struct recovery_result *out, struct fault *flt)
 {
-	struct recovery recovery = {
-		.database = database, .key = key, .is_thorough = is_thorough, .tell = tell_found, .user = user,
-	};
-	int r = database_begin(database, flt);
+	struct recovery recovery = {.task = task, .database = task->database, .key = task->key};
+	int r = alone ? database_begin(task->database, flt) : database_begin_reading(task->database, flt);
 
 	if (!r)
 		r = run(&recovery, flt);
 	if (!r && recovery.is_damaged)
-		r = database_commit(database, flt);
-	database_rollback(database);
-	*gaps = recovery.gaps;
+		r = database_commit(task->database, flt);
+	database_rollback(task->database);
+	*out = (struct recovery_result){.gaps = recovery.gaps, .is_partial = recovery.is_partial};
 	operator_log_unref(recovery.operator);
 	operator_log_unref(recovery.own);
 	free(recovery.places);
 	free(recovery.log_ids);
+	return r;
+}
+
+int recovery_run(const struct recovery_task *task, struct recovery_result *out, struct fault *flt)
+{
+	struct fault own = {0};
+	int r = attempt(task, !task->is_stopping, out, &own);
+
+	if (r && own.errnum == EBUSY && task->is_stopping)
+		return attempt(task, true, out, flt);
+	if (r)
+		*flt = own;
 	return r;
 }

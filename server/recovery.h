@@ -10,20 +10,39 @@
 #ifndef WARG_SERVER_RECOVERY_H
 #define WARG_SERVER_RECOVERY_H
 
+#include <stdatomic.h>
+
 #include "committed.h"
 
+/** How much is checked, unless damage is found: then all of it. */
+enum recovery_depth {
+	RECOVERY_END, /* that the log ends as was signed; up to CAP_CHECKED_LOG records as RECOVERY_LOG */
+	RECOVERY_LOG, /* each record's ids, not its bytes: two seconds for a million; and a map of CAP_CHECKED_MAP */
+	RECOVERY_ALL  /* also a larger map: some 236 hashes for each package */
+};
+
+struct recovery_task {
+	struct database *database;
+	/** The operator's; NULL: a mirror: its last records are fetched again if no signed checkpoint covers them. */
+	const struct ecdsa_private_key *key;
+	enum recovery_depth depth;
+	/** Once true the check ends with FAULT_CANCELLED; others may write until damage is found. May be NULL. */
+	const atomic_bool *is_stopping;
+	/** Called with each finding. */
+	void (*tell)(void *user, const struct fault *flt);
+	void *user;
+};
+
+struct recovery_result {
+	uint64_t gaps;   /* number of lost records; the ledger lacks them */
+	bool is_partial; /* only the end was checked */
+};
+
 /**
- * Check the log of a registry, its last checkpoint and its map, and repair what can be repaired. Reads each record's
- * ids, not its bytes: some seconds for a million.
+ * Check the log of a registry, its last checkpoint and its map, and repair what can be repaired.
  *
- * @param key   the operator's; NULL: a mirror: its last records are fetched again if no signed checkpoint covers them
- * @param is_thorough  also check the whole of a large map: some 236 hashes for each package
- * @param tell  called with each finding
- * @param gaps  number of lost records; the ledger lacks them
  * @return 0 even if some damage remains; WARG_UNDECIDED: memory, the disk
  */
-int recovery_run(struct database *database, const struct ecdsa_private_key *key,
-		 bool is_thorough, void (*tell)(void *user, const struct fault *flt), void *user, uint64_t *gaps,
-		 struct fault *flt);
+int recovery_run(const struct recovery_task *task, struct recovery_result *out, struct fault *flt);
 
 #endif

@@ -91,6 +91,13 @@ static uint64_t arrivals(void *user)
 	return content_files_arrivals(service->contents);
 }
 
+static void checked(void *user, uint64_t gaps)
+{
+	struct service *service = user;
+
+	service->gaps = gaps;
+}
+
 static void found(void *user, const struct fault *flt)
 {
 	struct service *service = user;
@@ -160,6 +167,7 @@ static int start_committer(struct service *service, const struct commit_state *s
 	const struct committer_host host = {
 		.stands = stands, .is_uploading = is_uploading, .rejected = rejected, .failed = found,
 		.has_content = has_content, .arrivals = arrivals, .user = service,
+		.checked = service->is_unchecked ? checked : NULL,
 	};
 
 	service->checkpoint = state->last.checkpoint;
@@ -305,12 +313,23 @@ static int go_on(struct service *service, const struct service_options *options,
 	return r ? r : start_collector(service, flt);
 }
 
-/* Serve the intact data even if there is damage, or if it cannot be repaired now. */
-static int look_for_damage(struct service *service, struct fault *flt)
+/*
+ * Serve the intact data even if there is damage, or if it cannot be repaired now. Of a large registry only the end is
+ * checked here, unless an origin is asked for more of it: the committer checks the rest, and readers prove what they
+ * get.
+ */
+static int look_for_damage(struct service *service, const struct service_options *options, struct fault *flt)
 {
+	const struct recovery_task task = {
+		.database = service->database, .key = service->key, .tell = found, .user = service,
+		.depth = options->key && !options->origin ? RECOVERY_END : RECOVERY_LOG,
+	};
+	struct recovery_result result;
 	struct fault own = {0};
-	int r = recovery_run(service->database, service->key, false, found, service, &service->gaps, &own);
+	int r = recovery_run(&task, &result, &own);
 
+	service->gaps = result.gaps;
+	service->is_unchecked = !r && result.is_partial;
 	if (!r || own.errnum == ENOMEM) {
 		if (r)
 			*flt = own;
@@ -366,7 +385,7 @@ static int open_registry(struct service *service, const struct service_options *
 	int r = content_files_open(options->content_dir, options->content_limit, &service->contents, flt);
 
 	if (!r)
-		r = look_for_damage(service, flt);
+		r = look_for_damage(service, options, flt);
 	if (!r)
 		r = commit_load(service->database, &state, flt);
 	if (!r)

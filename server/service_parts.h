@@ -46,7 +46,8 @@ struct service {
 	struct fault unseen;         /* the follower's: why the origin was not seen, the last time; 0: it was */
 	struct workers *workers; /* for what waits for the disk */
 	bool is_closed;          /* the operator's log is damaged: publishes are refused */
-	uint64_t gaps;           /* number of lost records: there is no ledger if it is not 0 */
+	bool is_unchecked;       /* the committer checks the log before it decides on anything */
+	_Atomic uint64_t gaps;   /* number of lost records: there is no ledger if it is not 0 */
 	char *public_url;        /* as in service_options */
 	char *content_url;       /* likewise; never NULL if public_url is not */
 	struct counters counters;

@@ -99,7 +99,8 @@
 #define CAP_SERVED_AT_ONCE (256u << 10) /* the same for an answer */
 #define CAP_SERVED_MISSING 256         /* the same for missing contents of a record */
 #define CAP_SERVED_LOG_CACHE (32u << 20) /* logs kept in memory to validate the next record: 100,000 releases in all */
-#define CAP_CHECKED_MAP 5000           /* packages whose map is checked when a server starts: half a second */
+#define CAP_CHECKED_LOG 256            /* records of a registry that is checked before it serves, not meanwhile */
+#define CAP_CHECKED_MAP 5000           /* packages whose map is checked after a server's start: half a second */
 #define CAP_SERVED_CONNECTIONS 4096    /* open at a time */
 #define CAP_SERVED_HEADERS (32u << 10) /* memory of a connection: all of a request's header lines, and its path */
 #define CAP_SERVED_MEMORY (120u << 20) /* request bodies and unread answers of all clients: five of the largest */

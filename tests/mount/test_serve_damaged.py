@@ -13,6 +13,7 @@ import pytest
 import programs
 from publisher import Client, Record, init, release, yank
 from registry import wasm
+from waiting import until
 
 CONTENT, OTHER = wasm(400, 120), wasm(450, 130)
 NAMES = ("test:one", "test:two", "test:three")
@@ -133,3 +134,70 @@ def test_one_row(kept, folder, table):
         shutil.rmtree(top)
     assert not wrong, "\n".join(wrong)
     assert count
+
+
+@pytest.fixture(scope="module")
+def long(everything):
+    """A stopped registry of more records than are checked before it serves."""
+    server = programs.OwnServer(programs.Home(os.path.join(everything, "long")))
+    client = Client(server)
+    first = Record("test:one", init(), release("1.0.0", CONTENT))
+    client.publish(first, CONTENT)
+    head = Record("test:many", init())
+    client.publish(head)
+    for number in range(260):
+        head = Record("test:many", release(f"1.0.{number}", CONTENT), prev=head)
+        client.publish(head)
+    client.close()
+    server.terminate()
+    return server.data, server.contents, first, head
+
+
+@pytest.mark.parametrize("name, damage", (
+    ("id", "UPDATE records SET record_id = zeroblob(32) WHERE registry_index = 1"),
+    ("log", "UPDATE records SET log = 1 WHERE registry_index = 1"),
+    ("head", "UPDATE logs SET head = 0, length = 0 WHERE head = 1"),
+    ("log id", "UPDATE logs SET log_id = zeroblob(32) WHERE head = 1"),
+    ("node", "UPDATE log_nodes SET hash = zeroblob(32) WHERE node = 2"),
+    ("map", "UPDATE map_nodes SET leaf_hash = zeroblob(32) WHERE depth = 256")))
+def test_nothing_enters_before_the_check(long, folder, name, damage):
+    """A large registry serves while it is checked; what is published meanwhile does not enter by damaged rows."""
+    data, contents, first, _ = long
+    home = programs.Home(os.path.join(folder, "home"))
+    for path, to in (data, "data"), (contents, "contents"):
+        shutil.copytree(path, os.path.join(folder, to))
+    database = sqlite3.connect(os.path.join(folder, "data", "registry.db"), isolation_level=None)
+    database.execute("PRAGMA foreign_keys=OFF")
+    assert database.execute(damage).rowcount
+    database.close()
+    server = programs.OwnServer(home, data=os.path.join(folder, "data"), contents=os.path.join(folder, "contents"))
+    client = Client(server)
+    again = client.send(Record("test:one", init(), release("1.0.0", OTHER)))
+    assert again.status == 409 or again.json.get("state") in ("rejected", None), again.body
+    after = Record("test:one", release("2.0.0", CONTENT), prev=first)
+    assert client.send(after).json["state"] == "published"
+    client.close()
+    listed = home.wargfs("ls", "-l", "--registry", server.url, "test:one").stdout
+    assert "1.0.0" in listed and "2.0.0" in listed
+    with open(server.log) as file:
+        assert name == "head" or "repaired" in file.read()
+    server.end()
+    sound = home.run(programs.WARGFS, "serve", "fsck", "--data", os.path.join(folder, "data"), "--content-dir",
+                     os.path.join(folder, "contents"))
+    assert sound.returncode == 0
+
+
+def test_it_ends_during_the_check(long, folder):
+    """Told to end as soon as it serves, it ends in good order."""
+    data, contents, _, head = long
+    for path, to in (data, "data"), (contents, "contents"):
+        shutil.copytree(path, os.path.join(folder, to))
+    home = programs.Home(os.path.join(folder, "home"))
+    server = programs.OwnServer(home, data=os.path.join(folder, "data"), contents=os.path.join(folder, "contents"))
+    server.restart()
+    server.restart()
+    client = Client(server)
+    client.publish(Record("test:many", yank("1.0.0"), prev=head))
+    client.close()
+    until(lambda: Client(server).length() == 264, "the record is under a checkpoint")
+    server.terminate()
