@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #define FOLDER_MODE 0777 /* less the umask */
 #define TEMP_END ".wargfs" /* of the names of temporary files */
 #define FILE_CLAIM_TRIES 16 /* at a file that others take away under us */
+#define FILE_SYNCED 256 /* folders; more than a process usually publishes to */
 #define FILE_LOCK_POLL 5 /* milliseconds between two tries: flock() has no time-out of its own */
 
 /*
@@ -48,11 +50,82 @@ static int sync_parent(int base, const char *path, struct fault *flt)
 	return r;
 }
 
+/* ---- Folders whose names are on the disk ---- */
+
+/*
+ * Folders whose parents this process has synced since they were made, found by their number: a sync takes milliseconds,
+ * and folders stay. One that was made by somebody else may not be synced yet.
+ */
+static pthread_mutex_t synced_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct synced {
+	dev_t device;
+	ino_t number;
+	struct timespec born; /* of its parent's entry for it: the numbers of removed folders are used again */
+} synced[FILE_SYNCED];
+
+static bool identify(int parent, const char *name, struct synced *out)
+{
+	struct statx status;
+
+	if (statx(parent, name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &status) ||
+	    !(status.stx_mask & STATX_BTIME))
+		return false;
+	*out = (struct synced){
+		.device = makedev(status.stx_dev_major, status.stx_dev_minor), .number = status.stx_ino,
+		.born = {status.stx_btime.tv_sec, status.stx_btime.tv_nsec},
+	};
+	return true;
+}
+
+static bool is_same(const struct synced *one, const struct synced *other)
+{
+	return one->device == other->device && one->number == other->number &&
+	       one->born.tv_sec == other->born.tv_sec && one->born.tv_nsec == other->born.tv_nsec;
+}
+
+static bool was_synced(const struct synced *folder)
+{
+	bool was;
+
+	pthread_mutex_lock(&synced_mutex);
+	was = is_same(&synced[folder->number % FILE_SYNCED], folder);
+	pthread_mutex_unlock(&synced_mutex);
+	return was;
+}
+
+static void note_synced(const struct synced *folder)
+{
+	pthread_mutex_lock(&synced_mutex);
+	synced[folder->number % FILE_SYNCED] = *folder;
+	pthread_mutex_unlock(&synced_mutex);
+}
+
+static int sync_name(int parent, const char *name, bool is_new, struct fault *flt)
+{
+	struct synced folder;
+	bool is_known = identify(parent, name, &folder);
+	int r;
+
+	if (is_known && !is_new && was_synced(&folder))
+		return 0;
+	r = sync_parent(parent, name, flt);
+	if (!r && is_known)
+		note_synced(&folder);
+	return r;
+}
+
+int file_sync_name(int parent, const char *name, struct fault *flt)
+{
+	return sync_name(parent, name, false, flt);
+}
+
 int file_make_folder(int parent, const char *name, mode_t mode, struct fault *flt)
 {
-	if (mkdirat(parent, name, mode) && errno != EEXIST)
+	bool is_new = !mkdirat(parent, name, mode);
+
+	if (!is_new && errno != EEXIST)
 		return fault_system(flt, errno, "making the folder %s", name);
-	return sync_parent(parent, name, flt);
+	return sync_name(parent, name, is_new, flt);
 }
 
 /* ---- Folders that are kept open ---- */
@@ -236,7 +309,7 @@ static int open_own(int parent, const char *name, int *fd, struct fault *flt)
 	int opened = -1;
 	int r;
 
-	/* fsync even if the folder existed: another process may have made it and not synced it yet. */
+	/* Also syncs a folder that existed: another process may have made it and not synced it yet. */
 	r = file_make_folder(parent, name, 0700, flt);
 	if (!r)
 		r = file_open_folder(parent, name, true, &opened, flt);

@@ -26,7 +26,13 @@ void file_hold_top(const char *path);
 #define FILE_TOPS 8
 
 /**
- * Make the folder `name`, relative to `parent`, and fsync its parent, so that files synced inside it are still found
+ * Have the name of the folder `name`, relative to `parent`, on the disk: fsync its parent, unless this process has done
+ * that since the folder was made.
+ */
+int file_sync_name(int parent, const char *name, struct fault *flt);
+
+/**
+ * Make the folder `name`, relative to `parent`, and file_sync_name(), so that files synced inside it are still found
  * after a crash. No fault if it exists.
  */
 int file_make_folder(int parent, const char *name, mode_t mode, struct fault *flt);

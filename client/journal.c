@@ -355,13 +355,18 @@ int journal_put(struct journal *journal, const struct journal_claim *claim, cons
 	return r;
 }
 
-int journal_remove(struct journal *journal, const struct journal_claim *claim, struct fault *flt)
+int journal_remove_proven(struct journal *journal, const struct journal_claim *claim, struct fault *flt)
 {
 	char name[NAME_SIZE];
-	int r;
 
 	digest_file_name(&claim->record_id, name);
-	r = file_remove_tree(journal->folder, name, flt);
+	return file_remove_tree(journal->folder, name, flt);
+}
+
+int journal_remove(struct journal *journal, const struct journal_claim *claim, struct fault *flt)
+{
+	int r = journal_remove_proven(journal, claim, flt);
+
 	return r ? r : file_sync(journal->folder, flt);
 }
 

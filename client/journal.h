@@ -85,8 +85,13 @@ bool journal_is_claimed(struct journal *journal, const struct digest *record_id)
 /** Write the entry of a record that is claimed, or write it anew: temp, fsync, rename, fsync of the folder. */
 int journal_put(struct journal *journal, const struct journal_claim *claim, const struct journal_entry *entry,
 		struct fault *flt);
-/** The record that is claimed is proven or refused: remove its entry, with fsync of the folder. None is fine. */
+/** The record that is claimed is refused, or nobody's: remove its entry, with fsync of the folder. None is fine. */
 int journal_remove(struct journal *journal, const struct journal_claim *claim, struct fault *flt);
+/**
+ * The record that is claimed is proven, and its receipt kept: the same without fsync. An entry that a power failure
+ * brings back is found to be published by the next run.
+ */
+int journal_remove_proven(struct journal *journal, const struct journal_claim *claim, struct fault *flt);
 
 /** Remove what somebody who died was just writing, and the claims that he left, of records that have no entry. */
 void journal_sweep(struct journal *journal);

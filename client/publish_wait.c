@@ -294,7 +294,7 @@ static void finish(struct publication *publication)
 	if (entry->from_pending && !publication->is_ended &&
 	    pending_end(publisher->options.home, &entry->pending, NULL))
 		return;
-	publication_forget(publication, NULL);
+	journal_remove_proven(publisher->journal, &publication->claim, NULL);
 }
 
 int publication_prove(struct publication *publication, struct fault *flt)

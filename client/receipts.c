@@ -77,9 +77,9 @@ static int open_package(const struct receipts *receipts, const struct name *name
 	r = file_open_folder(outer, (const char *)name_package(name).data, make, &inner, flt);
 	/* Also when another process made them, and is not as far yet. */
 	if (!r && make)
-		r = file_sync(outer, flt);
+		r = file_sync_name(outer, (const char *)name_package(name).data, flt);
 	if (!r && make)
-		r = file_sync(receipts->folder, flt);
+		r = file_sync_name(receipts->folder, namespace, flt);
 	if (r && inner >= 0)
 		close(inner);
 	close(outer);

@@ -106,15 +106,34 @@ static void test_new_folders_are_synced(void **state)
 	close(fd);
 	assert_true(was_synced(place->path));
 	assert_true(was_synced(scratch_path(place->path, "top")));
-	/* Existing folders are synced, too: another process may have made them just now. */
 	for (size_t again = 0; again < 2; again++) {
 		synced.count = 0;
 		assert_int_equal(file_open_private(scratch_path(place->path, "s"), "label", "journal", &fd, NULL), 0);
 		close(fd);
-		for (size_t i = again; i < 3; i++) {
+		for (size_t i = 0; i < 3; i++) {
 			snprintf(path, sizeof(path), "%s%s", place->path, private[i]);
-			assert_true(was_synced(path));
+			assert_int_equal(was_synced(path), !again);
 		}
+	}
+}
+
+/* Existing folders are synced, too: another process may have made them just now. But only once. */
+static void test_names_are_synced_once(void **state)
+{
+	struct place *place = *state;
+
+	assert_int_equal(mkdirat(place->fd, "inner", 0700), 0);
+	for (size_t again = 0; again < 3; again++) {
+		synced.count = 0;
+		assert_int_equal(file_sync_name(place->fd, "inner", NULL), 0);
+		assert_int_equal(was_synced(place->path), !again);
+	}
+	/* It may have the old one's number. */
+	assert_int_equal(unlinkat(place->fd, "inner", AT_REMOVEDIR), 0);
+	for (size_t again = 0; again < 2; again++) {
+		synced.count = 0;
+		assert_int_equal(file_make_folder(place->fd, "inner", 0700, NULL), 0);
+		assert_int_equal(was_synced(place->path), !again);
 	}
 }
 
@@ -513,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_folders_are_synced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_are_synced_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hold_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_folder, set_up, tear_down),
