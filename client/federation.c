@@ -259,7 +259,7 @@ static int add_other(struct federation *federation, const char *domain, struct f
 		return fault_no_memory(flt);
 	other->federation = federation;
 	snprintf(other->domain, sizeof(other->domain), "%s", domain);
-	r = namespaces_url(domain, home, &other->url, flt);
+	r = domain_url(domain, home, &other->url, flt);
 	if (r) {
 		free(other);
 		return r;

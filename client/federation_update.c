@@ -164,7 +164,7 @@ static bool is_home(struct federation *federation, const char *domain)
 	const struct http_url *home = registry_url(federation->home);
 	struct http_url url;
 
-	return !namespaces_url(domain, home, &url, NULL) && !strcmp(url.text, home->text);
+	return !domain_url(domain, home, &url, NULL) && !strcmp(url.text, home->text);
 }
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The namespace map, domains and hints: namespaces.h.
+ * The namespace map: namespaces.h.
  */
 #include "namespaces.h"
 
@@ -14,75 +14,6 @@
 #include "json.h"
 
 #define MAP_MODE 0666 /* less the umask, as the reference */
-
-/* ---- Domains ---- */
-
-/* Nothing but what hosts and ports are made of: so it is no path, no URL, and nothing that hides in one. */
-static bool has_a_hosts_bytes(struct span text)
-{
-	for (size_t i = 0; i < text.length; i++) {
-		unsigned char byte = text.data[i];
-
-		if (!(byte >= 'a' && byte <= 'z') && !(byte >= 'A' && byte <= 'Z') && !(byte >= '0' && byte <= '9') &&
-		    (!byte || !strchr("-._:[]", byte)))
-			return false;
-	}
-	return text.length && text.data[text.length - 1] != ':';
-}
-
-static int parse_with(const char *scheme, struct span domain, struct http_url *out, struct fault *flt)
-{
-	char text[CAP_DOMAIN + sizeof("https://")];
-	struct fault own = {0};
-
-	snprintf(text, sizeof(text), "%s%.*s", scheme, (int)domain.length, (const char *)domain.data);
-	if (!http_url_parse(text, out, &own))
-		return 0;
-	return own.kind == FAULT_SYSTEM ? fault_no_memory(flt) : fault_invalid(flt, "%s", own.what);
-}
-
-int namespaces_read_domain(struct span text, char out[static CAP_DOMAIN + 1], struct fault *flt)
-{
-	struct http_url url;
-	struct span normal;
-	int r;
-
-	if (text.length > CAP_DOMAIN || !has_a_hosts_bytes(text))
-		return fault_invalid(flt, "\"%.*s\" is no registry's domain",
-				     (int)(text.length < 100 ? text.length : 100), (const char *)text.data);
-	r = parse_with("https://", text, &url, flt);
-	if (r)
-		return r;
-	normal = span_of_text(url.text + strlen("https://"));
-	normal.length--; /* the slash */
-	if (normal.length > CAP_DOMAIN)
-		return fault_invalid(flt, "a domain of %zu bytes", normal.length);
-	memcpy(out, normal.data, normal.length);
-	out[normal.length] = '\0';
-	return 0;
-}
-
-int namespaces_url(const char *domain, const struct http_url *home, struct http_url *out, struct fault *flt)
-{
-	bool is_plain = !strncmp(home->text, "http://", strlen("http://"));
-	struct span text = span_of_text(domain);
-
-	/* Plain http parses to loopback only. */
-	if (is_plain && !parse_with("http://", text, out, NULL))
-		return 0;
-	return parse_with("https://", text, out, flt);
-}
-
-bool namespaces_read_hint(const char *hint, struct span namespace, char out[static CAP_DOMAIN + 1])
-{
-	const char *equals = strchr(hint, '=');
-	struct span about;
-
-	if (!equals)
-		return false;
-	about = (struct span){(const unsigned char *)hint, (size_t)(equals - hint)};
-	return span_equals(about, namespace) && !namespaces_read_domain(span_of_text(equals + 1), out, NULL);
-}
 
 /* ---- The map's file ---- */
 
@@ -128,7 +59,7 @@ static void read_entry(const struct json_walk *walk, struct namespaces_entry *ou
 	memcpy(out->namespace, namespace.data, namespace.length + 1);
 	out->domain[0] = '\0';
 	if (walk->value && !json_as_text(walk->value, &domain, NULL))
-		namespaces_read_domain(domain, out->domain, NULL);
+		domain_read(domain, out->domain, NULL);
 }
 
 static int read_entries(const struct json *value, struct namespaces *out, struct fault *flt)
@@ -267,7 +198,7 @@ static int take_import(const struct operator_namespace *namespace, struct namesp
 	int r;
 
 	out->source = NAMESPACES_IMPORT;
-	r = namespaces_read_domain(span_of_text(namespace->registry), out->domain, flt);
+	r = domain_read(span_of_text(namespace->registry), out->domain, flt);
 	if (r) {
 		fault_at(flt, "the operator imports namespace %.100s", namespace->name);
 		fault_blame(flt, FAULT_BY_REGISTRY);
@@ -315,7 +246,7 @@ static void list_imports(const struct operator_namespace *namespaces, size_t cou
 			continue;
 		*listed = (struct namespaces_listed){.source = NAMESPACES_IMPORT};
 		snprintf(listed->entry.namespace, sizeof(listed->entry.namespace), "%s", namespaces[i].name);
-		namespaces_read_domain(span_of_text(namespaces[i].registry), listed->entry.domain, NULL);
+		domain_read(span_of_text(namespaces[i].registry), listed->entry.domain, NULL);
 		(*used)++;
 	}
 }

@@ -14,13 +14,12 @@
  * Another registry's word on namespaces counts for nothing: only the home registry is asked, so there are no chains,
  * and no loops.
  *
- * A registry is named by its domain: a host, with a port where it is not the usual one. What is more than that, such as
- * a scheme or a path, names none.
+ * A registry is named by its domain: domain.h.
  */
 #ifndef WARG_CLIENT_NAMESPACES_H
 #define WARG_CLIENT_NAMESPACES_H
 
-#include "http_url.h"
+#include "domain.h"
 #include "verify/name.h"
 #include "verify/operator_log.h"
 
@@ -49,24 +48,6 @@ struct namespaces {
 	struct namespaces_entry *entries;
 	size_t count;
 };
-
-/**
- * Read a domain, and bring it into normal form: lower case, punycode.
- * @return 0; WARG_INVALID if it is none
- */
-int namespaces_read_domain(struct span text, char out[static CAP_DOMAIN + 1], struct fault *flt);
-
-/**
- * The URL of the registry at a domain: https. Where the home registry is at a loopback address and spoken to in plain
- * http, so are others at loopback addresses.
- */
-int namespaces_url(const char *domain, const struct http_url *home, struct http_url *out, struct fault *flt);
-
-/**
- * Read a hint, `namespace=domain`. One about another namespace than the one that was asked about is none.
- * @return false, and `out` as it was, if it is none
- */
-bool namespaces_read_hint(const char *hint, struct span namespace, char out[static CAP_DOMAIN + 1]);
 
 /**
  * Read the map. A file that is not there or is empty is an empty map. An entry whose domain is none is kept, so that

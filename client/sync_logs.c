@@ -3,7 +3,7 @@
  * Logs of an update: from their tokens to their heads, page by page, record by record validated (protocol.md sections
  * 4, 6 and 7).
  */
-#include "namespaces.h"
+#include "domain.h"
 #include "sync_parts.h"
 
 #include <inttypes.h>
@@ -325,7 +325,7 @@ static bool fail_absent(struct asked *asked, const struct api_absent *absent)
 			fault_undecided(&flt, FAULT_ABSENT, "the registry has no such package");
 		sync_log_fail(log, &flt);
 		if (flt.kind == FAULT_ABSENT)
-			namespaces_read_hint(absent->hint, name_namespace(&log->name), log->hint);
+			domain_read_hint(absent->hint, name_namespace(&log->name), log->hint);
 		return true;
 	}
 	return false;

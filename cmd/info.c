@@ -124,7 +124,7 @@ static int is_registry(const struct dirent *entry)
 	char domain[CAP_DOMAIN + 1];
 
 	return entry->d_name[0] != '.' &&
-	       (!strchr(entry->d_name, ':') || !namespaces_read_domain(span_of_text(entry->d_name), domain, NULL));
+	       (!strchr(entry->d_name, ':') || !domain_read(span_of_text(entry->d_name), domain, NULL));
 }
 
 /* One registry with a folder here. @param registries  as in put_all() */

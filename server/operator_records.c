@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/namespaces.h"
+#include "client/domain.h"
 #include "statement.h"
 #include "verify/name.h"
 
@@ -119,7 +119,7 @@ static int read_domain(const struct operator_wish *wish, char domain[static CAP_
 	*domain = 0;
 	if (!wish->registry)
 		return 0;
-	r = namespaces_read_domain(span_of_text(wish->registry), domain, &own);
+	r = domain_read(span_of_text(wish->registry), domain, &own);
 	if (r == WARG_UNDECIDED)
 		*flt = own;
 	else if (r)
@@ -132,7 +132,7 @@ static bool is_same_domain(const char *there, const char *domain)
 	char normal[CAP_DOMAIN + 1];
 
 	return !strcmp(there, domain) ||
-	       (!namespaces_read_domain(span_of_text(there), normal, NULL) && !strcmp(normal, domain));
+	       (!domain_read(span_of_text(there), normal, NULL) && !strcmp(normal, domain));
 }
 
 static int check_wish(const struct operator_log *log, const struct operator_wish *wish, char *domain, bool *lacks,

@@ -70,7 +70,7 @@ static void test_domains(void **state)
 	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
 		char domain[CAP_DOMAIN + 1] = "untouched";
 		struct fault flt = {0};
-		int r = namespaces_read_domain(span_of_text(domains[i].text), domain, &flt);
+		int r = domain_read(span_of_text(domains[i].text), domain, &flt);
 
 		if (!domains[i].normal) {
 			if (r != WARG_INVALID)
@@ -90,7 +90,7 @@ static void test_long_domain(void **state)
 	(void)state;
 	memset(text, 'a', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
-	assert_int_equal(namespaces_read_domain(span_of_text(text), domain, NULL), WARG_INVALID);
+	assert_int_equal(domain_read(span_of_text(text), domain, NULL), WARG_INVALID);
 }
 
 /* NUL inside: what is behind it must not be left out of sight. */
@@ -99,7 +99,7 @@ static void test_domain_with_nul(void **state)
 	char domain[CAP_DOMAIN + 1];
 
 	(void)state;
-	assert_int_equal(namespaces_read_domain((struct span){(const unsigned char *)"a.example\0/..", 13}, domain,
+	assert_int_equal(domain_read((struct span){(const unsigned char *)"a.example\0/..", 13}, domain,
 						NULL), WARG_INVALID);
 }
 
@@ -110,11 +110,11 @@ static void test_urls(void **state)
 	(void)state;
 	assert_int_equal(http_url_parse("http://127.0.0.1:1/", &plain, NULL), 0);
 	assert_int_equal(http_url_parse("https://warg.example/", &secure, NULL), 0);
-	assert_int_equal(namespaces_url("127.0.0.1:8090", &plain, &url, NULL), 0);
+	assert_int_equal(domain_url("127.0.0.1:8090", &plain, &url, NULL), 0);
 	assert_string_equal(url.text, "http://127.0.0.1:8090/");
-	assert_int_equal(namespaces_url("127.0.0.1:8090", &secure, &url, NULL), 0);
+	assert_int_equal(domain_url("127.0.0.1:8090", &secure, &url, NULL), 0);
 	assert_string_equal(url.text, "https://127.0.0.1:8090/");
-	assert_int_equal(namespaces_url("other.example", &plain, &url, NULL), 0);
+	assert_int_equal(domain_url("other.example", &plain, &url, NULL), 0);
 	assert_string_equal(url.text, "https://other.example/");
 }
 
@@ -143,7 +143,7 @@ static void test_hints(void **state)
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
 		char domain[CAP_DOMAIN + 1] = "untouched";
 
-		if (namespaces_read_hint(hints[i].hint, span_of_text("other"), domain) != !!hints[i].domain)
+		if (domain_read_hint(hints[i].hint, span_of_text("other"), domain) != !!hints[i].domain)
 			fail_msg("hint \"%s\" is read as \"%s\"", hints[i].hint, domain);
 		assert_string_equal(domain, hints[i].domain ? hints[i].domain : "untouched");
 	}

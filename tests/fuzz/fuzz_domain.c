@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/namespaces.h"
+#include "client/domain.h"
 #include "fuzz.h"
 
 static void require_domain(const char *domain)
@@ -17,9 +17,9 @@ static void require_domain(const char *domain)
 	fuzz_require(domain[0] && strlen(domain) <= CAP_DOMAIN && strcmp(domain, ".") && strcmp(domain, ".."));
 	for (const char *c = domain; *c; c++)
 		fuzz_require(*c > ' ' && *c < 0x7f && !strchr("/\\?#@%", *c));
-	fuzz_require(!namespaces_read_domain(span_of_text(domain), again, NULL) && !strcmp(domain, again));
+	fuzz_require(!domain_read(span_of_text(domain), again, NULL) && !strcmp(domain, again));
 	fuzz_require(!http_url_parse("https://r.example/", &home, NULL));
-	fuzz_require(!namespaces_url(domain, &home, &url, NULL) && !strncmp(url.text, "https://", 8));
+	fuzz_require(!domain_url(domain, &home, &url, NULL) && !strncmp(url.text, "https://", 8));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -33,11 +33,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	r = namespaces_read_domain((struct span){ data, size }, domain, &flt);
+	r = domain_read((struct span){ data, size }, domain, &flt);
 	fuzz_require_verdict(r, &flt);
 	if (!r)
 		require_domain(domain);
-	if (namespaces_read_hint(text, span_of_text("ns"), domain)) {
+	if (domain_read_hint(text, span_of_text("ns"), domain)) {
 		fuzz_require(!strncmp(text, "ns=", 3));
 		require_domain(domain);
 	}
