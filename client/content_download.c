@@ -32,7 +32,7 @@ struct fetch {
 	clock_ms pause_length;    /* 0: never paused */
 	uint64_t others;          /* bytes that the other had, */
 	clock_ms others_at;       /* when it was seen to make progress last */
-	struct store_temp temp;
+	struct temp_file temp;
 	bool has_temp;
 	struct content_writer writer; /* into temp */
 	struct fault outcome;     /* of the last exchange */

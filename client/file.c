@@ -783,3 +783,49 @@ int file_replace_locked(int folder, const char *name, mode_t mode, struct span b
 	r = file_replace(folder, name, mode, bytes, flt);
 	return r ? r : file_sync(folder, flt);
 }
+
+/* ---- Walking and sweeping ---- */
+
+int file_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
+	       void *context, struct fault *flt)
+{
+	struct dirent *entry;
+	int folder = -1;
+	DIR *listing;
+	int r;
+
+	r = file_open_inside(top, inner, false, &folder, flt);
+	if (r || folder < 0)
+		return r;
+	listing = fdopendir(folder);
+	if (!listing) {
+		r = fault_system(flt, errno, "listing %s", inner);
+		close(folder);
+		return r;
+	}
+	while ((entry = readdir(listing)))
+		if (entry->d_name[0] != '.')
+			visit(dirfd(listing), entry->d_name, context);
+	closedir(listing);
+	return 0;
+}
+
+/* Whether the name still leads to the open file: another process may have replaced it. */
+static bool has_name(int folder, const char *name, int fd)
+{
+	struct stat ours, theirs;
+
+	return !fstat(fd, &ours) && !fstatat(folder, name, &theirs, AT_SYMLINK_NOFOLLOW) &&
+	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+void file_remove_unlocked(int folder, const char *name)
+{
+	int fd = -1;
+
+	if (file_open(folder, name, &fd, NULL, NULL) || fd < 0)
+		return;
+	if (!flock(fd, LOCK_EX | LOCK_NB) && has_name(folder, name, fd))
+		unlinkat(folder, name, 0);
+	close(fd);
+}

@@ -148,6 +148,19 @@ int file_claim(int folder, const char *name, int *fd, uint64_t *size, struct fau
 /** Remove the lock file and close it: in this order, as what lost its name is no claim any more. */
 void file_end_claim(int folder, const char *name, int fd);
 
+/**
+ * Remove a file if its lock can be had at once: a program that works with it holds the lock as long as it lives. Errors
+ * are ignored.
+ */
+void file_remove_unlocked(int folder, const char *name);
+
+/**
+ * Call `visit` with the name of each entry of the folder `top`/`inner` that starts with no dot. It is not made where it
+ * is missing, which is no fault.
+ */
+int file_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
+	      void *context, struct fault *flt);
+
 /** A name nobody guesses: `prefix` and 16 random digits. */
 int file_new_name(const char *prefix, char *out, size_t size, struct fault *flt);
 

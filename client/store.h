@@ -11,6 +11,7 @@
 #define WARG_CLIENT_STORE_H
 
 #include "http_url.h"
+#include "temp_file.h"
 #include "verify/checkpoint.h"
 #include "verify/package_log.h"
 
@@ -105,19 +106,15 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
  */
 int store_open_content(struct store *store, const struct digest *digest, int *fd, uint64_t *size, struct fault *flt);
 
-/** A content in the making: a file in `temp/` that nobody else sees. */
-struct store_temp {
-	int fd;
-	char name[64];
-};
-int store_new_temp(struct store *store, struct store_temp *out, struct fault *flt);
+/** Make the file of a content that is being received, in `temp/`, where no other program looks for contents. */
+int store_new_temp(struct store *store, struct temp_file *out, struct fault *flt);
 /**
  * The bytes in the temp file have `digest`: fsync, rename to its place (over whatever lies there), fsync the folder.
  * The temp's fd stays open, for the caller to read from and to close. On failure the temp is discarded.
  */
-int store_keep_temp(struct store *store, struct store_temp *temp, const struct digest *digest, struct fault *flt);
+int store_keep_temp(struct store *store, struct temp_file *temp, const struct digest *digest, struct fault *flt);
 /** Close and unlink. */
-void store_discard_temp(struct store *store, struct store_temp *temp);
+void store_discard_temp(struct store *store, struct temp_file *temp);
 /**
  * Have a content in the cache that lies elsewhere as a file: linked, or copied across file systems. One that is there
  * already stays, if its bytes are what they are to be.

@@ -64,10 +64,10 @@ static void sweep(int folder, const char *name, void *context)
 
 	(void)context;
 	if (!hex_decode(span_of_text(name), digest, sizeof(digest), NULL))
-		store_sweep_file(folder, name);
+		file_remove_unlocked(folder, name);
 }
 
 void store_sweep_claims(const struct store *store)
 {
-	store_walk(store->own_dir, STORE_CLAIM_FOLDER, sweep, NULL, NULL);
+	file_walk(store->own_dir, STORE_CLAIM_FOLDER, sweep, NULL, NULL);
 }

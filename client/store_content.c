@@ -22,7 +22,6 @@
 #include "verify/caps.h"
 #include "verify/hex.h"
 
-#define CONTENT_MODE 0600 /* as the reference, whose temporary files become the contents */
 
 /* content/sha256 or content/temp. */
 static int open_inner(const struct store *store, const char *inner, bool make, int *fd, struct fault *flt)
@@ -58,33 +57,7 @@ int store_open_content(struct store *store, const struct digest *digest, int *fd
 
 /* ---- Contents in the making ---- */
 
-int store_make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt)
-{
-	struct store_temp temp;
-	struct stat status;
-	int r;
-
-	r = file_new_name(STORE_TEMP_PREFIX, temp.name, sizeof(temp.name), flt);
-	if (r)
-		return r;
-	*made = false;
-	temp.fd = openat(folder, temp.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, CONTENT_MODE);
-	if (temp.fd < 0 && (errno == EEXIST || errno == ENOENT))
-		return 0;
-	if (temp.fd < 0)
-		return fault_system(flt, errno, "making a temporary file");
-	/* Where there are no locks nobody sweeps either. */
-	if ((flock(temp.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) || fstat(temp.fd, &status) ||
-	    !status.st_nlink) {
-		close(temp.fd);
-		return 0;
-	}
-	*out = temp;
-	*made = true;
-	return 0;
-}
-
-int store_new_temp(struct store *store, struct store_temp *out, struct fault *flt)
+int store_new_temp(struct store *store, struct temp_file *out, struct fault *flt)
 {
 	bool made = false;
 	int folder;
@@ -95,7 +68,7 @@ int store_new_temp(struct store *store, struct store_temp *out, struct fault *fl
 		r = open_inner(store, STORE_TEMP_FOLDER, true, &folder, flt);
 		if (r)
 			return r;
-		r = store_make_temp(folder, out, &made, flt);
+		r = temp_file_make(folder, out, &made, flt);
 		close(folder);
 	}
 	if (!r && !made)
@@ -104,7 +77,7 @@ int store_new_temp(struct store *store, struct store_temp *out, struct fault *fl
 }
 
 /* One try at the rename. @param again  the folder, or a folder in the content's place, went away: try once more */
-static int rename_temp(const struct store *store, const struct store_temp *temp, const char *name, bool *again,
+static int rename_temp(const struct store *store, const struct temp_file *temp, const char *name, bool *again,
 		       struct fault *flt)
 {
 	int from = -1, to = -1;
@@ -132,7 +105,7 @@ out:
 	return r;
 }
 
-int store_keep_temp(struct store *store, struct store_temp *temp, const struct digest *digest, struct fault *flt)
+int store_keep_temp(struct store *store, struct temp_file *temp, const struct digest *digest, struct fault *flt)
 {
 	char name[DIGEST_TEXT_SIZE];
 	bool again = false;
@@ -155,7 +128,7 @@ int store_keep_temp(struct store *store, struct store_temp *temp, const struct d
 	return 0;
 }
 
-void store_discard_temp(struct store *store, struct store_temp *temp)
+void store_discard_temp(struct store *store, struct temp_file *temp)
 {
 	int folder = -1;
 
@@ -187,7 +160,7 @@ static bool is_good(struct store *store, const struct digest *digest)
 static int copy_content(struct store *store, const struct digest *digest, int folder, const char *name,
 			struct fault *flt)
 {
-	struct store_temp temp;
+	struct temp_file temp;
 	struct digest copied;
 	uint64_t size;
 	int fd = -1;
@@ -264,60 +237,9 @@ int store_remove_content(struct store *store, const struct digest *digest, struc
 
 /* ---- Walking ---- */
 
-int store_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
-	       void *context, struct fault *flt)
-{
-	struct dirent *entry;
-	int folder = -1;
-	DIR *listing;
-	int r;
-
-	r = file_open_inside(top, inner, false, &folder, flt);
-	if (r || folder < 0)
-		return r;
-	listing = fdopendir(folder);
-	if (!listing) {
-		r = fault_system(flt, errno, "listing %s", inner);
-		close(folder);
-		return r;
-	}
-	while ((entry = readdir(listing)))
-		if (entry->d_name[0] != '.')
-			visit(dirfd(listing), entry->d_name, context);
-	closedir(listing);
-	return 0;
-}
-
-/* Whether the name still leads to the open file: another process may have replaced it. */
-static bool has_name(int folder, const char *name, int fd)
-{
-	struct stat ours, theirs;
-
-	return !fstat(fd, &ours) && !fstatat(folder, name, &theirs, AT_SYMLINK_NOFOLLOW) &&
-	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
-void store_sweep_file(int folder, const char *name)
-{
-	int fd = -1;
-
-	if (file_open(folder, name, &fd, NULL, NULL) || fd < 0)
-		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB) && has_name(folder, name, fd))
-		unlinkat(folder, name, 0);
-	close(fd);
-}
-
-static void sweep_temp(int folder, const char *name, void *context)
-{
-	(void)context;
-	if (!strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
-		store_sweep_file(folder, name);
-}
-
 void store_sweep_temps(const struct store *store)
 {
-	store_walk(store->content_dir, STORE_TEMP_FOLDER, sweep_temp, NULL, NULL);
+	temp_file_sweep(store->content_dir, STORE_TEMP_FOLDER);
 }
 
 struct measure {
@@ -342,7 +264,7 @@ int store_measure_contents(struct store *store, uint64_t *bytes, uint64_t *files
 	struct measure sum = {0};
 	int r;
 
-	r = store_walk(store->content_dir, STORE_HASH_FOLDER, measure, &sum, flt);
+	r = file_walk(store->content_dir, STORE_HASH_FOLDER, measure, &sum, flt);
 	if (r)
 		return r;
 	*bytes = sum.bytes;
@@ -381,10 +303,10 @@ static void remove_temp(int folder, const char *name, void *context)
 {
 	struct cleared *cleared = context;
 
-	if (strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
+	if (strncmp(name, TEMP_FILE_PREFIX, strlen(TEMP_FILE_PREFIX)))
 		file_remove_tree(folder, name, cleared->flt);
 	else
-		store_sweep_file(folder, name);
+		file_remove_unlocked(folder, name);
 }
 
 int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *files, struct fault *flt)
@@ -401,9 +323,9 @@ int store_clear_contents(const char *content_dir, uint64_t *bytes, uint64_t *fil
 		r = fault_system(flt, EBUSY, "another program works with the contents");
 	if (r)
 		return r;
-	r = store_walk(content_dir, STORE_HASH_FOLDER, remove_content, &cleared, &first);
+	r = file_walk(content_dir, STORE_HASH_FOLDER, remove_content, &cleared, &first);
 	if (!r)
-		r = store_walk(content_dir, STORE_TEMP_FOLDER, remove_temp, &cleared, &first);
+		r = file_walk(content_dir, STORE_TEMP_FOLDER, remove_temp, &cleared, &first);
 	close(folder);
 	close(lock);
 	*bytes = cleared.sum.bytes;

@@ -80,23 +80,6 @@ void store_sweep_temps(const struct store *store);
 /** Remove claims whose holders are gone. */
 void store_sweep_claims(const struct store *store);
 
-/**
- * Call `visit` with the name of each entry of `top`/`inner` that starts with no dot. No folder is fine, and is not
- * made.
- */
-int store_walk(const char *top, const char *inner, void (*visit)(int folder, const char *name, void *context),
-	       void *context, struct fault *flt);
-/** Remove a file if its lock can be had: whoever is at work with it holds that as long as he lives. */
-void store_sweep_file(int folder, const char *name);
-
-/** Prefix of temporary files. A sweep removes such a file only if it gets its lock. */
-#define STORE_TEMP_PREFIX "wargfs-"
-/**
- * Make a temporary file in a folder and lock it: the lock shows that its writer is alive.
- * @param made  false if a sweep got the lock first and removed the file: try again
- */
-int store_make_temp(int folder, struct store_temp *out, bool *made, struct fault *flt);
-
 /** Nothing is read before the first question. */
 int store_sizes_init(struct store_sizes *sizes, struct fault *flt);
 /** Gives the memory back; what was remembered is in the file. */

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoint_json.h"
 #include "file.h"
 #include "json.h"
 #include "seal.h"
-#include "store_parts.h"
-#include "checkpoint_json.h"
+#include "temp_file.h"
 
 #define LATCH_FILE "latch"
 #define LATCH_KIND "wargfs latch 1"
@@ -29,13 +29,6 @@ struct writing {
 	void *user;
 };
 
-static void sweep_temp(int folder, const char *name, void *context)
-{
-	(void)context;
-	if (!strncmp(name, STORE_TEMP_PREFIX, strlen(STORE_TEMP_PREFIX)))
-		store_sweep_file(folder, name);
-}
-
 /*
  * Write the file under a temporary name and link it to its own, so that it is there whole or not at all. Another
  * process that writes the same name writes the same content, so no lock is needed: an accusation must not have to wait
@@ -43,16 +36,16 @@ static void sweep_temp(int folder, const char *name, void *context)
  */
 static int put_file(const char *path, const char *name, const struct writing *writing, struct fault *flt)
 {
-	struct store_temp temp;
+	struct temp_file temp;
 	bool made = false;
 	int folder = -1;
 	int r = file_open_top(path, &folder, flt);
 
 	if (r)
 		return r;
-	store_walk(path, ".", sweep_temp, NULL, NULL);
+	temp_file_sweep(path, ".");
 	for (int tries = 0; !r && !made && tries < TEMP_TRIES; tries++)
-		r = store_make_temp(folder, &temp, &made, flt);
+		r = temp_file_make(folder, &temp, &made, flt);
 	if (!r && !made)
 		r = fault_system(flt, EAGAIN, "making a temporary file in %.150s", path);
 	if (!r)

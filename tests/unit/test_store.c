@@ -540,7 +540,7 @@ static void test_keep(void **state)
 {
 	struct place *place = *state;
 	struct fault flt = {0};
-	struct store_temp temp;
+	struct temp_file temp;
 	uint64_t size = 0, bytes = 0, files = 0;
 	int fd = -1;
 
@@ -570,7 +570,7 @@ static void test_keep_over(void **state)
 {
 	struct place *place = *state;
 	struct fault flt = {0};
-	struct store_temp temp;
+	struct temp_file temp;
 
 	assert_int_equal(mkdir(scratch_path(place->content, CONTENT), 0777), 0);
 	assert_int_equal(store_new_temp(place->store, &temp, &flt), 0);
@@ -590,7 +590,7 @@ static void test_cleared_under_us(void **state)
 {
 	struct place *place = *state;
 	struct fault flt = {0};
-	struct store_temp temp;
+	struct temp_file temp;
 
 	assert_int_equal(store_new_temp(place->store, &temp, &flt), 0);
 	scratch_free(strdup(place->content));
@@ -606,7 +606,7 @@ static void test_sweep(void **state)
 {
 	struct place *place = *state;
 	struct fault flt = {0};
-	struct store_temp temp;
+	struct temp_file temp;
 	pid_t child;
 	int end;
 
