@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "record_json.h"
+
 #define PACKAGES_A_CALL 64
 #define CALLS_TOGETHER 16 /* on their way at once */
 
@@ -43,36 +45,6 @@ struct record_envelope api_record_envelope(const struct api_record *record)
 
 /* ---- Decoding ---- */
 
-static int read_bounded(const struct json *object, const char *name, char *out, size_t size, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(object, name, &text, flt);
-
-	if (r)
-		return r;
-	if (text.length >= size)
-		return fault_undecided(flt, FAULT_LIMIT, "%s is longer than %zu bytes", name, size - 1);
-	memcpy(out, text.data, text.length);
-	out[text.length] = '\0';
-	return 0;
-}
-
-int api_record_read(const struct json *value, struct api_record *out, struct fault *flt)
-{
-	int r;
-
-	/* Bytes only: record_decode() refuses a record that is too large. */
-	buf_init(&out->content, CAP_RECORD_CARRIED);
-	r = json_read_base64(value, "contentBytes", &out->content, flt);
-	if (!r)
-		r = json_read_digest(value, "keyId", &out->key_id, flt);
-	if (!r)
-		r = read_bounded(value, "signature", out->signature, sizeof(out->signature), flt);
-	if (!r)
-		r = json_read_uint(value, "registryIndex", &out->registry_index, flt);
-	return r;
-}
-
 /* The log has more records than we accept. */
 static int set_fault(struct api_log *log, const struct fault *fault, struct fault *flt)
 {
@@ -88,9 +60,9 @@ static int set_fault(struct api_log *log, const struct fault *fault, struct faul
 
 static int read_record(const struct json *value, struct api_record *out, struct fault *flt)
 {
-	int r = api_record_read(value, out, flt);
+	int r = record_json_read(value, out, flt);
 
-	return r ? r : read_bounded(value, "fetchToken", out->token, sizeof(out->token), flt);
+	return r ? r : record_json_read_text(value, "fetchToken", out->token, sizeof(out->token), flt);
 }
 
 static int read_records(const struct json *list, struct api_log *out, struct fault *flt)

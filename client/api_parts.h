@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What the files of api share. Not for others: one call, how its answer is read, and the decoders, which need no
- * network.
+ * What the files of api share: how an answer is read, and the decoders, which need no network. Not for other files.
  */
 #ifndef WARG_CLIENT_API_PARTS_H
 #define WARG_CLIENT_API_PARTS_H
 
-#include "api.h"
-#include "json.h"
+#include "api_call.h"
 #include "verify/base64.h"
 
 /**
@@ -15,29 +13,6 @@
  * it.
  */
 #define API_LOGIN_ADVICE "'wargfs login' keeps a token for the registry"
-
-/** A call: the exchange, and what its request half points to. All-zero: not begun, may be released. */
-struct api_call {
-	struct http_exchange exchange;
-	struct buf url, body;
-};
-
-/**
- * Begin a call to `path`, relative to the registry's URL.
- * @param body_take  sent as JSON with POST, freed in any case; NULL: a GET
- * @param cap   of the answer's body, in bytes
- */
-int api_call_init(struct api_call *call, const struct api *api, const char *path, struct json *body_take, size_t cap,
-		  clock_ms deadline, struct fault *flt);
-/** Give everything back. */
-void api_call_release(struct api_call *call);
-
-/** Make all calls, `count` of them in a row, side by side, and wait until each is over. */
-int api_run(const struct api *api, struct api_call *calls, size_t count, struct fault *flt);
-
-/** The call of api_discover(), and of api_fetch_checkpoint(). */
-int api_begin_discovery(struct api_call *call, const struct http_url *url, clock_ms deadline, struct fault *flt);
-int api_begin_checkpoint(struct api_call *call, const struct api *api, clock_ms deadline, struct fault *flt);
 
 /** What a 404 says is not there, or a 409 is in the way. */
 struct api_missing {
@@ -83,19 +58,9 @@ int api_blame(struct fault *flt);
 
 /* ---- The decoders: from an exchange that is over to what it says ---- */
 
-/** What api_discover() hands out. */
-int api_decode_discovery(const struct http_url *url, const struct http_exchange *exchange, struct http_url *out,
-			 struct fault *flt);
-/** What api_fetch_checkpoint() hands out. */
-int api_decode_checkpoint(const struct http_exchange *exchange, struct signed_checkpoint *out, struct fault *flt);
 /** @param out  its packages were set up: an api_log for each one asked for, with its log id and no records */
 int api_decode_logs(const struct http_exchange *exchange, struct api_logs *out, struct api_missing *missing,
 		    struct fault *flt);
-/**
- * A record but for its token.
- * @param out  zeroed; its content is to be released even on failure
- */
-int api_record_read(const struct json *value, struct api_record *out, struct fault *flt);
 /** What api_fetch_names() hands out for at most CAP_REQUEST_NAMES logs. On failure `refusal` is not called. */
 int api_decode_names(const struct http_exchange *exchange, const struct digest *log_ids, size_t count,
 		     struct name *out, const struct api_refusal *refusal, struct fault *flt);

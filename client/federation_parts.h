@@ -5,7 +5,7 @@
 #ifndef WARG_CLIENT_FEDERATION_PARTS_H
 #define WARG_CLIENT_FEDERATION_PARTS_H
 
-#include "api_parts.h"
+#include "api_call.h"
 #include "federation.h"
 
 #include <sys/stat.h>

@@ -12,7 +12,6 @@
 
 #include "clock.h"
 #include "file.h"
-#include "store_parts.h"
 
 #define PENDING_FILE "pending-publish.json"
 
@@ -106,7 +105,7 @@ static int take_lock(struct store *store, struct locked *out, struct fault *flt)
 	int r;
 
 	do
-		r = store_lock(store, store_open_registry, &out->registry, &out->lock, &had, flt);
+		r = store_lock_registry(store, &out->registry, &out->lock, &had, flt);
 	while (!r && !had && clock_left(deadline));
 	return r || had ? r : fault_system(flt, EBUSY, "another program works with the pending publish");
 }

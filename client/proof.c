@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api_parts.h"
-#include "records.h"
 #include "checkpoint_json.h"
+#include "record_json.h"
+#include "records.h"
 
 #define FORMAT_RELEASE "warg-release-proof"
 #define FORMAT_RECORD "warg-record-proof"
@@ -151,7 +151,7 @@ static int read_records(const struct json *list, struct api_log *out, struct fau
 
 		r = json_check_members(record, record_members, flt);
 		if (!r)
-			r = api_record_read(record, &out->records[out->count++], flt);
+			r = record_json_read(record, &out->records[out->count++], flt);
 	}
 	return r;
 }
@@ -245,16 +245,8 @@ static struct json *new_records(const struct api_log *log)
 {
 	struct json *list = json_new_list();
 
-	for (size_t i = 0; i < log->count; i++) {
-		const struct api_record *record = &log->records[i];
-		struct json *value = json_new_object();
-
-		json_put_base64(value, "contentBytes", buf_span(&record->content));
-		json_put_digest(value, "keyId", &record->key_id);
-		json_put_text(value, "signature", record->signature);
-		json_put_uint(value, "registryIndex", record->registry_index);
-		json_add(list, value);
-	}
+	for (size_t i = 0; i < log->count; i++)
+		json_add(list, record_json_new(&log->records[i]));
 	return list;
 }
 

@@ -96,6 +96,20 @@ struct store_update {
  */
 int store_save(struct store *store, const struct store_update *update, bool *written, struct fault *flt);
 
+/* ---- The registry's folder, for other files that the reference keeps in it ---- */
+
+/** The mode of files in it: less the umask, as the reference's. */
+#define STORE_STATE_MODE 0666
+
+/** Open the folder. @param fd  close() it; -1 if there is none and `make` is false */
+int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt);
+
+/**
+ * Open the folder, making it where it is missing, and take its lock within STORE_LOCK_WAIT.
+ * @param registry, lock  close() both, in this order, if `*had`
+ */
+int store_lock_registry(const struct store *store, int *registry, int *lock, bool *had, struct fault *flt);
+
 /* ---- Contents, shared by all registries ---- */
 
 /**

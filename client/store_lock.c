@@ -94,3 +94,8 @@ int store_lock(const struct store *store, store_opener *open_folder, int *folder
 	}
 	return r;
 }
+
+int store_lock_registry(const struct store *store, int *registry, int *lock, bool *had, struct fault *flt)
+{
+	return store_lock(store, store_open_registry, registry, lock, had, flt);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What the files store*.c share, and pending_file.c, whose file lies in the same folder. Not for others.
+ * What the files store*.c share. Not for other files.
  */
 #ifndef WARG_CLIENT_STORE_PARTS_H
 #define WARG_CLIENT_STORE_PARTS_H
@@ -42,11 +42,7 @@ struct store {
 #define STORE_HASH_FOLDER "sha256"
 #define STORE_TEMP_FOLDER "temp"
 #define STORE_LOCK_FILE ".lock"
-#define STORE_STATE_MODE 0666 /* less the umask, as the reference */
 #define STORE_CLAIM_FOLDER "downloads" /* in our own folder */
-
-/** Open the registry's folder. @param fd  -1 if there is none and `make` is false */
-int store_open_registry(const struct store *store, bool make, int *fd, struct fault *flt);
 
 /** Opens a folder that has a lock. @param fd  -1 if there is none and `make` is false */
 typedef int store_opener(const struct store *store, bool make, int *fd, struct fault *flt);

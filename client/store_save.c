@@ -26,7 +26,7 @@ int store_reset(const char *registries_dir, const char *own_dir, const char *lab
 	bool had = false;
 	int r;
 
-	r = store_lock(&store, store_open_registry, &registry, &lock, &had, flt);
+	r = store_lock_registry(&store, &registry, &lock, &had, flt);
 	if (!r && !had)
 		r = fault_system(flt, EBUSY, "another program works with what is stored of the registry");
 	if (r)
@@ -223,7 +223,7 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 	int registry, lock;
 	int r;
 
-	r = store_lock(store, store_open_registry, &registry, &lock, &had, flt);
+	r = store_lock_registry(store, &registry, &lock, &had, flt);
 	if (r)
 		return r;
 	if (!had) {
