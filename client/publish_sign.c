@@ -190,10 +190,10 @@ static int check_version(const struct pending *what, size_t at, const struct pac
 
 	if (entry->type == ENTRY_RELEASE && release)
 		return fault_undecided(flt, FAULT_EXISTS, "version %s was released already%s", entry->version,
-				       release->yanked ? ", and yanked" : "");
+				       release->yank ? ", and yanked" : "");
 	if (entry->type == ENTRY_YANK && !release && !releases(what, at, entry->version))
 		return fault_undecided(flt, FAULT_ABSENT, "there is no version %s", entry->version);
-	if (entry->type == ENTRY_YANK && release && release->yanked)
+	if (entry->type == ENTRY_YANK && release && release->yank)
 		return fault_undecided(flt, FAULT_EXISTS, "version %s is yanked already", entry->version);
 	return 0;
 }

@@ -274,7 +274,7 @@ static void compare_package_state(struct recheck *recheck, struct recheck_log *l
 
 	if (!head || is_same_head(head, package_log_head(package->log))) {
 		recheck_compare_package(log, stored, package->log);
-		compare_places(log, position, package->position.registry_index);
+		compare_places(log, position, package->registry_index);
 		return;
 	}
 	if (!look_back(recheck, &log->name, &past, &log->fault)) {
@@ -425,7 +425,7 @@ static void check_archive(struct recheck *recheck, struct recheck_log *log)
 		compare_places(log, &position, recheck->view->operator_position.registry_index);
 	proven = log->is_operator ? NULL : view_find(recheck->view, &log->name);
 	if (package && proven && is_same_head(package_log_head(package), package_log_head(proven->log)))
-		compare_places(log, &position, proven->position.registry_index);
+		compare_places(log, &position, proven->registry_index);
 	operator_log_unref(operator);
 	package_log_unref(package);
 }

@@ -132,18 +132,18 @@ static void compare_heads(struct recheck_log *log, const struct log_head *stored
 static void compare_yank(struct recheck_log *log, const struct package_release *stored,
 			 const struct package_release *proven, const char *version)
 {
-	if (stored->yanked != proven->yanked) {
-		recheck_differ(log, stored->yanked ? "yanked" : "released", proven->yanked ? "yanked" : "released",
+	if (!stored->yank != !proven->yank) {
+		recheck_differ(log, stored->yank ? "yanked" : "released", proven->yank ? "yanked" : "released",
 			       "%sstate", version);
 		return;
 	}
 	/* What is yanked is stored without its content. */
-	if (!stored->yanked) {
+	if (!stored->yank) {
 		recheck_differ_digest(log, &stored->content, &proven->content, "%scontent", version);
 		return;
 	}
-	recheck_differ_digest(log, &stored->yanked_by, &proven->yanked_by, "%syanked by", version);
-	compare_times(log, stored->yanked_at, proven->yanked_at, "time of the yank", version);
+	recheck_differ_digest(log, &stored->yank->by, &proven->yank->by, "%syanked by", version);
+	compare_times(log, stored->yank->at, proven->yank->at, "time of the yank", version);
 }
 
 static void compare_release(struct recheck_log *log, const struct package_release *stored,
@@ -153,7 +153,7 @@ static void compare_release(struct recheck_log *log, const struct package_releas
 
 	snprintf(version, sizeof(version), "version %s: ", stored->version);
 	if (!proven) {
-		recheck_differ(log, stored->yanked ? "yanked" : "released", NULL, "%sstate", version);
+		recheck_differ(log, stored->yank ? "yanked" : "released", NULL, "%sstate", version);
 		return;
 	}
 	recheck_differ_digest(log, &stored->record_id, &proven->record_id, "%srecord", version);
@@ -176,7 +176,7 @@ void recheck_compare_package(struct recheck_log *log, const struct package_log *
 	releases = package_log_releases(proven, &count);
 	for (size_t i = 0; i < count; i++)
 		if (!package_log_find(stored, span_of_text(releases[i].version)))
-			recheck_differ(log, NULL, releases[i].yanked ? "yanked" : "released", "version %s: state",
+			recheck_differ(log, NULL, releases[i].yank ? "yanked" : "released", "version %s: state",
 				       releases[i].version);
 }
 

@@ -212,10 +212,11 @@ void registry_load_package(struct registry *registry, struct sync_wanted *wanted
 /* The store has the package as it is in the view. */
 static void note_saved(struct registry *registry, const struct view_package *package)
 {
+	const struct store_position position = view_package_position(package);
 	struct view_package *same;
 
 	/* Without memory it is written once more than it needs to be. */
-	if (!view_package_new(package->log, &package->position, package->log_length, NULL, &same, NULL))
+	if (!view_package_new(package->log, &position, package->log_length, NULL, &same, NULL))
 		view_put_take(registry->saved, same, NULL);
 }
 
@@ -284,7 +285,7 @@ static int gather_package(void *user, const struct view_package *saved, const st
 		return 1;
 	registry_note_litter(unsaved->registry, package);
 	unsaved->known[unsaved->count] = package;
-	unsaved->packages[unsaved->count++] = (struct store_package){package->log, package->position};
+	unsaved->packages[unsaved->count++] = (struct store_package){package->log, view_package_position(package)};
 	return 0;
 }
 

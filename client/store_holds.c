@@ -36,10 +36,10 @@ static bool same_keys(const struct log_keys *a, const struct log_keys *b)
 static bool same_release(const struct package_release *a, const struct package_release *b)
 {
 	if (!digest_equals(&a->record_id, &b->record_id) || !digest_equals(&a->by, &b->by) ||
-	    !same_time(a->time, b->time) || a->yanked != b->yanked)
+	    !same_time(a->time, b->time) || !a->yank != !b->yank)
 		return false;
 	/* The content of what was yanked is not kept there. */
-	return a->yanked ? digest_equals(&a->yanked_by, &b->yanked_by) && same_time(a->yanked_at, b->yanked_at) :
+	return a->yank ? digest_equals(&a->yank->by, &b->yank->by) && same_time(a->yank->at, b->yank->at) :
 			   digest_equals(&a->content, &b->content);
 }
 

@@ -325,7 +325,9 @@ int store_state_read_operator(const struct json *value, struct operator_log **lo
 
 /* ---- Package logs ---- */
 
-static int read_release_state(const struct json *state, struct package_release *out, struct fault *flt)
+/* @param yank  where the release's is put if it was yanked */
+static int read_release_state(const struct json *state, struct package_release *out, struct package_yank *yank,
+			      struct fault *flt)
 {
 	struct span status;
 	int r;
@@ -337,12 +339,13 @@ static int read_release_state(const struct json *state, struct package_release *
 		return json_read_digest(state, "content", &out->content, flt);
 	if (!span_is(status, "yanked"))
 		return fault_invalid(flt, "neither released nor yanked");
-	out->yanked = true;
-	r = json_read_digest(state, "by", &out->yanked_by, flt);
-	return r ? r : read_time(state, "timestamp", &out->yanked_at, flt);
+	out->yank = yank;
+	r = json_read_digest(state, "by", &yank->by, flt);
+	return r ? r : read_time(state, "timestamp", &yank->at, flt);
 }
 
-static int read_release(const struct json_walk *at, struct package_release *out, struct fault *flt)
+static int read_release(const struct json_walk *at, struct package_release *out, struct package_yank *yank,
+			struct fault *flt)
 {
 	const struct json *state = NULL;
 	struct span version;
@@ -359,7 +362,7 @@ static int read_release(const struct json_walk *at, struct package_release *out,
 	if (!r)
 		r = json_read_object(at->value, "state", &state, flt);
 	if (!r)
-		r = read_release_state(state, out, flt);
+		r = read_release_state(state, out, yank, flt);
 	if (r)
 		return r;
 	if (!span_is(version, at->name))
@@ -373,12 +376,12 @@ static int check_release(const struct package_log *log, const struct package_rel
 {
 	const struct log_keys *keys = package_log_keys(log);
 
-	if (!log_keys_find(keys, &release->by) || (release->yanked && !log_keys_find(keys, &release->yanked_by)))
+	if (!log_keys_find(keys, &release->by) || (release->yank && !log_keys_find(keys, &release->yank->by)))
 		return fault_invalid(flt, "by a key that is not known");
 	if (record_time_compare(release->time, before) < 0 || record_time_compare(release->time, head->time) > 0)
 		return fault_invalid(flt, "times are not in order");
-	if (release->yanked && (record_time_compare(release->yanked_at, release->time) < 0 ||
-				record_time_compare(release->yanked_at, head->time) > 0))
+	if (release->yank && (record_time_compare(release->yank->at, release->time) < 0 ||
+			      record_time_compare(release->yank->at, head->time) > 0))
 		return fault_invalid(flt, "times are not in order");
 	return 0;
 }
@@ -395,10 +398,11 @@ static int restore_releases(const struct json *state, struct package_log *log, c
 		return r;
 	for (struct json_walk at = json_walk(releases); json_step(&at);) {
 		struct package_release release = {0};
+		struct package_yank yank;
 
 		if (!head)
 			return fault_invalid(flt, "releases without \"head\"");
-		r = read_release(&at, &release, flt);
+		r = read_release(&at, &release, &yank, flt);
 		if (!r)
 			r = check_release(log, &release, before, head, flt);
 		if (!r)

@@ -160,10 +160,10 @@ static struct json *new_release(const struct package_release *release)
 	json_put_text(value, "version", release->version);
 	json_put_digest(value, "by", &release->by);
 	put_time(value, "timestamp", release->time);
-	if (release->yanked) {
+	if (release->yank) {
 		json_put_text(state, "status", "yanked");
-		json_put_digest(state, "by", &release->yanked_by);
-		put_time(state, "timestamp", release->yanked_at);
+		json_put_digest(state, "by", &release->yank->by);
+		put_time(state, "timestamp", release->yank->at);
 	} else {
 		json_put_text(state, "status", "released");
 		json_put_digest(state, "content", &release->content);
@@ -214,7 +214,7 @@ bool store_state_fits_package(const struct package_log *log)
 
 	releases = package_log_releases(log, &count);
 	for (size_t i = 0; i < count; i++)
-		if (releases[i].time.seconds < 0 || (releases[i].yanked && releases[i].yanked_at.seconds < 0))
+		if (releases[i].time.seconds < 0 || (releases[i].yank && releases[i].yank->at.seconds < 0))
 			return false;
 	return !head || head->time.seconds >= 0;
 }

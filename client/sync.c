@@ -95,14 +95,15 @@ static struct sync_log *add_package(struct sync *sync, const struct name *name)
 
 int sync_add_proven(struct sync *sync, const struct view_package *package, struct fault *flt)
 {
-	struct name name = view_package_name(package);
+	const struct store_position position = view_package_position(package);
+	const struct name name = view_package_name(package);
 	struct sync_log *log = add_package(sync, &name);
 
 	if (!log)
 		return fault_no_memory(flt);
 	log->start = SYNC_PROVEN;
 	log->package = package_log_ref(package->log);
-	set_position(log, &package->position);
+	set_position(log, &position);
 	return 0;
 }
 
@@ -240,14 +241,16 @@ static int put_proven(struct view *view, const struct sync_log *log, struct faul
 static int put_failed(struct view *view, const struct view *base, const struct sync_log *log, struct fault *flt)
 {
 	const struct view_package *before = view_find(view, &log->name);
+	struct store_position position;
 	struct view_package *package;
 	uint64_t log_length;
 	int verdict;
 
 	if (!before)
 		return 0;
+	position = view_package_position(before);
 	log_length = view_package_is_current(before) ? base->checkpoint.contents.log_length : before->log_length;
-	verdict = view_package_new(before->log, &before->position, log_length, &log->fault, &package, flt);
+	verdict = view_package_new(before->log, &position, log_length, &log->fault, &package, flt);
 	if (verdict)
 		return verdict;
 	return view_put_take(view, package, flt);

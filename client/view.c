@@ -7,10 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether a token is the text of the head's record id. */
+static bool is_token_of_head(const struct package_log *log, const char *token)
+{
+	const struct log_head *head = package_log_head(log);
+	char text[DIGEST_TEXT_SIZE];
+
+	if (!head)
+		return false;
+	digest_format(&head->record_id, text);
+	return !strcmp(text, token);
+}
+
 int view_package_new(struct package_log *log, const struct store_position *position, uint64_t log_length,
 		     const struct fault *fault, struct view_package **out, struct fault *flt)
 {
-	struct view_package *package = calloc(1, sizeof(*package));
+	bool has_head_token = is_token_of_head(log, position->token);
+	size_t length = has_head_token ? 0 : strlen(position->token) + 1;
+	struct view_package *package = calloc(1, sizeof(*package) + length);
 	struct name name = package_log_name(log);
 
 	if (!package)
@@ -24,8 +38,13 @@ int view_package_new(struct package_log *log, const struct store_position *posit
 	atomic_init(&package->references, 1);
 	package->log_id = name_log_id(&name);
 	package->log = package_log_ref(log);
-	package->position = *position;
-	package->log_length = log_length;
+	package->is_placed = position->known;
+	package->is_kept = position->is_kept;
+	package->has_head_token = has_head_token;
+	package->registry_index = (uint32_t)position->registry_index;
+	package->archived = position->archived;
+	memcpy(package->token, position->token, length);
+	package->log_length = (uint32_t)log_length;
 	*out = package;
 	return 0;
 }
@@ -121,6 +140,22 @@ int view_copy(const struct view *view, struct view **out, struct fault *flt)
 	copy->verified_at = view->verified_at;
 	*out = copy;
 	return 0;
+}
+
+struct store_position view_package_position(const struct view_package *package)
+{
+	struct store_position position = {
+		.known = package->is_placed,
+		.registry_index = package->registry_index,
+		.is_kept = package->is_kept,
+		.archived = package->archived,
+	};
+
+	if (package->has_head_token)
+		digest_format(&package_log_head(package->log)->record_id, position.token);
+	else
+		memcpy(position.token, package->token, strlen(package->token));
+	return position;
 }
 
 struct name view_package_name(const struct view_package *package)

@@ -12,12 +12,17 @@
 /** A package at a checkpoint. Immutable, counted by references. */
 struct view_package {
 	atomic_uint references;
+	/* of its position, as the next ones: see view_package_position() */
+	bool is_placed, is_kept;
+	bool has_head_token; /* its token is the text of its head's record id, as the reference's are: it is not kept */
 	struct digest log_id;
 	struct package_log *log; /* proven; never NULL */
-	struct store_position position;
 	/* of the checkpoint at which its log was last brought forward; of one that has a fault, last proven */
-	uint64_t log_length;
+	uint32_t log_length;
+	uint32_t registry_index;
+	uint64_t archived;
 	struct fault *fault; /* owned; NULL: none. See view_package_fault() */
+	char token[];        /* at its own length, unless `has_head_token` */
 };
 
 /**
@@ -55,6 +60,9 @@ int view_copy(const struct view *view, struct view **out, struct fault *flt);
 
 /** Whether the package's log is proven to be the one at the checkpoint of the view that it is in. */
 bool view_package_is_current(const struct view_package *package);
+
+/** Where its log is in the registry's. */
+struct store_position view_package_position(const struct view_package *package);
 
 /** Its name; and its text, borrowed. */
 struct name view_package_name(const struct view_package *package);

@@ -48,14 +48,14 @@ static void put_release(struct sink *sink, struct json *releases, const struct p
 
 	digest_format(&release->content, digest);
 	if (!sink->json) {
-		if (!release->yanked)
+		if (!release->yank)
 			printf("    %s (%s)\n", release->version, digest);
 		return;
 	}
 	one = json_new_object();
 	json_put_text(one, "version", release->version);
-	json_put_bool(one, "yanked", release->yanked);
-	if (!release->yanked)
+	json_put_bool(one, "yanked", release->yank);
+	if (!release->yank)
 		json_put_text(one, "digest", digest);
 	json_add(releases, one);
 }

@@ -375,15 +375,15 @@ static struct json *release_json(const struct package_release *release)
 
 	json_put_text(json, "version", release->version);
 	/* Of one that was yanked the state on disk does not keep it. */
-	if (!release->yanked || !digest_equals(&release->content, &unknown))
+	if (!release->yank || !digest_equals(&release->content, &unknown))
 		json_put_digest(json, "digest", &release->content);
 	put_time(json, "releasedAt", release->time);
 	json_put_digest(json, "releasedBy", &release->by);
 	json_put_digest(json, "record", &release->record_id);
-	json_put_bool(json, "yanked", release->yanked);
-	if (release->yanked) {
-		put_time(json, "yankedAt", release->yanked_at);
-		json_put_digest(json, "yankedBy", &release->yanked_by);
+	json_put_bool(json, "yanked", release->yank);
+	if (release->yank) {
+		put_time(json, "yankedAt", release->yank->at);
+		json_put_digest(json, "yankedBy", &release->yank->by);
 	}
 	return json;
 }
@@ -394,12 +394,12 @@ static void print_release(const struct package_release *release, int width)
 
 	timestamp_format((struct record_time){ release->time.seconds, 0 }, time);
 	printf("%-*s  %s  ", width, release->version, time);
-	if (!release->yanked) {
+	if (!release->yank) {
 		digest_format(&release->content, digest);
 		puts(digest);
 		return;
 	}
-	timestamp_format((struct record_time){ release->yanked_at.seconds, 0 }, time);
+	timestamp_format((struct record_time){ release->yank->at.seconds, 0 }, time);
 	printf("yanked %s\n", time);
 }
 
@@ -436,7 +436,7 @@ static int put_releases(const struct task *task, struct json *list, struct fault
 			json_add(list, release_json(sorted[i]));
 		else if (task->is_long)
 			print_release(sorted[i], width);
-		else if (!sorted[i]->yanked)
+		else if (!sorted[i]->yank)
 			puts(sorted[i]->version);
 	}
 	free(sorted);

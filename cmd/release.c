@@ -32,7 +32,7 @@ static int absent(const struct package_log *log, const char *asked, struct fault
 	const struct package_release *exact = package_log_find(log, span_of_text(asked));
 	const char *name = package_log_name_text(log);
 
-	if (exact && exact->yanked)
+	if (exact && exact->yank)
 		return fault_undecided(flt, FAULT_ABSENT, "version %s of %.100s was yanked", exact->version, name);
 	if (!best)
 		return fault_undecided(flt, FAULT_ABSENT, "%.100s has no release", name);
@@ -65,7 +65,7 @@ int release_choose(const struct package_log *log, const char *asked, const struc
 		verdict = read_requirement(asked, &prefixed, &requirement, flt);
 		release = verdict ? NULL : package_log_best(log, &requirement);
 	}
-	if (!verdict && (!release || release->yanked))
+	if (!verdict && (!release || release->yank))
 		verdict = absent(log, asked ? asked : "*", flt);
 	if (!verdict)
 		*out = release;
@@ -98,7 +98,7 @@ int release_choose_all(const struct package_log *log, const char *asked, const s
 	if (asked)
 		verdict = read_requirement(asked, &prefixed, &requirement, flt);
 	for (size_t i = 0; !verdict && i < all; i++) {
-		if (!releases[i].yanked && (!asked || satisfies(&releases[i], &requirement)))
+		if (!releases[i].yank && (!asked || satisfies(&releases[i], &requirement)))
 			chosen[kept++] = &releases[i];
 	}
 	if (!verdict && !kept)

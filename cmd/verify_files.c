@@ -21,7 +21,7 @@ static struct json *new_release(const struct verify_part *part, const struct nam
 	json_put_text(json, "version", release->version);
 	json_put_digest(json, "releasedBy", &release->by);
 	json_put_uint(json, "releasedAt", (uint64_t)release->time.seconds);
-	json_put_bool(json, "yanked", release->yanked);
+	json_put_bool(json, "yanked", release->yank);
 	return json;
 }
 
@@ -32,7 +32,7 @@ static void print_release(const struct verify_part *part, const char *path, cons
 
 	output_time(release->time.seconds, when);
 	printf("%s: %s %s, released %s%s%s%s\n", output_shown(path).text, name->text, release->version, when,
-	       release->yanked ? ", YANKED" : "", part->domain[0] ? ", from " : "", part->domain);
+	       release->yank ? ", YANKED" : "", part->domain[0] ? ", from " : "", part->domain);
 }
 
 /* The package's releases with this content. */

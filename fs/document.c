@@ -43,7 +43,7 @@ static int render_log(struct mount *mount, const struct view *view, const struct
 
 	if (!package)
 		return fault_undecided(flt, FAULT_ABSENT, "the package's log is not known yet");
-	state.position = package->position;
+	state.position = view_package_position(package);
 	state.has_checkpoint = view_package_is_current(package);
 	return store_state_render_package(package->log, registry_url(mount_registry(mount, path))->label, &state, out,
 					  flt);
@@ -72,13 +72,13 @@ static int render_yanked(const struct view *view, const struct path *path, struc
 	const struct package_release *release = tree_release(view, path);
 	int verdict;
 
-	if (!release || !release->yanked)
+	if (!release || !release->yank)
 		return fault_undecided(flt, FAULT_ABSENT, "it is not known to be yanked");
 	verdict = buf_append_format(out, flt, "package: %s\nversion: %s\n", path_package(path).text, release->version);
 	if (!verdict)
-		verdict = put_digest(out, "yanked-by", &release->yanked_by, flt);
+		verdict = put_digest(out, "yanked-by", &release->yank->by, flt);
 	if (!verdict)
-		verdict = put_time(out, "yanked-at", release->yanked_at, flt);
+		verdict = put_time(out, "yanked-at", release->yank->at, flt);
 	if (!verdict)
 		verdict = put_digest(out, "released-by", &release->by, flt);
 	if (!verdict)

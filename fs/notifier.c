@@ -131,7 +131,7 @@ static void forget_versions(struct mount *mount, const struct name *name, const 
 		struct span version = span_of_text(releases[i].version);
 		const struct package_release *known = package_log_find(before, version);
 
-		if (known ? known->yanked != releases[i].yanked : are_names_kept(mount))
+		if (known ? !known->yank != !releases[i].yank : are_names_kept(mount))
 			forget_version(mount, name, version);
 	}
 	releases = package_log_releases(before, &count);

@@ -98,7 +98,7 @@ static bool is_taken(struct request *request, const struct view *view, const str
 {
 	const struct package_release *release = tree_release(view, version);
 
-	if (release && release->yanked)
+	if (release && release->yank)
 		fail(request, version, FAULT_EXISTS, "this version was released and yanked: it never comes again");
 	else if (release)
 		fail(request, version, FAULT_EXISTS, "this version is released already");

@@ -128,7 +128,7 @@ bool repeat_is_of_release(const struct request *request)
 {
 	struct view *view = registry_view(request->registry);
 	const struct package_release *release = tree_release(view, &request->path);
-	bool is = request->path.kind == PATH_RELEASE && release && !release->yanked && !request->is_elsewhere;
+	bool is = request->path.kind == PATH_RELEASE && release && !release->yank && !request->is_elsewhere;
 
 	view_unref(view);
 	return is;
@@ -154,7 +154,7 @@ enum repeat_answer repeat_compare(struct mount *mount, const struct node *node, 
 	struct view *view = registry_view(mount->registry);
 	const struct package_release *release = tree_release(view, version);
 	struct digest released = {0};
-	bool is_yanked = release && release->yanked;
+	bool is_yanked = release && release->yank;
 
 	if (release)
 		released = release->content;

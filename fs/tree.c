@@ -112,7 +112,7 @@ static enum tree_answer has_in(const struct view_package *package, const struct 
 {
 	const struct package_release *release = release_in(package->log, path);
 
-	if (release && (path->kind == PATH_PROOF || release->yanked == (path->kind == PATH_YANKED_VERSION)))
+	if (release && (path->kind == PATH_PROOF || !release->yank != (path->kind == PATH_YANKED_VERSION)))
 		return TREE_YES;
 	return package->fault ? TREE_DOUBT : TREE_NO;
 }
@@ -255,7 +255,7 @@ static void list_releases(const struct package_log *log, enum path_kind kind, bo
 	const struct package_release *releases = package_log_releases(log, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (releases[i].yanked == yanked || kind == PATH_PROOF)
+		if (!releases[i].yank != yanked || kind == PATH_PROOF)
 			out->entries[out->count++] = (struct tree_entry){
 				.kind = kind,
 				.stem = span_of_text(releases[i].version),
@@ -396,7 +396,7 @@ static bool package_changed_at(const struct view *view, const struct path *path,
 	const struct package_release *release = package ? release_in(package->log, path) : NULL;
 
 	if (release)
-		*out = path->kind == PATH_YANKED_VERSION ? release->yanked_at : release->time;
+		*out = path->kind == PATH_YANKED_VERSION && release->yank ? release->yank->at : release->time;
 	else if (package && path_type(path->kind) != S_IFLNK)
 		return take_head(package_log_head(package->log), out);
 	return release;

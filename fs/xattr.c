@@ -79,9 +79,9 @@ static bool value_of_registry_index(const struct source *from, char out[static V
 	const struct digest *record = record_of(from);
 	const struct log_head *head = from->package ? package_log_head(from->package->log) : NULL;
 
-	if (!record || !head || !from->package->position.known || !digest_equals(record, &head->record_id))
+	if (!record || !head || !from->package->is_placed || !digest_equals(record, &head->record_id))
 		return false;
-	snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->position.registry_index);
+	snprintf(out, VALUE_SIZE, "%" PRIu32, from->package->registry_index);
 	return true;
 }
 
@@ -97,12 +97,12 @@ static bool value_of_released_at(const struct source *from, char out[static VALU
 
 static bool value_of_yanked_by(const struct source *from, char out[static VALUE_SIZE])
 {
-	return from->release && from->release->yanked && put_digest(&from->release->yanked_by, out);
+	return from->release && from->release->yank && put_digest(&from->release->yank->by, out);
 }
 
 static bool value_of_yanked_at(const struct source *from, char out[static VALUE_SIZE])
 {
-	return from->release && from->release->yanked && put_time(from->release->yanked_at, out);
+	return from->release && from->release->yank && put_time(from->release->yank->at, out);
 }
 
 /* Of a release: whether the bytes lie here and were hashed by this process. */
@@ -137,7 +137,7 @@ static bool value_of_checkpoint(const struct source *from, char out[static VALUE
 	if (path_has_package(from->path.kind) && !from->package)
 		return false;
 	if (!is_of_newest(from)) {
-		snprintf(out, VALUE_SIZE, "%" PRIu64, from->package->log_length);
+		snprintf(out, VALUE_SIZE, "%" PRIu32, from->package->log_length);
 		return true;
 	}
 	digest_format(&checkpoint->log_root, root);

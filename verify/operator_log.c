@@ -144,7 +144,7 @@ static int reserve_namespace(struct operator_log *log, struct fault *flt)
 		log->namespaces = namespaces;
 		log->capacity = capacity;
 	}
-	return text_index_reserve(&log->by_name, flt);
+	return text_index_reserve(&log->by_name, names(log), flt);
 }
 
 /** @param registry  empty: defined here */

@@ -67,9 +67,26 @@ struct package_log *package_log_ref(struct package_log *log)
 	return log;
 }
 
-static void free_version(struct package_release *release)
+static void free_release(struct package_release *release)
 {
 	free((char *)(uintptr_t)release->version);
+	free((struct package_yank *)(uintptr_t)release->yank);
+}
+
+/* Set what a release owns to copies of its own. @return false without memory: it owns nothing then */
+static bool copy_owned(struct package_release *release, struct span version, const struct package_yank *yank)
+{
+	struct package_yank *own_yank = yank ? malloc(sizeof(*own_yank)) : NULL;
+
+	release->version = strndup((const char *)version.data, version.length);
+	release->yank = own_yank;
+	if (!release->version || (yank && !own_yank)) {
+		free_release(release);
+		return false;
+	}
+	if (yank)
+		*own_yank = *yank;
+	return true;
 }
 
 void package_log_unref(struct package_log *log)
@@ -77,7 +94,7 @@ void package_log_unref(struct package_log *log)
 	if (!log || atomic_fetch_sub_explicit(&log->references, 1, memory_order_acq_rel) > 1)
 		return;
 	for (size_t i = 0; i < log->count; i++)
-		free_version(&log->releases[i]);
+		free_release(&log->releases[i]);
 	free(log->releases);
 	text_index_release(&log->by_version);
 	log_keys_release(&log->keys);
@@ -93,11 +110,10 @@ static int copy_releases(const struct package_log *log, struct package_log *copy
 		return fault_no_memory(flt);
 	copy->capacity = log->count;
 	for (; copy->count < log->count; copy->count++) {
-		struct package_release *release = &copy->releases[copy->count];
+		const struct package_release *release = &log->releases[copy->count];
 
-		*release = log->releases[copy->count];
-		release->version = strdup(release->version);
-		if (!release->version)
+		copy->releases[copy->count] = *release;
+		if (!copy_owned(&copy->releases[copy->count], span_of_text(release->version), release->yank))
 			return fault_no_memory(flt);
 	}
 	return text_index_copy(&log->by_version, &copy->by_version, flt);
@@ -160,14 +176,14 @@ static int reserve_release(struct package_log *log, struct fault *flt)
 		log->releases = releases;
 		log->capacity = capacity;
 	}
-	return text_index_reserve(&log->by_version, flt);
+	return text_index_reserve(&log->by_version, versions(log), flt);
 }
 
-/** Add a release with a copy of its version, which must be new. */
+/** Add a release with copies of its version, which must be new, and of its yank. */
 static int add_release(struct package_log *log, const struct package_release *release, struct span version,
 		       struct fault *flt)
 {
-	char *copy;
+	struct package_release *added;
 	int ret;
 
 	if (find(log, version))
@@ -176,11 +192,11 @@ static int add_release(struct package_log *log, const struct package_release *re
 	ret = reserve_release(log, flt);
 	if (ret)
 		return ret;
-	copy = strndup((const char *)version.data, version.length);
-	if (!copy)
+	added = &log->releases[log->count];
+	*added = *release;
+	if (!copy_owned(added, version, release->yank))
 		return fault_no_memory(flt);
-	log->releases[log->count] = *release;
-	log->releases[log->count++].version = copy;
+	log->count++;
 	log->best = BEST_UNKNOWN;
 	text_index_add(&log->by_version, versions(log));
 	return 0;
@@ -202,16 +218,19 @@ static int apply_yank(struct package_log *log, const struct append *append, cons
 		      struct fault *flt)
 {
 	struct package_release *release = find(log, entry->version);
+	struct package_yank *yank;
 
 	if (!release)
 		return fault_invalid(flt, "version %.*s is yanked and was never released", (int)entry->version.length,
 				     (const char *)entry->version.data);
-	if (release->yanked)
+	if (release->yank)
 		return fault_invalid(flt, "version %s is yanked a second time", release->version);
-	release->yanked = true;
+	yank = malloc(sizeof(*yank));
+	if (!yank)
+		return fault_no_memory(flt);
+	*yank = (struct package_yank){ *append->signer, append->record->time };
+	release->yank = yank;
 	log->best = BEST_UNKNOWN;
-	release->yanked_by = *append->signer;
-	release->yanked_at = append->record->time;
 	return 0;
 }
 
@@ -246,13 +265,15 @@ static void undo(struct package_log *log, struct append *append)
 		const struct record_entry *entry = &append->record->entries[i];
 		struct package_release *release = entry->type == ENTRY_YANK ? find(log, entry->version) : NULL;
 
-		if (release)
-			release->yanked = false;
+		if (release) {
+			free((struct package_yank *)(uintptr_t)release->yank);
+			release->yank = NULL;
+		}
 	}
 	log->best = BEST_UNKNOWN;
 	text_index_cut(&log->by_version, append->releases_before);
 	while (log->count > append->releases_before)
-		free_version(&log->releases[--log->count]);
+		free_release(&log->releases[--log->count]);
 	if (append->has_keys_before) {
 		log_keys_release(&log->keys);
 		log->keys = append->keys_before;
@@ -416,7 +437,7 @@ static const struct package_release *greatest(const struct package_log *log,
 		const struct package_release *release = &log->releases[i];
 
 		/* It was checked to be SemVer when it came in. */
-		if (release->yanked || semver_parse(span_of_text(release->version), &version, NULL))
+		if (release->yank || semver_parse(span_of_text(release->version), &version, NULL))
 			continue;
 		if (requirement ? !semver_requirement_matches(requirement, &version) :
 				  !all && version.prerelease.length > 0)

@@ -12,6 +12,12 @@
 #include "name.h"
 #include "semver.h"
 
+/** Who yanked a release, and when. */
+struct package_yank {
+	struct digest by; /* key id */
+	struct record_time at;
+};
+
 /** A version that was released, and perhaps yanked later. */
 struct package_release {
 	const char *version; /* NUL-terminated, owned by the log */
@@ -19,9 +25,7 @@ struct package_release {
 	struct digest by; /* key id */
 	struct record_time time;
 	struct digest content; /* all zero when yanked and restored from a state file, which does not keep it */
-	bool yanked;
-	struct digest yanked_by;
-	struct record_time yanked_at;
+	const struct package_yank *yank; /* owned by the log; NULL: it was not yanked */
 };
 
 struct package_log;

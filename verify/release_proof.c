@@ -230,10 +230,12 @@ static int find_release(const struct release_proof *proof, const struct operator
 		.record_id = release->record_id,
 		.by = release->by,
 		.time = release->time,
-		.yanked = release->yanked,
-		.yanked_by = release->yanked_by,
-		.yanked_at = release->yanked_at,
+		.yanked = release->yank,
 	};
+	if (release->yank) {
+		out->yanked_by = release->yank->by;
+		out->yanked_at = release->yank->at;
+	}
 	return 0;
 }
 

@@ -12,12 +12,8 @@
 
 /** All-zero: empty. Release with text_index_release(). */
 struct text_index {
-	uint64_t *hashes; /* of the texts, by place */
 	size_t count;
-	size_t capacity;
-	uint32_t *slots; /* places, each where its hash has it or in the next free slot behind that; some are free */
-	size_t slot_count; /* a power of two, at least twice the capacity */
-	unsigned char key[16]; /* of the hash; drawn when the first place is reserved */
+	struct text_index_table *table; /* NULL: few texts, that are looked through one by one */
 };
 
 /** The array: how to get at the text of a place. */
@@ -34,9 +30,10 @@ int text_index_copy(const struct text_index *index, struct text_index *out, stru
 
 /**
  * Make room for one place more, so that text_index_add() cannot fail.
+ * @param texts  those that were added
  * @return 0; WARG_UNDECIDED without memory, or without random numbers for the key
  */
-int text_index_reserve(struct text_index *index, struct fault *flt);
+int text_index_reserve(struct text_index *index, struct text_index_texts texts, struct fault *flt);
 
 /** Add the next place, which is `index->count`. Its text must be there already, and must not be in the index. */
 void text_index_add(struct text_index *index, struct text_index_texts texts);

@@ -146,7 +146,7 @@ static void require_texts(const struct log *log, const struct model *model)
 			const struct package_release *found = package_log_find(log->package, span_of_text(versions[i]));
 
 			fuzz_require((found != NULL) == (model->state[i] != 0));
-			fuzz_require(!found || found->yanked == (model->state[i] == 2));
+			fuzz_require(!found || !found->yank != (model->state[i] == 2));
 		} else {
 			fuzz_require((operator_log_find(log->operator, span_of_text(namespaces[i])) != NULL) ==
 				     (model->state[i] != 0));

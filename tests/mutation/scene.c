@@ -223,11 +223,12 @@ static void put_release(struct buf *text, const struct package_release *release)
 	digest_format(&release->record_id, record);
 	digest_format(&release->by, by);
 	digest_format(&release->content, content);
-	digest_format(&release->yanked_by, yanked_by);
+	if (release->yank)
+		digest_format(&release->yank->by, yanked_by);
 	/* What a state file does not keep of a yanked release is no difference. */
 	must(buf_append_format(text, NULL, "%s %s by %s at %lld.%d %s%s\n", release->version, record, by,
 			       (long long)release->time.seconds, (int)release->time.nanos,
-			       release->yanked ? "yanked by " : "content ", release->yanked ? yanked_by : content));
+			       release->yank ? "yanked by " : "content ", release->yank ? yanked_by : content));
 }
 
 static char *describe_package(const struct view_package *package)

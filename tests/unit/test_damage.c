@@ -140,13 +140,13 @@ static void see_package(const struct view *view, const char *text, struct buf *o
 		return;
 	digest_format(&package_log_head(package->log)->record_id, digits[0]);
 	assert_int_equal(buf_append_format(out, NULL, "%s at %llu, %s\n", text,
-					   (unsigned long long)package->position.registry_index, digits[0]), 0);
+					   (unsigned long long)package->registry_index, digits[0]), 0);
 	releases = package_log_releases(package->log, &count);
 	for (size_t i = 0; i < count; i++) {
 		digest_format(&releases[i].content, digits[0]);
 		digest_format(&releases[i].record_id, digits[1]);
 		assert_int_equal(buf_append_format(out, NULL, "  %s %s by %s%s\n", releases[i].version, digits[0],
-						   digits[1], releases[i].yanked ? ", yanked" : ""), 0);
+						   digits[1], releases[i].yank ? ", yanked" : ""), 0);
 	}
 }
 

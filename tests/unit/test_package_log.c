@@ -80,7 +80,7 @@ static struct buf look(const struct package_log *log)
 	for (size_t i = 0; i < count; i++) {
 		digest_format(&releases[i].content, digest);
 		buf_append_format(&text, NULL, "release %s %s yanked %d\n", releases[i].version, digest,
-				  releases[i].yanked);
+				  releases[i].yank != NULL);
 		assert_ptr_equal(package_log_find(log, span_of_text(releases[i].version)), &releases[i]);
 	}
 	return text;
@@ -178,9 +178,9 @@ static void test_life(void **state)
 	assert_string_equal(package_log_best(fixture->log, NULL)->version, "1.1.0");
 
 	release = package_log_find(fixture->log, span_of_text("1.2.0"));
-	assert_true(release->yanked);
+	assert_non_null(release->yank);
 	assert_true(digest_equals(&release->by, ecdsa_public_key_id(ecdsa_private_key_public(fixture->other))));
-	assert_true(digest_equals(&release->yanked_by, ecdsa_public_key_id(ecdsa_private_key_public(fixture->owner))));
+	assert_true(digest_equals(&release->yank->by, ecdsa_public_key_id(ecdsa_private_key_public(fixture->owner))));
 	assert_null(package_log_find(fixture->log, span_of_text("1.2")));
 
 	assert_int_equal(semver_requirement_parse(span_of_text("=2.0.0-rc.1"), &requirement, NULL), 0);

@@ -53,7 +53,7 @@ static void save(struct scene *scene)
 	for (int i = 0; i < 2; i++) {
 		const struct view_package *package = view_find(view, &wanted[i].name);
 
-		packages[i] = (struct store_package){package->log, package->position};
+		packages[i] = (struct store_package){package->log, view_package_position(package)};
 	}
 
 	const struct store_update update = {

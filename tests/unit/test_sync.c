@@ -603,7 +603,7 @@ static struct sync_wanted stored_of(const struct view *view, const char *text)
 	return (struct sync_wanted){
 		.name = name,
 		.stored = package_log_ref(package->log),
-		.stored_position = package->position,
+		.stored_position = view_package_position(package),
 	};
 }
 

@@ -148,7 +148,7 @@ static void count_of(const struct package_log *log, unsigned *releases, unsigned
 	*releases = (unsigned)count;
 	*yanks = 0;
 	for (size_t i = 0; i < count; i++)
-		*yanks += all[i].yanked;
+		*yanks += all[i].yank != NULL;
 }
 
 static void check_package(const struct published *published, size_t number, const struct view_package *package)
@@ -214,8 +214,8 @@ static int compare_package(void *user, const struct view_package *package)
 	assert_true(view_package_is_current(package));
 	assert_true(digest_equals(&package_log_head(package->log)->record_id,
 				  &package_log_head(fresh->log)->record_id));
-	assert_int_equal(package->position.registry_index, fresh->position.registry_index);
-	assert_string_equal(package->position.token, fresh->position.token);
+	assert_int_equal(package->registry_index, fresh->registry_index);
+	assert_string_equal(view_package_position(package).token, view_package_position(fresh).token);
 	return 0;
 }
 

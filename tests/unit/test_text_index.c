@@ -40,7 +40,7 @@ static void add(struct text_index *index, struct texts *texts, uint32_t number)
 	int length = snprintf(texts->room[place], sizeof(texts->room[place]), "%x", number);
 
 	texts->at[place] = (struct span){ (const unsigned char *)texts->room[place], (size_t)length };
-	assert_int_equal(text_index_reserve(index, NULL), 0);
+	assert_int_equal(text_index_reserve(index, view(texts), NULL), 0);
 	text_index_add(index, view(texts));
 }
 
@@ -95,11 +95,11 @@ static void test_bytes(void **state)
 	assert_false(text_index_find(&index, view(texts), span_of_text("a"), &place));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		texts->at[texts->count++] = span_of_text(all[i]);
-		assert_int_equal(text_index_reserve(&index, NULL), 0);
+		assert_int_equal(text_index_reserve(&index, view(texts), NULL), 0);
 		text_index_add(&index, view(texts));
 	}
 	texts->at[texts->count++] = (struct span){ (const unsigned char *)"a\0b", 3 };
-	assert_int_equal(text_index_reserve(&index, NULL), 0);
+	assert_int_equal(text_index_reserve(&index, view(texts), NULL), 0);
 	text_index_add(&index, view(texts));
 	for (uint32_t i = 0; i < texts->count; i++) {
 		assert_true(text_index_find(&index, view(texts), texts->at[i], &place));
@@ -154,7 +154,7 @@ static int fill_and_copy(void *context, struct fault *flt)
 	int verdict = 0;
 
 	for (texts->count = 0; !verdict && texts->count < 100;) {
-		verdict = text_index_reserve(&index, flt);
+		verdict = text_index_reserve(&index, view(texts), flt);
 		assert_int_equal(index.count, texts->count);
 		if (verdict)
 			break;

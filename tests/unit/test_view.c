@@ -30,10 +30,11 @@ static struct view_package *package_new(const char *text, uint64_t log_length)
 static struct view_package *failed_package(const char *text)
 {
 	struct view_package *good = package_new(text, 1), *failed;
+	const struct store_position position = view_package_position(good);
 	struct fault flt = {0};
 
 	fault_invalid(&flt, "spoilt");
-	assert_int_equal(view_package_new(good->log, &good->position, 1, &flt, &failed, NULL), 0);
+	assert_int_equal(view_package_new(good->log, &position, 1, &flt, &failed, NULL), 0);
 	view_package_unref(good);
 	return failed;
 }
@@ -251,6 +252,40 @@ static void test_torture(void **state)
 	view_unref(view);
 }
 
+/* A position comes out as it went in: a token like the reference's, which is the head's record id, and any other. */
+static void test_positions(void **state)
+{
+	struct ecdsa_private_key *key = forge_key(1);
+	const struct log_head head = {digest_of(span_of_text("head")), {1, 0}};
+	char head_token[DIGEST_TEXT_SIZE];
+	const char *const tokens[] = {"", "t", head_token, "sha256:"};
+	struct name name = forge_name("test:placed");
+	struct package_log *log;
+
+	(void)state;
+	digest_format(&head.record_id, head_token);
+	assert_int_equal(package_log_new(&name, &log, NULL), 0);
+	assert_int_equal(package_log_restore_key(log, ecdsa_private_key_public(key), PERMISSIONS_PACKAGE, NULL), 0);
+	assert_int_equal(package_log_restore_head(log, &head, NULL), 0);
+	for (size_t i = 0; i < 4 * sizeof(tokens) / sizeof(tokens[0]); i++) {
+		struct store_position before = {.known = i & 4, .is_kept = i & 8, .registry_index = i, .archived = 7 * i};
+		struct view_package *package;
+		struct store_position after;
+
+		strcpy(before.token, tokens[i % 4]);
+		assert_int_equal(view_package_new(log, &before, 1, NULL, &package, NULL), 0);
+		after = view_package_position(package);
+		assert_string_equal(after.token, before.token);
+		assert_int_equal(after.known, before.known);
+		assert_int_equal(after.is_kept, before.is_kept);
+		assert_int_equal(after.registry_index, before.registry_index);
+		assert_int_equal(after.archived, before.archived);
+		view_package_unref(package);
+	}
+	package_log_unref(log);
+	ecdsa_private_key_free(key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -14,7 +14,7 @@
 #include "forge.h"
 
 /* The contents of versions differ, and are the same in every view. */
-static struct package_release new_release(const char *word, int64_t second)
+static struct package_release new_release(const char *word, int64_t second, struct package_yank *yank)
 {
 	struct package_release release = { .version = word[0] == '-' ? word + 1 : word,
 					   .record_id = digest_of(span_of_text(word)),
@@ -23,9 +23,8 @@ static struct package_release new_release(const char *word, int64_t second)
 
 	release.content = digest_of(span_of_text(release.version));
 	if (word[0] == '-') {
-		release.yanked = true;
-		release.yanked_by = digest_of(span_of_text("who yanked"));
-		release.yanked_at = (struct record_time){ second + 1000, 7 };
+		*yank = (struct package_yank){ digest_of(span_of_text("who yanked")), { second + 1000, 7 } };
+		release.yank = yank;
 	}
 	return release;
 }
@@ -41,7 +40,8 @@ static void restore(struct package_log *log, char *words)
 	assert_int_equal(package_log_restore_head(log, &head, NULL), 0);
 	head.time.seconds = VIEWS_SECOND;
 	for (char *word; (word = strsep(&words, " "));) {
-		struct package_release release = new_release(word, ++head.time.seconds);
+		struct package_yank yank;
+		struct package_release release = new_release(word, ++head.time.seconds, &yank);
 
 		assert_int_equal(package_log_restore_release(log, &release, NULL), 0);
 	}
@@ -101,10 +101,11 @@ void views_spoil(struct view *view, const char *package)
 {
 	struct name name = forge_name(package);
 	const struct view_package *whole = view_find(view, &name);
+	const struct store_position position = view_package_position(whole);
 	struct view_package *spoilt;
 	struct fault flt = {0};
 
 	fault_invalid(&flt, "spoilt");
-	assert_int_equal(view_package_new(whole->log, &whole->position, whole->log_length, &flt, &spoilt, NULL), 0);
+	assert_int_equal(view_package_new(whole->log, &position, whole->log_length, &flt, &spoilt, NULL), 0);
 	assert_int_equal(view_put_take(view, spoilt, NULL), 0);
 }
