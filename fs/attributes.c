@@ -45,7 +45,7 @@ static double of_release(struct mount *mount, const struct path *path, struct no
 		set_size(out, atomic_load(&node->size));
 		return MOUNT_FOREVER;
 	}
-	if (!registry || !content_find_size(registry_content(registry), &node->content, &size) || !size)
+	if (!registry || !content_find_size(registry_content(registry), node_content(node), &size) || !size)
 		return guess(node, MOUNT_SIZE_UNKNOWN, out);
 	atomic_store(&node->claimed, size);
 	return guess(node, size, out);

@@ -271,7 +271,7 @@ static void want_size(struct request *request)
 
 	prefetch_beside(request->mount, view, &request->path);
 	view_unref(view);
-	request_want_size(request, &request->node->content);
+	request_want_size(request, node_content(request->node));
 }
 
 /* Whether the size was requested, and the sources gave none, or an impossible one. */
@@ -299,7 +299,7 @@ static void answer_of_release(struct request *request)
 {
 	const struct node *node = request->node;
 	uint64_t size = 0;
-	bool is_claimed = content_find_size(registry_content(request->registry), &node->content, &size);
+	bool is_claimed = content_find_size(registry_content(request->registry), node_content(node), &size);
 
 	if (atomic_load(&node->verified) || (size && !request->is_to_be_read))
 		reply_attributes(request);

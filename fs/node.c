@@ -8,6 +8,7 @@
 #include "staged.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,12 @@ struct nodes {
 	size_t chain_count; /* a power of two */
 	size_t count;
 	size_t counts[PATH_KINDS]; /* by kind */
+};
+
+/** What went wrong last at a node. */
+struct node_error {
+	uint64_t of; /* inode number of the failing node: this one, or one below it */
+	char sentence[];
 };
 
 int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
@@ -45,7 +52,7 @@ int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
 
 static void node_free(struct node *node)
 {
-	struct buf *document = atomic_load(&node->document);
+	struct buf *document = path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
 
 	free(node->error);
 	staged_free(node->staged);
@@ -87,7 +94,7 @@ static struct node *find(const struct nodes *nodes, uint64_t number)
 static bool is_place(const struct node *node, const struct path *path, const struct digest *content)
 {
 	return node->kind == path->kind && (path_is_staged(path->kind) || strcmp(node->text, path->text) == 0) &&
-	       (!path_has_digest(path->kind) || digest_equals(&node->content, content));
+	       (!path_has_digest(path->kind) || digest_equals(node_content(node), content));
 }
 
 /* Whether the next lookup of the place is to get another node. */
@@ -146,8 +153,8 @@ static void grow(struct nodes *nodes)
 static struct node *add(struct nodes *nodes, const struct path *path, const struct digest *content, uint64_t number,
 			uint64_t shown)
 {
-	size_t length = strlen(path->text);
-	struct node *node = calloc(1, sizeof(*node) + length + 1);
+	size_t length = strlen(path->text), digest = path_has_digest(path->kind) ? sizeof(*content) : 0;
+	struct node *node = calloc(1, offsetof(struct node, text) + length + 1 + digest);
 	struct node **chain;
 
 	if (!node)
@@ -156,10 +163,10 @@ static struct node *add(struct nodes *nodes, const struct path *path, const stru
 		grow(nodes);
 	node->number = number;
 	node->shown = shown;
-	node->kind = path->kind;
-	if (path_has_digest(path->kind))
-		node->content = *content;
+	node->kind = (unsigned char)path->kind;
 	memcpy(node->text, path->text, length);
+	if (digest)
+		memcpy(node->text + length + 1, content, digest);
 	chain = chain_of(nodes, number);
 	node->next = *chain;
 	*chain = node;
@@ -317,6 +324,13 @@ uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct
 	return number;
 }
 
+const struct digest *node_content(const struct node *node)
+{
+	static const struct digest none;
+
+	return path_has_digest(node->kind) ? (const struct digest *)(node->text + strlen(node->text) + 1) : &none;
+}
+
 struct path node_path(const struct node *node)
 {
 	struct path path = { .kind = node->kind };
@@ -328,11 +342,16 @@ struct path node_path(const struct node *node)
 /* Set the error of node `of`, at that node or a folder above it. Call with the mutex held. */
 static void put_error(struct node *node, uint64_t of, const char *sentence)
 {
-	if (!sentence && node->error_of != of)
+	size_t size = sentence ? strlen(sentence) + 1 : 0;
+
+	if (!sentence && !(node->error && node->error->of == of))
 		return;
 	free(node->error);
-	node->error = sentence ? strdup(sentence) : NULL;
-	node->error_of = of;
+	node->error = sentence ? malloc(sizeof(*node->error) + size) : NULL;
+	if (!node->error)
+		return;
+	node->error->of = of;
+	memcpy(node->error->sentence, sentence, size);
 }
 
 /* The same, and in the folders above. Call with the mutex held. */
@@ -362,7 +381,8 @@ void nodes_set_error(struct nodes *nodes, struct node *node, const char *sentenc
 void nodes_clear_error(struct nodes *nodes, struct node *node)
 {
 	pthread_mutex_lock(&nodes->mutex);
-	put_error_up(nodes, node, node->error_of, NULL);
+	if (node->error)
+		put_error_up(nodes, node, node->error->of, NULL);
 	pthread_mutex_unlock(&nodes->mutex);
 }
 
@@ -373,14 +393,14 @@ bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_S
 	pthread_mutex_lock(&nodes->mutex);
 	has = node->error != NULL;
 	if (has)
-		snprintf(out, FAULT_SENTENCE_SIZE, "%s", node->error);
+		snprintf(out, FAULT_SENTENCE_SIZE, "%s", node->error->sentence);
 	pthread_mutex_unlock(&nodes->mutex);
 	return has;
 }
 
 const struct buf *node_document(const struct node *node)
 {
-	return atomic_load(&node->document);
+	return path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
 }
 
 const struct buf *node_set_document(struct node *node, struct buf *text)

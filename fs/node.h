@@ -15,41 +15,51 @@
 
 #include <stdatomic.h>
 
+/** One may be kept for each name that the kernel knows: what no place needs at the same time lies in one spot. */
 struct node {
 	uint64_t number;
 	uint64_t shown; /* st_ino: the number of the first node of the place */
-	struct digest content; /* of a place that has a digest (path_has_digest()); else zero */
 	struct staged *staged; /* of a file that was written here; else NULL */
+	union {
+		/** Of a release: the size, if it is `verified`. Then it never changes. */
+		_Atomic uint64_t size;
+		/** Of a document: node_document(). */
+		_Atomic(struct buf *) document;
+		/** Of a namespace: where in the listing the packages end that the last request fetched. */
+		_Atomic size_t ahead_from;
+	};
+	union {
+		/** Of a file: the last size that the kernel was told and that was not counted; 0: none. */
+		_Atomic uint64_t claimed;
+		/** Of a namespace: when the last request fetched packages. */
+		_Atomic clock_ms ahead_at;
+	};
+	union {
+		/** Of a file: how often the kernel was told a size that was not counted. */
+		atomic_uint guesses;
+		/** Of a namespace: how many packages the last request fetched. */
+		atomic_uint ahead;
+	};
+	/** The log length at which fetching this node's time failed; 0: it did not. */
+	_Atomic uint32_t vain;
 
-	/** Of a release: whether `size` is known, counted from verified bytes. Then it never changes. */
+	/* The table's own. */
+	struct node *next;
+	uint64_t lookups;
+	struct node_error *error; /* NULL: none */
+	unsigned references;
+
+	/** Of a release: whether `size` is known, counted from verified bytes. */
 	atomic_bool verified;
-	_Atomic uint64_t size;
-	/** How often the kernel was told a size that was not counted, and the last one that was claimed; 0: none. */
-	atomic_uint guesses;
-	_Atomic uint64_t claimed;
 	/** Of a document: somebody asked for its text. Who looks the place up from then on gets another node. */
 	atomic_bool asked;
 	/** The kernel takes its inode for removed (nodes_retire()). */
 	atomic_bool retired;
 	/** Of a package: it was listed since sizes were last asked for ahead. Of a namespace: it was listed. */
 	atomic_bool listed;
-	/** Of a namespace: how many packages the last request fetched, where in the listing they end, and when. */
-	atomic_uint ahead;
-	_Atomic size_t ahead_from;
-	_Atomic clock_ms ahead_at;
-	/** The log length at which fetching this node's time failed; 0: it did not. */
-	_Atomic uint64_t vain;
 
-	/* The table's own. */
-	struct node *next;
-	uint64_t lookups;
-	unsigned references;
-	char *error;
-	uint64_t error_of; /* inode number of the failing node: this one, or one below it */
-	_Atomic(struct buf *) document;
-
-	enum path_kind kind;
-	char text[]; /* the path's */
+	unsigned char kind; /* enum path_kind */
+	char text[];        /* the path's; behind it the digest, of a place that has one */
 };
 
 struct nodes;
@@ -103,6 +113,9 @@ uint64_t nodes_number(struct nodes *nodes, const struct path *path, const struct
 
 /** Where a node is. */
 struct path node_path(const struct node *node);
+
+/** The digest of a place that has one (path_has_digest()); else zero. */
+const struct digest *node_content(const struct node *node);
 
 /**
  * Set the last error of a node and of the folders above it, up to the root. NULL: clear it, and in the folders above if

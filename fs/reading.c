@@ -47,7 +47,7 @@ static bool lies_here(const struct request *request)
 	uint64_t size;
 	int fd = -1;
 
-	if (store_open_content(registry_store(request->registry), &request->node->content, &fd, &size, NULL) || fd < 0)
+	if (store_open_content(registry_store(request->registry), node_content(request->node), &fd, &size, NULL) || fd < 0)
 		return false;
 	close(fd);
 	return true;
@@ -55,7 +55,7 @@ static bool lies_here(const struct request *request)
 
 static struct content_file *find_content(struct request *request)
 {
-	const struct digest *digest = &request->node->content;
+	const struct digest *digest = node_content(request->node);
 	struct content_file *file = held_find(request->mount->held, digest);
 
 	if (file)
@@ -76,7 +76,7 @@ struct content_file *reading_content(struct request *request)
 		atomic_store(&node->verified, true);
 		nodes_set_error(request->mount->nodes, node, NULL);
 	} else if (lies_here(request) || age_allows(request)) {
-		request_want_content(request, &node->content);
+		request_want_content(request, node_content(node));
 	}
 	return file;
 }

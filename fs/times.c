@@ -166,7 +166,7 @@ static void note_failure(struct request *request, const struct view *view)
 	if (!flt->verdict)
 		return;
 	if (flt->verdict == WARG_INVALID || flt->kind == FAULT_ABSENT || flt->kind == FAULT_LIMIT) {
-		atomic_store(&request->node->vain, view->checkpoint.contents.log_length);
+		atomic_store(&request->node->vain, (uint32_t)view->checkpoint.contents.log_length);
 	} else if (flt->kind == FAULT_TIMEOUT && !clock_left(request->waiter.deadline)) {
 		atomic_store(&request->mount->times_rest, clock_in_seconds(REST));
 		registry_refresh_soon(request->registry); /* an update finds out whether the registry is unreachable */

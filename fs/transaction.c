@@ -137,7 +137,7 @@ uint64_t transaction_size(struct mount *mount, const struct node *node)
 {
 	uint64_t size = 0;
 
-	staging_find_size(mount->staging, &node->content, &size);
+	staging_find_size(mount->staging, node_content(node), &size);
 	return size;
 }
 
@@ -186,7 +186,7 @@ void transaction_attempt_open(struct request *request)
 	int fd;
 
 	if (!request_has_wanted(request, REQUEST_DEED)) {
-		request_want_chore(request, REQUEST_DEED, new_opening(request->mount, &request->node->content));
+		request_want_chore(request, REQUEST_DEED, new_opening(request->mount, node_content(request->node)));
 	} else if (request->fault.verdict) {
 		request_fail_with(request, &request->fault);
 	} else {

@@ -47,7 +47,7 @@ static bool put_time(struct record_time time, char out[static VALUE_SIZE])
 
 static bool value_of_digest(const struct source *from, char out[static VALUE_SIZE])
 {
-	return from->node->kind == PATH_RELEASE && put_digest(&from->node->content, out);
+	return from->node->kind == PATH_RELEASE && put_digest(node_content(from->node), out);
 }
 
 static bool is_version(enum path_kind kind)
@@ -116,7 +116,7 @@ static bool value_of_state(const struct source *from, char out[static VALUE_SIZE
 		return snprintf(out, VALUE_SIZE, "yanked") > 0;
 	if (from->node->kind != PATH_RELEASE)
 		return false;
-	content = content_find(registry_content(from->registry), &from->node->content);
+	content = content_find(registry_content(from->registry), node_content(from->node));
 	snprintf(out, VALUE_SIZE, "%s", content ? "verified" : "unverified");
 	content_file_unref(content);
 	return true;
