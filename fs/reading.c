@@ -91,7 +91,7 @@ static bool is_sure(const struct request *request)
 
 void reading_told_size(const struct request *request)
 {
-	if (is_sure(request))
+	if (path_type(request->node->kind) == S_IFREG && is_sure(request))
 		atomic_store(&request->node->claimed, 0);
 }
 
