@@ -44,10 +44,11 @@
 /* What lies here may be read however old it is, once it has been hashed. */
 static bool lies_here(const struct request *request)
 {
+	struct store *store = registry_store(request->registry);
 	uint64_t size;
 	int fd = -1;
 
-	if (store_open_content(registry_store(request->registry), node_content(request->node), &fd, &size, NULL) || fd < 0)
+	if (store_open_content(store, node_content(request->node), &fd, &size, NULL) || fd < 0)
 		return false;
 	close(fd);
 	return true;

@@ -268,7 +268,8 @@ static void test_positions(void **state)
 	assert_int_equal(package_log_restore_key(log, ecdsa_private_key_public(key), PERMISSIONS_PACKAGE, NULL), 0);
 	assert_int_equal(package_log_restore_head(log, &head, NULL), 0);
 	for (size_t i = 0; i < 4 * sizeof(tokens) / sizeof(tokens[0]); i++) {
-		struct store_position before = {.known = i & 4, .is_kept = i & 8, .registry_index = i, .archived = 7 * i};
+		struct store_position before = {
+			.known = i & 4, .is_kept = i & 8, .registry_index = i, .archived = 7 * i};
 		struct view_package *package;
 		struct store_position after;
 
