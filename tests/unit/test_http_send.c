@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/http*.c: bodies from files, and what is never sent twice, with a server that does not take what it is sent.
+ * The HTTP client: bodies from files, and what is never sent twice, with a server that does not read what it is sent.
  */
 #include <setjmp.h>
 #include <stdarg.h>
