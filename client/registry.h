@@ -77,7 +77,7 @@ void registry_refresh_soon(struct registry *registry);
  * the same round trip.
  */
 void registry_expect_growth(struct registry *registry);
-/** When the round began that the view is of, by clock_now(); 0: there was none yet. */
+/** When the last round began, by clock_now(); 0: it failed, or there was none yet. */
 clock_ms registry_round(struct registry *registry);
 /** Have the listing in the view. */
 void registry_want_listing(struct registry *registry, struct waiter *waiter);

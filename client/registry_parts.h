@@ -59,7 +59,7 @@ struct registry {
 	bool closing;
 	bool refresh_soon;     /* somebody wants a refresh, and waits for none */
 	bool expects_growth;   /* a record was sent since the last refresh */
-	clock_ms round;        /* when the last successful refresh began; 0: there was none */
+	clock_ms round;        /* when the last refresh began; 0: it failed, or there was none */
 	struct proof_want *proof_wants;
 	struct workers *provers;       /* who makes proofs; NULL: none was wanted yet */
 	struct registry_proof *proofs; /* the last ones, the newest first */

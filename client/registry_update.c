@@ -304,6 +304,7 @@ static bool take_expectation(struct registry *registry)
 	return expects_growth;
 }
 
+/* @param begun  0: it failed, and what an earlier one found may not hold any more */
 static void note_round(struct registry *registry, clock_ms begun)
 {
 	pthread_mutex_lock(&registry->mutex);
@@ -337,6 +338,7 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 	/* Without memory they are wanted no less, only later. */
 	if (registry_next_view(registry, wanted, wanted ? count : 0, deadline, &next, flt)) {
 		keep_fault(registry, flt);
+		note_round(registry, 0);
 	} else {
 		keep_fault(registry, flt);
 		renew_listing(registry, next, has_time, deadline);

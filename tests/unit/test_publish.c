@@ -395,6 +395,36 @@ static void test_recent_does_not_refuse(void **state)
 	ecdsa_private_key_free(other);
 }
 
+/* What a round found is not gone on from once a later one failed: nothing is sent to a registry that contradicts it. */
+static void test_recent_is_refuted(void **state)
+{
+	static const struct {
+		enum fake_lie lie;
+		int verdict;
+	} cases[] = {{LIE_ROLLBACK, WARG_INVALID}, {LIE_KEY_UNKNOWN, WARG_INVALID}, {LIE_GARBAGE, WARG_INVALID}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scene scene = scene_new();
+		struct publish_result result;
+		struct fault flt = {0};
+
+		scene.recent = CLOCK_NEVER;
+		fake_registry_release(scene.fake, "test:old", "1.0.0");
+		fake_registry_sign(scene.fake);
+		open_publisher(&scene, LONG);
+		list(&scene);
+		fake_registry_lie(scene.fake, cases[i].lie, NULL);
+		assert_int_equal(registry_refresh(scene.registry, NULL), cases[i].verdict);
+		assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, &flt), cases[i].verdict);
+		assert_nothing_sent(&scene);
+		fake_registry_lie(scene.fake, LIE_NONE, NULL);
+		assert_int_equal(submit(&scene, "test:new", "1.0.0", &result, NULL), 0);
+		check_done(&scene, "test:new", &result);
+		scene_release(&scene);
+	}
+}
+
 static bool says_no(void *user)
 {
 	++*(unsigned *)user;
@@ -1435,6 +1465,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_recent_is_not_newest),
 		cmocka_unit_test(test_recent_does_not_refuse),
+		cmocka_unit_test(test_recent_is_refuted),
 		cmocka_unit_test(test_unwanted),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_rejected_transaction),
