@@ -358,6 +358,14 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 	plan_refresh(registry, flt);
 }
 
+/* Whether a registry that lacks the package may hint at another one. Its listing tells of no hint, so it is asked. */
+static bool may_be_hinted(const struct registry *registry, const struct name *name)
+{
+	const struct operator_log *operator = registry->view->operator;
+
+	return registry->options.hinted && !(operator && operator_log_find(operator, name_namespace(name)));
+}
+
 /* A complete listing knows what there is not. Land such wants, and keep the others. */
 static void land_absent(struct registry *registry, struct wants *wants)
 {
@@ -370,7 +378,7 @@ static void land_absent(struct registry *registry, struct wants *wants)
 		struct want *want = wants->packages[i];
 		struct fault flt = {0};
 
-		if (listing_has(listing, &want->name)) {
+		if (listing_has(listing, &want->name) || may_be_hinted(registry, &want->name)) {
 			wants->packages[kept++] = want;
 			continue;
 		}

@@ -19,6 +19,7 @@
 #include "torture.h"
 
 #define TIMEOUT 60
+#define MANY 70 /* packages: an update of so many goes by the stored ledger */
 #define WELL_KNOWN "/.well-known/wasm-pkg/registry.json"
 
 struct scene {
@@ -701,6 +702,35 @@ static void test_hint_beside_listing(void **state)
 	scene_release(&scene);
 }
 
+/* And among so many that the stored ledger tells of them first: it knows of nobody who lives elsewhere. */
+static void test_hint_among_many(void **state)
+{
+	struct registry *where[MANY];
+	struct fault faults[MANY];
+	struct name names[MANY];
+	struct scene scene;
+	char hint[128], text[24];
+
+	(void)state;
+	hinting_scene_init(&scene, FEDERATION_HINTS_TAKEN, hint);
+	for (unsigned i = 1; i < MANY; i++) {
+		snprintf(text, sizeof(text), "test:many%u", i);
+		fake_registry_release(scene.home, text, "1.0.0");
+		names[i] = forge_name(text);
+	}
+	names[0] = forge_name("other:thing");
+	fake_registry_sign(scene.home);
+	open_it(&scene);
+	assert_int_equal(registry_refresh(federation_home(scene.federation), NULL), 0);
+	assert_int_equal(registry_list(federation_home(scene.federation), NULL), 0);
+	assert_int_equal(federation_update(scene.federation, names, MANY, where, faults, NULL), 0);
+	for (unsigned i = 1; i < MANY; i++)
+		assert_int_equal(faults[i].verdict, 0);
+	assert_int_equal(faults[0].verdict, 0);
+	assert_int_equal(releases(where[0], "other:thing"), 1);
+	scene_release(&scene);
+}
+
 static void test_bad_hints(void **state)
 {
 	static const char *const hints[] = {
@@ -977,7 +1007,8 @@ int main(void)
 		cmocka_unit_test(test_loop), cmocka_unit_test(test_hint_taken),
 		cmocka_unit_test(test_hint_asked), cmocka_unit_test(test_hint_told),
 		cmocka_unit_test(test_hint_ignored),
-		cmocka_unit_test(test_hint_beside_listing), cmocka_unit_test(test_bad_hints),
+		cmocka_unit_test(test_hint_beside_listing),
+		cmocka_unit_test(test_hint_among_many), cmocka_unit_test(test_bad_hints),
 		cmocka_unit_test(test_hint_home), cmocka_unit_test(test_hint_for_its_own),
 		cmocka_unit_test(test_other_lies), cmocka_unit_test(test_home_lies),
 		cmocka_unit_test(test_other_rolls_back), cmocka_unit_test(test_away), cmocka_unit_test(test_too_many),
