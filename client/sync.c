@@ -475,8 +475,8 @@ int sync_refresh(const struct api *api, struct archive *archive, struct ledger *
 	if (!verdict)
 		verdict = refresh_to(&sync, ledger, base, wanted, count, out, &kept, &own);
 	/* What it grew to may be another branch than what the registry says next. */
-	if (verdict && sync.ledger)
-		ledger_doubt(sync.ledger);
+	if (verdict && sync.grown)
+		ledger_doubt(sync.grown);
 	sync_release(&sync);
 	if (refused)
 		*refused = kept;

@@ -65,7 +65,10 @@ void sync_follow_ledger(struct sync *sync, struct ledger *ledger, const struct v
 	was_at_base = ledger_is_at(ledger, &base->checkpoint.contents);
 	epoch = ledger_epoch(ledger);
 	/* A ledger that lies, or none, is as good as none here: who wants the listing will be told. */
-	if (!is_grown(sync, ledger, deadline) || update_listing(sync, ledger, base, wanted, count, deadline, &listing))
+	if (!is_grown(sync, ledger, deadline))
+		return;
+	sync->grown = ledger;
+	if (update_listing(sync, ledger, base, wanted, count, deadline, &listing))
 		return;
 	if (listing->length != sync->checkpoint->contents.log_length) {
 		listing_unref(listing);

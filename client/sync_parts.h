@@ -63,7 +63,8 @@ struct sync {
 	clock_ms deadline;
 	const struct signed_checkpoint *checkpoint; /* to which the logs are brought */
 	bool is_new;                                /* the view before is of another one */
-	struct ledger *ledger;      /* proven up to the checkpoint; NULL: none is at hand */
+	struct ledger *grown;       /* proven up to the checkpoint; NULL: none is */
+	struct ledger *ledger;      /* the same, if the names came as well; NULL: none is at hand */
 	struct listing *listing;    /* what the ledger says; a reference, with `ledger` alone */
 	const struct listing *heads; /* at the checkpoint: tells where each log ends. Borrowed; NULL: none */
 	bool is_extension;          /* the ledger was at the view before, and grew to the checkpoint */

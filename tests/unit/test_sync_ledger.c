@@ -516,20 +516,24 @@ static void test_fork_after_restart(void **state)
 	scene_release(&scene);
 }
 
-/* A checkpoint is refused for another one's sake than the view's: the ledger finds the way back from its branch. */
-static void test_back_from_branch(void **state)
+/*
+ * A checkpoint is refused for another one's sake than the view's: the ledger finds the way back from its branch.
+ * @param has_names  false: the names that are new on the branch do not come, so that the update does without the ledger
+ */
+static void come_back_from_branch(bool has_names)
 {
 	struct scene scene = scene_new(), honest = scene_new();
 	struct signed_checkpoint newest;
 	struct listing *listing;
 
-	(void)state;
 	fake_registry_release(honest.fake, "test:fine", "1.1.0");
 	fake_registry_sign(honest.fake);
 	assert_int_equal(api_fetch_checkpoint(&honest.api, soon(), &scene.view->held[1], NULL), 0);
 	fake_registry_release(scene.fake, "test:good", "1.1.0");
-	fake_registry_release(scene.fake, "test:good", "1.2.0");
+	fake_registry_release(scene.fake, has_names ? "test:good" : "test:new", "1.2.0");
 	fake_registry_sign(scene.fake);
+	if (!has_names)
+		server_on_answer(fake_registry_server(scene.fake), "/v1/fetch/names", 500, span_of_text("{}"));
 	assert_int_equal(refresh(&scene, NULL, NULL), WARG_INVALID);
 	assert_int_equal(ledger_length(scene.ledger), scene.view->checkpoint.contents.log_length + 2);
 	check_kept(&scene);
@@ -551,6 +555,13 @@ static void test_back_from_branch(void **state)
 	listing_unref(listing);
 	scene_release(&honest);
 	scene_release(&scene);
+}
+
+static void test_back_from_branch(void **state)
+{
+	(void)state;
+	come_back_from_branch(true);
+	come_back_from_branch(false);
 }
 
 /* The ledger's file is damaged while names are fetched. */
