@@ -5,7 +5,7 @@
  * Everything here is read as a stranger's: half a file means "not there", one that parses but contradicts itself is
  * WARG_INVALID, blamed on the cache. Locks are held around writes only, and never waited for longer than
  * STORE_LOCK_WAIT: without the lock nothing is written, which is no fault (`*written` says so). Files are replaced by
- * temp, fsync, rename, fsync of the folder.
+ * temp, fsync, rename, fsync of the folder; packages' logs, which can be fetched again, without fsync.
  */
 #ifndef WARG_CLIENT_STORE_H
 #define WARG_CLIENT_STORE_H
@@ -95,6 +95,12 @@ struct store_update {
  * @param written  false if the lock could not be had
  */
 int store_save(struct store *store, const struct store_update *update, bool *written, struct fault *flt);
+
+/**
+ * Remove the packages' files that a power failure left empty. The first store_save() does the same. Nothing is done
+ * while another program has the lock; errors are ignored.
+ */
+void store_sweep_logs(struct store *store);
 
 /* ---- The registry's folder, for other files that the reference keeps in it ---- */
 

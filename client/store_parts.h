@@ -36,6 +36,7 @@ struct store_sizes {
 struct store {
 	char *registries_dir, *content_dir, *own_dir, *label;
 	struct store_sizes sizes;
+	bool is_swept; /* store_sweep_logs() was done. Of who saves alone */
 };
 
 #define STORE_LOG_FOLDER "package-logs"

@@ -8,6 +8,7 @@
  */
 #include "store_parts.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -46,6 +47,43 @@ int store_reset(const char *registries_dir, const char *own_dir, const char *lab
 	close(registry);
 	close(lock);
 	return r;
+}
+
+/* ---- What a power failure left ---- */
+
+/* Package logs are not synced. One that is empty is none to us, but the reference ends with an error at the first. */
+static void sweep_logs(int registry)
+{
+	struct dirent *entry;
+	struct stat status;
+	DIR *listing;
+	int logs = -1;
+
+	if (store_open_logs(registry, false, &logs, NULL) || logs < 0)
+		return;
+	listing = fdopendir(logs);
+	if (!listing) {
+		close(logs);
+		return;
+	}
+	while ((entry = readdir(listing)))
+		if (entry->d_name[0] != '.' && !fstatat(logs, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISREG(status.st_mode) && !status.st_size)
+			unlinkat(logs, entry->d_name, 0);
+	closedir(listing);
+}
+
+void store_sweep_logs(struct store *store)
+{
+	bool had = false;
+	int registry, lock;
+
+	if (store_lock(store, store_open_registry, &registry, &lock, &had, NULL) || !had)
+		return;
+	sweep_logs(registry);
+	store->is_swept = true;
+	close(registry);
+	close(lock);
 }
 
 /* ---- What is newer ---- */
@@ -128,7 +166,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 	r = store_state_render_package(package->log, store->label, &ours, &text, flt);
 	if (!r) {
 		store_file_name(&id, file);
-		/* Both clients fetch it again where it was lost. */
+		/* Where it was lost it is fetched again. An empty one is swept away, for the reference's sake. */
 		r = file_replace_unsynced(logs, file, STORE_STATE_MODE, buf_span(&text), flt);
 	}
 	buf_release(&text);
@@ -230,6 +268,9 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 		*written = false;
 		return 0;
 	}
+	if (!store->is_swept)
+		sweep_logs(registry);
+	store->is_swept = true;
 	r = save_packages(store, registry, update, flt);
 	if (r || update->is_part)
 		goto end;

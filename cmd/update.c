@@ -68,8 +68,10 @@ static int add_stored(struct stored *stored, struct store *store, const struct s
 {
 	struct name *names;
 	size_t count;
-	int verdict = store_list_packages(store, &names, &count, flt);
+	int verdict;
 
+	store_sweep_logs(store);
+	verdict = store_list_packages(store, &names, &count, flt);
 	if (verdict)
 		return verdict;
 	verdict = make_room(stored, count, flt);

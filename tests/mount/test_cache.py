@@ -107,6 +107,20 @@ def test_damaged_content(configured, new_mount, liar):
     assert read(cached) == HELLO
 
 
+def test_after_power_failure(configured, liar):
+    """State files that a power failure left empty keep the reference's client from its work no longer than to our next
+    update."""
+    configured.wargfs("download", "test:hello", "-v", "1.0.0", "-o", "ours.wasm")
+    path = configured.log_file(liar.url, "test:hello")
+    os.truncate(path, 0)
+    assert "EOF" in configured.warg("update", status=1).stderr
+    configured.wargfs("update")
+    assert not os.path.exists(path)
+    configured.warg("update")
+    configured.warg("download", "test:hello", "-v", "1.0.0", "-o", "its.wasm")
+    assert read(os.path.join(configured.work, "its.wasm")) == HELLO
+
+
 @pytest.mark.parametrize("damage", (lambda text: text[:len(text) // 2], lambda text: b"", lambda text: b"{}",
                                     lambda text: b"\0" * 100, lambda text: text.replace(b"test:hello", b"test:hella")),
                          ids=("half", "empty", "another JSON", "zeroes", "another name"))
