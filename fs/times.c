@@ -15,6 +15,7 @@
 #define MOST_AHEAD 1024 /* about the number that a protocol request names */
 #define MOST_LOOKED_AT (16 * MOST_AHEAD) /* known packages among them are passed over: so many, and no more */
 #define WALK_PAUSE 1000 /* milliseconds: requests of one program come closer together */
+#define SLOW (PATIENCE * 1000 / 4) /* milliseconds: twice as many packages take no more than half of the patience */
 
 bool times_are_vain(const struct view *view, const struct node *node)
 {
@@ -140,6 +141,25 @@ static size_t gather(struct request *request, const struct view *view, const str
 	return count;
 }
 
+/*
+ * Packages were fetched. The next ones come after this, however long it took; and if it took long there are no more of
+ * them, or only half as many: requests are not to wait in vain for what others may want.
+ */
+static void note_pace(struct request *request)
+{
+	const clock_ms took = PATIENCE * 1000 - clock_left(request->waiter.deadline);
+	struct path folder = path_parent(&request->path);
+	struct node *node = path_is_called_package(request->path.kind) ?
+				    nodes_find_path(request->mount->nodes, &folder, NULL) : NULL;
+
+	if (!node)
+		return;
+	atomic_store(&node->ahead_at, clock_now());
+	if (took > SLOW)
+		atomic_store(&node->ahead, atomic_load(&node->ahead) / (took > 2 * SLOW ? 4 : 2));
+	nodes_unref(request->mount->nodes, node);
+}
+
 static bool want_listing(struct request *request)
 {
 	request_want_spare(request, REQUEST_LISTING, NULL, 0);
@@ -185,6 +205,8 @@ bool times_want(struct request *request)
 	struct name package = {0};
 	enum tree_answer answer = is_told ? TREE_YES : tree_time(view, &request->path, &package);
 
+	if (request_has_wanted(request, REQUEST_PACKAGE))
+		note_pace(request);
 	if ((answer == TREE_ASK_LISTING || answer == TREE_ASK_PACKAGE) && !is_made_here(request, view)) {
 		enum request_want want = answer == TREE_ASK_LISTING ? REQUEST_LISTING : REQUEST_PACKAGE;
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Times of folders: they are those of records, independent of earlier accesses, and cheap to fetch."""
+import json
 import os
 import random
 import subprocess
+import time
 
 import pytest
 
@@ -130,6 +132,15 @@ def test_any_order(new_mount, liar):
     for name in names:
         mount.stat("test", name)
     assert liar.count("logs") <= PACKAGES.bit_length() and liar.count("inclusion") <= PACKAGES.bit_length()
+
+
+def test_slow_proofs(new_mount, liar):
+    """A registry that takes its time for each proof is asked for no more than a stat() waits for: all times come."""
+    mount = new_mount(liar.url)
+    mount.list("test")
+    liar.lie("inclusion", lambda answer: time.sleep(0.35 * len(json.loads(answer.call.request)["leafs"])))
+    assert BEFORE_ALL not in [mount.stat(f"test/p{number:02}").st_mtime_ns for number in range(PACKAGES)]
+    assert liar.count("inclusion") <= PACKAGES / 2
 
 
 def test_growth(new_mount, publisher):
