@@ -328,7 +328,7 @@ static void test_update_in_one_go(void **state)
 	scene_release(&scene);
 }
 
-#define MANY 200
+#define MANY 130
 
 /* Update MANY packages. @return the requests for logs that it took */
 static unsigned update_many(struct scene *scene, const struct name names[static MANY])
@@ -342,27 +342,31 @@ static unsigned update_many(struct scene *scene, const struct name names[static 
 	return fake_registry_count(scene->fake, "v1/fetch/logs") - before;
 }
 
-/* With a stored ledger only what has changed is asked for; if the registry tells no ledger, all is. */
-static void test_update_of_many(void **state)
+/* MANY packages, known, with a stored ledger. */
+static void scene_init_of_many(struct scene *scene, struct name names[static MANY])
 {
-	struct name names[MANY];
-	struct scene scene;
-	struct fault flt = {0};
-
-	(void)state;
-	scene_init(&scene, TIMEOUT);
+	scene_init(scene, TIMEOUT);
 	for (size_t i = 0; i < MANY; i++) {
 		char text[20];
 
 		snprintf(text, sizeof(text), "test:many%zu", i);
 		names[i] = forge_name(text);
-		fake_registry_release(scene.fake, text, "1.0.0");
+		fake_registry_release(scene->fake, text, "1.0.0");
 	}
-	fake_registry_sign(scene.fake);
-	assert_true(update_many(&scene, names) > 2);
-	assert_int_equal(registry_list(scene.registry, &flt), 0);
+	fake_registry_sign(scene->fake);
+	assert_true(update_many(scene, names) > 2);
+	assert_int_equal(registry_list(scene->registry, NULL), 0);
+	reopen(scene);
+}
 
-	reopen(&scene);
+/* With a stored ledger only what has changed is asked for; if the registry tells no ledger, all is. */
+static void test_update_of_many(void **state)
+{
+	struct name names[MANY];
+	struct scene scene;
+
+	(void)state;
+	scene_init_of_many(&scene, names);
 	assert_int_equal(update_many(&scene, names), 1); /* the operator's */
 	fake_registry_release(scene.fake, "test:many7", "1.1.0");
 	fake_registry_sign(scene.fake);
@@ -378,6 +382,49 @@ static void test_update_of_many(void **state)
 	assert_true(update_many(&scene, names) > 2);
 	assert_int_equal(releases(scene.registry, "test:many8"), 2);
 	scene_release(&scene);
+}
+
+/* @return how many releases a package that the update calls good has */
+static size_t count_good(struct scene *scene, const struct name *name, const struct fault *flt)
+{
+	return flt->verdict ? 2 : releases(scene->registry, name->text);
+}
+
+/*
+ * Whatever the registry lies about, no change is hidden: each package has all its releases, or a fault. And once it
+ * turns honest, all are there.
+ */
+static void test_update_of_many_lied_to(void **state)
+{
+	static const enum fake_lie lies[] = {
+		LIE_LOG_ROOT, LIE_MAP_ROOT, LIE_ROLLBACK, LIE_CONSISTENCY_HASH, LIE_PROOFS_FEWER, LIE_PROOFS_OTHER,
+		LIE_MAP_FEWER, LIE_PROOFS_REFUSED, LIE_OTHER_LOG, LIE_WITHHELD, LIE_EMPTY, LIE_ABSENT, LIE_INDEX,
+		LIE_TOKENS, LIE_NAMES_SWAPPED, LIE_LEDGER_SHORT, LIE_LEDGER_REORDERED, LIE_LEDGER_CHANGED,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct fault faults[MANY] = {0}, flt = {0};
+		struct name names[MANY];
+		struct scene scene;
+
+		scene_init_of_many(&scene, names);
+		fake_registry_release(scene.fake, names[7].text, "1.1.0");
+		fake_registry_release(scene.fake, names[8].text, "1.1.0");
+		fake_registry_sign(scene.fake);
+		fake_registry_lie(scene.fake, lies[i], names[7].text);
+		if (!registry_update(scene.registry, names, MANY, faults, &flt)) {
+			assert_int_equal(count_good(&scene, &names[7], &faults[7]), 2);
+			assert_int_equal(count_good(&scene, &names[8], &faults[8]), 2);
+		}
+		fake_registry_lie(scene.fake, LIE_NONE, NULL);
+		update_many(&scene, names);
+		assert_int_equal(releases(scene.registry, names[7].text), 2);
+		assert_int_equal(releases(scene.registry, names[8].text), 2);
+		assert_int_equal(releases(scene.registry, names[9].text), 1);
+		assert_int_equal(registry_list(scene.registry, &flt), 0);
+		scene_release(&scene);
+	}
 }
 
 static void test_refresh(void **state)
@@ -1319,6 +1366,7 @@ int main(void)
 		cmocka_unit_test(test_log_in_parts),
 		cmocka_unit_test(test_update_in_one_go),
 		cmocka_unit_test(test_update_of_many),
+		cmocka_unit_test(test_update_of_many_lied_to),
 		cmocka_unit_test(test_rollback_after_reset),
 		cmocka_unit_test(test_fork_latches),
 		cmocka_unit_test(test_inconsistent),
