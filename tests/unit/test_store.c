@@ -363,8 +363,8 @@ static void test_part(void **state)
 }
 
 /*
- * A power failure leaves files empty that were not synced. The reference fails on each of them, so they go with the next
- * save; what is no file of ours stays.
+ * A power failure leaves files empty that were not synced. The reference fails on each of them, so they go with the
+ * next save; what is no file of ours stays.
  */
 static void test_emptied(void **state)
 {
