@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * The publisher against a registry that lies to it (fake_publish.h): whatever the registry says, nothing is sent twice
- * or to another server, nothing is believed that is not proven, nothing is lost, and every wait ends. The same with each
- * allocation failing in turn.
+ * or to another server, nothing is believed that is not proven, nothing is lost, and every wait ends. The same with
+ * each allocation failing in turn.
  */
 #include <errno.h>
 #include <pthread.h>
