@@ -22,6 +22,8 @@ int archive_open(const char *own_dir, const char *label, struct archive **out, s
 
 	if (!archive)
 		return fault_no_memory(flt);
+	pthread_mutex_init(&archive->saving, NULL);
+	pthread_mutex_init(&archive->mutex, NULL);
 	archive_list_init(&archive->kept);
 	archive_list_init(&archive->accepted);
 	archive->own_dir = strdup(own_dir);
@@ -41,6 +43,8 @@ void archive_close(struct archive *archive)
 	archive_list_release(&archive->kept);
 	archive_list_release(&archive->accepted);
 	ecdsa_recent_keys_release(&archive->keys);
+	pthread_mutex_destroy(&archive->mutex);
+	pthread_mutex_destroy(&archive->saving);
 	free(archive->own_dir);
 	free(archive->label);
 	free(archive);

@@ -10,7 +10,7 @@
  * registry index or a fetch token.
  *
  * New records are kept in three steps: they are added to a growth while they are validated, accepted once the whole
- * update is proven, and saved later. Use from one thread only.
+ * update is proven, and saved later. Use from one thread only, but for archive_save() and archive_has_news().
  */
 #ifndef WARG_CLIENT_ARCHIVE_H
 #define WARG_CLIENT_ARCHIVE_H
@@ -92,12 +92,13 @@ void archive_accept(struct archive *archive);
 /** What was kept is not believed. */
 void archive_refuse(struct archive *archive);
 
-/** Whether anything was accepted and not saved yet. */
-bool archive_has_news(const struct archive *archive);
+/** Whether anything was accepted that nobody saved, or began to save, yet. */
+bool archive_has_news(struct archive *archive);
 /**
  * Save what was accepted: temp, rename. A stored file is never made shorter, unless it holds another log than the
  * one that was proven. What cannot be saved is given up: it will be fetched again after a restart. For the same
  * reason nothing waits for the disk: a file that a power failure left cut or empty is as good as a damaged one.
+ * What another thread has begun to save is saved when this returns.
  * @param saved  false where another program kept the lock for ARCHIVE_LOCK_WAIT: to be tried again
  */
 #define ARCHIVE_LOCK_WAIT 200 /* milliseconds */

@@ -8,6 +8,8 @@
 #ifndef WARG_CLIENT_ARCHIVE_PARTS_H
 #define WARG_CLIENT_ARCHIVE_PARTS_H
 
+#include <pthread.h>
+
 #include "archive.h"
 
 #define ARCHIVE_FOLDER "records"
@@ -22,7 +24,10 @@ struct archive_list {
 
 struct archive {
 	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
-	struct archive_list kept, accepted;
+	struct archive_list kept;
+	pthread_mutex_t saving;       /* held by who saves: growths are written in the order in which they came */
+	pthread_mutex_t mutex;        /* guards `accepted` */
+	struct archive_list accepted;
 	struct ecdsa_recent_keys keys; /* of the logs that were loaded and fetched lately: few publish much */
 };
 

@@ -80,8 +80,20 @@ void archive_accept(struct archive *archive)
 {
 	struct archive_growth *growth;
 
+	pthread_mutex_lock(&archive->mutex);
 	while ((growth = take_first(&archive->kept)))
 		put_last(&archive->accepted, growth);
+	pthread_mutex_unlock(&archive->mutex);
+}
+
+static struct archive_growth *take_accepted(struct archive *archive)
+{
+	struct archive_growth *growth;
+
+	pthread_mutex_lock(&archive->mutex);
+	growth = take_first(&archive->accepted);
+	pthread_mutex_unlock(&archive->mutex);
+	return growth;
 }
 
 void archive_refuse(struct archive *archive)
@@ -89,9 +101,14 @@ void archive_refuse(struct archive *archive)
 	archive_list_release(&archive->kept);
 }
 
-bool archive_has_news(const struct archive *archive)
+bool archive_has_news(struct archive *archive)
 {
-	return archive->accepted.first;
+	bool has_news;
+
+	pthread_mutex_lock(&archive->mutex);
+	has_news = archive->accepted.first;
+	pthread_mutex_unlock(&archive->mutex);
+	return has_news;
 }
 
 /* ---- Growths ---- */
@@ -336,7 +353,8 @@ static int save_growth(int folder, const struct archive_growth *growth, struct f
 	return r;
 }
 
-int archive_save(struct archive *archive, bool *saved, struct fault *flt)
+/* Called by one thread at a time. */
+static int save(struct archive *archive, bool *saved, struct fault *flt)
 {
 	struct archive_growth *growth;
 	bool had = true;
@@ -344,7 +362,7 @@ int archive_save(struct archive *archive, bool *saved, struct fault *flt)
 	int r = 0;
 
 	*saved = true;
-	if (!archive->accepted.first)
+	if (!archive_has_news(archive))
 		return 0;
 	r = archive_open_folder(archive, true, &folder, flt);
 	if (!r)
@@ -354,7 +372,7 @@ int archive_save(struct archive *archive, bool *saved, struct fault *flt)
 		close(folder);
 		return 0;
 	}
-	while ((growth = take_first(&archive->accepted))) {
+	while ((growth = take_accepted(archive))) {
 		if (!r)
 			r = save_growth(folder, growth, flt);
 		archive_growth_free(growth);
@@ -363,5 +381,15 @@ int archive_save(struct archive *archive, bool *saved, struct fault *flt)
 		close(folder);
 	if (r)
 		fault_at(flt, "the records in %.200s", archive->own_dir);
+	return r;
+}
+
+int archive_save(struct archive *archive, bool *saved, struct fault *flt)
+{
+	int r;
+
+	pthread_mutex_lock(&archive->saving);
+	r = save(archive, saved, flt);
+	pthread_mutex_unlock(&archive->saving);
 	return r;
 }

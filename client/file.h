@@ -44,7 +44,10 @@ int file_make_folder(int parent, const char *name, mode_t mode, struct fault *fl
  */
 int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt);
 
-/** Open the folder `name` inside the folder `path`, as the two above: `make` goes for both. */
+/**
+ * Open the folder `name` inside the folder `path`, as file_open_top() and file_open_folder(): `make` goes for both. It
+ * is for what can be fetched again: `path` is not fsynced where `name` is made.
+ */
 int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt);
 
 /**

@@ -255,14 +255,24 @@ int file_open_top(const char *path, int *fd, struct fault *flt)
 	return r;
 }
 
-int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt)
+static int make_unsynced(int parent, const char *name, mode_t mode, struct fault *flt)
+{
+	if (mkdirat(parent, name, mode) && errno != EEXIST)
+		return fault_system(flt, errno, "making the folder %s", name);
+	return 0;
+}
+
+/* @param make  makes it where it is missing; NULL: nobody does */
+static int open_inner(int parent, const char *name,
+		      int (*make)(int parent, const char *name, mode_t mode, struct fault *flt), int *fd,
+		      struct fault *flt)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int opened = openat(parent, name, flags);
 	int r;
 
 	if (opened < 0 && errno == ENOENT && make) {
-		r = file_make_folder(parent, name, FOLDER_MODE, flt);
+		r = make(parent, name, FOLDER_MODE, flt);
 		if (r)
 			return r;
 		opened = openat(parent, name, flags);
@@ -271,6 +281,11 @@ int file_open_folder(int parent, const char *name, bool make, int *fd, struct fa
 		return fault_system(flt, errno, "opening the folder %s", name);
 	*fd = opened < 0 ? -1 : opened;
 	return 0;
+}
+
+int file_open_folder(int parent, const char *name, bool make, int *fd, struct fault *flt)
+{
+	return open_inner(parent, name, make ? file_make_folder : NULL, fd, flt);
 }
 
 int file_open_inside(const char *path, const char *name, bool make, int *fd, struct fault *flt)
@@ -285,7 +300,7 @@ int file_open_inside(const char *path, const char *name, bool make, int *fd, str
 	r = top < 0 ? file_open_top(path, &top, flt) : 0;
 	if (r)
 		return r;
-	r = file_open_folder(top, name, make, fd, flt);
+	r = open_inner(top, name, make ? make_unsynced : NULL, fd, flt);
 	close(top);
 	return r;
 }

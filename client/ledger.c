@@ -5,6 +5,7 @@
 #include "ledger_parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,10 +281,28 @@ int ledger_grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
 	return verdict;
 }
 
-void ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+/* The file with a name, opened once more, if the records in it lead to the checkpoint; else -1. */
+static int open_kept(struct ledger *ledger, const struct checkpoint *checkpoint)
 {
-	if (ledger_is_at(ledger, &checkpoint->contents))
-		ledger_keep_checkpoint(ledger, checkpoint);
+	const struct merkle_log_roots *roots = &ledger->records.roots;
+	int fd = -1;
+
+	pthread_mutex_lock(&ledger->mutex);
+	if (ledger->is_named && !ledger->is_damaged && roots->length == checkpoint->log_length &&
+	    !check_root(roots, checkpoint, NULL))
+		fd = fcntl(ledger->fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&ledger->mutex);
+	return fd;
+}
+
+bool ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+{
+	int fd = open_kept(ledger, &checkpoint->contents);
+	bool is_kept = fd >= 0 && ledger_keep_checkpoint(ledger, fd, checkpoint);
+
+	if (fd >= 0)
+		close(fd);
+	return is_kept;
 }
 
 /* ---- Loading ---- */

@@ -96,8 +96,10 @@ int ledger_fetch_checkpoint(struct ledger *ledger, const struct api *api, clock_
 /**
  * Keep the checkpoint beside the records, for the next start, if they lead to it: one that was admitted, as it is what
  * that start will show. Of two of the same state the one that was signed later is kept. Failure to write is no fault.
+ * May be called by a second thread.
+ * @return whether that one, or one that is ahead of it, is there
  */
-void ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
+bool ledger_keep(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
 
 /** Forget all records; what lies on disk is written over by the next append. */
 void ledger_forget(struct ledger *ledger);

@@ -193,7 +193,10 @@ static bool adopt(int folder, const struct move *move, int *fd)
 	return false;
 }
 
-/* Write all of it under a name of its own, then give it the right one. */
+/*
+ * Write all of it under a name of its own, then give it the right one. It is synced before a checkpoint is
+ * put beside it; what a power failure left of it before, beside an older one, is as good as a damaged file.
+ */
 static int write_anew(int folder, const struct move *move, int *fd, struct fault *flt)
 {
 	int opened, r;
@@ -203,8 +206,6 @@ static int write_anew(int folder, const struct move *move, int *fd, struct fault
 	if (opened < 0)
 		return fault_system(flt, errno, "making %s", LEDGER_TEMP);
 	r = write_file(opened, move, flt);
-	if (!r)
-		r = file_sync(opened, flt);
 	if (!r && renameat(folder, LEDGER_TEMP, folder, LEDGER_FILE))
 		r = fault_system(flt, errno, "renaming");
 	if (r) {
@@ -375,22 +376,31 @@ static int write_checkpoint(int folder, const struct signed_checkpoint *checkpoi
 		r = checkpoint_json_render(checkpoint, &text, flt);
 	if (!r)
 		r = file_replace(folder, CHECKPOINT_FILE, LEDGER_MODE, buf_span(&text), flt);
-	if (!r)
-		r = file_sync(folder, flt);
 	buf_release(&text);
 	return r;
 }
 
-void ledger_keep_checkpoint(struct ledger *ledger, const struct signed_checkpoint *checkpoint)
+/* The folder is locked. */
+static bool keep(struct ledger *ledger, int folder, const struct signed_checkpoint *checkpoint)
 {
-	bool had = false;
+	if (is_ahead(ledger, folder, &checkpoint->contents))
+		return true;
+	if (write_checkpoint(folder, checkpoint, NULL))
+		return false;
+	ledger->is_beside_nothing = false;
+	return true;
+}
+
+bool ledger_keep_checkpoint(struct ledger *ledger, int fd, const struct signed_checkpoint *checkpoint)
+{
+	bool had = false, is_kept = false;
 	int folder = -1;
 
 	/* It must not be on disk before the records that it speaks of. */
-	if (!ledger->is_named || file_sync(ledger->fd, NULL) || ledger_open_folder(ledger, true, &folder, NULL))
-		return;
-	if (!file_lock(folder, LEDGER_LOCK_WAIT, &had, NULL) && had && has_name(ledger->fd) &&
-	    !is_ahead(ledger, folder, &checkpoint->contents) && !write_checkpoint(folder, checkpoint, NULL))
-		ledger->is_beside_nothing = false;
+	if (file_sync(fd, NULL) || ledger_open_folder(ledger, true, &folder, NULL))
+		return false;
+	if (!file_lock(folder, LEDGER_LOCK_WAIT, &had, NULL) && had && has_name(fd))
+		is_kept = keep(ledger, folder, checkpoint);
 	close(folder);
+	return is_kept;
 }

@@ -129,7 +129,7 @@ static bool begin_file(int folder)
 	bool had = false;
 
 	return !file_lock(folder, LEDGER_LOCK_WAIT, &had, NULL) && had &&
-	       !file_replace(folder, NAMES_FILE, NAMES_MODE, span_of_text(NAMES_HEADER), NULL);
+	       !file_replace_unsynced(folder, NAMES_FILE, NAMES_MODE, span_of_text(NAMES_HEADER), NULL);
 }
 
 void ledger_keep_names(struct ledger *ledger, const struct name_list *names, size_t first, struct span others)

@@ -6,6 +6,7 @@
 #define WARG_CLIENT_LEDGER_PARTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "ledger.h"
@@ -32,7 +33,7 @@ struct ledger_records {
 struct ledger {
 	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
 	unsigned epoch;         /* how often records were forgotten */
-	bool is_beside_nothing; /* the stored checkpoint is of another ledger, or not signed */
+	atomic_bool is_beside_nothing; /* the stored checkpoint is of another ledger, or not signed */
 
 	pthread_mutex_t mutex; /* guards all below against those who read */
 	int fd;                /* where the records lie, behind a header; -1: nowhere yet */
@@ -69,8 +70,12 @@ int ledger_put(struct ledger *ledger, const struct ledger_growth *growth, struct
 /** Make an unlinked file in our own folder, or a memfd if that fails. */
 int ledger_open_spool(const struct ledger *ledger, int *fd, struct fault *flt);
 
-/** Keep the checkpoint beside the file, if it has a name: it holds what the checkpoint speaks of. */
-void ledger_keep_checkpoint(struct ledger *ledger, const struct signed_checkpoint *checkpoint);
+/**
+ * Keep the checkpoint beside the file, while that has its name.
+ * @param fd  the file, which holds what the checkpoint speaks of
+ * @return as ledger_keep()
+ */
+bool ledger_keep_checkpoint(struct ledger *ledger, int fd, const struct signed_checkpoint *checkpoint);
 
 /** @param found  false if there is none */
 int ledger_read_checkpoint(int folder, struct signed_checkpoint *out, bool *found, struct fault *flt);

@@ -20,10 +20,11 @@ static void init_locks(struct registry *registry)
 {
 	pthread_mutex_init(&registry->mutex, NULL);
 	thread_condition_init(&registry->wake);
+	thread_condition_init(&registry->saver.wake);
 	pthread_cond_init(&registry->joined, NULL);
 }
 
-/* Everything that was made, in the order in which nobody needs it any more. The updater has ended. */
+/* Everything that was made, in the order in which nobody needs it any more. Updater and saver have ended. */
 static void destroy(struct registry *registry)
 {
 	audit_free(registry->audit);
@@ -39,12 +40,13 @@ static void destroy(struct registry *registry)
 	archive_close(registry->archive);
 	view_unref(registry->view);
 	view_unref(registry->start);
-	view_unref(registry->saved);
+	view_unref(registry->saver.saved);
 	listing_unref(registry->listing);
 	free(registry->wants.packages);
 	credential_unref(registry->options.credential);
 	free(registry->domain);
 	pthread_cond_destroy(&registry->joined);
+	pthread_cond_destroy(&registry->saver.wake);
 	pthread_cond_destroy(&registry->wake);
 	pthread_mutex_destroy(&registry->mutex);
 	free(registry);
@@ -110,10 +112,24 @@ static int copy_text(const char *text, char **out, struct fault *flt)
 	return text && !*out ? fault_no_memory(flt) : 0;
 }
 
+static int start_threads(struct registry *registry, struct fault *flt)
+{
+	int verdict = registry_start_saver(registry, flt);
+	int error;
+
+	if (verdict)
+		return verdict;
+	error = thread_start(&registry->updater, registry_run_updater, registry);
+	if (!error)
+		return 0;
+	registry_end_saver(registry);
+	return fault_system(flt, error, "the updater's thread cannot be started");
+}
+
 int registry_open(const struct registry_options *options, struct registry **out, struct fault *flt)
 {
 	struct registry *registry = calloc(1, sizeof(*registry));
-	int verdict, error;
+	int verdict;
 
 	if (!registry)
 		return fault_no_memory(flt);
@@ -122,7 +138,7 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	registry->next_refresh = CLOCK_NEVER;
 	if (options->refresh && !options->offline)
 		registry->next_refresh = clock_in_seconds(options->refresh);
-	registry->next_save = CLOCK_NEVER;
+	registry->saver.due = CLOCK_NEVER;
 	registry->patience = 1;
 	freshness_init(&registry->freshness, freshness_now());
 	registry->options.credential = credential_ref(options->credential);
@@ -138,11 +154,8 @@ int registry_open(const struct registry_options *options, struct registry **out,
 		verdict = view_copy(NULL, &registry->view, flt);
 	if (!verdict)
 		verdict = open_parts(registry, flt);
-	if (!verdict) {
-		error = thread_start(&registry->updater, registry_run_updater, registry);
-		if (error)
-			verdict = fault_system(flt, error, "the updater's thread cannot be started");
-	}
+	if (!verdict)
+		verdict = start_threads(registry, flt);
 	if (verdict)
 		destroy(registry);
 	else
@@ -160,6 +173,7 @@ void registry_close(struct registry *registry)
 	pthread_mutex_unlock(&registry->mutex);
 	http_stop(registry->http);
 	pthread_join(registry->updater, NULL);
+	registry_end_saver(registry);
 	destroy(registry);
 }
 

@@ -35,6 +35,21 @@ struct proof_want {
 	struct proof_want *next;
 };
 
+/** Who writes what was learned, for the next start and for the reference. */
+struct saver {
+	pthread_t thread;
+	/* Guarded by the registry's mutex. */
+	pthread_cond_t wake;
+	bool ends;
+	clock_ms due;           /* CLOCK_NEVER: there is nothing to write */
+	clock_ms unsaved_since; /* when the first change was made that is to be saved */
+
+	/* The saver's own. */
+	struct view *saved;     /* what the store has, as far as we know */
+	struct checkpoint kept; /* what the ledger's file has a checkpoint for, likewise */
+	bool has_more;          /* the store lacks packages that are to be saved next */
+};
+
 struct registry {
 	struct registry_options options; /* only this text and the credential are owned by us */
 	char *domain;
@@ -51,6 +66,7 @@ struct registry {
 	struct workers *workers;
 	struct content *content;
 	pthread_t updater;
+	struct saver saver;
 
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;   /* for the updater: something is wanted, or it is time to end */
@@ -73,13 +89,9 @@ struct registry {
 	bool ledger_is_loaded;   /* what lay on disk was looked at */
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct fault forked;     /* it forked, and the evidence could not be written */
-	struct view *saved;      /* what the store has, as far as we know */
-	clock_ms next_refresh, next_save; /* CLOCK_NEVER: no need */
+	clock_ms next_refresh;   /* CLOCK_NEVER: no need */
 	/* the round follows a record that was sent, or is of many packages: others are likely to come after it */
 	bool is_series;
-	bool has_more_to_save;   /* the store lacks packages that are to be saved next */
-	clock_ms unsaved_since;  /* when the first change was made that is to be saved */
-	bool has_kept_ledger;    /* the ledger's file has the checkpoint of the view */
 	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
 	unsigned patience;       /* seconds until the next try, once it is away */
 	bool is_littered;        /* memory lies about that is to be given back */
@@ -97,7 +109,7 @@ void *registry_run_updater(void *registry);
 /** Start the audit. */
 int registry_start_audit(struct registry *registry, struct fault *flt);
 
-/** Read what lies in the archive and the store: `start` and `saved`. */
+/** Read what lies in the archive and the store: `start`, and the saver's `saved`. */
 int registry_load(struct registry *registry, struct fault *flt);
 
 /**
@@ -122,14 +134,15 @@ bool registry_is_verified(const struct registry *registry);
 int registry_next_view(struct registry *registry, struct sync_wanted *wanted, size_t count, clock_ms deadline,
 		       struct view **out, struct fault *flt);
 
-/** Set `next_save` if the view has anything that the store has not. */
+/** Start the saver: with registry_plan_save() it writes the view, or will do so soon, beside what else is done. */
+int registry_start_saver(struct registry *registry, struct fault *flt);
+/** Have what is planned written, and end the saver. The updater has ended. */
+void registry_end_saver(struct registry *registry);
+/** The view, or the archive, has something new: have it written. */
 void registry_plan_save(struct registry *registry);
 
-/** Have the ledger's file brought to the view's checkpoint, if the ledger is there. */
-void registry_keep_ledger(struct registry *registry);
-
-/** Write what the store and the ledger's file have not; without its lock, or without success, later. */
-void registry_save(struct registry *registry);
+/** Wait for `condition`, until that time at most. The mutex is held. @param when  CLOCK_NEVER: without end */
+void registry_wait_until(struct registry *registry, pthread_cond_t *condition, clock_ms when);
 
 /** The package's log was read or written: one of many versions leaves much free memory behind, to be given back. */
 void registry_note_litter(struct registry *registry, const struct view_package *package);

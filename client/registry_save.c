@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Between the views and the disk: what is loaded to start from, and what is written after an update (see registry.h).
+ * The saver: a thread that writes what the updater has learned, for the next start and for the reference (see
+ * registry.h).
  *
- * Logs are loaded from the archive, where their records can be proven again. The store that is shared with the
- * reference has states without signatures: it is written for the reference, and nothing in it is believed but a
- * checkpoint, which has one.
+ * Nobody waits for it. What it writes can be fetched again, and what is shown was proven before: what has to be on disk
+ * first, the trust anchor, the updater itself put there. So it may be slow, or lose what it had not written yet.
  *
- * Only what changed is written, and what can be fetched again is not synced. While another program has the store's
- * lock, nothing is, and it is tried again later; the view does not wait for that.
+ * The store that is shared with the reference is written for the reference. Only what changed is written. While another
+ * program has the store's lock, nothing is, and it is tried again later.
  */
 #include "registry_parts.h"
+#include "thread.h"
 
-#include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Milliseconds until the store is tried again. */
 #define SAVE_AGAIN 2000
@@ -24,200 +25,96 @@
 #define SERIES_DELAY 1000
 #define SERIES_LONGEST 3000
 
-/* ---- Loading ---- */
+/* ---- When ---- */
 
-/* What is malformed in the store is as good as nothing; anything else is a fault. */
-static int forgive(const struct registry *registry, const struct fault *own, struct fault *flt)
+/* The mutex is held. */
+static void plan(struct saver *saver, clock_ms when)
 {
-	if (own->verdict == WARG_UNDECIDED) {
-		fault_pass(own, flt);
-		return WARG_UNDECIDED;
-	}
-	registry_report(registry, own);
-	return 0;
+	saver->due = when;
+	pthread_cond_signal(&saver->wake);
 }
 
-static int load_operator(struct registry *registry, struct view *start, struct fault *flt)
+/* The mutex is held. */
+static clock_ms when_to_save(const struct registry *registry, clock_ms now)
 {
-	struct fault own = {0}, damage = {0};
+	clock_ms latest = registry->saver.unsaved_since + SERIES_LONGEST;
 
-	archive_load_operator(registry->archive, NULL, &start->operator, &start->operator_position, &damage, &own);
-	registry_report(registry, &damage);
-	return forgive(registry, &own, flt);
+	if (!registry->is_series)
+		return now;
+	return now + SERIES_DELAY < latest ? now + SERIES_DELAY : latest;
+}
+
+void registry_plan_save(struct registry *registry)
+{
+	struct saver *saver = &registry->saver;
+	clock_ms now = clock_now();
+
+	pthread_mutex_lock(&registry->mutex);
+	if (saver->due == CLOCK_NEVER)
+		saver->unsaved_since = now;
+	plan(saver, when_to_save(registry, now));
+	pthread_mutex_unlock(&registry->mutex);
+}
+
+/* Unless it is planned for sooner by now. */
+static void plan_again(struct registry *registry, clock_ms when)
+{
+	struct saver *saver = &registry->saver;
+
+	pthread_mutex_lock(&registry->mutex);
+	if (saver->due == CLOCK_NEVER)
+		saver->unsaved_since = when;
+	if (when < saver->due)
+		plan(saver, when);
+	pthread_mutex_unlock(&registry->mutex);
 }
 
 /*
- * The checkpoint that the registry must not contradict. One that the operator's log beside it does not bear out is no
- * word of the registry's: to hold it against the registry would be to accuse it of what was done to a file here.
+ * Wait until it is time, and begin.
+ * @param is_due  whether there is anything to save
+ * @return false at the end
  */
-static int load_checkpoint(struct registry *registry, struct view *start, struct fault *flt)
+static bool wait_until_due(struct registry *registry, bool *is_due)
 {
-	struct signed_checkpoint checkpoint;
-	struct fault own = {0};
-	bool found = false;
+	struct saver *saver = &registry->saver;
+	bool ends;
 
-	if (!store_load_checkpoint(registry->store, &checkpoint, &found, &own) && found && start->operator &&
-	    !checkpoint_verify(&checkpoint, start->operator, &own))
-		start->checkpoint = checkpoint;
-	fault_blame(&own, FAULT_BY_CACHE);
-	return forgive(registry, &own, flt);
+	pthread_mutex_lock(&registry->mutex);
+	while (!saver->ends && saver->due > clock_now())
+		registry_wait_until(registry, &saver->wake, saver->due);
+	*is_due = saver->due != CLOCK_NEVER;
+	saver->due = CLOCK_NEVER;
+	ends = saver->ends;
+	pthread_mutex_unlock(&registry->mutex);
+	return !ends;
 }
 
-/*
- * The registry is held to the highest checkpoint that is remembered, also where the store was emptied or put back in
- * time.
- */
-static int load_anchor(struct registry *registry, struct view *start, struct fault *flt)
-{
-	struct trust_anchor anchor;
-	int verdict;
+/* ---- The ledger ---- */
 
-	if (!registry->trust)
-		return 0;
-	verdict = trust_load(registry->trust, &anchor, flt);
-	if (verdict)
-		return verdict;
-	if (anchor.known)
-		freshness_remember(&registry->freshness, anchor.checkpoint.contents.timestamp);
-	if (anchor.known && anchor.checkpoint.contents.log_length >= start->checkpoint.contents.log_length)
-		start->checkpoint = anchor.checkpoint;
-	return 0;
+/* @param is_last  keep also a checkpoint that was only signed anew */
+static void keep_ledger(struct registry *registry, const struct view *view, bool is_last)
+{
+	const struct checkpoint *contents = &view->checkpoint.contents;
+	struct checkpoint *kept = &registry->saver.kept;
+
+	if (!view->listing || !view->listing->length || !contents->log_length ||
+	    (checkpoint_same_state(kept, contents) && !(is_last && kept->timestamp < contents->timestamp)))
+		return;
+	if (ledger_keep(registry->ledger, &view->checkpoint))
+		*kept = *contents;
 }
 
-/* What the store has of it. */
-static int load_saved(struct registry *registry, struct fault *flt)
-{
-	struct view *saved;
-	int verdict = view_copy(registry->start, &saved, flt);
-
-	if (verdict)
-		return verdict;
-	if (saved->operator && !store_holds_operator(registry->store, saved->operator)) {
-		operator_log_unref(saved->operator);
-		saved->operator = NULL;
-	}
-	registry->saved = saved;
-	return 0;
-}
-
-int registry_load(struct registry *registry, struct fault *flt)
-{
-	struct fault own = {0};
-	int verdict;
-
-	verdict = view_copy(NULL, &registry->start, &own);
-	if (!verdict)
-		verdict = load_operator(registry, registry->start, &own);
-	if (!verdict)
-		verdict = load_checkpoint(registry, registry->start, &own);
-	if (!verdict)
-		verdict = load_saved(registry, &own);
-	if (!verdict)
-		verdict = load_anchor(registry, registry->start, &own);
-	if (verdict && flt && !flt->verdict)
-		*flt = own;
-	return verdict;
-}
-
-/* @param head  as archive_load_package() */
-static void load_package(struct registry *registry, struct sync_wanted *wanted, const struct archive_head *head,
-			 struct fault *damage, struct fault *flt)
-{
-	archive_load_package(registry->archive, &wanted->name, head, &wanted->stored, &wanted->stored_position, damage,
-			     flt);
-}
-
-static void drop_package(struct sync_wanted *wanted)
-{
-	package_log_unref(wanted->stored);
-	wanted->stored = NULL;
-}
-
-/* The package's last record at the view's checkpoint, by the ledger that was proven to be the one there. */
-static bool find_head(struct registry *registry, const struct name *name, struct archive_head *out)
-{
-	const struct view *view = registry->view;
-	struct digest log_id = name_log_id(name);
-	const struct listing_log *log = NULL;
-	struct api_ledger_entry entry;
-	struct fault own = {0};
-
-	if (view->listing && view->listing->length == view->checkpoint.contents.log_length &&
-	    ledger_is_at(registry->ledger, &view->checkpoint.contents))
-		log = listing_find_log(view->listing, &log_id);
-	if (!log)
-		return false;
-	if (ledger_record(registry->ledger, log->last, &entry, &own)) {
-		registry_report(registry, &own);
-		return false;
-	}
-	*out = (struct archive_head){entry.record_id, log->last};
-	return digest_equals(&entry.log_id, &log_id);
-}
-
-static bool is_past(const struct registry *registry, const struct sync_wanted *wanted)
-{
-	return wanted->stored &&
-	       wanted->stored_position.registry_index >= registry->view->checkpoint.contents.log_length;
-}
-
-/* Whether the log that was loaded ends with this very record, in this place. */
-static bool is_at(const struct sync_wanted *wanted, const struct archive_head *head)
-{
-	return wanted->stored_position.registry_index == head->registry_index &&
-	       digest_equals(&package_log_head(wanted->stored)->record_id, &head->record_id);
-}
-
-/* A registry index read from disk counts only if the ledger reaches it and has the log's head there. */
-static void check_place(struct registry *registry, struct sync_wanted *wanted, struct fault *damage)
-{
-	struct digest log_id = name_log_id(&wanted->name);
-	struct api_ledger_entry entry;
-	struct fault own = {0};
-
-	if (ledger_record(registry->ledger, wanted->stored_position.registry_index, &entry, &own)) {
-		registry_report(registry, &own);
-	} else if (!digest_equals(&entry.log_id, &log_id) ||
-		   !digest_equals(&entry.record_id, &package_log_head(wanted->stored)->record_id)) {
-		fault_invalid(damage, "the ledger has another record at its registry index, %" PRIu64,
-			      wanted->stored_position.registry_index);
-		fault_at(damage, "the records of package %s", wanted->name.text);
-		fault_blame(damage, FAULT_BY_CACHE);
-		drop_package(wanted);
-	}
-}
-
-void registry_load_package(struct registry *registry, struct sync_wanted *wanted)
-{
-	struct fault own = {0}, damage = {0};
-	struct archive_head head;
-
-	load_package(registry, wanted, NULL, &damage, &own);
-	if (find_head(registry, &wanted->name, &head)) {
-		/* It may have grown past the view's checkpoint, in another mount. */
-		if (is_past(registry, wanted)) {
-			drop_package(wanted);
-			load_package(registry, wanted, &head, &damage, &own);
-		}
-		if (wanted->stored && !is_at(wanted, &head))
-			check_place(registry, wanted, &damage);
-		wanted->is_proven = wanted->stored && wanted->stored_position.registry_index == head.registry_index;
-	}
-	registry_report(registry, &own);
-	registry_report(registry, &damage);
-}
-
-/* ---- Saving ---- */
+/* ---- The store ---- */
 
 /* The store has the package as it is in the view. */
-static void note_saved(struct registry *registry, const struct view_package *package)
+static void note_saved(struct saver *saver, const struct view_package *package)
 {
 	const struct store_position position = view_package_position(package);
 	struct view_package *same;
 
 	/* Without memory it is written once more than it needs to be. */
 	if (!view_package_new(package->log, &position, package->log_length, NULL, &same, NULL))
-		view_put_take(registry->saved, same, NULL);
+		view_put_take(saver->saved, same, NULL);
 }
 
 /* @return whether the store lacks the package's log, to end a walk at the first such package */
@@ -227,47 +124,26 @@ static int is_unsaved(void *user, const struct view_package *saved, const struct
 	return !saved || saved->log != package->log;
 }
 
-static clock_ms when_to_save(struct registry *registry)
+/* Whether the view has anything that the store has not. */
+static bool has_changes(struct saver *saver, const struct view *view)
 {
-	clock_ms now = clock_now();
+	struct view *saved = saver->saved;
 
-	if (registry->next_save == CLOCK_NEVER)
-		registry->unsaved_since = now;
-	if (!registry->is_series)
-		return now;
-	return now + SERIES_DELAY < registry->unsaved_since + SERIES_LONGEST ? now + SERIES_DELAY :
-									       registry->unsaved_since + SERIES_LONGEST;
-}
-
-void registry_plan_save(struct registry *registry)
-{
-	struct view *view = registry->view, *saved = registry->saved;
-	bool is_needed = archive_has_news(registry->archive) || view->operator != saved->operator ||
-			 !checkpoint_same_state(&view->checkpoint.contents, &saved->checkpoint.contents);
-
-	is_needed = is_needed || view_trie_each_changed(&saved->packages, &view->packages, is_unsaved, NULL);
+	if (view->operator != saved->operator ||
+	    !checkpoint_same_state(&view->checkpoint.contents, &saved->checkpoint.contents) ||
+	    view_trie_each_changed(&saved->packages, &view->packages, is_unsaved, NULL))
+		return true;
 	/* The store has all of them: share the view's nodes, so that the next comparison passes over these. */
-	if (!is_needed) {
-		view_trie_release(&saved->packages);
-		saved->packages = view_trie_copy(&view->packages);
-	}
-	registry->next_save = is_needed ? when_to_save(registry) : CLOCK_NEVER;
+	view_trie_release(&saved->packages);
+	saved->packages = view_trie_copy(&view->packages);
+	return false;
 }
 
-void registry_keep_ledger(struct registry *registry)
-{
-	if (!registry->has_kept_ledger && registry->view->listing && registry->view->listing->length &&
-	    registry_is_verified(registry))
-		ledger_keep(registry->ledger, &registry->view->checkpoint);
-	registry->has_kept_ledger = true;
-}
-
-/* Packages that are saved at a time: what is wanted meanwhile waits for no more than that. */
+/* Packages that are saved at a time: who else wants the store's lock waits for no more than that. */
 #define SAVED_AT_ONCE 256
 
 /** Packages that the store lacks. */
 struct unsaved {
-	struct registry *registry;
 	const struct view_package *known[SAVED_AT_ONCE];
 	struct store_package packages[SAVED_AT_ONCE];
 	size_t count;
@@ -283,19 +159,18 @@ static int gather_package(void *user, const struct view_package *saved, const st
 	unsaved->is_part = unsaved->count == SAVED_AT_ONCE;
 	if (unsaved->is_part)
 		return 1;
-	registry_note_litter(unsaved->registry, package);
 	unsaved->known[unsaved->count] = package;
 	unsaved->packages[unsaved->count++] = (struct store_package){package->log, view_package_position(package)};
 	return 0;
 }
 
-static int write_gathered(struct registry *registry, const struct unsaved *unsaved, bool *written, struct fault *flt)
+static int write_gathered(struct registry *registry, const struct view *view, const struct unsaved *unsaved,
+			  bool *written, struct fault *flt)
 {
-	const struct view *view = registry->view;
 	const struct store_update update = {
 		.checkpoint = &view->checkpoint,
 		.signer = view->operator,
-		.operator = view->operator == registry->saved->operator ? NULL : view->operator,
+		.operator = view->operator == registry->saver.saved->operator ? NULL : view->operator,
 		.operator_position = view->operator_position,
 		.packages = unsaved->packages,
 		.package_count = unsaved->count,
@@ -306,54 +181,95 @@ static int write_gathered(struct registry *registry, const struct unsaved *unsav
 }
 
 /* Those that were gathered are in the store; all of the view, if there were no more. */
-static int note_written(struct registry *registry, const struct unsaved *unsaved, struct fault *flt)
+static int note_written(struct saver *saver, const struct view *view, const struct unsaved *unsaved, struct fault *flt)
 {
 	struct view *saved;
 
 	for (size_t i = 0; unsaved->is_part && i < unsaved->count; i++)
-		note_saved(registry, unsaved->known[i]);
+		note_saved(saver, unsaved->known[i]);
 	if (unsaved->is_part)
 		return 0;
-	if (view_copy(registry->view, &saved, flt))
+	if (view_copy(view, &saved, flt))
 		return WARG_UNDECIDED;
-	view_unref(registry->saved);
-	registry->saved = saved;
+	view_unref(saver->saved);
+	saver->saved = saved;
 	return 0;
 }
 
-/* @param written  false also where there is more to write */
-static int write_changes(struct registry *registry, bool *written, struct fault *flt)
+/* @param written  not set where another program has the store's lock */
+static int write_changes(struct registry *registry, const struct view *view, bool *written, struct fault *flt)
 {
+	struct saver *saver = &registry->saver;
 	struct unsaved *unsaved = calloc(1, sizeof(*unsaved));
 	int verdict;
 
 	if (!unsaved)
 		return fault_no_memory(flt);
-	unsaved->registry = registry;
-	view_trie_each_changed(&registry->saved->packages, &registry->view->packages, gather_package, unsaved);
-	verdict = write_gathered(registry, unsaved, written, flt);
+	view_trie_each_changed(&saver->saved->packages, &view->packages, gather_package, unsaved);
+	verdict = write_gathered(registry, view, unsaved, written, flt);
 	if (!verdict && *written)
-		verdict = note_written(registry, unsaved, flt);
-	registry->has_more_to_save = !verdict && *written && unsaved->is_part;
+		verdict = note_written(saver, view, unsaved, flt);
+	saver->has_more = !verdict && *written && unsaved->is_part;
 	free(unsaved);
 	return verdict;
 }
 
-void registry_save(struct registry *registry)
+/* ---- The saver ---- */
+
+static void save(struct registry *registry)
 {
+	struct view *view = registry_view(registry);
 	struct fault shared = {0}, own = {0};
 	bool written = false, archived = false;
 
-	registry_keep_ledger(registry);
+	keep_ledger(registry, view, false);
 	/* The archive first: the reference may keep the store's lock for as long as it lives. */
 	if (archive_save(registry->archive, &archived, &own))
 		registry_report(registry, &own);
-	if (write_changes(registry, &written, &shared))
+	registry->saver.has_more = false;
+	if (!has_changes(&registry->saver, view))
+		written = true;
+	else if (write_changes(registry, view, &written, &shared))
 		registry_report(registry, &shared);
-	if (registry->has_more_to_save)
-		registry->next_save = clock_now();
-	else
-		registry->next_save = written && archived ? CLOCK_NEVER : clock_now() + SAVE_AGAIN;
+	view_unref(view);
+	if (registry->saver.has_more)
+		plan_again(registry, clock_now());
+	else if (!written || !archived)
+		plan_again(registry, clock_now() + SAVE_AGAIN);
 	/* State files are read and made as a whole: many times the memory that they are known by. */
 	malloc_trim(0);
+}
+
+static void *run_saver(void *argument)
+{
+	struct registry *registry = argument;
+	struct view *view;
+	bool is_due;
+
+	while (wait_until_due(registry, &is_due))
+		save(registry);
+	if (is_due)
+		save(registry);
+	while (registry->saver.has_more)
+		save(registry);
+	view = registry_view(registry);
+	keep_ledger(registry, view, true);
+	view_unref(view);
+	return NULL;
+}
+
+int registry_start_saver(struct registry *registry, struct fault *flt)
+{
+	int error = thread_start(&registry->saver.thread, run_saver, registry);
+
+	return error ? fault_system(flt, error, "the saver's thread cannot be started") : 0;
+}
+
+void registry_end_saver(struct registry *registry)
+{
+	pthread_mutex_lock(&registry->mutex);
+	registry->saver.ends = true;
+	pthread_cond_signal(&registry->saver.wake);
+	pthread_mutex_unlock(&registry->mutex);
+	pthread_join(registry->saver.thread, NULL);
 }

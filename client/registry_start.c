@@ -156,6 +156,7 @@ int registry_start(struct registry *registry, struct fault *flt)
 	registry->listing = listing_ref(view->listing);
 	view_unref(registry->view);
 	registry->view = view;
+	registry->saver.kept = view->checkpoint.contents;
 	registry->is_away = true;
 	freshness_see(&registry->freshness, view->checkpoint.contents.timestamp, FRESHNESS_KEPT, freshness_now());
 	return 0;

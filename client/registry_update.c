@@ -135,9 +135,6 @@ static void adopt_listing(struct registry *registry, const struct view *next)
 {
 	listing_unref(registry->listing);
 	registry->listing = listing_ref(next->listing);
-	if (next->listing->length && !registry->is_series)
-		ledger_keep(registry->ledger, &next->checkpoint);
-	registry->has_kept_ledger = !registry->is_series;
 	if (registry->audit && next->listing->length)
 		audit_want(registry->audit, &next->checkpoint);
 }
@@ -312,13 +309,16 @@ static void note_round(struct registry *registry, clock_ms begun)
 	pthread_mutex_unlock(&registry->mutex);
 }
 
-/* Who published reads the records from the archive, for the receipt. */
-static void save_grown(struct registry *registry)
+/*
+ * Save the records that came, and wait for that: who published reads them from there, for the receipt, and the next
+ * request for a log that was received in part goes on from them.
+ */
+static void save_archive(struct registry *registry)
 {
 	struct fault flt = {0};
 	bool saved;
 
-	if (archive_has_news(registry->archive) && archive_save(registry->archive, &saved, &flt))
+	if (archive_save(registry->archive, &saved, &flt))
 		registry_report(registry, &flt);
 }
 
@@ -347,7 +347,7 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 		note_time(registry, next);
 		note_round(registry, begun);
 		if (expects_growth)
-			save_grown(registry);
+			save_archive(registry);
 		view_unref(registry->start);
 		registry->start = NULL;
 		if (wanted)
@@ -477,10 +477,8 @@ static void add(struct registry *registry, struct sync_wanted *wanted, size_t co
 	for (size_t i = 0; i < count; i++)
 		if (!wanted[i].fault.verdict)
 			wanted[i].fault = flt;
-	/* Save partly received logs before the next request for them. */
 	archive_accept(registry->archive);
-	if (archive_has_news(registry->archive))
-		registry_save(registry);
+	save_archive(registry);
 }
 
 static void answer_packages(struct registry *registry, struct wants *wants, clock_ms deadline)
@@ -543,34 +541,30 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 	land_all(registry, wants, &flt);
 }
 
-static void sleep_until(struct registry *registry, clock_ms when)
+void registry_wait_until(struct registry *registry, pthread_cond_t *condition, clock_ms when)
 {
 	struct timespec at = {.tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000};
 
 	if (when == CLOCK_NEVER)
-		pthread_cond_wait(&registry->wake, &registry->mutex);
+		pthread_cond_wait(condition, &registry->mutex);
 	else
-		pthread_cond_timedwait(&registry->wake, &registry->mutex, &at);
+		pthread_cond_timedwait(condition, &registry->mutex, &at);
 }
 
 /*
  * Wait until there is something to do, and take what is wanted.
  * @return false at the end
  */
-static bool take(struct registry *registry, struct wants *wants, bool *refresh_is_due, bool *save_is_due)
+static bool take(struct registry *registry, struct wants *wants, bool *refresh_is_due)
 {
 	bool closing;
 
 	pthread_mutex_lock(&registry->mutex);
 	for (;;) {
-		clock_ms now = clock_now();
-
-		*refresh_is_due = registry->refresh_soon || registry->next_refresh <= now;
-		*save_is_due = registry->next_save <= now;
-		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due || *save_is_due)
+		*refresh_is_due = registry->refresh_soon || registry->next_refresh <= clock_now();
+		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due)
 			break;
-		sleep_until(registry, registry->next_refresh < registry->next_save ? registry->next_refresh :
-											registry->next_save);
+		registry_wait_until(registry, &registry->wake, registry->next_refresh);
 	}
 	closing = registry->closing;
 	*wants = registry->wants;
@@ -602,24 +596,15 @@ static void clear_litter(struct registry *registry)
 void *registry_run_updater(void *argument)
 {
 	struct registry *registry = argument;
-	bool refresh_is_due, save_is_due;
 	struct fault closed = {0};
+	bool refresh_is_due;
 	struct wants wants;
 
-	while (take(registry, &wants, &refresh_is_due, &save_is_due)) {
-		if (is_wanted(&wants) || refresh_is_due)
-			answer(registry, &wants, refresh_is_due);
-		else if (save_is_due)
-			registry_save(registry);
+	while (take(registry, &wants, &refresh_is_due)) {
+		answer(registry, &wants, refresh_is_due);
 		clear_litter(registry);
 	}
 	fault_undecided(&closed, FAULT_CANCELLED, "the registry is being closed");
 	land_all(registry, &wants, &closed);
-	if (registry->next_save != CLOCK_NEVER)
-		registry_save(registry);
-	while (registry->has_more_to_save)
-		registry_save(registry);
-	registry->has_kept_ledger = false;
-	registry_keep_ledger(registry);
 	return NULL;
 }

@@ -189,6 +189,7 @@ static int save_packages(const struct store *store, int registry, const struct s
 	return r;
 }
 
+/* On disk once it is written: the checkpoint must not be there before the keys that it is signed with. */
 static int save_operator(const struct store *store, int registry, const struct store_update *update, struct fault *flt)
 {
 	struct store_state ours = state_of(update, &update->operator_position);
@@ -212,6 +213,8 @@ static int save_operator(const struct store *store, int registry, const struct s
 	r = store_state_render_operator(update->operator, store->label, &ours, &text, flt);
 	if (!r)
 		r = write_text(registry, "operator.log", &text, flt);
+	if (!r)
+		r = file_sync(registry, flt);
 	buf_release(&text);
 	return r;
 }
@@ -274,15 +277,10 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 	r = save_packages(store, registry, update, flt);
 	if (r || update->is_part)
 		goto end;
-	if (!r)
-		r = save_operator(store, registry, update, flt);
-	/* Once more in between: the checkpoint must not be on disk before the logs that it speaks of. */
-	if (!r)
-		r = file_sync(registry, flt);
+	r = save_operator(store, registry, update, flt);
+	/* One that a power failure undoes is as good as the one before: the logs are ahead of it then. */
 	if (!r)
 		r = save_checkpoint(registry, update, flt);
-	if (!r)
-		r = file_sync(registry, flt);
 end:
 	close(registry);
 	close(lock);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -114,6 +115,69 @@ static int add(struct scene *scene, const char *text, struct fault *flt)
 	struct name name = forge_name(text);
 
 	return registry_add(scene->registry, &name, 1, flt);
+}
+
+/* ---- A disk that is busy ---- */
+
+static struct disk {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	bool is_stuck;    /* fsync() does not come back */
+	unsigned waiting; /* those that do not */
+} disk = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+
+/* Replaces the C library's. */
+int fsync(int fd)
+{
+	pthread_mutex_lock(&disk.mutex);
+	disk.waiting++;
+	pthread_cond_broadcast(&disk.changed);
+	while (disk.is_stuck)
+		pthread_cond_wait(&disk.changed, &disk.mutex);
+	disk.waiting--;
+	pthread_mutex_unlock(&disk.mutex);
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static void stick(bool is_stuck)
+{
+	pthread_mutex_lock(&disk.mutex);
+	disk.is_stuck = is_stuck;
+	pthread_cond_broadcast(&disk.changed);
+	pthread_mutex_unlock(&disk.mutex);
+}
+
+static void wait_for_sync(void)
+{
+	pthread_mutex_lock(&disk.mutex);
+	while (!disk.waiting)
+		pthread_cond_wait(&disk.changed, &disk.mutex);
+	pthread_mutex_unlock(&disk.mutex);
+}
+
+/* Nobody who asks waits for what was learned before to be on disk; at the end it is there. */
+static void test_nobody_waits_for_the_disk(void **state)
+{
+	struct package_log *log = NULL;
+	struct store_position position;
+	struct name name = forge_name("test:victim");
+	struct scene scene;
+
+	(void)state;
+	scene_init(&scene, 5);
+	stick(true);
+	assert_int_equal(add(&scene, "test:good", NULL), 0);
+	wait_for_sync();
+	assert_int_equal(registry_list(scene.registry, NULL), 0);
+	assert_int_equal(add(&scene, "test:victim", NULL), 0);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	stick(false);
+	reopen(&scene);
+	assert_true(ledger_is_stored(scene.registry->ledger));
+	assert_int_equal(store_load_package(registry_store(scene.registry), &name, &log, &position, NULL), 0);
+	assert_non_null(log);
+	package_log_unref(log);
+	scene_release(&scene);
 }
 
 /* ---- Incomplete answers ---- */
@@ -1380,6 +1444,7 @@ int main(void)
 		cmocka_unit_test(test_listing_withheld),
 		cmocka_unit_test(test_listing_that_fails),
 		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_nobody_waits_for_the_disk),
 		cmocka_unit_test(test_broken_store),
 		cmocka_unit_test(test_locked_store),
 		cmocka_unit_test(test_close_while_the_network_hangs),
