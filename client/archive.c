@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -93,6 +96,22 @@ int archive_open_file(int folder, const struct digest *log_id, int *fd, uint64_t
 	else
 		close(opened);
 	return 0;
+}
+
+uint64_t archive_size(const struct archive *archive, const struct name *name)
+{
+	struct digest log_id = name_log_id(name);
+	char file[DIGEST_TEXT_SIZE], path[PATH_MAX];
+	struct stat real;
+
+	archive_file_name(&log_id, file);
+	snprintf(path, sizeof(path), "%s/%s/" ARCHIVE_FOLDER "/%s", archive->own_dir, archive->label, file);
+	return lstat(path, &real) ? 0 : (uint64_t)real.st_size;
+}
+
+size_t archive_size_of(const struct api_record *record)
+{
+	return ARCHIVE_FRAME + record->content.length + strlen(record->signature) + strlen(record->token);
 }
 
 /* ---- Reading records ---- */

@@ -54,6 +54,12 @@ int archive_load_package(struct archive *archive, const struct name *name, const
 int archive_load_operator(struct archive *archive, const struct archive_head *head, struct operator_log **out,
 			  struct store_position *position, struct fault *damage, struct fault *flt);
 
+/** How many bytes lie there of a package's log, read or not; 0: none. */
+uint64_t archive_size(const struct archive *archive, const struct name *name);
+
+/** How many bytes a record takes there. */
+size_t archive_size_of(const struct api_record *record);
+
 /**
  * Copy a log's records as they lie there, from the first one up to the one with this id. Nothing is validated, and no
  * other function must be called on the same archive at the same time.

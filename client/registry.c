@@ -276,6 +276,7 @@ static void ask_all(struct registry *registry, struct ask *asks, size_t count)
 		if (asks[i].want) {
 			asks[i].want->joining++;
 			asks[i].want->is_needed |= !asks[i].is_spare;
+			asks[i].want->is_awaited |= asks[i].waiter != NULL;
 		}
 	}
 	pthread_cond_signal(&registry->wake);

@@ -89,6 +89,7 @@ void registry_want_update(struct registry *registry, const struct name *name, st
 /**
  * Want optional data: packages, the first of which is waited for, or the listing if `count` is 0. While the registry is
  * unreachable the want succeeds at once if the cache proves the data, and else fails at once with the last fault.
+ * Packages that nobody waits for are left where their logs have more than CAP_AHEAD bytes.
  */
 void registry_want_spare(struct registry *registry, const struct name *names, size_t count, struct waiter *waiter);
 /**

@@ -13,6 +13,7 @@ struct want {
 	struct flight flight;
 	unsigned joining; /* threads between finding it and joining its flight: until they have, it must not land */
 	bool is_needed;   /* an unreachable registry is not asked for a listing that was never wanted */
+	bool is_awaited;  /* a package that nobody waits for is fetched along, unless its log is long */
 	struct name name; /* of a package */
 };
 
@@ -94,6 +95,8 @@ struct registry {
 	bool is_series;
 	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
 	unsigned patience;       /* seconds until the next try, once it is away */
+	struct digest left[16];  /* log ids of packages that were left, as their logs are long and nobody waited */
+	unsigned next_left;      /* whose place the next one takes */
 	bool is_littered;        /* memory lies about that is to be given back */
 };
 

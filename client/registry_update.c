@@ -211,16 +211,43 @@ static void renew_listing(struct registry *registry, struct view *next, bool has
 
 /* ---- Packages ---- */
 
+/* Whether the package's log is known to be too long to be brought while nobody waits for it. */
+static bool is_left(const struct registry *registry, const struct name *name)
+{
+	struct digest log_id = name_log_id(name);
+
+	for (size_t i = 0; i < sizeof(registry->left) / sizeof(registry->left[0]); i++)
+		if (digest_equals(&registry->left[i], &log_id))
+			return true;
+	return archive_size(registry->archive, name) > CAP_AHEAD;
+}
+
+static void note_left(struct registry *registry, const struct sync_wanted *wanted)
+{
+	if (!wanted->is_ahead || wanted->is_left || wanted->fault.kind != FAULT_LIMIT)
+		return;
+	registry->left[registry->next_left] = name_log_id(&wanted->name);
+	registry->next_left = (registry->next_left + 1) % (sizeof(registry->left) / sizeof(registry->left[0]));
+}
+
+static void set_wanted(struct registry *registry, const struct want *want, struct sync_wanted *wanted)
+{
+	wanted->name = want->name;
+	if (view_find(registry->view, &want->name))
+		return;
+	wanted->is_ahead = !want->is_awaited;
+	wanted->is_left = wanted->is_ahead && is_left(registry, &want->name);
+	if (!wanted->is_left)
+		registry_load_package(registry, wanted);
+}
+
 /* The packages that are wanted, with what lies in the archive of those that the view lacks. NULL without memory. */
 static struct sync_wanted *new_wanted(struct registry *registry, const struct wants *wants)
 {
 	struct sync_wanted *wanted = calloc(wants->count + 1, sizeof(*wanted));
 
-	for (size_t i = 0; wanted && i < wants->count; i++) {
-		wanted[i].name = wants->packages[i]->name;
-		if (!view_find(registry->view, &wanted[i].name))
-			registry_load_package(registry, &wanted[i]);
-	}
+	for (size_t i = 0; wanted && i < wants->count; i++)
+		set_wanted(registry, wants->packages[i], &wanted[i]);
 	return wanted;
 }
 
@@ -232,6 +259,7 @@ static void land_wanted(struct registry *registry, struct wants *wants, const st
 
 		if (package)
 			registry_note_litter(registry, package);
+		note_left(registry, &wanted[i]);
 		registry_report(registry, &wanted[i].damage);
 		if (wanted[i].hint[0] && registry->options.hinted)
 			registry->options.hinted(registry->options.hint_user, &wanted[i].name, wanted[i].hint);

@@ -144,6 +144,9 @@ static int add_wanted(struct sync *sync, const struct view *base, const struct s
 	if (!log)
 		return fault_no_memory(flt);
 	log->is_listed = listing && listing_has(listing, &wanted->name);
+	log->is_ahead = wanted->is_ahead;
+	if (wanted->is_left)
+		sync_log_leave(log);
 	if (!wanted->stored || !wanted->stored_position.known || !wanted->stored_position.token[0])
 		return 0;
 	log->start = SYNC_STORED;

@@ -23,6 +23,8 @@ struct sync_wanted {
 	/** The log to go on from, as it lay in the archive; NULL: none. Not believed before its head is proven. */
 	struct package_log *stored;
 	struct store_position stored_position;
+	bool is_ahead;  /* nobody waits for it: it fails with FAULT_LIMIT if its log has more than CAP_AHEAD bytes */
+	bool is_left;   /* and that is known: nothing is fetched of it */
 	bool is_proven; /* of no interest here: it is proven at the view's checkpoint */
 	/** After the update: verdict 0 if the new view has the package at its checkpoint, else why not. */
 	struct fault fault;

@@ -48,6 +48,14 @@ void sync_log_fail(struct sync_log *log, const struct fault *flt)
 		note_damage(log);
 }
 
+void sync_log_leave(struct sync_log *log)
+{
+	struct fault flt = {0};
+
+	fault_undecided(&flt, FAULT_LIMIT, "its log has more than %u bytes, and nobody waits for it", CAP_AHEAD);
+	sync_log_fail(log, &flt);
+}
+
 void sync_fail_open(struct sync *sync, const struct fault *flt)
 {
 	for (size_t i = 0; i < sync->count; i++)
@@ -182,8 +190,19 @@ static int check_time(const struct sync *sync, struct fault *flt)
 	return fault_undecided(flt, FAULT_TIMEOUT, "its records take longer than the time allowed");
 }
 
+static bool is_long(const struct api_log *records)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < records->count && size <= CAP_AHEAD; i++)
+		size += archive_size_of(&records->records[i]);
+	return size > CAP_AHEAD;
+}
+
 static void take_records(struct sync *sync, struct sync_log *log, const struct api_log *records)
 {
+	if (log->is_ahead && sync_log_is_open(log) && is_long(records))
+		sync_log_leave(log);
 	for (size_t i = 0; i < records->count && sync_log_is_open(log); i++) {
 		struct fault flt = {0};
 

@@ -36,6 +36,7 @@ struct sync_log {
 	bool has_must_hold;
 	struct digest must_hold;        /* a record that was proven before, and that the log has yet to come by */
 	bool is_listed;                 /* the registry's ledger has it, as was proven: absent it cannot be */
+	bool is_ahead;                  /* as of sync_wanted */
 	bool is_proven;
 	bool is_broken_off;             /* ended early by time-out or network; the received records are valid */
 	bool again;                     /* the fault may be that of the start, or of another log's: try once more */
@@ -87,6 +88,9 @@ const struct log_head *sync_log_head(const struct sync_log *log);
 
 /** The log failed: keep the fault, say whose log it is, and judge whether the start may be to blame. */
 void sync_log_fail(struct sync_log *log, const struct fault *flt);
+
+/** The log is long, and nobody waits for it. */
+void sync_log_leave(struct sync_log *log);
 
 /** All open logs failed. */
 void sync_fail_open(struct sync *sync, const struct fault *flt);

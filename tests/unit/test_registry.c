@@ -934,6 +934,58 @@ static void test_spare(void **state)
 	scene_release(&scene);
 }
 
+#define LONG 900 /* records that have more than CAP_AHEAD bytes */
+
+/* Wants packages of which the first one is waited for. @return how often logs were asked for */
+static unsigned want_ahead(struct scene *scene, const struct name *names, size_t count)
+{
+	unsigned before = fake_registry_count(scene->fake, "v1/fetch/logs");
+	struct told told;
+
+	told_init(&told, CLOCK_NEVER);
+	registry_want_spare(scene->registry, names, count, &told.waiter);
+	told_wait(&told);
+	assert_int_equal(told.kind, FAULT_NONE);
+	return fake_registry_count(scene->fake, "v1/fetch/logs") - before;
+}
+
+/*
+ * A long log is not brought while nobody waits for it, neither over the network, where it is asked for once, nor from
+ * the archive. Who does wait for it gets it.
+ */
+static void test_long_ahead(void **state)
+{
+	const struct name names[] = { forge_name("test:good"), forge_name("test:long"), forge_name("test:victim") };
+	const struct name of_long[] = { forge_name("test:victim"), forge_name("test:long") };
+	struct scene scene;
+	char version[32];
+
+	(void)state;
+	scene_init(&scene, TIMEOUT);
+	for (int i = 0; i < LONG; i++) {
+		snprintf(version, sizeof(version), "1.0.%d", i);
+		fake_registry_release(scene.fake, "test:long", version);
+	}
+	fake_registry_sign(scene.fake);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	assert_int_equal(want_ahead(&scene, names, 3), 1);
+	assert_int_equal(releases(scene.registry, "test:good"), 1);
+	assert_int_equal(releases(scene.registry, "test:victim"), 1);
+	assert_int_equal(releases(scene.registry, "test:long"), 0);
+	assert_int_equal(want_ahead(&scene, of_long, 2), 0);
+	assert_int_equal(want_ahead(&scene, &names[1], 1), 1);
+	assert_int_equal(releases(scene.registry, "test:long"), LONG);
+	reopen(&scene);
+	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
+	want_ahead(&scene, names, 3);
+	assert_int_equal(releases(scene.registry, "test:victim"), 1);
+	assert_int_equal(releases(scene.registry, "test:long"), 0);
+	assert_int_equal(add(&scene, "test:long", NULL), 0);
+	assert_int_equal(releases(scene.registry, "test:long"), LONG);
+	assert_int_equal(atomic_load(&scene.failures), 0);
+	scene_release(&scene);
+}
+
 /* A round that hangs ends by itself, and the next one is a good one. */
 static void test_round_that_hangs_ends(void **state)
 {
@@ -1450,6 +1502,7 @@ int main(void)
 		cmocka_unit_test(test_close_while_the_network_hangs),
 		cmocka_unit_test(test_round_that_hangs_ends),
 		cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_long_ahead),
 		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_threads_hear_no_signals),
 		cmocka_unit_test(test_branches),
