@@ -15,6 +15,7 @@
 #define FORMAT_RELEASE "warg-release-proof"
 #define FORMAT_RECORD "warg-record-proof"
 #define FORMAT_VERSION 1
+#define FORMAT_BESIDE 2 /* the package's records lie beside it */
 
 /* The members of a document and of what is in it; of a checkpoint, those of the API. */
 static const char *const release_members[] = {
@@ -24,6 +25,10 @@ static const char *const release_members[] = {
 static const char *const record_proof_members[] = {
 	"format", "formatVersion", "registry", "package", "record", "checkpoint", "operatorRecords", "packageRecords",
 	"inclusion", NULL,
+};
+static const char *const beside_members[] = {
+	"format", "formatVersion", "registry", "package", "record", "checkpoint", "operatorRecords",
+	"packageRecordsBeside", "inclusion", NULL,
 };
 static const char *const registry_members[] = {"url", "label", NULL};
 static const char *const checkpoint_members[] = {"contents", "keyId", "signature", NULL};
@@ -190,18 +195,32 @@ static bool is_of_record(const struct json *value)
 	return format && !json_as_text(format, &text, NULL) && span_is(text, FORMAT_RECORD);
 }
 
+static int read_beside(const struct json *value, struct proof *out, struct fault *flt)
+{
+	int r = json_read_uint(value, "packageRecordsBeside", &out->beside, flt);
+
+	if (!r && (!out->beside || out->beside > CAP_PROOF_RECORDS))
+		r = fault_invalid(flt, "\"packageRecordsBeside\" is no number of records");
+	return r;
+}
+
 /* @param out  to be released even on failure */
 static int read_document(const struct json *value, struct proof *out, struct fault *flt)
 {
+	uint64_t version = 0;
 	int r;
 
 	if (!json_is_an_object(value))
 		return fault_invalid(flt, "it is not an object");
 	out->of_record = is_of_record(value);
 	/* First of all: other versions may have other members. */
-	r = json_check_format(value, out->of_record ? FORMAT_RECORD : FORMAT_RELEASE, FORMAT_VERSION, flt);
+	r = json_check_format(value, out->of_record ? FORMAT_RECORD : FORMAT_RELEASE,
+			      out->of_record ? FORMAT_BESIDE : FORMAT_VERSION, flt);
 	if (!r)
-		r = json_check_members(value, out->of_record ? record_proof_members : release_members, flt);
+		r = json_read_uint(value, "formatVersion", &version, flt);
+	if (!r)
+		r = json_check_members(value, version == FORMAT_BESIDE ? beside_members :
+				       out->of_record ? record_proof_members : release_members, flt);
 	if (!r)
 		r = read_registry(value, &out->registry, flt);
 	if (!r)
@@ -211,7 +230,8 @@ static int read_document(const struct json *value, struct proof *out, struct fau
 	if (!r)
 		r = read_log(value, "operatorRecords", &out->operator, flt);
 	if (!r)
-		r = read_log(value, "packageRecords", &out->package, flt);
+		r = version == FORMAT_BESIDE ? read_beside(value, out, flt) :
+					       read_log(value, "packageRecords", &out->package, flt);
 	if (!r)
 		r = read_inclusion(value, out, flt);
 	out->package.log_id = name_log_id(&out->name);
@@ -250,12 +270,38 @@ static struct json *new_records(const struct api_log *log)
 	return list;
 }
 
+int proof_render_record(const struct api_record *record, struct buf *out, struct fault *flt)
+{
+	struct json *value = record_json_new(record);
+	int r = json_render(value, JSON_COMPACT, out, flt);
+
+	json_free(value);
+	return r ? r : buf_append_text(out, "\n", flt);
+}
+
+int proof_parse_record(struct span line, struct api_record *out, struct fault *flt)
+{
+	struct json *value = NULL;
+	int r = json_parse(line, &value, flt);
+
+	if (r)
+		return r;
+	*out = (struct api_record){0};
+	r = json_check_members(value, record_members, flt);
+	if (!r)
+		r = record_json_read(value, out, flt);
+	if (r)
+		buf_release(&out->content);
+	json_free(value);
+	return r;
+}
+
 static struct json *new_document(const struct proof *proof)
 {
 	struct json *value = json_new_object(), *registry = json_new_object(), *inclusion = json_new_object();
 
 	json_put_text(value, "format", proof->of_record ? FORMAT_RECORD : FORMAT_RELEASE);
-	json_put_uint(value, "formatVersion", FORMAT_VERSION);
+	json_put_uint(value, "formatVersion", proof->beside ? FORMAT_BESIDE : FORMAT_VERSION);
 	json_put_text(registry, "url", proof->registry.text);
 	json_put_text(registry, "label", proof->registry.label);
 	json_put(value, "registry", registry);
@@ -268,7 +314,10 @@ static struct json *new_document(const struct proof *proof)
 	}
 	json_put(value, "checkpoint", checkpoint_json_new(&proof->checkpoint));
 	json_put(value, "operatorRecords", new_records(&proof->operator));
-	json_put(value, "packageRecords", new_records(&proof->package));
+	if (proof->beside)
+		json_put_uint(value, "packageRecordsBeside", proof->beside + proof->package.count);
+	else
+		json_put(value, "packageRecords", new_records(&proof->package));
 	json_put_base64(inclusion, "log", buf_span(&proof->log_bundle));
 	json_put_base64(inclusion, "map", buf_span(&proof->map_bundle));
 	json_put(value, "inclusion", inclusion);
@@ -319,6 +368,7 @@ static int check(const struct proof *proof, const struct digest *content, struct
 		.version = span_of_text(proof->version),
 		.content = content,
 		.known = known,
+		.is_last_alone = known && proof->beside,
 		.checkpoint = proof->checkpoint,
 		.log_bundle = buf_span(&proof->log_bundle),
 		.map_bundle = buf_span(&proof->map_bundle),
@@ -502,6 +552,60 @@ int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadlin
 	init_fetch(&proof, api, view, name);
 	strcpy(proof.version, version);
 	return fetch_or_blame(api, archive, deadline, view, &proof, out, flt);
+}
+
+/* The record as a document has it, at the place that the view has proven. */
+static int take_record(const struct record_envelope *last, uint64_t registry_index, struct proof *proof)
+{
+	struct api_record *record = calloc(1, sizeof(*record));
+
+	if (!record || last->signature.length > CAP_SIGNATURE_TEXT) {
+		free(record);
+		return WARG_UNDECIDED;
+	}
+	proof->package.records = record;
+	proof->package.count = 1;
+	buf_init(&record->content, CAP_RECORD);
+	record->key_id = last->key_id;
+	record->registry_index = registry_index;
+	memcpy(record->signature, last->signature.data, last->signature.length);
+	return buf_append(&record->content, last->content, NULL);
+}
+
+static int check_last(const struct view *view, struct proof *proof)
+{
+	const struct view_package *package = view_find(view, &proof->name);
+	struct release_proof_finding finding;
+
+	if (!package || !view_package_is_current(package) || !proof->operator.count ||
+	    proof->operator.records[proof->operator.count - 1].registry_index != view->proof->heads[0] ||
+	    !copy_inclusion(view, view->proof->heads, proof))
+		return WARG_UNDECIDED;
+	return check(proof, NULL, package->log, &finding, NULL);
+}
+
+bool proof_take_last(const struct api *api, struct archive *archive, const struct view *view, const struct name *name,
+		     uint64_t beside, const struct record_envelope *last, struct proof *out)
+{
+	const struct digest operator_id = name_operator_log_id();
+	struct proof proof;
+
+	if (!archive || !view->proof)
+		return false;
+	init_fetch(&proof, api, view, name);
+	proof.of_record = true;
+	proof.record_id = record_id(RECORD_PACKAGE, last->content);
+	proof.package.log_id = name_log_id(name);
+	proof.beside = beside;
+	if (take_record(last, view->proof->heads[1], &proof) ||
+	    archive_copy_records(archive, &operator_id, &operator_log_head(view->operator)->record_id, &proof.operator,
+				 NULL) ||
+	    check_last(view, &proof)) {
+		proof_release(&proof);
+		return false;
+	}
+	*out = proof;
+	return true;
 }
 
 int proof_fetch_record(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,

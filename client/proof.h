@@ -19,6 +19,10 @@
  *       "record": …                                             its id
  *
  * in place of "version" and "digest". All of it has to be there, and nothing else may be.
+ *
+ * What lies on the disk as a receipt is of formatVersion 2, and says in place of "packageRecords" how many there are:
+ *
+ *       "packageRecordsBeside": …                               the first ones of receipts.h's file beside it
  */
 #ifndef WARG_CLIENT_PROOF_H
 #define WARG_CLIENT_PROOF_H
@@ -37,6 +41,7 @@ struct proof {
 	struct digest content;
 	struct signed_checkpoint checkpoint;
 	struct api_log operator, package; /* whose tokens are not used */
+	uint64_t beside; /* records of the package that come before those here, and lie beside the document */
 	struct buf log_bundle, map_bundle;
 };
 
@@ -50,10 +55,18 @@ void proof_release(struct proof *proof);
  */
 int proof_parse(struct span text, struct proof *out, struct fault *flt);
 
-/** Write a document, with a newline at its end; appends. @return 0; WARG_UNDECIDED past the cap of `out` */
+/** Write one record of a document on a line of its own; appends. And read it, without the newline. */
+int proof_render_record(const struct api_record *record, struct buf *out, struct fault *flt);
+int proof_parse_record(struct span line, struct api_record *out, struct fault *flt);
+
+/**
+ * Write a document, with a newline at its end; appends. Where records lie beside it, as many as all of them: those here
+ * are to be put there.
+ * @return 0; WARG_UNDECIDED past the cap of `out`
+ */
 int proof_render(const struct proof *proof, struct buf *out, struct fault *flt);
 
-/** Check a document: as release_proof_check(). */
+/** Check a document that has all records: as release_proof_check(). */
 int proof_check(const struct proof *proof, struct release_proof_finding *out, struct fault *flt);
 
 /**
@@ -70,5 +83,15 @@ int proof_fetch(const struct api *api, struct archive *archive, clock_ms deadlin
 /** The same for a record of a package that the view has. */
 int proof_fetch_record(const struct api *api, struct archive *archive, clock_ms deadline, const struct view *view,
 		       const struct name *name, const struct digest *record_id, struct proof *out, struct fault *flt);
+
+/**
+ * The same for the last record of a package, from what is known here: its own records before that one are left out.
+ *
+ * @param beside  how many those are; they lie beside the document
+ * @param last    the record as it was sent
+ * @return whether it could be done: the view has the proof of just this record at its checkpoint
+ */
+bool proof_take_last(const struct api *api, struct archive *archive, const struct view *view, const struct name *name,
+		     uint64_t beside, const struct record_envelope *last, struct proof *out);
 
 #endif

@@ -241,27 +241,56 @@ static void note_place(struct publication *publication, const struct proof *proo
 	}
 }
 
+static int put_receipt(struct publication *publication, struct proof *proof, bool *kept, struct fault *flt)
+{
+	int r = receipts_put(publication->publisher->receipts, proof, kept, flt);
+
+	if (!r && *kept)
+		note_place(publication, proof);
+	proof_release(proof);
+	return r;
+}
+
+/*
+ * The usual case, whose cost does not depend on the package's length: the record comes right behind those that lie
+ * beside the receipts.
+ */
+static int keep_next_receipt(struct publication *publication, struct archive *archive, const struct view *view,
+			     bool *kept, struct fault *flt)
+{
+	const struct record *record = &publication->entry.record;
+	struct publisher *publisher = publication->publisher;
+	struct record_envelope envelope;
+	struct receipts_end end;
+	struct proof proof;
+	int r;
+
+	*kept = false;
+	if (!publication->has_entry || !record->has_prev)
+		return 0;
+	r = receipts_find_end(publisher->receipts, &publication->name, &end, flt);
+	if (r || !end.count || !digest_equals(&record->prev, &end.record_id))
+		return r;
+	envelope = journal_entry_envelope(&publication->entry);
+	return proof_take_last(&publisher->api, archive, view, &publication->name, end.count, &envelope, &proof) ?
+		       put_receipt(publication, &proof, kept, flt) : 0;
+}
+
 static int keep_receipt(struct publication *publication, const struct view *view, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
 	struct archive *archive = registry_open_archive(publisher->options.registry);
 	struct proof proof;
-	struct buf text;
-	int r = proof_fetch_record(&publisher->api, archive, publisher_deadline(publisher), view, &publication->name,
-				   &publication->result.record_id, &proof, flt);
+	bool kept = false;
+	int r = keep_next_receipt(publication, archive, view, &kept, flt);
 
+	if (!r && !kept) {
+		r = proof_fetch_record(&publisher->api, archive, publisher_deadline(publisher), view,
+				       &publication->name, &publication->result.record_id, &proof, flt);
+		if (!r)
+			r = put_receipt(publication, &proof, &kept, flt);
+	}
 	archive_close(archive);
-	if (r)
-		return r;
-	buf_init(&text, CAP_PROOF);
-	r = proof_render(&proof, &text, flt);
-	if (!r)
-		r = receipts_put(publisher->receipts, &publication->name, &publication->result.record_id,
-				 buf_span(&text), flt);
-	if (!r)
-		note_place(publication, &proof);
-	buf_release(&text);
-	proof_release(&proof);
 	return r;
 }
 

@@ -16,6 +16,7 @@
 #include "client/file.h"
 #include "client/pending.h"
 #include "client/proof.h"
+#include "client/receipts.h"
 #include "client/trust.h"
 #include "output.h"
 #include "session.h"
@@ -32,6 +33,27 @@ struct result {
 	struct json *registries; /* labels of the registries with this operator key, by the local pins */
 };
 
+/* A receipt as it lies on the disk takes the package's records from beside it. */
+static int complete(const char *path, struct proof *proof, struct fault *flt)
+{
+	const char *slash = strrchr(path, '/');
+	char *above = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int folder = above && proof->beside ? open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, r = 0;
+
+	if (!above)
+		r = fault_no_memory(flt);
+	else if (proof->beside && folder < 0)
+		r = fault_system(flt, errno, "the folder of %.100s", path);
+	else if (proof->beside)
+		r = receipts_complete(folder, proof, flt);
+	if (folder >= 0)
+		close(folder);
+	free(above);
+	if (r == WARG_UNDECIDED && flt->kind == FAULT_ABSENT)
+		fault_at(flt, "%.100s", path);
+	return r;
+}
+
 static int read_proof(const char *path, struct proof *out, struct fault *flt)
 {
 	struct buf text;
@@ -44,6 +66,8 @@ static int read_proof(const char *path, struct proof *out, struct fault *flt)
 					  "Usage: wargfs verify --proof FILE.json --content FILE.wasm", path);
 	if (!verdict)
 		verdict = proof_parse(buf_span(&text), out, flt);
+	if (!verdict)
+		verdict = complete(path, out, flt);
 	if (verdict == WARG_INVALID)
 		fault_at(flt, "%.100s is not a proof document", path);
 	buf_release(&text);

@@ -107,6 +107,19 @@ static int find_known(const struct release_proof *proof, struct proven_record *o
 	return r;
 }
 
+/* The last record alone, whose signature may be another one than that which was validated. */
+static int check_last(const struct release_proof *proof, struct fault *flt)
+{
+	const struct record_envelope *last = &proof->package.records[0].envelope;
+	const struct digest id = record_id(RECORD_PACKAGE, last->content);
+	const struct log_head *head = proof->known ? package_log_head(proof->known) : NULL;
+
+	if (proof->package.count != 1 || !head || !digest_equals(&head->record_id, &id) ||
+	    strcmp(package_log_name_text(proof->known), proof->name.text))
+		return fault_invalid(flt, "the package ends with another record");
+	return log_keys_check_signature(package_log_keys(proof->known), RECORD_PACKAGE, last, flt);
+}
+
 /* @param record  filled in when the record that is to be proven comes by */
 static int replay_package(const struct release_proof *proof, struct package_log **out, struct proven_record *record,
 			  struct fault *flt)
@@ -114,7 +127,9 @@ static int replay_package(const struct release_proof *proof, struct package_log 
 	struct package_log *log = NULL;
 	int r = check_places(&proof->package, proof->checkpoint.contents.log_length, flt);
 
-	if (!r && is_known(proof)) {
+	if (!r && proof->is_last_alone)
+		r = check_last(proof, flt);
+	if (!r && (proof->is_last_alone || is_known(proof))) {
 		*out = package_log_ref(proof->known);
 		return find_known(proof, record, flt);
 	}

@@ -37,6 +37,11 @@ struct release_proof {
 	 * is validated again. NULL: there is none
 	 */
 	struct package_log *known;
+	/*
+	 * The package's record is its last one alone: those before it were validated in `known`, which ends with it.
+	 * The caller knows where they lie.
+	 */
+	bool is_last_alone;
 	/* The heads of both logs, the operator's first: a LogProofBundle and a MapProofBundle. */
 	struct span log_bundle, map_bundle;
 };

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import json
+import shutil
 import os
 
 import pytest
@@ -92,7 +93,7 @@ def test_receipts(home, new_home, registry):
 
 
 def test_receipts_in_the_mount(home, new_mount, registry):
-    """They are there as soon as they are, whichever program published, and are what lies on the disk."""
+    """They are there as soon as they are, whichever program published, with all records in them."""
     home.wargfs("publish", "init", "test:shown")
     mount, other = new_mount(registry.url, home=home), new_mount(registry.url)
     first, = receipts(home, registry, "test:shown")
@@ -104,8 +105,16 @@ def test_receipts_in_the_mount(home, new_mount, registry):
     second, = set(receipts(home, registry, "test:shown")) - {first}
     for receipt in first, second:
         path = os.path.join(shown, os.path.basename(receipt))
-        assert read(path) == read(receipt)
+        whole, kept = json.loads(read(path)), json.loads(read(receipt))
+        assert kept.pop("formatVersion") == 2 and whole.pop("formatVersion") == 1
+        assert len(whole.pop("packageRecords")) == kept.pop("packageRecordsBeside")
+        assert whole == kept
         home.wargfs("verify", "--proof", path)
+        copied = os.path.join(home.work, "copied.json")
+        shutil.copy(path, copied)
+        home.wargfs("verify", "--proof", copied)
+        shutil.copy(receipt, copied)
+        assert "records.jsonl beside it" in home.wargfs("verify", "--proof", copied, status=4).stderr
     assert sorted(os.listdir(shown)) == sorted(os.path.basename(receipt) for receipt in (first, second))
 
 
@@ -113,14 +122,28 @@ def test_receipt_forged(home, registry):
     """One that speaks of a record that is not there, or of more than it may, does not hold."""
     home.wargfs("publish", "init", "test:forged")
     receipt, = receipts(home, registry, "test:forged")
-    with open(receipt) as file:
-        honest = json.load(file)
-    for change in ({"record": forge.digest(b"another")}, {"version": "1.0.0"}, {"package": "test:other"},
-                   {"format": "warg-release-proof"}):
-        path = os.path.join(home.work, "forged.json")
+    kept, beside = json.loads(read(receipt)), os.path.join(os.path.dirname(receipt), "records.jsonl")
+    record = json.loads(read(beside))
+    whole = dict(kept, formatVersion=1, packageRecords=[record])
+    del whole["packageRecordsBeside"]
+    path = os.path.join(os.path.dirname(receipt), "forged.json")
+
+    def check(document, status):
         with open(path, "w") as file:
-            json.dump(honest | change, file)
-        home.wargfs("verify", "--proof", path, status=3)
+            json.dump(document, file)
+        home.wargfs("verify", "--proof", path, status=status)
+    check(whole, 0)
+    check(kept, 0)
+    for change in ({"record": forge.digest(b"another")}, {"version": "1.0.0"}, {"package": "test:other"}):
+        check(whole | change, 3)
+        check(kept | change, 3)
+    check(whole | {"format": "warg-release-proof"}, 3)
+    check(kept | {"packageRecordsBeside": 0}, 3)
+    check(kept | {"packageRecordsBeside": 2}, 4)
+    with open(beside, "w") as file:
+        json.dump(dict(record, keyId=forge.digest(b"another")), file)
+        file.write("\n")
+    check(kept, 3)
 
 
 def test_crowd_of_one_package(home, new_home, registry):

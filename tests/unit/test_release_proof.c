@@ -170,6 +170,39 @@ static void test_known(void **state)
 	scene_release(&scene);
 }
 
+/* The last record alone, where the log that ends with it was validated before. */
+static void test_last_alone(void **state)
+{
+	struct release_proof_finding finding;
+	struct scene scene = scene_new();
+	struct package_log *known[2];
+
+	(void)state;
+	prove(&scene, scene.forge.count);
+	known[0] = validate(&scene, 3);
+	known[1] = validate(&scene, 2);
+	scene.proof.record = &scene.forge.records[5].id;
+	scene.proof.is_last_alone = true;
+	scene.proof.known = known[0];
+	/* All of them are not the last alone. */
+	assert_int_equal(check(&scene, &finding), WARG_INVALID);
+	for (size_t at = 0; at < 3; at++) {
+		scene.proof.package = (struct release_proof_log){&scene.package[at], 1};
+		for (size_t i = 0; i < 3; i++) {
+			scene.proof.known = (struct package_log *[]){known[0], known[1], NULL}[i];
+			assert_int_equal(check(&scene, &finding), at == 2 && !i ? 0 : WARG_INVALID);
+		}
+	}
+	scene.proof.known = known[0];
+	assert_int_equal(check(&scene, &finding), 0);
+	assert_true(digest_equals(&finding.record_id, scene.proof.record));
+	scene.package[2].envelope.signature = scene.package[1].envelope.signature;
+	assert_int_equal(check(&scene, &finding), WARG_INVALID);
+	package_log_unref(known[0]);
+	package_log_unref(known[1]);
+	scene_release(&scene);
+}
+
 static void test_record(void **state)
 {
 	const struct digest zeros = {0};
@@ -324,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finding),
 		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_last_alone),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_yanked),
 		cmocka_unit_test(test_lengths),
