@@ -219,8 +219,8 @@ int store_read_operator(int registry, struct operator_log **log, struct store_st
 	return r;
 }
 
-int store_read_package(int logs, const struct name *name, struct package_log **log, struct store_state *state,
-		       struct fault *flt)
+int store_read_package(int logs, const struct name *name, struct ecdsa_recent_keys *keys, struct package_log **log,
+		       struct store_state *state, struct fault *flt)
 {
 	struct digest id = name_log_id(name);
 	struct package_log *found = NULL;
@@ -234,7 +234,7 @@ int store_read_package(int logs, const struct name *name, struct package_log **l
 	if (r)
 		return r;
 	if (value) {
-		r = store_state_read_package(value, &found, &read, flt);
+		r = store_state_read_package(value, keys, &found, &read, flt);
 		if (!r && strcmp(package_log_name_text(found), name->text)) {
 			r = fault_invalid(flt, "it is the state of %s", package_log_name_text(found));
 			package_log_unref(found);
@@ -319,7 +319,7 @@ int store_load_package(struct store *store, const struct name *name, struct pack
 		*out = NULL;
 		return 0;
 	}
-	r = store_read_package(logs, name, out, &state, flt);
+	r = store_read_package(logs, name, NULL, out, &state, flt);
 	close(logs);
 	if (!r)
 		*position = state.position;
@@ -350,30 +350,36 @@ static int append(struct list *list, const void *entry, size_t size, struct faul
 	return 0;
 }
 
-/* Whose log the state file is, if it says so. Only lack of memory and the like is a fault. */
-static int read_name(int logs, const char *file, struct name *out, bool *named, struct fault *flt)
+/* Whose log the state is, if it says so. */
+static bool is_named(const struct json *value, const char *file, struct name *out)
 {
 	char expected[DIGEST_TEXT_SIZE];
-	struct json *value = NULL;
 	struct span text;
 	struct digest id;
-	int r;
 
-	r = read_json(logs, file, &value, flt);
+	if (!value || json_read_text(value, "name", &text, NULL) || name_parse(text, out, NULL))
+		return false;
+	id = name_log_id(out);
+	store_file_name(&id, expected);
+	return !strcmp(file, expected);
+}
+
+/* The same of a file. Only lack of memory and the like is a fault. */
+static int read_name(int logs, const char *file, struct name *out, bool *named, struct fault *flt)
+{
+	struct json *value = NULL;
+	int r = read_json(logs, file, &value, flt);
+
 	if (r)
 		return r;
-	*named = false;
-	if (value && !json_read_text(value, "name", &text, NULL) && !name_parse(text, out, NULL)) {
-		id = name_log_id(out);
-		store_file_name(&id, expected);
-		*named = !strcmp(file, expected);
-	}
+	*named = is_named(value, file, out);
 	json_free(value);
 	return 0;
 }
 
-static int add_package(int logs, const char *file, struct list *list, struct fault *flt)
+static int add_package(int logs, const char *file, void *user, struct fault *flt)
 {
+	struct list *list = user;
 	struct name name;
 	bool named;
 	int r = read_name(logs, file, &name, &named, flt);
@@ -381,8 +387,9 @@ static int add_package(int logs, const char *file, struct list *list, struct fau
 	return r || !named ? r : append(list, &name, sizeof(name), flt);
 }
 
-static int add_unnamed(int logs, const char *file, struct list *list, struct fault *flt)
+static int add_unnamed(int logs, const char *file, void *user, struct fault *flt)
 {
+	struct list *list = user;
 	struct digest id;
 	struct name name;
 	bool named;
@@ -393,11 +400,10 @@ static int add_unnamed(int logs, const char *file, struct list *list, struct fau
 	return append(list, &id, sizeof(id), flt);
 }
 
-/* Call `add` with the name of each state file. @param out  its entries, free() them */
-static int list_logs(struct store *store, int (*add)(int logs, const char *file, struct list *list, struct fault *flt),
-		     struct list *out, struct fault *flt)
+/* Call `take` with the name of each state file. */
+static int walk_logs(struct store *store, int (*take)(int logs, const char *file, void *user, struct fault *flt),
+		     void *user, struct fault *flt)
 {
-	struct list list = {0};
 	struct dirent *entry;
 	DIR *folder = NULL;
 	int logs;
@@ -416,9 +422,19 @@ static int list_logs(struct store *store, int (*add)(int logs, const char *file,
 	}
 	while (!r && folder && (entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
-			r = add(dirfd(folder), entry->d_name, &list, flt);
+			r = take(dirfd(folder), entry->d_name, user, flt);
 	if (folder)
 		closedir(folder);
+	return r;
+}
+
+/* @param out  what `add` put into it; free() its entries */
+static int list_logs(struct store *store, int (*add)(int logs, const char *file, void *user, struct fault *flt),
+		     struct list *out, struct fault *flt)
+{
+	struct list list = {0};
+	int r = walk_logs(store, add, &list, flt);
+
 	if (r)
 		free(list.entries);
 	else
@@ -436,6 +452,42 @@ int store_list_packages(struct store *store, struct name **out, size_t *count, s
 	*out = list.entries;
 	*count = list.count;
 	return 0;
+}
+
+/** Who is told of all packages. */
+struct visit {
+	store_visit *visit;
+	void *user;
+	struct ecdsa_recent_keys keys; /* few publish much */
+};
+
+static int visit_package(int logs, const char *file, void *user, struct fault *flt)
+{
+	struct package_log *log = NULL;
+	struct visit *visit = user;
+	struct json *value = NULL;
+	struct store_state state;
+	struct name name;
+	int r = read_json(logs, file, &value, flt);
+
+	if (r)
+		return r;
+	if (is_named(value, file, &name)) {
+		store_state_read_package(value, &visit->keys, &log, &state, NULL);
+		r = visit->visit(visit->user, &name, log, flt);
+	}
+	package_log_unref(log);
+	json_free(value);
+	return r;
+}
+
+int store_each_package(struct store *store, store_visit *visit, void *user, struct fault *flt)
+{
+	struct visit all = {.visit = visit, .user = user};
+	int r = walk_logs(store, visit_package, &all, flt);
+
+	ecdsa_recent_keys_release(&all.keys);
+	return r;
 }
 
 int store_list_unnamed(struct store *store, struct digest **out, size_t *count, struct fault *flt)

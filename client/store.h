@@ -69,6 +69,15 @@ bool store_holds_operator(struct store *store, const struct operator_log *log);
 int store_list_packages(struct store *store, struct name **out, size_t *count, struct fault *flt);
 
 /**
+ * Load all of them, in no order.
+ * @param visit  gets each one's log, borrowed until it returns; NULL: it cannot be read. Ends the walk unless it
+ *               returns 0
+ * @return 0; what `visit` returned
+ */
+typedef int store_visit(void *user, const struct name *name, const struct package_log *log, struct fault *flt);
+int store_each_package(struct store *store, store_visit *visit, void *user, struct fault *flt);
+
+/**
  * The log ids of all state files that store_list_packages() passes over: they do not say whose they are.
  * @param out  free() it
  */

@@ -65,8 +65,8 @@ void store_file_name(const struct digest *digest, char out[static DIGEST_TEXT_SI
 /* The loads, in a folder that is open already. */
 int store_read_checkpoint(int registry, struct signed_checkpoint *out, bool *found, struct fault *flt);
 int store_read_operator(int registry, struct operator_log **log, struct store_state *state, struct fault *flt);
-int store_read_package(int logs, const struct name *name, struct package_log **log, struct store_state *state,
-		       struct fault *flt);
+int store_read_package(int logs, const struct name *name, struct ecdsa_recent_keys *keys, struct package_log **log,
+		       struct store_state *state, struct fault *flt);
 
 /** Whether two logs are in the same state, as far as a state file tells. */
 bool store_same_operator(const struct operator_log *a, const struct operator_log *b);

@@ -137,8 +137,9 @@ static int write_text(int folder, const char *name, const struct buf *text, stru
 	return file_replace(folder, name, STORE_STATE_MODE, buf_span(text), flt);
 }
 
+/* @param keys  of those that were saved before it */
 static int save_package(const struct store *store, int logs, const struct store_update *update,
-			const struct store_package *package, struct fault *flt)
+			const struct store_package *package, struct ecdsa_recent_keys *keys, struct fault *flt)
 {
 	struct name name = package_log_name(package->log);
 	struct store_state ours = state_of(update, &package->position);
@@ -153,7 +154,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 
 	if (!store_state_fits_package(package->log))
 		return 0;
-	r = forgive(store_read_package(logs, &name, &there, &state, &local), &local, flt);
+	r = forgive(store_read_package(logs, &name, keys, &there, &state, &local), &local, flt);
 	if (r)
 		return r;
 	is_same = there && store_same_package(there, package->log);
@@ -175,6 +176,7 @@ static int save_package(const struct store *store, int logs, const struct store_
 
 static int save_packages(const struct store *store, int registry, const struct store_update *update, struct fault *flt)
 {
+	struct ecdsa_recent_keys keys = {.next = 0};
 	int logs = -1;
 	int r;
 
@@ -184,7 +186,8 @@ static int save_packages(const struct store *store, int registry, const struct s
 	if (r)
 		return r;
 	for (size_t i = 0; !r && i < update->package_count; i++)
-		r = save_package(store, logs, update, &update->packages[i], flt);
+		r = save_package(store, logs, update, &update->packages[i], &keys, flt);
+	ecdsa_recent_keys_release(&keys);
 	close(logs);
 	return r;
 }

@@ -182,6 +182,7 @@ static int read_map(const struct json *state, const char *name, const struct jso
 struct log {
 	struct package_log *package;
 	struct operator_log *operator;
+	struct ecdsa_recent_keys *recent; /* looked at before a key is parsed; may be NULL */
 };
 
 static int restore_key(const struct log *log, const struct json_walk *at, const struct json *permissions,
@@ -200,7 +201,7 @@ static int restore_key(const struct log *log, const struct json_walk *at, const 
 	if (!r && list)
 		r = read_permissions(list, &granted, flt);
 	if (!r)
-		r = ecdsa_public_key_parse(text, &key, flt);
+		r = ecdsa_recent_keys_parse(log->recent, text, &key, flt);
 	if (r)
 		return r;
 	if (!digest_equals(&id, ecdsa_public_key_id(key)))
@@ -416,8 +417,9 @@ static int restore_releases(const struct json *state, struct package_log *log, c
 	return 0;
 }
 
-static int restore_package(const struct json *value, struct package_log *log, struct fault *flt)
+static int restore_package(const struct json *value, const struct log *to, struct fault *flt)
 {
+	struct package_log *log = to->package;
 	const struct json *state = NULL;
 	struct log_head head = {0};
 	bool has_head = false;
@@ -425,7 +427,7 @@ static int restore_package(const struct json *value, struct package_log *log, st
 
 	r = read_state(value, &state, &head, &has_head, flt);
 	if (!r)
-		r = restore_keys(state, &(struct log){.package = log}, has_head, flt);
+		r = restore_keys(state, to, has_head, flt);
 	if (!r && has_head)
 		r = package_log_restore_head(log, &head, flt);
 	if (!r)
@@ -433,8 +435,8 @@ static int restore_package(const struct json *value, struct package_log *log, st
 	return r;
 }
 
-int store_state_read_package(const struct json *value, struct package_log **log, struct store_state *state,
-			     struct fault *flt)
+int store_state_read_package(const struct json *value, struct ecdsa_recent_keys *keys, struct package_log **log,
+			     struct store_state *state, struct fault *flt)
 {
 	struct package_log *restored = NULL;
 	struct store_state frame;
@@ -450,7 +452,7 @@ int store_state_read_package(const struct json *value, struct package_log **log,
 	if (!r)
 		r = package_log_new(&name, &restored, flt);
 	if (!r)
-		r = restore_package(value, restored, flt);
+		r = restore_package(value, &(struct log){.package = restored, .recent = keys}, flt);
 	if (r) {
 		package_log_unref(restored);
 		return r;

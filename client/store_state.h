@@ -32,9 +32,9 @@ int store_state_read_operator(const struct json *value, struct operator_log **lo
 int store_state_render_operator(const struct operator_log *log, const char *label, const struct store_state *state,
 				struct buf *out, struct fault *flt);
 
-/** The log's name is the file's. */
-int store_state_read_package(const struct json *value, struct package_log **log, struct store_state *state,
-			     struct fault *flt);
+/** The log's name is the file's. @param keys  looked at before a key is parsed, as in log_keys.h; may be NULL */
+int store_state_read_package(const struct json *value, struct ecdsa_recent_keys *keys, struct package_log **log,
+			     struct store_state *state, struct fault *flt);
 int store_state_render_package(const struct package_log *log, const char *label, const struct store_state *state,
 			       struct buf *out, struct fault *flt);
 

@@ -26,7 +26,7 @@ struct change {
 struct stored {
 	struct name *names;
 	struct change *changes;
-	size_t count;
+	size_t count, capacity;
 };
 
 static void stored_release(struct stored *stored)
@@ -46,53 +46,60 @@ static size_t count_releases(const struct package_log *log)
 
 /* ---- Before ---- */
 
-static int make_room(struct stored *stored, size_t more, struct fault *flt)
+static int make_room(struct stored *stored, struct fault *flt)
 {
-	size_t capacity = stored->count + more;
-	struct name *names = reallocarray(stored->names, capacity + 1, sizeof(*names));
+	size_t capacity = stored->capacity ? stored->capacity * 2 : 64;
 	struct change *changes;
+	struct name *names;
 
+	if (stored->count < stored->capacity)
+		return 0;
+	names = reallocarray(stored->names, capacity, sizeof(*names));
 	if (!names)
 		return fault_no_memory(flt);
 	stored->names = names;
-	changes = reallocarray(stored->changes, capacity + 1, sizeof(*changes));
+	changes = reallocarray(stored->changes, capacity, sizeof(*changes));
 	if (!changes)
 		return fault_no_memory(flt);
 	stored->changes = changes;
+	stored->capacity = capacity;
 	return 0;
 }
 
-/* Add what lies in one registry's folder, of those namespaces that live there. @param domain  "": the home registry */
+/** One registry's folder, of which those namespaces count that live there. */
+struct folder {
+	struct stored *stored;
+	const struct session_namespaces *known;
+	const char *domain; /* "": the home registry */
+};
+
+static int add_package(void *user, const struct name *name, const struct package_log *log, struct fault *flt)
+{
+	const struct folder *folder = user;
+	struct stored *stored = folder->stored;
+	struct namespaces_place place = {0};
+	int verdict;
+
+	/* Where nobody names a domain, it will be said for each package. */
+	namespaces_find(folder->known->operator, &folder->known->map, name_namespace(name), &place, NULL);
+	if (strcmp(place.domain, folder->domain))
+		return 0;
+	verdict = make_room(stored, flt);
+	if (verdict)
+		return verdict;
+	stored->changes[stored->count] = (struct change){.before = count_releases(log)};
+	stored->names[stored->count++] = *name;
+	return 0;
+}
+
+/* @param domain  as in a folder */
 static int add_stored(struct stored *stored, struct store *store, const struct session_namespaces *known,
 		      const char *domain, struct fault *flt)
 {
-	struct name *names;
-	size_t count;
-	int verdict;
+	struct folder folder = {stored, known, domain};
 
 	store_sweep_logs(store);
-	verdict = store_list_packages(store, &names, &count, flt);
-	if (verdict)
-		return verdict;
-	verdict = make_room(stored, count, flt);
-	for (size_t i = 0; i < count && !verdict; i++) {
-		struct change *change = &stored->changes[stored->count];
-		struct namespaces_place place = {0};
-		struct package_log *log = NULL;
-		struct store_position position;
-
-		/* Where nobody names a domain, it will be said for each package. */
-		namespaces_find(known->operator, &known->map, name_namespace(&names[i]), &place, NULL);
-		if (strcmp(place.domain, domain))
-			continue;
-		*change = (struct change){0};
-		if (store_load_package(store, &names[i], &log, &position, NULL) == 0)
-			change->before = count_releases(log);
-		package_log_unref(log);
-		stored->names[stored->count++] = names[i];
-	}
-	free(names);
-	return verdict;
+	return store_each_package(store, add_package, &folder, flt);
 }
 
 /* The same for another registry, if anything is stored of it. */

@@ -26,7 +26,7 @@ static int render(enum kind kind, const struct json *value, struct buf *out, str
 		operator_log_unref(operator);
 		return r;
 	default:
-		r = store_state_read_package(value, &package, &state, flt);
+		r = store_state_read_package(value, NULL, &package, &state, flt);
 		if (!r)
 			r = store_state_render_package(package, "label", &state, out, flt);
 		package_log_unref(package);

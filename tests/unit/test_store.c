@@ -420,6 +420,67 @@ static void test_list(void **state)
 	free(names);
 }
 
+/** Packages that were visited. */
+struct visited {
+	size_t logs, unreadable;
+	struct ecdsa_public_key *key; /* the first one's */
+	bool is_shared;               /* the second's is that one */
+};
+
+static int count_package(void *user, const struct name *name, const struct package_log *log, struct fault *flt)
+{
+	struct visited *visited = user;
+	struct ecdsa_public_key *key;
+
+	(void)flt;
+	if (!log) {
+		assert_string_equal(name->text, "test:hello");
+		visited->unreadable++;
+		return 0;
+	}
+	assert_string_equal(package_log_name_text(log), name->text);
+	key = package_log_keys(log)->keys[0].key;
+	visited->is_shared = visited->key == key;
+	visited->key = key;
+	visited->logs++;
+	return 0;
+}
+
+static int end_at_once(void *user, const struct name *name, const struct package_log *log, struct fault *flt)
+{
+	size_t *count = user;
+
+	(void)name;
+	(void)log;
+	(void)flt;
+	++*count;
+	return WARG_UNDECIDED;
+}
+
+/* All packages are loaded in one go, with each key parsed once; of what cannot be read there is the name. */
+static void test_each_package(void **state)
+{
+	struct place *place = *state;
+	struct visited visited = {0};
+	struct fault flt = {0};
+	size_t count = 0;
+
+	put_recorded(place, HELLO);
+	put_recorded(place, OTHER);
+	scratch_write_text(scratch_path(place->registry, "package-logs/sha256/half"), "{\"name\":");
+	assert_int_equal(store_each_package(place->store, count_package, &visited, &flt), 0);
+	assert_int_equal(visited.logs, 2);
+	assert_int_equal(visited.unreadable, 0);
+	assert_true(visited.is_shared);
+	assert_int_equal(store_each_package(place->store, end_at_once, &count, &flt), WARG_UNDECIDED);
+	assert_int_equal(count, 1);
+	scratch_write_text(scratch_path(place->registry, HELLO), "{\"name\":\"test:hello\",\"state\":7}");
+	visited = (struct visited){0};
+	assert_int_equal(store_each_package(place->store, count_package, &visited, &flt), 0);
+	assert_int_equal(visited.logs, 1);
+	assert_int_equal(visited.unreadable, 1);
+}
+
 /* ---- The lock ---- */
 
 /* A process that holds a lock until a byte comes, or until nobody is left to send one. */
@@ -998,7 +1059,8 @@ int main(void)
 		CASE(test_impossible_is_not_newer), CASE(test_part),
 		CASE(test_rubbish), CASE(test_deep_rubbish), CASE(test_planted), CASE(test_emptied),
 		CASE(test_folder_in_the_way),
-		CASE(test_list), CASE(test_locked), CASE(test_reset_under_us), CASE(test_reset_while_waiting),
+		CASE(test_list), CASE(test_each_package), CASE(test_locked), CASE(test_reset_under_us),
+		CASE(test_reset_while_waiting),
 		CASE(test_keep), CASE(test_keep_over), CASE(test_cleared_under_us), CASE(test_sweep),
 		CASE(test_clear), CASE(test_clear_nothing),
 		CASE(test_claims), CASE(test_sweep_claims), CASE(test_sweep_takes_no_other),

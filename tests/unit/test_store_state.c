@@ -39,7 +39,7 @@ static int render(enum kind kind, const struct json *value, struct buf *out, str
 		operator_log_unref(operator);
 		return r;
 	}
-	r = store_state_read_package(value, &package, &state, flt);
+	r = store_state_read_package(value, NULL, &package, &state, flt);
 	if (!r)
 		r = store_state_render_package(package, LABEL, &state, out, flt);
 	package_log_unref(package);
@@ -181,7 +181,7 @@ static void test_left_out(void **state)
 
 	(void)state;
 	assert_int_equal(json_parse(span_of_text("{\"name\":\"a:b\",\"future\":[1,{}]}"), &value, &flt), 0);
-	assert_int_equal(store_state_read_package(value, &log, &read, &flt), 0);
+	assert_int_equal(store_state_read_package(value, NULL, &log, &read, &flt), 0);
 	assert_string_equal(package_log_name_text(log), "a:b");
 	assert_null(package_log_head(log));
 	assert_false(read.has_checkpoint || read.position.known);
@@ -209,7 +209,7 @@ static void test_token(void **state)
 		token[cases[i].length] = '\0';
 		snprintf(text, sizeof(text), "{\"name\":\"a:b\",\"headFetchToken\":\"%s\"}", token);
 		assert_int_equal(json_parse(span_of_text(text), &value, &flt), 0);
-		assert_int_equal(store_state_read_package(value, &log, &read, &flt), 0);
+		assert_int_equal(store_state_read_package(value, NULL, &log, &read, &flt), 0);
 		assert_string_equal(read.position.token, cases[i].kept ? token : "");
 		package_log_unref(log);
 		json_free(value);
