@@ -6,6 +6,7 @@
 #define WARG_CLIENT_STORE_PARTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "digest_hash.h"
 #include "store.h"
@@ -36,7 +37,7 @@ struct store_sizes {
 struct store {
 	char *registries_dir, *content_dir, *own_dir, *label;
 	struct store_sizes sizes;
-	bool is_swept; /* store_sweep_logs() was done. Of who saves alone */
+	atomic_bool is_swept; /* store_sweep_logs() was done */
 };
 
 #define STORE_LOG_FOLDER "package-logs"

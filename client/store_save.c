@@ -81,7 +81,7 @@ void store_sweep_logs(struct store *store)
 	if (store_lock(store, store_open_registry, &registry, &lock, &had, NULL) || !had)
 		return;
 	sweep_logs(registry);
-	store->is_swept = true;
+	atomic_store(&store->is_swept, true);
 	close(registry);
 	close(lock);
 }
@@ -274,9 +274,8 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 		*written = false;
 		return 0;
 	}
-	if (!store->is_swept)
+	if (!atomic_exchange(&store->is_swept, true))
 		sweep_logs(registry);
-	store->is_swept = true;
 	r = save_packages(store, registry, update, flt);
 	if (r || update->is_part)
 		goto end;
