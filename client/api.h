@@ -156,7 +156,8 @@ int api_spool_ledger(const struct api *api, clock_ms deadline, struct api_ledger
 
 /**
  * Fetch the newest checkpoint and, beside it, what follows the spool's end in the ledger's last part. The spool keeps
- * what was received; that it receives nothing, or fails to in a quarter of the time, is no fault.
+ * what was received; that it receives nothing, or fails to in a quarter of the time, is no fault. But a part from where
+ * nothing came is forgotten: it would hold up every checkpoint.
  * @return as api_fetch_checkpoint()
  */
 int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool,

@@ -329,6 +329,7 @@ int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, st
 	const struct api_ledger_source source = {
 		.first = spool->tail->first, .last = spool->end - 1, .url = spool->tail->url,
 	};
+	bool is_away = false;
 	struct api_call call;
 	struct part part;
 	int r;
@@ -342,8 +343,12 @@ int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, st
 		r = api_decode_checkpoint(&call.exchange, out, flt);
 		if (!check_part(&part, NULL) && !http_is_web_page(&part.exchange))
 			advance(spool, &part);
+		is_away = part.exchange.verdict;
 		http_exchange_release(&part.exchange);
 	}
+	/* Where nothing answered, the next checkpoint does not wait again. The parts' next list says where the tail is. */
+	if (is_away)
+		buf_release(&spool->tail->url);
 	api_call_release(&call);
 	return r;
 }

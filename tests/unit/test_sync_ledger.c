@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,32 @@ static void test_growth_unsigned(void **state)
 	ledger_expect_growth(scene.ledger);
 	assert_int_equal(refresh(&scene, NULL, NULL), 0);
 	assert_int_equal(scene.view->listing->length, scene.view->checkpoint.contents.log_length);
+	scene_release(&scene);
+}
+
+static void hang(struct server_connection *connection, const struct server_request *request, void *user)
+{
+	(void)request;
+	atomic_fetch_add((atomic_uint *)user, 1);
+	server_hang(connection);
+}
+
+/* Growth that does not come beside one checkpoint holds up no other. */
+static void test_growth_hangs(void **state)
+{
+	struct scene scene = scene_new();
+	struct signed_checkpoint newest;
+	atomic_uint asked = 0;
+
+	(void)state;
+	server_on(fake_registry_server(scene.fake), "/ledger.bin", hang, &asked);
+	for (int i = 0; i < 3; i++) {
+		ledger_expect_growth(scene.ledger);
+		assert_int_equal(ledger_fetch_checkpoint(scene.ledger, &scene.api, clock_in_seconds(2), &newest, NULL),
+				 0);
+	}
+	assert_int_equal(atomic_load(&asked), 1);
+	server_release(fake_registry_server(scene.fake));
 	scene_release(&scene);
 }
 
@@ -662,6 +689,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_of_interest),
 		cmocka_unit_test(test_growth_expected),
 		cmocka_unit_test(test_growth_unsigned),
+		cmocka_unit_test(test_growth_hangs),
 		cmocka_unit_test(test_growth_from_elsewhere),
 		cmocka_unit_test(test_operator_changed),
 		cmocka_unit_test(test_ledger_ahead),
