@@ -346,7 +346,7 @@ int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, st
 		is_away = part.exchange.verdict;
 		http_exchange_release(&part.exchange);
 	}
-	/* Where nothing answered, the next checkpoint does not wait again. The parts' next list says where the tail is. */
+	/* Where nothing answered, the next checkpoint does not wait again. The next list of parts has the tail. */
 	if (is_away)
 		buf_release(&spool->tail->url);
 	api_call_release(&call);
