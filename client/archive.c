@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "verify/array.h"
 #include "verify/hex.h"
 #include "verify/printable.h"
 
@@ -416,27 +417,13 @@ struct copying {
 	struct api_log log;
 };
 
-static int make_room(struct copying *copying, struct fault *flt)
-{
-	size_t capacity = copying->capacity ? copying->capacity * 2 : 16;
-	struct api_record *records;
-
-	if (copying->log.count < copying->capacity)
-		return 0;
-	records = reallocarray(copying->log.records, capacity, sizeof(*records));
-	if (!records)
-		return fault_no_memory(flt);
-	copying->log.records = records;
-	copying->capacity = capacity;
-	return 0;
-}
-
 static int copy_record(void *user, const struct kept_record *record, uint64_t end, struct fault *flt)
 {
 	struct copying *copying = user;
 	struct api_record *copy;
 	struct digest id;
-	int r = make_room(copying, flt);
+	int r = array_reserve(&copying->log.records, copying->log.count, &copying->capacity,
+			      sizeof(*copying->log.records), flt);
 
 	(void)end;
 	if (r)

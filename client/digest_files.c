@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "verify/array.h"
 #include "verify/hex.h"
 
 #define SUFFIX ".json"
@@ -45,19 +46,9 @@ static int compare(const void *a, const void *b)
 
 static int reserve(struct list *list, struct fault *flt)
 {
-	size_t capacity = list->capacity ? list->capacity * 2 : 16;
-	struct listed *files;
-
 	if (list->count >= list->cap)
 		return fault_undecided(flt, FAULT_LIMIT, "more than %zu files are there", list->cap);
-	if (list->count < list->capacity)
-		return 0;
-	files = reallocarray(list->files, capacity, sizeof(*files));
-	if (!files)
-		return fault_no_memory(flt);
-	list->files = files;
-	list->capacity = capacity;
-	return 0;
+	return array_reserve(&list->files, list->count, &list->capacity, sizeof(*list->files), flt);
 }
 
 static int add(int folder, const char *file, struct list *list, struct fault *flt)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/array.h"
 #include "verify/semver.h"
 
 /* The words of the file. */
@@ -100,19 +101,9 @@ static int check_entry(struct pending_entry *entry, struct fault *flt)
 /* Make room for one more entry. */
 static int reserve(struct pending *pending, struct fault *flt)
 {
-	size_t capacity = pending->capacity ? 2 * pending->capacity : 1;
-	struct pending_entry *entries;
-
 	if (pending->count >= CAP_RECORD_ENTRIES)
 		return fault_undecided(flt, FAULT_LIMIT, "a record has at most %u entries", CAP_RECORD_ENTRIES);
-	if (pending->count < pending->capacity)
-		return 0;
-	entries = reallocarray(pending->entries, capacity, sizeof(*entries));
-	if (!entries)
-		return fault_no_memory(flt);
-	pending->entries = entries;
-	pending->capacity = capacity;
-	return 0;
+	return array_reserve(&pending->entries, pending->count, &pending->capacity, sizeof(*pending->entries), flt);
 }
 
 static const struct pending_entry *find(const struct pending *pending, enum record_entry_type type,

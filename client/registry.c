@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/array.h"
+
 /* Threads that hash and write contents: as many as have something to do on a small machine. */
 #define WORKERS 2
 
@@ -210,17 +212,7 @@ static struct want *find_listing(struct registry *registry, const struct ask *as
 
 static bool make_room(struct wants *wants)
 {
-	size_t capacity = wants->capacity ? wants->capacity * 2 : 16;
-	struct want **packages;
-
-	if (wants->count < wants->capacity)
-		return true;
-	packages = reallocarray(wants->packages, capacity, sizeof(struct want *));
-	if (!packages)
-		return false;
-	wants->packages = packages;
-	wants->capacity = capacity;
-	return true;
+	return !array_reserve(&wants->packages, wants->count, &wants->capacity, sizeof(struct want *), NULL);
 }
 
 static struct want *find_package(struct registry *registry, const struct ask *ask)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "verify/array.h"
 #include "verify/caps.h"
 
 struct list {
@@ -48,19 +49,9 @@ static int walk(int folder, visitor *visit, struct list *list, const char *names
 
 static int reserve(struct list *list, struct fault *flt)
 {
-	size_t capacity = list->capacity ? list->capacity * 2 : 16;
-	struct staging_file *files;
-
 	if (list->count >= CAP_STAGED_FILES)
 		return fault_undecided(flt, FAULT_LIMIT, "more than %d files lie in the staging", CAP_STAGED_FILES);
-	if (list->count < list->capacity)
-		return 0;
-	files = reallocarray(list->files, capacity, sizeof(*files));
-	if (!files)
-		return fault_no_memory(flt);
-	list->files = files;
-	list->capacity = capacity;
-	return 0;
+	return array_reserve(&list->files, list->count, &list->capacity, sizeof(*list->files), flt);
 }
 
 /* A program's own folder in a package's: there is one level of them. */

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "journal.h"
 #include "pending.h"
+#include "verify/array.h"
 #include "verify/hex.h"
 
 /* Digests, sorted once all are there. */
@@ -23,18 +24,11 @@ struct named {
 
 static int append(struct named *named, const struct digest *digest, struct fault *flt)
 {
-	size_t capacity = named->capacity ? named->capacity * 2 : 64;
-	struct digest *digests;
+	int r = array_reserve(&named->digests, named->count, &named->capacity, sizeof(*named->digests), flt);
 
-	if (named->count == named->capacity) {
-		digests = reallocarray(named->digests, capacity, sizeof(*digests));
-		if (!digests)
-			return fault_no_memory(flt);
-		named->digests = digests;
-		named->capacity = capacity;
-	}
-	named->digests[named->count++] = *digest;
-	return 0;
+	if (!r)
+		named->digests[named->count++] = *digest;
+	return r;
 }
 
 static int compare(const void *a, const void *b)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "verify/array.h"
 #include "verify/hex.h"
 
 /* ---- Folders ---- */
@@ -336,18 +337,11 @@ struct list {
 
 static int append(struct list *list, const void *entry, size_t size, struct fault *flt)
 {
-	size_t capacity = list->capacity ? list->capacity * 2 : 64;
-	void *entries;
+	int r = array_reserve(&list->entries, list->count, &list->capacity, size, flt);
 
-	if (list->count == list->capacity) {
-		entries = reallocarray(list->entries, capacity, size);
-		if (!entries)
-			return fault_no_memory(flt);
-		list->entries = entries;
-		list->capacity = capacity;
-	}
-	memcpy((char *)list->entries + list->count++ * size, entry, size);
-	return 0;
+	if (!r)
+		memcpy((char *)list->entries + list->count++ * size, entry, size);
+	return r;
 }
 
 /* Whose log the state is, if it says so. */

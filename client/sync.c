@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "verify/array.h"
+
 /* ---- The logs of an update ---- */
 
 static void log_release(struct sync_log *log)
@@ -41,15 +43,8 @@ static struct sync_log *add_log(struct sync *sync, const struct digest *log_id)
 {
 	struct sync_log *log;
 
-	if (sync->count == sync->capacity) {
-		size_t capacity = sync->capacity * 2 + 4;
-		struct sync_log *logs = reallocarray(sync->logs, capacity, sizeof(*logs));
-
-		if (!logs)
-			return NULL;
-		sync->logs = logs;
-		sync->capacity = capacity;
-	}
+	if (array_reserve(&sync->logs, sync->count, &sync->capacity, sizeof(*sync->logs), NULL))
+		return NULL;
 	log = &sync->logs[sync->count++];
 	*log = (struct sync_log){.log_id = *log_id};
 	return log;

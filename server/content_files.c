@@ -22,6 +22,7 @@
 
 #include "client/file.h"
 #include "folder.h"
+#include "verify/array.h"
 #include "verify/caps.h"
 #include "verify/wasm.h"
 
@@ -250,18 +251,12 @@ static bool find_unsynced(const struct content_files *files, const struct digest
 /* With the mutex. */
 static int add_unsynced(struct content_files *files, const struct digest *digest, struct fault *flt)
 {
-	size_t room = files->unsynced_room ? 2 * files->unsynced_room : 16;
-	struct digest *grown;
+	int r = array_reserve(&files->unsynced, files->unsynced_count, &files->unsynced_room, sizeof(*files->unsynced),
+			      flt);
 
-	if (files->unsynced_count == files->unsynced_room) {
-		grown = reallocarray(files->unsynced, room, sizeof(*grown));
-		if (!grown)
-			return fault_no_memory(flt);
-		files->unsynced = grown;
-		files->unsynced_room = room;
-	}
-	files->unsynced[files->unsynced_count++] = *digest;
-	return 0;
+	if (!r)
+		files->unsynced[files->unsynced_count++] = *digest;
+	return r;
 }
 
 static int note_unsynced(struct content_files *files, const struct digest *digest, struct fault *flt)

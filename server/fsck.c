@@ -22,6 +22,7 @@
 #include "packages.h"
 #include "refused.h"
 #include "statement.h"
+#include "verify/array.h"
 
 struct check {
 	/*
@@ -92,18 +93,12 @@ static int check_pragma(struct check *check, const char *text, const char *good,
 static int take_checkpoint(void *user, const struct committed_checkpoint *checkpoint, struct fault *flt)
 {
 	struct check *check = user;
-	size_t room = check->checkpoint_room ? 2 * check->checkpoint_room : 64;
-	struct committed_checkpoint *grown;
+	int r = array_reserve(&check->checkpoints, check->checkpoint_count, &check->checkpoint_room,
+			      sizeof(*check->checkpoints), flt);
 
-	if (check->checkpoint_count == check->checkpoint_room) {
-		grown = reallocarray(check->checkpoints, room, sizeof(*grown));
-		if (!grown)
-			return fault_no_memory(flt);
-		check->checkpoints = grown;
-		check->checkpoint_room = room;
-	}
-	check->checkpoints[check->checkpoint_count++] = *checkpoint;
-	return 0;
+	if (!r)
+		check->checkpoints[check->checkpoint_count++] = *checkpoint;
+	return r;
 }
 
 static int compare_checkpoint(struct check *check, const struct committed_checkpoint *checkpoint, struct fault *flt)

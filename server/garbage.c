@@ -16,6 +16,7 @@
 #include "committed.h"
 #include "content_files.h"
 #include "statement.h"
+#include "verify/array.h"
 #include "verify/merkle_log.h"
 #include "verify/name.h"
 
@@ -81,18 +82,11 @@ static void mark_all(struct search *search, struct span bytes)
 
 static int add_candidate(struct search *search, const struct digest *digest, struct fault *flt)
 {
-	size_t room = search->room ? 2 * search->room : 64;
-	struct candidate *grown;
+	int r = array_reserve(&search->candidates, search->count, &search->room, sizeof(*search->candidates), flt);
 
-	if (search->count == search->room) {
-		grown = reallocarray(search->candidates, room, sizeof(*grown));
-		if (!grown)
-			return fault_no_memory(flt);
-		search->candidates = grown;
-		search->room = room;
-	}
-	search->candidates[search->count++] = (struct candidate){.digest = *digest};
-	return 0;
+	if (!r)
+		search->candidates[search->count++] = (struct candidate){.digest = *digest};
+	return r;
 }
 
 static int take_received(void *user, struct statement *row, struct fault *flt)

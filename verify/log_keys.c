@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "caps.h"
 
 /* ---- The set ---- */
@@ -51,19 +52,9 @@ const struct log_key *log_keys_find(const struct log_keys *keys, const struct di
 
 static int grow(struct log_keys *keys, struct fault *flt)
 {
-	size_t capacity = keys->capacity ? 2 * keys->capacity : 1;
-	struct log_key *grown;
-
 	if (keys->count >= CAP_LOG_KEYS)
 		return fault_undecided(flt, FAULT_LIMIT, "the log knows more than %d keys", CAP_LOG_KEYS);
-	if (keys->count < keys->capacity)
-		return 0;
-	grown = reallocarray(keys->keys, capacity, sizeof(*grown));
-	if (!grown)
-		return fault_no_memory(flt);
-	keys->keys = grown;
-	keys->capacity = capacity;
-	return 0;
+	return array_reserve(&keys->keys, keys->count, &keys->capacity, sizeof(*keys->keys), flt);
 }
 
 int log_keys_grant(struct log_keys *keys, struct ecdsa_public_key *key, unsigned permissions, struct fault *flt)

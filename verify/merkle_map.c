@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "array.h"
 #include "merkle_map_tree.h"
 #include "merkle_node.h"
 
@@ -112,28 +113,15 @@ size_t merkle_map_count(const struct merkle_map *map)
 /** Room for one leaf more, and for the fork that it may need. */
 static int reserve(struct merkle_map *map, struct fault *flt)
 {
+	int ret;
+
 	if (map->leaf_count >= CAP_LOG_LENGTH)
 		return fault_undecided(flt, FAULT_LIMIT, "the map has %zu entries, the most there can be",
 				       map->leaf_count);
-	if (map->leaf_count == map->leaf_capacity) {
-		size_t capacity = map->leaf_capacity ? 2 * map->leaf_capacity : 16;
-		struct leaf *leaves = reallocarray(map->leaves, capacity, sizeof(*leaves));
-
-		if (!leaves)
-			return fault_no_memory(flt);
-		map->leaves = leaves;
-		map->leaf_capacity = capacity;
-	}
-	if (map->fork_count == map->fork_capacity) {
-		size_t capacity = map->fork_capacity ? 2 * map->fork_capacity : 16;
-		struct fork *forks = reallocarray(map->forks, capacity, sizeof(*forks));
-
-		if (!forks)
-			return fault_no_memory(flt);
-		map->forks = forks;
-		map->fork_capacity = capacity;
-	}
-	return 0;
+	ret = array_reserve(&map->leaves, map->leaf_count, &map->leaf_capacity, sizeof(*map->leaves), flt);
+	if (!ret)
+		ret = array_reserve(&map->forks, map->fork_count, &map->fork_capacity, sizeof(*map->forks), flt);
+	return ret;
 }
 
 /** The leaf where `path` leads to, if at each fork it turns as it should: the only one that may have this path. */

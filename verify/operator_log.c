@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "caps.h"
 #include "name.h"
 #include "text_index.h"
@@ -132,19 +133,12 @@ const struct operator_namespace *operator_log_find(const struct operator_log *lo
 
 static int reserve_namespace(struct operator_log *log, struct fault *flt)
 {
-	size_t capacity = log->capacity ? 2 * log->capacity : 2;
-	struct operator_namespace *namespaces;
+	int ret;
 
 	if (log->count >= CAP_NAMESPACES)
 		return fault_undecided(flt, FAULT_LIMIT, "the registry has more than %d namespaces", CAP_NAMESPACES);
-	if (log->count == log->capacity) {
-		namespaces = reallocarray(log->namespaces, capacity, sizeof(*namespaces));
-		if (!namespaces)
-			return fault_no_memory(flt);
-		log->namespaces = namespaces;
-		log->capacity = capacity;
-	}
-	return text_index_reserve(&log->by_name, names(log), flt);
+	ret = array_reserve(&log->namespaces, log->count, &log->capacity, sizeof(*log->namespaces), flt);
+	return ret ? ret : text_index_reserve(&log->by_name, names(log), flt);
 }
 
 /** @param registry  empty: defined here */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "text_index.h"
 
 struct package_log {
@@ -164,19 +165,12 @@ static struct package_release *find(const struct package_log *log, struct span v
 
 static int reserve_release(struct package_log *log, struct fault *flt)
 {
-	size_t capacity = log->capacity ? 2 * log->capacity : 1;
-	struct package_release *releases;
+	int ret;
 
 	if (log->count >= CAP_LOG_RELEASES)
 		return fault_undecided(flt, FAULT_LIMIT, "the package has more than %d releases", CAP_LOG_RELEASES);
-	if (log->count == log->capacity) {
-		releases = reallocarray(log->releases, capacity, sizeof(*releases));
-		if (!releases)
-			return fault_no_memory(flt);
-		log->releases = releases;
-		log->capacity = capacity;
-	}
-	return text_index_reserve(&log->by_version, versions(log), flt);
+	ret = array_reserve(&log->releases, log->count, &log->capacity, sizeof(*log->releases), flt);
+	return ret ? ret : text_index_reserve(&log->by_version, versions(log), flt);
 }
 
 /** Add a release with copies of its version, which must be new, and of its yank. */
