@@ -134,6 +134,8 @@ int file_reopen_take(int fd);
 
 /** fsync a file or folder. */
 int file_sync(int fd, struct fault *flt);
+/** The same for a folder that many threads put files into: those who come while one syncs share the next sync. */
+int file_sync_shared(int folder, struct fault *flt);
 
 /** Take an exclusive flock on an open file or folder. @param had  false if it could not be had within `wait` ms */
 int file_lock(int fd, int wait, bool *had, struct fault *flt);

@@ -201,26 +201,39 @@ static int compare_check(const struct json *value, const struct journal_entry *e
 	return r;
 }
 
-int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt)
+/*
+ * @param of  the package that it is to be of, else *is_other is set and no more of it is checked; NULL: any
+ */
+static int parse_entry(struct span text, const struct name *of, struct journal_entry *out, bool *is_other,
+		       struct fault *flt)
 {
 	struct journal_entry entry = {0};
 	struct json *value = NULL;
 	int r = json_parse(text, &value, flt);
 
+	*is_other = false;
 	if (r)
 		return r;
 	buf_init(&entry.content, CAP_RECORD);
 	r = read_members(value, &entry, flt);
-	if (!r)
+	*is_other = !r && of && strcmp(entry.name.text, of->text);
+	if (!r && !*is_other)
 		r = compare_check(value, &entry, flt);
 	json_free(value);
-	if (!r)
+	if (!r && !*is_other)
 		r = journal_entry_complete(&entry, flt);
-	if (r)
+	if (r || *is_other)
 		journal_entry_release(&entry);
 	else
 		*out = entry;
 	return r;
+}
+
+int journal_entry_parse(struct span text, struct journal_entry *out, struct fault *flt)
+{
+	bool is_other;
+
+	return parse_entry(text, NULL, out, &is_other, flt);
 }
 
 int journal_entry_render(const struct journal_entry *entry, struct buf *out, struct fault *flt)
@@ -350,7 +363,7 @@ int journal_put(struct journal *journal, const struct journal_claim *claim, cons
 	if (!r)
 		r = file_replace(journal->folder, name, ENTRY_MODE, buf_span(&text), flt);
 	if (!r)
-		r = file_sync(journal->folder, flt);
+		r = file_sync_shared(journal->folder, flt);
 	buf_release(&text);
 	return r;
 }
@@ -430,9 +443,15 @@ void journal_sweep(struct journal *journal)
 int journal_load(struct journal *journal, const struct digest *record_id, struct journal_entry *out, bool *found,
 		 struct fault *flt)
 {
+	return journal_load_of(journal, record_id, NULL, out, found, flt);
+}
+
+int journal_load_of(struct journal *journal, const struct digest *record_id, const struct name *of,
+		    struct journal_entry *out, bool *found, struct fault *flt)
+{
 	struct journal_entry entry = {0};
+	bool there = false, is_other = false;
 	char name[NAME_SIZE];
-	bool there = false;
 	struct buf text;
 	int r;
 
@@ -440,7 +459,8 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 	buf_init(&text, CAP_FILE_JOURNAL);
 	r = file_read(journal->folder, name, &text, &there, flt);
 	if (!r && there)
-		r = journal_entry_parse(buf_span(&text), &entry, flt);
+		r = parse_entry(buf_span(&text), of, &entry, &is_other, flt);
+	there = there && !is_other;
 	if (!r && there && !digest_equals(&entry.record.id, record_id))
 		r = fault_invalid(flt, "it holds another record than it is named after");
 	buf_release(&text);

@@ -105,6 +105,13 @@ int journal_load(struct journal *journal, const struct digest *record_id, struct
 		 struct fault *flt);
 
 /**
+ * The same for an entry of one package: another's counts as none, and its signature is not verified, as there may be
+ * many under way. `of` may be NULL.
+ */
+int journal_load_of(struct journal *journal, const struct digest *record_id, const struct name *of,
+		    struct journal_entry *out, bool *found, struct fault *flt);
+
+/**
  * The record ids of all entries, in the order in which they were written last; one that does not read is among them.
  * @param out  free() it. At most CAP_JOURNAL: FAULT_LIMIT
  */

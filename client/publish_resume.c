@@ -47,7 +47,7 @@ static bool look(struct publisher *publisher, const struct digest *id, const str
 	if (journal_is_claimed(publisher->journal, id))
 		return false;
 	*out = (struct leftover){.record_id = *id};
-	r = journal_load(publisher->journal, id, &entry, &found, NULL);
+	r = journal_load_of(publisher->journal, id, name, &entry, &found, NULL);
 	if (r || !found)
 		return r && !name;
 	*replaces = entry.replaces;
@@ -55,7 +55,7 @@ static bool look(struct publisher *publisher, const struct digest *id, const str
 	out->is_readable = true;
 	out->name = entry.name;
 	journal_entry_release(&entry);
-	return !name || !strcmp(name->text, out->name.text);
+	return true;
 }
 
 int leftovers_list(struct publisher *publisher, const struct name *name, struct leftover **out, size_t *count,

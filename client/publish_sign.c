@@ -60,9 +60,9 @@ static int load_chain(const struct publication *publication, struct chain *out, 
 		bool found = false;
 
 		/* One that does not read is not accepted, for all that we know. */
-		if (journal_load(journal, &ids[i], entry, &found, NULL) || !found)
+		if (journal_load_of(journal, &ids[i], &publication->name, entry, &found, NULL) || !found)
 			continue;
-		if (entry->stage == JOURNAL_ACCEPTED && !strcmp(entry->name.text, publication->name.text) &&
+		if (entry->stage == JOURNAL_ACCEPTED &&
 		    !(publication->has_entry && digest_equals(&ids[i], &publication->entry.record.id))) {
 			out->count++;
 		} else {

@@ -134,7 +134,7 @@ static int put_in_place(struct staging *staging, int folder, const char *name, c
 	hex_encode(digest_span(digest), file);
 	if (renameat(folder, name, staging->contents, file))
 		return fault_system(flt, errno, "keeping %s in the staging", name);
-	r = file_sync(staging->contents, flt);
+	r = file_sync_shared(staging->contents, flt);
 	if (!r && folder != staging->contents)
 		r = file_sync(folder, flt);
 	if (!r)

@@ -422,7 +422,7 @@ static int name_it(struct incoming *incoming, struct fault *flt)
 	if (renameat(files->temp, incoming->name, files->files, name))
 		return fault_system(flt, errno, "%s", name);
 	*incoming->name = 0;
-	r = file_sync(files->files, flt);
+	r = file_sync_shared(files->files, flt);
 	if (!r) {
 		forget_unsynced(files, &incoming->expected);
 		atomic_fetch_add(&files->arrivals, 1);

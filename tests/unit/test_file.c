@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Files that others may have put there: file.h. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -60,12 +61,24 @@ static struct {
 	size_t count;
 } synced;
 
+static atomic_uint begun, failing; /* shared syncs; those that are to fail */
+static _Thread_local bool is_counted;
+
 /* Replaces the C library's: records the file it is called for. */
 int fsync(int fd)
 {
 	char link[64];
 	ssize_t length;
 
+	if (is_counted) {
+		begun++;
+		if (failing) {
+			failing--;
+			errno = EIO;
+			return -1;
+		}
+		return (int)syscall(SYS_fsync, fd);
+	}
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	length = synced.count < SYNCED ? readlink(link, synced.paths[synced.count], sizeof(synced.paths[0]) - 1) : -1;
 	if (length > 0)
@@ -116,6 +129,46 @@ static void test_new_folders_are_synced(void **state)
 			assert_int_equal(was_synced(path), !again);
 		}
 	}
+}
+
+/* ---- Shared syncs ---- */
+
+#define SHARERS 8
+#define TIMES 50
+
+/* Of what a thread did before the call, a sync that began after it has returned. */
+static void *share(void *argument)
+{
+	const struct place *place = argument;
+
+	is_counted = true;
+	for (size_t i = 0; i < TIMES; i++) {
+		const unsigned before = begun;
+
+		assert_int_equal(file_sync_shared(place->fd, NULL), 0);
+		assert_true(begun > before);
+	}
+	return NULL;
+}
+
+static void test_shared(void **state)
+{
+	struct place *place = *state;
+	struct fault flt = {0};
+	pthread_t threads[SHARERS];
+
+	begun = 0;
+	for (size_t i = 0; i < SHARERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, share, place), 0);
+	for (size_t i = 0; i < SHARERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(begun <= SHARERS * TIMES);
+	/* A sync that fails is told, and the next one is a new one. */
+	is_counted = true;
+	failing = 1;
+	assert_true(expect_system(file_sync_shared(place->fd, &flt), &flt, EIO));
+	assert_int_equal(file_sync_shared(place->fd, NULL), 0);
+	is_counted = false;
 }
 
 /* Existing folders are synced, too: another process may have made them just now. But only once. */
@@ -534,6 +587,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_new_folders_are_synced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_are_synced_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_shared, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hold_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_open_folder, set_up, tear_down),

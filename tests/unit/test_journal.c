@@ -176,6 +176,27 @@ static void test_stages(void **state)
 	}
 }
 
+/* An entry of another package counts as none, whatever its signature. */
+static void test_of_a_package(void **state)
+{
+	const struct name other = forge_name("test:another");
+	struct place *place = *state;
+	struct journal_entry entry;
+	bool found;
+
+	put(place);
+	assert_int_equal(journal_load_of(place->journal, &place->record.id, &place->entry.name, &entry, &found, NULL),
+			 0);
+	assert_true(found);
+	journal_entry_release(&entry);
+	place->entry.signature[20] ^= 1;
+	put(place);
+	assert_int_equal(journal_load_of(place->journal, &place->record.id, &place->entry.name, &entry, &found, NULL),
+			 WARG_INVALID);
+	assert_int_equal(journal_load_of(place->journal, &place->record.id, &other, &entry, &found, NULL), 0);
+	assert_false(found);
+}
+
 static void test_list(void **state)
 {
 	struct place *place = *state;
@@ -556,6 +577,7 @@ int main(void)
 		TEST(test_around),
 		TEST(test_replaces),
 		TEST(test_stages),
+		TEST(test_of_a_package),
 		TEST(test_list),
 		TEST(test_claim),
 		TEST(test_lies),
