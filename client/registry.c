@@ -138,6 +138,7 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	init_locks(registry);
 	registry->options = *options;
 	registry->next_refresh = CLOCK_NEVER;
+	registry->next_sweep = CLOCK_NEVER;
 	if (options->refresh && !options->offline)
 		registry->next_refresh = clock_in_seconds(options->refresh);
 	registry->saver.due = CLOCK_NEVER;

@@ -37,6 +37,14 @@ struct registry_options {
 	/** Called from the updater after each swap that changed something; must not block. NULL: nobody. */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
 	/**
+	 * Called from the updater: whether somebody may count on the view to have the package, or on `changed` to tell
+	 * of it. Packages beyond `known` that nobody needs, and that were not looked at for `rest` milliseconds, are
+	 * let go, and come back from the archive when they are wanted. NULL: none is let go.
+	 */
+	bool (*is_needed)(void *user, const struct name *package);
+	size_t known;  /* 0: CAP_KNOWN */
+	clock_ms rest; /* 0: a minute */
+	/**
 	 * Called from any thread with each fault that no waiter hears of, e.g. of a refresh in the background. NULL:
 	 * nobody.
 	 */
@@ -46,7 +54,7 @@ struct registry_options {
 	 * namespace lives in the registry at `domain`. A claim, of the right form. NULL: nobody wants to know.
 	 */
 	void (*hinted)(void *user, const struct name *package, const char *domain);
-	void *user, *hint_user; /* for the first two, and for `hinted` */
+	void *user, *hint_user; /* for the first three, and for `hinted` */
 	/**
 	 * Called on the updater thread after the operator's key was pinned at the first contact. May be NULL.
 	 * @param name  the registry's URL, or the domain of one that the registry at `url` speaks for

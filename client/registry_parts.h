@@ -91,6 +91,8 @@ struct registry {
 	struct listing *listing; /* the last one, from which the next one grows; NULL: nobody wanted one yet */
 	struct fault forked;     /* it forked, and the evidence could not be written */
 	clock_ms next_refresh;   /* CLOCK_NEVER: no need */
+	clock_ms next_sweep;     /* when packages are let go next; CLOCK_NEVER: they are few */
+	unsigned vain_sweeps;    /* how many of the last ones found none to be let go */
 	/* the round follows a record that was sent, or is of many packages: others are likely to come after it */
 	bool is_series;
 	bool is_away;            /* the last look for a checkpoint found no registry, or there was none yet */
@@ -146,6 +148,9 @@ void registry_plan_save(struct registry *registry);
 
 /** Wait for `condition`, until that time at most. The mutex is held. @param when  CLOCK_NEVER: without end */
 void registry_wait_until(struct registry *registry, pthread_cond_t *condition, clock_ms when);
+
+/** Let packages go if it is time, and there are many. */
+void registry_keep_few(struct registry *registry);
 
 /** The package's log was read or written: one of many versions leaves much free memory behind, to be given back. */
 void registry_note_litter(struct registry *registry, const struct view_package *package);

@@ -590,9 +590,11 @@ static bool take(struct registry *registry, struct wants *wants, bool *refresh_i
 	pthread_mutex_lock(&registry->mutex);
 	for (;;) {
 		*refresh_is_due = registry->refresh_soon || registry->next_refresh <= clock_now();
-		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due)
+		if (registry->closing || is_wanted(&registry->wants) || *refresh_is_due ||
+		    registry->next_sweep <= clock_now())
 			break;
-		registry_wait_until(registry, &registry->wake, registry->next_refresh);
+		registry_wait_until(registry, &registry->wake, registry->next_refresh < registry->next_sweep ?
+								       registry->next_refresh : registry->next_sweep);
 	}
 	closing = registry->closing;
 	*wants = registry->wants;
@@ -629,7 +631,9 @@ void *registry_run_updater(void *argument)
 	struct wants wants;
 
 	while (take(registry, &wants, &refresh_is_due)) {
-		answer(registry, &wants, refresh_is_due);
+		if (is_wanted(&wants) || refresh_is_due)
+			answer(registry, &wants, refresh_is_due);
+		registry_keep_few(registry);
 		clear_litter(registry);
 	}
 	fault_undecided(&closed, FAULT_CANCELLED, "the registry is being closed");

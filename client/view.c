@@ -40,6 +40,7 @@ int view_package_new(struct package_log *log, const struct store_position *posit
 	package->log = package_log_ref(log);
 	package->is_placed = position->known;
 	package->is_kept = position->is_kept;
+	atomic_init(&package->is_looked_at, true);
 	package->has_head_token = has_head_token;
 	package->registry_index = (uint32_t)position->registry_index;
 	package->archived = position->archived;
@@ -183,8 +184,17 @@ bool view_package_is_current(const struct view_package *package)
 const struct view_package *view_find(const struct view *view, const struct name *name)
 {
 	struct digest log_id = name_log_id(name);
+	struct view_package *package = view_trie_find(&view->packages, &log_id);
 
-	return view_trie_find(&view->packages, &log_id);
+	/* Most of the time it is noted already: others' caches are left alone. */
+	if (package && !atomic_load_explicit(&package->is_looked_at, memory_order_relaxed))
+		atomic_store(&package->is_looked_at, true);
+	return package;
+}
+
+bool view_package_forget_look(const struct view_package *package)
+{
+	return atomic_exchange(&((struct view_package *)(uintptr_t)package)->is_looked_at, false);
 }
 
 static int list_package(void *user, const struct view_package *package)

@@ -14,6 +14,7 @@ struct view_package {
 	atomic_uint references;
 	/* of its position, as the next ones: see view_package_position() */
 	bool is_placed, is_kept;
+	atomic_bool is_looked_at; /* since view_package_forget_look() */
 	bool has_head_token; /* its token is the text of its head's record id, as the reference's are: it is not kept */
 	struct digest log_id;
 	struct package_log *log; /* proven; never NULL */
@@ -74,8 +75,11 @@ const char *view_package_name_text(const struct view_package *package);
  */
 const struct fault *view_package_fault(const struct view_package *package);
 
-/** The package, or NULL. Borrowed from the view. */
+/** The package, or NULL. Borrowed from the view. Notes that it was looked at. */
 const struct view_package *view_find(const struct view *view, const struct name *name);
+
+/** Whether the package was looked at since the last time, or is new. */
+bool view_package_forget_look(const struct view_package *package);
 
 /**
  * The packages, sorted by name.

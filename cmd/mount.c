@@ -308,6 +308,7 @@ static int open_registry(struct task *task, struct fault *flt)
 		.offline = task->mount_options.offline,
 		.audit = true,
 		.changed = mount_changed,
+		.is_needed = mount_needs,
 		.failed = mount_failed,
 		.welcome = mount_welcome,
 		.met = tell_meeting,

@@ -261,6 +261,7 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.offline = how->offline,
 		.audit = how->audit,
 		.changed = how->changed,
+		.is_needed = how->is_needed,
 		.failed = how->failed,
 		.user = how->user,
 		/* Do not print the key of a local registry: it is the user's own. */

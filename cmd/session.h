@@ -69,6 +69,7 @@ struct session_open {
 	bool starts_from_cache, offline; /* as registry_options; the URL then stands for what it did last, if need be */
 	bool audit;         /* as registry_options */
 	void (*changed)(void *user, const struct view *before, const struct view *after);
+	bool (*is_needed)(void *user, const struct name *package); /* as registry_options */
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
 	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);

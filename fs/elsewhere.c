@@ -103,6 +103,13 @@ static void changed(void *user, const struct view *before, const struct view *af
 	notifier_changed(channel->notifier, before, after);
 }
 
+static bool is_needed(void *user, const struct name *package)
+{
+	const struct channel *channel = user;
+
+	return mount_needs(channel->mount, package);
+}
+
 static void failed(void *user, const struct fault *flt)
 {
 	struct channel *channel = user;
@@ -162,6 +169,7 @@ static int welcome(struct mount *mount, const char *domain, struct registry_opti
 		mount->channels = channel;
 	}
 	options->changed = changed;
+	options->is_needed = is_needed;
 	options->failed = failed;
 	options->user = channel;
 	return 0;

@@ -80,6 +80,13 @@ void mount_changed(void *user, const struct view *before, const struct view *aft
 	handover_look_again(mount);
 }
 
+bool mount_needs(void *user, const struct name *package)
+{
+	const struct mount *mount = user;
+
+	return nodes_have_package(mount->nodes, package);
+}
+
 void mount_failed(void *user, const struct fault *flt)
 {
 	struct mount *mount = user;

@@ -32,6 +32,7 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 /** For registry_options; `user` is the mount. */
 void mount_changed(void *user, const struct view *before, const struct view *after);
 void mount_failed(void *user, const struct fault *flt);
+bool mount_needs(void *user, const struct name *package);
 /** Log a sentence that is no fault. */
 void mount_note(struct mount *mount, const char *sentence);
 /** For federation_options; `host` is the mount. */

@@ -217,6 +217,22 @@ struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const
 	return node;
 }
 
+bool nodes_have_package(struct nodes *nodes, const struct name *package)
+{
+	bool have = false;
+
+	for (enum path_kind kind = PATH_ROOT; kind < PATH_KINDS && !have; kind++) {
+		struct node *node = NULL;
+		struct path path;
+
+		if (path_is_called_package(kind) && path_of(kind, package, &path))
+			node = nodes_find_path(nodes, &path, NULL);
+		have = node != NULL;
+		nodes_unref(nodes, node);
+	}
+	return have;
+}
+
 /* A walk over the whole table, but only where there is something to be found. */
 size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***out)
 {

@@ -75,6 +75,9 @@ struct node *nodes_find(struct nodes *nodes, uint64_t number);
 /** The node of a place with a reference, if the kernel knows it; else NULL. @param content  as inode_number() */
 struct node *nodes_find_path(struct nodes *nodes, const struct path *path, const struct digest *content);
 
+/** Whether the kernel knows a place that stands for the package: it does if it knows one in it. */
+bool nodes_have_package(struct nodes *nodes, const struct name *package);
+
 /**
  * The nodes of a kind that the kernel knows, each with a reference.
  * @param out  free() it; NULL if there are none, or without memory

@@ -301,6 +301,8 @@ static void tell(struct notifier *notifier, struct view *before, struct view *af
 	forget_times(mount, NULL);
 	if (before->listing != after->listing)
 		forget_times_of_namespaces(mount);
+	/* Not only the one before the next change: packages that were let go would stay for its sake. */
+	remember_complete(notifier, after);
 }
 
 /* The kernel drops with a folder's name what it keeps of its inside. */

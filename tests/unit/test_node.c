@@ -58,6 +58,33 @@ static struct nodes *new_nodes(void)
 	return nodes;
 }
 
+/* Whatever stands for a package tells that the kernel knows it; a namespace does not, nor does another package. */
+static void test_package(void **state)
+{
+	static const enum path_kind kinds[] = {PATH_PACKAGE, PATH_LINK, PATH_LOG, PATH_PROOFS_PACKAGE};
+	struct nodes *nodes = new_nodes();
+	struct name name, other;
+
+	(void)state;
+	assert_int_equal(name_parse(span_of_text("a:b"), &name, NULL), 0);
+	assert_int_equal(name_parse(span_of_text("a:c"), &other, NULL), 0);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct node *node, *above;
+		struct path path, folder;
+
+		assert_true(path_of(kinds[i], &name, &path));
+		folder = path_parent(&path);
+		above = nodes_enter(nodes, &folder, NULL);
+		assert_false(nodes_have_package(nodes, &name));
+		node = nodes_enter(nodes, &path, NULL);
+		assert_true(nodes_have_package(nodes, &name));
+		assert_false(nodes_have_package(nodes, &other));
+		nodes_unref(nodes, node);
+		nodes_unref(nodes, above);
+	}
+	nodes_free(nodes);
+}
+
 static void test_life(void **state)
 {
 	struct nodes *nodes = new_nodes();
@@ -314,7 +341,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life), cmocka_unit_test(test_package),   cmocka_unit_test(test_many),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_errors_above),  cmocka_unit_test(test_collect), cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_retired),

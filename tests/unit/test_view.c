@@ -287,6 +287,30 @@ static void test_positions(void **state)
 	ecdsa_private_key_free(key);
 }
 
+/* A look is a look by name, in whichever view; a new package counts as one that was looked at. */
+static void test_looks(void **state)
+{
+	struct name name = forge_name("a:b");
+	struct digest log_id = name_log_id(&name);
+	const struct view_package *package;
+	struct view *view, *copy;
+
+	(void)state;
+	assert_int_equal(view_copy(NULL, &view, NULL), 0);
+	put(view, "a:b", 1);
+	put(view, "a:c", 1);
+	package = view_trie_find(&view->packages, &log_id);
+	assert_true(view_package_forget_look(package));
+	assert_false(view_package_forget_look(package));
+	assert_int_equal(view_copy(view, &copy, NULL), 0);
+	assert_int_equal(length_of(copy, "a:c"), 1);
+	assert_false(view_package_forget_look(package));
+	assert_int_equal(length_of(copy, "a:b"), 1);
+	assert_true(view_package_forget_look(package));
+	view_unref(copy);
+	view_unref(view);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_positions),
+		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_torture),
 	};
 
