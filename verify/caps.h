@@ -42,7 +42,7 @@
 #define CAP_BODY_NAMES (4u << 20)      /* 1000 names of at most 512 bytes, with their ids; or one refused name */
 #define CAP_BODY_LOGS (8u << 20)       /* one page of logs: 11,000 records of 700 bytes; longer answers are halved */
 #define CAP_BODIES (32u << 20)         /* the answers of all calls that run at the same time: pages of logs, of names */
-#define CAP_KNOWN (1u << 16)           /* logs that a mount keeps though nobody looks at them: 600 bytes of memory each */
+#define CAP_KNOWN (1u << 16)           /* logs that a mount keeps and nobody looks at: 600 bytes of memory each */
 #define CAP_AHEAD (256u << 10)         /* bytes of one package's log while nobody waits for it: some 800 records */
 #define CAP_LOGS_HELD (16u << 20)      /* bytes of records held before the caller must process them */
 #define CAP_BODY_RECORD (16u << 20)    /* a record's state: an upload of 1400 bytes for each release that it can hold */

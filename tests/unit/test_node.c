@@ -341,7 +341,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life), cmocka_unit_test(test_package),   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_life),
+		cmocka_unit_test(test_package),   cmocka_unit_test(test_many),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_errors_above),  cmocka_unit_test(test_collect), cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_retired),
