@@ -15,17 +15,21 @@
 
 #include "file.h"
 #include "json.h"
+#include "text.h"
 #include "verify/caps.h"
 
 #define CONFIG_LOCAL_FILE "warg-config.json"
 
 /* ---- The environment ---- */
 
-/* A copy, or NULL where there is nothing to copy. */
+/* The environment's texts are read-only for others. */
 static int copy_text(const char *text, const char **out, struct fault *flt)
 {
-	*out = text ? strdup(text) : NULL;
-	return text && !*out ? fault_no_memory(flt) : 0;
+	char *copy;
+	int r = text_copy(text, &copy, flt);
+
+	*out = copy;
+	return r;
 }
 
 /*
@@ -506,10 +510,11 @@ void config_release(struct config *config)
 
 int config_set_text(char **field, const char *text, struct fault *flt)
 {
-	char *copy = text ? strdup(text) : NULL;
+	char *copy;
+	int r = text_copy(text, &copy, flt);
 
-	if (text && !copy)
-		return fault_no_memory(flt);
+	if (r)
+		return r;
 	free(*field);
 	*field = copy;
 	return 0;

@@ -75,20 +75,6 @@ struct record_envelope journal_entry_envelope(const struct journal_entry *entry)
 
 /* ---- Their text ---- */
 
-static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(value, name, &text, flt);
-
-	if (r)
-		return r;
-	if (text.length >= size)
-		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
-	memcpy(out, text.data, text.length);
-	out[text.length] = '\0';
-	return 0;
-}
-
 static int read_stage(const struct json *value, enum journal_stage *out, struct fault *flt)
 {
 	struct span text;
@@ -138,9 +124,9 @@ static int read_members(const struct json *value, struct journal_entry *out, str
 	if (!r && out->replaces)
 		r = json_read_digest(value, "replaces", &out->replaced, flt);
 	if (!r)
-		r = read_text(value, "key", out->key, sizeof(out->key), flt);
+		r = json_read_text_into(value, "key", out->key, sizeof(out->key), flt);
 	if (!r)
-		r = read_text(value, "signature", out->signature, sizeof(out->signature), flt);
+		r = json_read_text_into(value, "signature", out->signature, sizeof(out->signature), flt);
 	return r ? r : json_read_base64(value, "contentBytes", &out->content, flt);
 }
 

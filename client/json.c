@@ -188,6 +188,20 @@ int json_read_text(const struct json *object, const char *name, struct span *out
 	return 0;
 }
 
+int json_read_text_into(const struct json *object, const char *name, char *out, size_t size, struct fault *flt)
+{
+	struct span text;
+	int r = json_read_text(object, name, &text, flt);
+
+	if (r)
+		return r;
+	if (text.length >= size)
+		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
+	memcpy(out, text.data, text.length);
+	out[text.length] = '\0';
+	return 0;
+}
+
 int json_read_uint(const struct json *object, const char *name, uint64_t *out, struct fault *flt)
 {
 	const json_t *value = NULL;

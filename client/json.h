@@ -39,6 +39,8 @@ const struct json *json_member(const struct json *object, const char *name);
  * @return 0; WARG_INVALID if it lacks or is of another type, sign or size
  */
 int json_read_text(const struct json *object, const char *name, struct span *out, struct fault *flt);
+/** The same, copied into an array of `size` bytes. @return also WARG_INVALID if the text is too long for it */
+int json_read_text_into(const struct json *object, const char *name, char *out, size_t size, struct fault *flt);
 int json_read_uint(const struct json *object, const char *name, uint64_t *out, struct fault *flt);
 int json_read_bool(const struct json *object, const char *name, bool *out, struct fault *flt);
 int json_read_digest(const struct json *object, const char *name, struct digest *out, struct fault *flt);

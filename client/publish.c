@@ -3,6 +3,7 @@
  * The publisher: opening, closing, waiting, and what others call (see publish.h).
  */
 #include "publish_parts.h"
+#include "text.h"
 #include "thread.h"
 
 #include <stdlib.h>
@@ -30,19 +31,13 @@ static void destroy(struct publisher *publisher)
 	free(publisher);
 }
 
-static int copy_text(const char *text, char **out, struct fault *flt)
-{
-	*out = strdup(text);
-	return *out ? 0 : fault_no_memory(flt);
-}
-
 static int open_parts(struct publisher *publisher, struct fault *flt)
 {
 	struct store *store = registry_store(publisher->options.registry);
-	int r = copy_text(publisher->options.state_dir, &publisher->state_dir, flt);
+	int r = text_copy(publisher->options.state_dir, &publisher->state_dir, flt);
 
 	if (!r)
-		r = copy_text(publisher->options.label, &publisher->label, flt);
+		r = text_copy(publisher->options.label, &publisher->label, flt);
 	if (!r)
 		r = journal_open(publisher->state_dir, publisher->label, &publisher->journal, flt);
 	if (!r)

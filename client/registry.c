@@ -3,6 +3,7 @@
  * Opening, closing, and asking a registry (see registry.h). What is asked for is answered in registry_update.c.
  */
 #include "registry_parts.h"
+#include "text.h"
 #include "thread.h"
 
 #include <stdlib.h>
@@ -108,12 +109,6 @@ static int open_parts(struct registry *registry, struct fault *flt)
 	return verdict;
 }
 
-static int copy_text(const char *text, char **out, struct fault *flt)
-{
-	*out = text ? strdup(text) : NULL;
-	return text && !*out ? fault_no_memory(flt) : 0;
-}
-
 static int start_threads(struct registry *registry, struct fault *flt)
 {
 	int verdict = registry_start_saver(registry, flt);
@@ -149,7 +144,7 @@ int registry_open(const struct registry_options *options, struct registry **out,
 	if (options->found_by)
 		registry->found_by = *options->found_by;
 	registry->options.found_by = NULL; /* the caller's */
-	verdict = copy_text(options->domain, &registry->domain, flt);
+	verdict = text_copy(options->domain, &registry->domain, flt);
 	registry->api.url = &registry->options.url;
 	registry->api.registry = registry->domain;
 	registry->api.credential = registry->options.credential;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "text.h"
 #include "verify/caps.h"
 #include "verify/hex.h"
 
@@ -22,12 +23,6 @@
 #define HOLD_PATIENCE 10000 /* milliseconds: longer than it takes to remove files by the thousand */
 
 /* ---- Opening ---- */
-
-static int copy_text(const char *text, char **out, struct fault *flt)
-{
-	*out = strdup(text);
-	return *out ? 0 : fault_no_memory(flt);
-}
 
 static int open_folders(struct staging *staging, struct fault *flt)
 {
@@ -50,9 +45,9 @@ int staging_open(const char *state_dir, const char *label, struct store *store, 
 		return fault_no_memory(flt);
 	staging->store = store;
 	staging->top = staging->contents = staging->files = staging->claim = -1;
-	r = copy_text(state_dir, &staging->state_dir, flt);
+	r = text_copy(state_dir, &staging->state_dir, flt);
 	if (!r)
-		r = copy_text(label, &staging->label, flt);
+		r = text_copy(label, &staging->label, flt);
 	if (!r)
 		r = open_folders(staging, flt);
 	if (r)

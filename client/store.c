@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "text.h"
 #include "verify/array.h"
 #include "verify/hex.h"
 
@@ -82,12 +83,6 @@ static bool is_label(const char *label)
 	return label[0] && strcmp(label, ".") && strcmp(label, "..") && !strchr(label, '/');
 }
 
-static int copy_text(const char *text, char **out, struct fault *flt)
-{
-	*out = strdup(text);
-	return *out ? 0 : fault_no_memory(flt);
-}
-
 int store_open(const char *registries_dir, const char *content_dir, const char *own_dir, const char *label,
 	       struct store **out, struct fault *flt)
 {
@@ -103,13 +98,13 @@ int store_open(const char *registries_dir, const char *content_dir, const char *
 	r = store_sizes_init(&store->sizes, flt);
 	if (r)
 		goto free_store;
-	r = copy_text(registries_dir, &store->registries_dir, flt);
+	r = text_copy(registries_dir, &store->registries_dir, flt);
 	if (!r)
-		r = copy_text(content_dir, &store->content_dir, flt);
+		r = text_copy(content_dir, &store->content_dir, flt);
 	if (!r)
-		r = copy_text(own_dir, &store->own_dir, flt);
+		r = text_copy(own_dir, &store->own_dir, flt);
 	if (!r)
-		r = copy_text(label, &store->label, flt);
+		r = text_copy(label, &store->label, flt);
 	if (!r)
 		r = make_folders(store, &made);
 	if (made.verdict && is_read_only(&made))

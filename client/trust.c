@@ -145,20 +145,6 @@ const char *trust_charge_name(enum trust_charge charge)
 	}
 }
 
-static int read_text(const struct json *value, const char *name, char *out, size_t size, struct fault *flt)
-{
-	struct span text;
-	int r = json_read_text(value, name, &text, flt);
-
-	if (r)
-		return r;
-	if (text.length >= size)
-		return fault_invalid(flt, "\"%s\" is longer than it can be", name);
-	memcpy(out, text.data, text.length);
-	out[text.length] = '\0';
-	return 0;
-}
-
 bool trust_charge_latches(struct span name, enum trust_charge *out)
 {
 	static const enum trust_charge charges[] = { TRUST_FORK, TRUST_MAP };
@@ -179,7 +165,7 @@ static int read_old_latch(const struct json *value, struct trust_anchor *out, st
 
 	while (json_step(&at))
 		if (trust_charge_latches(span_of_text(at.name), &out->charge))
-			return read_text(value, at.name, out->evidence, sizeof(out->evidence), flt);
+			return json_read_text_into(value, at.name, out->evidence, sizeof(out->evidence), flt);
 	return 0;
 }
 
@@ -210,7 +196,7 @@ static int read_members(const struct json *value, struct trust_anchor *anchor, s
 	if (!r)
 		r = checkpoint_json_read(checkpoint, &anchor->checkpoint, flt);
 	if (!r)
-		r = read_text(value, "signer", anchor->signer, sizeof(anchor->signer), flt);
+		r = json_read_text_into(value, "signer", anchor->signer, sizeof(anchor->signer), flt);
 	if (!r)
 		r = read_old_latch(value, anchor, flt);
 	return r ? r : check_signature(anchor, flt);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "client/discovery.h"
+#include "client/text.h"
 #include "recovery.h"
 #include "refused.h"
 #include "service_parts.h"
@@ -401,22 +402,15 @@ static int open_registry(struct service *service, const struct service_options *
 	return r ? r : go_on(service, options, &state, flt);
 }
 
-/* @param out  stays NULL without a URL */
-static int copy_url(const char *url, char **out, struct fault *flt)
-{
-	*out = url ? strdup(url) : NULL;
-	return !url || *out ? 0 : fault_no_memory(flt);
-}
-
 static int copy_options(struct service *service, const struct service_options *options, struct fault *flt)
 {
 	service->key = options->key;
 	service_set_access(service, options->authorized, options->token);
 	service->failed = options->failed;
 	service->user = options->user;
-	if (copy_url(options->public_url, &service->public_url, flt))
+	if (text_copy(options->public_url, &service->public_url, flt))
 		return WARG_UNDECIDED;
-	return copy_url(options->content_url ? options->content_url : options->public_url, &service->content_url, flt);
+	return text_copy(options->content_url ? options->content_url : options->public_url, &service->content_url, flt);
 }
 
 int service_open(const struct service_options *options, struct service **out, struct fault *flt)
