@@ -155,6 +155,14 @@ int api_spool_ledger(const struct api *api, clock_ms deadline, struct api_ledger
 		     struct fault *flt);
 
 /**
+ * Ask for what follows the spool's end, up to, not including, `end`, where the ledger's last part was: one round trip,
+ * where a listing of the parts takes one more. The spool keeps what was received; that it receives nothing, or fails to
+ * in a quarter of the time, is no fault.
+ * @param spool  its tail is known, and begins before the spool's end
+ */
+void api_spool_tail(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool, uint64_t end);
+
+/**
  * Fetch the newest checkpoint and, beside it, what follows the spool's end in the ledger's last part. The spool keeps
  * what was received; that it receives nothing, or fails to in a quarter of the time, is no fault. But a part from where
  * nothing came is forgotten: it would hold up every checkpoint.

@@ -322,14 +322,47 @@ int api_spool_ledger(const struct api *api, clock_ms deadline, struct api_ledger
 	return r;
 }
 
+/** The last part as it was listed once, as far as the spool's end: it may have grown since. */
+static struct api_ledger_source tail_of(const struct api_ledger_spool *spool)
+{
+	return (struct api_ledger_source){
+		.first = spool->tail->first, .last = spool->end - 1, .url = spool->tail->url,
+	};
+}
+
+/**
+ * Keep what came of it, if anything did. Where nothing answered, the next one does not wait again: the next list of
+ * parts has the tail.
+ */
+static void keep_tail(struct part *part, struct api_ledger_spool *spool)
+{
+	bool is_away = part->exchange.verdict;
+
+	if (!check_part(part, NULL) && !http_is_web_page(&part->exchange))
+		advance(spool, part);
+	http_exchange_release(&part->exchange);
+	if (is_away)
+		buf_release(&spool->tail->url);
+}
+
+void api_spool_tail(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool, uint64_t end)
+{
+	const struct api_ledger_source source = tail_of(spool);
+	const clock_ms now = clock_now();
+	struct http_exchange *exchange;
+	struct part part;
+
+	prepare(&part, api, &source, spool, end, now + (deadline - now) / 4);
+	exchange = &part.exchange;
+	http_run(api->http, &exchange, 1);
+	keep_tail(&part, spool);
+}
+
 int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, struct api_ledger_spool *spool,
 				    struct signed_checkpoint *out, struct fault *flt)
 {
+	const struct api_ledger_source source = tail_of(spool);
 	const clock_ms now = clock_now();
-	const struct api_ledger_source source = {
-		.first = spool->tail->first, .last = spool->end - 1, .url = spool->tail->url,
-	};
-	bool is_away = false;
 	struct api_call call;
 	struct part part;
 	int r;
@@ -341,14 +374,8 @@ int api_fetch_checkpoint_and_ledger(const struct api *api, clock_ms deadline, st
 
 		http_run(api->http, both, 2);
 		r = api_decode_checkpoint(&call.exchange, out, flt);
-		if (!check_part(&part, NULL) && !http_is_web_page(&part.exchange))
-			advance(spool, &part);
-		is_away = part.exchange.verdict;
-		http_exchange_release(&part.exchange);
+		keep_tail(&part, spool);
 	}
-	/* Where nothing answered, the next checkpoint does not wait again. The next list of parts has the tail. */
-	if (is_away)
-		buf_release(&spool->tail->url);
 	api_call_release(&call);
 	return r;
 }

@@ -242,7 +242,7 @@ int ledger_fetch_checkpoint(struct ledger *ledger, const struct api *api, clock_
 	return api_fetch_checkpoint(api, deadline, out, flt);
 }
 
-/* @param was_begun  records had come before, which may be what is wrong */
+/* @param was_begun  records had come without being listed now, which may be what is wrong */
 static int grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
 		const struct signed_checkpoint *checkpoint, bool *was_begun, struct fault *flt)
 {
@@ -250,6 +250,8 @@ static int grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
 	struct fault own = {0};
 	int verdict = open_spool(ledger, &own);
 
+	if (!verdict && ledger->spool.end < end && is_tail_of_use(ledger))
+		api_spool_tail(api, deadline, &ledger->spool, end);
 	*was_begun = !verdict && ledger->spool.end > ledger->spool.first;
 	if (!verdict && (ledger->spool.end < end || ledger->spool.first == end))
 		verdict = api_spool_ledger(api, deadline, &ledger->spool, end, &own);
@@ -275,6 +277,7 @@ int ledger_grow(struct ledger *ledger, const struct api *api, clock_ms deadline,
 	/* Parts of several attempts may be of several states of the registry: it is held to what it sends as one. */
 	if (own.kind == FAULT_FORGED && was_begun) {
 		own = (struct fault){0};
+		buf_release(&ledger->tail.url);
 		verdict = grow(ledger, api, deadline, checkpoint, &was_begun, &own);
 	}
 	fault_pass(&own, flt);

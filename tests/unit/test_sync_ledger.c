@@ -162,13 +162,13 @@ static void test_growth_expected(void **state)
 	assert_true(next->listing->complete);
 	view_unref(scene.view);
 	scene.view = next;
-	/* What did not come is no fault, and the one after it is listed as ever. */
+	/* What did not come is no fault, and the one after it comes from where the last part was. */
 	ledger_expect_growth(scene.ledger);
 	assert_int_equal(refresh(&scene, NULL, NULL), 0);
 	fake_registry_release(scene.fake, "test:good", "1.2.0");
 	fake_registry_sign(scene.fake);
 	assert_int_equal(refresh(&scene, NULL, NULL), 0);
-	assert_int_equal(fake_registry_count(scene.fake, "v1/ledger"), 1);
+	assert_int_equal(fake_registry_count(scene.fake, "v1/ledger"), 0);
 	assert_int_equal(releases(scene.view, "test:good"), 3);
 	scene_release(&scene);
 }
@@ -248,6 +248,35 @@ static void test_growth_from_elsewhere(void **state)
 	scene_release(&scene);
 }
 
+/* Growth is asked for where the last part was. If it is not there, or what is there is wrong, the parts are listed. */
+static void test_tail_elsewhere(void **state)
+{
+	static const char *const urls[] = {NULL, "nothing.bin", "rubbish.bin"};
+	unsigned char rubbish[64 * 100] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct scene scene = scene_new();
+		struct buf *url = &scene.ledger->tail.url;
+
+		server_on_answer(fake_registry_server(scene.fake), "/rubbish.bin", 200,
+				 (struct span){rubbish, sizeof(rubbish)});
+		if (urls[i]) {
+			url->length -= sizeof("ledger.bin");
+			assert_int_equal(buf_append(url, (struct span){(const unsigned char *)urls[i],
+								       strlen(urls[i]) + 1}, NULL), 0);
+		}
+		fake_registry_release(scene.fake, "test:good", "1.1.0");
+		fake_registry_sign(scene.fake);
+		assert_int_equal(refresh(&scene, NULL, NULL), 0);
+		check_requests(&scene, 1, 1, 0);
+		assert_int_equal(fake_registry_count(scene.fake, "v1/ledger"), urls[i] ? 1 : 0);
+		assert_int_equal(releases(scene.view, "test:good"), 2);
+		assert_int_equal(scene.view->listing->length, scene.view->checkpoint.contents.log_length);
+		scene_release(&scene);
+	}
+}
+
 /* A checkpoint with nothing of interest: the ledger's growth, the names of new packages, and a proof of its map. */
 static void test_nothing_of_interest(void **state)
 {
@@ -324,7 +353,7 @@ static void test_false_ledger(void **state)
 			ledger_expect_growth(scene.ledger);
 		assert_int_equal(refresh(&scene, NULL, NULL), 0);
 		/* The last part may come in spite of there being no list. */
-		if (i % 2 && lies[i / 2] == LIE_LEDGER_NONE) {
+		if (lies[i / 2] == LIE_LEDGER_NONE) {
 			assert_int_equal(fake_registry_count(scene.fake, "v1/proof/consistency"), 0);
 			assert_int_equal(releases(scene.view, "test:good"), 2);
 			scene_release(&scene);
@@ -477,23 +506,30 @@ static void test_fork(void **state)
 	scene_release(&scene);
 }
 
-/* A ledger that does not come keeps no update from its end. */
+/* A ledger that does not come, be it its list or its parts, keeps no update from its end. */
 static void test_ledger_hangs(void **state)
 {
-	struct scene scene = scene_new();
-	struct view *next;
-
 	(void)state;
-	fake_registry_release(scene.fake, "test:good", "1.1.0");
-	fake_registry_sign(scene.fake);
-	fake_registry_gather(scene.fake, "v1/ledger", 2);
-	assert_int_equal(sync_refresh(&scene.api, NULL, scene.ledger, scene.view, NULL, 0, clock_in_seconds(2), &next,
-				      NULL, NULL), 0);
-	assert_int_equal(releases(next, "test:good"), 2);
-	assert_null(next->listing);
-	fake_registry_gather(scene.fake, "", 0);
-	view_unref(next);
-	scene_release(&scene);
+	for (int i = 0; i < 2; i++) {
+		struct scene scene = scene_new();
+		atomic_uint asked = 0;
+		struct view *next;
+
+		fake_registry_release(scene.fake, "test:good", "1.1.0");
+		fake_registry_sign(scene.fake);
+		if (i)
+			buf_release(&scene.ledger->tail.url);
+		else
+			server_on(fake_registry_server(scene.fake), "/ledger.bin", hang, &asked);
+		fake_registry_gather(scene.fake, "v1/ledger", i ? 2 : 0);
+		assert_int_equal(sync_refresh(&scene.api, NULL, scene.ledger, scene.view, NULL, 0,
+					      clock_in_seconds(2), &next, NULL, NULL), 0);
+		assert_int_equal(releases(next, "test:good"), 2);
+		assert_null(next->listing);
+		fake_registry_gather(scene.fake, "", 0);
+		view_unref(next);
+		scene_release(&scene);
+	}
 }
 
 /* As after a restart. */
@@ -691,6 +727,7 @@ int main(void)
 		cmocka_unit_test(test_growth_unsigned),
 		cmocka_unit_test(test_growth_hangs),
 		cmocka_unit_test(test_growth_from_elsewhere),
+		cmocka_unit_test(test_tail_elsewhere),
 		cmocka_unit_test(test_operator_changed),
 		cmocka_unit_test(test_ledger_ahead),
 		cmocka_unit_test(test_false_ledger),
