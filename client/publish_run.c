@@ -244,10 +244,15 @@ static int reconsider(struct publication *publication, const struct fault *why, 
 
 		if (!r && !*again && !*in)
 			*again = has_lost_its_base(publication);
-		if (!r && !*again && !*in && waits)
-			r = patience_pause(publisher, &patience, 0, &own);
-		else if (!r)
+		if (!r && (*again || *in || !waits))
 			return 0;
+		/* A network that fails for a moment tells nothing of the record. */
+		if (!r || patience_helps(&own)) {
+			const unsigned wait = own.wait;
+
+			own = (struct fault){0};
+			r = patience_pause(publisher, &patience, wait, &own);
+		}
 		if (own.kind == FAULT_CANCELLED) {
 			if (flt && !flt->verdict)
 				*flt = own;

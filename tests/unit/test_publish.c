@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -423,6 +424,63 @@ static void test_recent_is_refuted(void **state)
 		check_done(&scene, "test:new", &result);
 		scene_release(&scene);
 	}
+}
+
+/** A registry that has somebody else's record, and breaks off its second answer with a checkpoint from then on. */
+struct race {
+	struct fake_registry *fake;
+	atomic_bool is_over;
+	atomic_uint checkpoints; /* until then */
+};
+
+static void lose_race(void *user)
+{
+	struct race *race = user;
+
+	if (atomic_exchange(&race->is_over, true))
+		return;
+	fake_registry_release(race->fake, "test:old", "1.1.0");
+	fake_registry_sign(race->fake);
+	atomic_store(&race->checkpoints, 2);
+}
+
+static void break_checkpoint(struct server_connection *connection, const struct server_request *request, int status,
+			     struct span body, void *user)
+{
+	struct race *race = user;
+	char head[128];
+
+	/* A part of an answer: nobody sends the request again by himself. */
+	if (strstr(request->target, "checkpoint") && atomic_load(&race->checkpoints) &&
+	    atomic_fetch_sub(&race->checkpoints, 1) == 1) {
+		server_write_text(connection, "HTTP/1.1 200 Ok\r\nContent-Length: 100\r\n\r\n{");
+		return;
+	}
+	snprintf(head, sizeof(head), "HTTP/1.1 %d Ok\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		 status, body.length);
+	server_write_text(connection, head);
+	server_write(connection, body);
+}
+
+/* A record that lost a race is signed anew, also where the network fails for a moment just then. */
+static void test_lost_race_and_connection(void **state)
+{
+	struct scene scene = scene_new();
+	struct race race = {.fake = scene.fake};
+	struct publish_result result;
+	struct fault flt = {0};
+
+	(void)state;
+	server_on_answering(fake_registry_server(scene.fake), break_checkpoint, &race);
+	fake_registry_release(scene.fake, "test:old", "1.0.0");
+	fake_registry_sign(scene.fake);
+	fake_publish_meanwhile(scene.publish, lose_race, &race);
+	open_publisher(&scene, LONG);
+	if (submit(&scene, "test:old", "1.2.0", &result, &flt))
+		fail_msg("%s: %s", flt.where, flt.what);
+	assert_int_equal(atomic_load(&race.checkpoints), 0);
+	check_done(&scene, "test:old", &result);
+	scene_release(&scene);
 }
 
 static bool says_no(void *user)
@@ -1466,6 +1524,7 @@ int main(void)
 		cmocka_unit_test(test_recent_is_not_newest),
 		cmocka_unit_test(test_recent_does_not_refuse),
 		cmocka_unit_test(test_recent_is_refuted),
+		cmocka_unit_test(test_lost_race_and_connection),
 		cmocka_unit_test(test_unwanted),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_rejected_transaction),
