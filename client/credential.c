@@ -63,11 +63,6 @@ void credential_unref(struct credential *credential)
 	free(credential);
 }
 
-const struct http_url *credential_url(const struct credential *credential)
-{
-	return &credential->url;
-}
-
 int credential_copy(struct credential *credential, struct buf *out, unsigned *generation, struct fault *flt)
 {
 	int r = 0;

@@ -33,9 +33,6 @@ struct credential *credential_ref(struct credential *credential);
 /** Drop a reference. The last one wipes the token. NULL is fine. */
 void credential_unref(struct credential *credential);
 
-/** The registry that the token was given for. Borrowed. */
-const struct http_url *credential_url(const struct credential *credential);
-
 /**
  * Append the token and a NUL to `out`, or nothing if there is no token.
  * @param generation  number of the token, for credential_is_newer()

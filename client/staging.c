@@ -120,44 +120,17 @@ static void share(struct staging *staging, const struct digest *digest, const ch
 }
 
 /* Give a file that is complete the name of its digest. */
-static int put_in_place(struct staging *staging, int folder, const char *name, const struct digest *digest,
-			struct fault *flt)
+static int put_in_place(struct staging *staging, const char *name, const struct digest *digest, struct fault *flt)
 {
 	char file[DIGEST_TEXT_SIZE];
 	int r;
 
 	hex_encode(digest_span(digest), file);
-	if (renameat(folder, name, staging->contents, file))
+	if (renameat(staging->contents, name, staging->contents, file))
 		return fault_system(flt, errno, "keeping %s in the staging", name);
 	r = file_sync_shared(staging->contents, flt);
-	if (!r && folder != staging->contents)
-		r = file_sync(folder, flt);
 	if (!r)
 		share(staging, digest, file);
-	return r;
-}
-
-int staging_keep(struct staging *staging, int folder, const char *name, struct digest *out, struct fault *flt)
-{
-	struct digest digest;
-	int fd = -1;
-	int r = file_open(folder, name, &fd, NULL, flt);
-
-	if (!r && fd < 0)
-		r = fault_system(flt, ENOENT, "opening %s", name);
-	if (r)
-		return r;
-	if (fchmod(fd, CONTENT_MODE))
-		r = fault_system(flt, errno, "keeping %s in the staging", name);
-	if (!r)
-		r = file_hash(fd, &digest, flt);
-	if (!r)
-		r = file_sync(fd, flt);
-	close(fd);
-	if (!r)
-		r = put_in_place(staging, folder, name, &digest, flt);
-	if (!r)
-		*out = digest;
 	return r;
 }
 
@@ -206,7 +179,7 @@ static int add(struct staging *staging, int from, const struct digest *wanted, s
 	if (!r)
 		r = file_sync(temp.fd, flt);
 	if (!r)
-		r = put_in_place(staging, staging->contents, temp.name, digest, flt);
+		r = put_in_place(staging, temp.name, digest, flt);
 	if (!r && lseek(temp.fd, 0, SEEK_SET))
 		r = fault_system(flt, errno, "reading what was staged");
 	if (r)
@@ -287,12 +260,4 @@ bool staging_find_size(struct staging *staging, const struct digest *digest, uin
 		return false;
 	close(fd);
 	return true;
-}
-
-int staging_remove_content(struct staging *staging, const struct digest *digest, struct fault *flt)
-{
-	char file[DIGEST_TEXT_SIZE];
-
-	hex_encode(digest_span(digest), file);
-	return file_remove_tree(staging->contents, file, flt);
 }

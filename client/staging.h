@@ -67,14 +67,6 @@ void staging_end_hold(struct staging_hold *hold);
 /* ---- Contents. The caller has a hold. ---- */
 
 /**
- * Keep a file as a content: hash it, fsync, rename it to contents/<hex>, fsync the folders, share it with the cache.
- * The file loses its name, and its mode becomes 0600. Nobody may be writing to it.
- * @param folder  that has it, on the same file system, as all below staging_files() are
- * @return 0; WARG_UNDECIDED; the file then still has its name, unless the fault came after the rename
- */
-int staging_keep(struct staging *staging, int folder, const char *name, struct digest *out, struct fault *flt);
-
-/**
  * Copy what lies behind the position of `fd` into a content; where the file system can, without moving a byte.
  * @param size  in bytes; may be NULL
  * @return 0; WARG_UNDECIDED: with ENOSPC nothing is left behind; FAULT_LIMIT past CAP_CONTENT
@@ -91,9 +83,6 @@ int staging_open_content(struct staging *staging, const struct digest *digest, i
 
 /** The size of a content that lies here or in the cache, unhashed: for who only looks. @return false: none does */
 bool staging_find_size(struct staging *staging, const struct digest *digest, uint64_t *size);
-
-/** Remove a content; who has it open goes on. For one that is published; the cache keeps its own. None is fine. */
-int staging_remove_content(struct staging *staging, const struct digest *digest, struct fault *flt);
 
 /**
  * Remove the contents that neither the open transaction nor the journal names, and what who crashed left half done.

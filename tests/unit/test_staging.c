@@ -91,24 +91,6 @@ static const char *written_path(const struct place *place, const char *name)
 	return scratch_path(place->state, path);
 }
 
-static int open_package(const struct place *place)
-{
-	return open(scratch_path(place->state, FILES "/test/a"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static struct digest keep(struct place *place, const char *text)
-{
-	struct digest digest, expected = digest_of(span_of_text(text));
-	int folder;
-
-	scratch_write_text(written_path(place, "file"), text);
-	folder = open_package(place);
-	assert_int_equal(staging_keep(place->staging, folder, "file", &digest, NULL), 0);
-	close(folder);
-	assert_true(digest_equals(&digest, &expected));
-	return digest;
-}
-
 static struct digest add(struct place *place, const char *text)
 {
 	struct digest digest, expected = digest_of(span_of_text(text));
@@ -144,7 +126,7 @@ static void test_size(void **state)
 
 	assert_true(staging_find_size(place->staging, &digest, &size));
 	assert_int_equal(size, strlen("a few bytes"));
-	assert_int_equal(staging_remove_content(place->staging, &digest, NULL), 0);
+	assert_int_equal(unlink(content_path(place, &digest)), 0);
 	size = 7;
 	assert_true(staging_find_size(place->staging, &digest, &size));
 	assert_int_equal(size, strlen("a few bytes"));
@@ -165,55 +147,24 @@ static bool opens(struct place *place, const struct digest *digest, const char *
 	return count == (ssize_t)strlen(text) && !strcmp(bytes, text);
 }
 
-static void test_keep(void **state)
-{
-	struct place *place = *state;
-	struct digest digest = keep(place, "written");
-	struct stat here, cached;
-
-	assert_int_equal(access(written_path(place, "file"), F_OK), -1);
-	assert_int_equal(stat(content_path(place, &digest), &here), 0);
-	assert_int_equal(here.st_mode & 07777, 0600);
-	assert_int_equal(stat(cached_path(place, &digest), &cached), 0);
-	assert_int_equal(here.st_ino, cached.st_ino);
-	assert_true(opens(place, &digest, "written"));
-	/* The same once more is the same. */
-	keep(place, "written");
-	assert_true(opens(place, &digest, "written"));
-	assert_int_equal(scratch_count(scratch_path(place->state, CONTENTS)), 1);
-	assert_int_equal(staging_remove_content(place->staging, &digest, NULL), 0);
-	assert_int_equal(staging_remove_content(place->staging, &digest, NULL), 0);
-	assert_int_equal(access(content_path(place, &digest), F_OK), -1);
-	assert_true(scratch_holds(cached_path(place, &digest), "written"));
-}
-
-static void test_keep_refused(void **state)
-{
-	static const char *const names[] = {"none", "link", "folder"};
-	struct place *place = *state;
-	struct digest digest;
-	int folder;
-
-	scratch_write_text(written_path(place, "file"), "text");
-	assert_int_equal(symlink("file", written_path(place, "link")), 0);
-	assert_int_equal(mkdir(written_path(place, "folder"), 0700), 0);
-	folder = open_package(place);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		assert_int_equal(staging_keep(place->staging, folder, names[i], &digest, NULL), WARG_UNDECIDED);
-	close(folder);
-	assert_int_equal(scratch_count(scratch_path(place->state, CONTENTS)), 0);
-}
-
 static void test_add(void **state)
 {
 	struct place *place = *state;
 	struct digest digest = add(place, "added");
+	struct stat here, cached;
 
 	assert_true(scratch_holds(scratch_path(place->path, "source"), "added"));
 	/* The person's file is another one: to write to it changes nothing here. */
 	scratch_write_text(scratch_path(place->path, "source"), "other");
 	assert_true(opens(place, &digest, "added"));
 	assert_true(scratch_holds(cached_path(place, &digest), "added"));
+	assert_int_equal(stat(content_path(place, &digest), &here), 0);
+	assert_int_equal(here.st_mode & 07777, 0600);
+	assert_int_equal(stat(cached_path(place, &digest), &cached), 0);
+	assert_int_equal(here.st_ino, cached.st_ino);
+	/* The same bytes again are the same content. */
+	add(place, "added");
+	assert_true(opens(place, &digest, "added"));
 	assert_int_equal(scratch_count(scratch_path(place->state, CONTENTS)), 1);
 }
 
@@ -302,7 +253,7 @@ static void test_bytes_that_lie(void **state)
 	assert_true(opens(place, &digest, "promised"));
 	/* What is in the cache lies, and is what others read: it is put right. */
 	scratch_write_text(cached_path(place, &digest), "other");
-	keep(place, "promised");
+	add(place, "promised");
 	assert_true(scratch_holds(cached_path(place, &digest), "promised"));
 }
 
@@ -314,7 +265,7 @@ static void test_links(void **state)
 	scratch_write_text(scratch_path(place->path, "victim"), "promised");
 	assert_int_equal(symlink(scratch_path(place->path, "victim"), content_path(place, &digest)), 0);
 	assert_int_equal(open_content(place, &digest), -1);
-	keep(place, "promised");
+	add(place, "promised");
 	assert_true(opens(place, &digest, "promised"));
 	assert_true(scratch_holds(scratch_path(place->path, "victim"), "promised"));
 }
@@ -327,7 +278,7 @@ static void test_without_cache(void **state)
 
 	assert_int_equal(rename(scratch_path(place->path, "cache/content"), scratch_path(place->path, "away")), 0);
 	scratch_write_text(scratch_path(place->path, "cache/content"), "no folder");
-	digest = keep(place, "kept");
+	digest = add(place, "kept");
 	assert_true(opens(place, &digest, "kept"));
 	digest = add(place, "added");
 	assert_true(opens(place, &digest, "added"));
@@ -383,8 +334,8 @@ static void name_in_journal(struct place *place, const char *content)
 static void test_sweep(void **state)
 {
 	struct place *place = *state;
-	struct digest pending = keep(place, "pending"), journalled = keep(place, "journalled");
-	struct digest lost = keep(place, "lost");
+	struct digest pending = add(place, "pending"), journalled = add(place, "journalled");
+	struct digest lost = add(place, "lost");
 
 	name_in_pending(place, &pending);
 	name_in_journal(place, "journalled");
@@ -409,7 +360,7 @@ static void test_sweep_blindly(void **state)
 	struct place *place = *state;
 	struct fault flt = {0};
 
-	keep(place, "content");
+	add(place, "content");
 	scratch_write_text(scratch_path(place->path, "cache/registries/" LABEL "/pending-publish.json"), "{");
 	staging_end_hold(&place->hold);
 	assert_int_equal(staging_sweep(place->staging, NULL, &flt), WARG_INVALID);
@@ -423,7 +374,7 @@ static void test_hold_of_the_dead(void **state)
 	pid_t child;
 	char byte;
 
-	keep(place, "content");
+	add(place, "content");
 	staging_end_hold(&place->hold);
 	assert_int_equal(pipe(pipes), 0);
 	child = fork();
@@ -569,23 +520,20 @@ static void test_together(void **state)
 	enum { PROCESSES = 4, EACH = 20 };
 	struct place *place = *state;
 	struct digest digest = digest_of(span_of_text("the same"));
+	const char *source = scratch_path(place->path, "source");
 	int status;
 
+	scratch_write_text(source, "the same");
 	for (int i = 0; i < PROCESSES; i++) {
 		pid_t child = fork();
 
 		assert_true(child >= 0);
 		for (int j = 0; !child && j < EACH; j++) {
-			char name[32];
-			int folder;
+			int fd = open(source, O_RDONLY | O_CLOEXEC);
 
-			snprintf(name, sizeof(name), "%d", i);
-			scratch_write_text(written_path(place, name), "the same");
-			folder = open_package(place);
-			if (staging_keep(place->staging, folder, name, &digest, NULL) ||
-			    !opens(place, &digest, "the same"))
+			if (staging_add(place->staging, fd, &digest, NULL, NULL) || !opens(place, &digest, "the same"))
 				_exit(1);
-			close(folder);
+			close(fd);
 		}
 		if (!child)
 			_exit(0);
@@ -626,7 +574,7 @@ static int live(void *context, struct fault *flt)
 static void test_torture(void **state)
 {
 	struct place *place = *state;
-	struct digest digest = keep(place, "journalled");
+	struct digest digest = add(place, "journalled");
 
 	name_in_journal(place, "journalled");
 	name_in_pending(place, &digest);
@@ -641,8 +589,6 @@ static void test_torture(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_keep),
-		TEST(test_keep_refused),
 		TEST(test_add),
 		TEST(test_size),
 		TEST(test_add_big),
