@@ -47,19 +47,29 @@ struct pin {
 	bool has_seal; /* false: the file is of version 1, which had none */
 };
 
-/* @param exact  refuse what is not in normal form, which earlier versions had with more slashes */
-static bool parse_url(struct span body, bool exact, struct http_url *out)
+static int tell_damage(struct fault *flt)
 {
-	char line[CAP_URL + 1];
-
-	if (!body.length || body.length > sizeof(line) || body.data[body.length - 1] != '\n')
-		return false;
-	memcpy(line, body.data, body.length - 1);
-	line[body.length - 1] = '\0';
-	return !http_url_parse(line, out, NULL) && (!exact || !strcmp(line, out->text));
+	return fault_invalid(flt, "it is damaged: 'wargfs reset --registry URL' pins the URL anew");
 }
 
-static bool parse(struct span text, struct pin *out)
+/* @param exact  refuse what is not in normal form, which earlier versions had with more slashes */
+static int parse_url(struct span body, bool exact, struct http_url *out, struct fault *flt)
+{
+	char line[CAP_URL + 1];
+	struct fault own = {0};
+
+	if (!body.length || body.length > sizeof(line) || body.data[body.length - 1] != '\n')
+		return tell_damage(flt);
+	memcpy(line, body.data, body.length - 1);
+	line[body.length - 1] = '\0';
+	if (http_url_parse(line, out, &own) && own.kind == FAULT_SYSTEM) {
+		fault_pass(&own, flt);
+		return own.verdict;
+	}
+	return own.verdict || (exact && strcmp(line, out->text)) ? tell_damage(flt) : 0;
+}
+
+static int parse(struct span text, struct pin *out, struct fault *flt)
 {
 	const size_t before = strlen(KIND_BEFORE);
 	struct span body;
@@ -68,8 +78,8 @@ static bool parse(struct span text, struct pin *out)
 	if (!out->has_seal)
 		body = (struct span){ text.data + before, text.length - before };
 	else if (seal_open(text, KIND, &body, NULL))
-		return false;
-	return parse_url(body, !out->has_seal, &out->url);
+		return tell_damage(flt);
+	return parse_url(body, !out->has_seal, &out->url, flt);
 }
 
 static int read_file(int folder, struct pin *out, struct fault *flt)
@@ -79,17 +89,17 @@ static int read_file(int folder, struct pin *out, struct fault *flt)
 
 	buf_init(&text, CAP_FILE_CONFIG);
 	r = file_read(folder, FILE_NAME, &text, &out->is_known, flt);
-	if (!r && out->is_known && !parse(buf_span(&text), out))
-		r = fault_invalid(flt, "it is damaged: 'wargfs reset --registry URL' pins the URL anew");
+	if (!r && out->is_known)
+		r = parse(buf_span(&text), out, flt);
 	buf_release(&text);
 	return r;
 }
 
-static int blame_file(const char *state_dir, const char *label, struct fault *flt)
+static int blame_file(const char *state_dir, const char *label, int verdict, struct fault *flt)
 {
 	fault_at(flt, "%.120s/%.80s/" FILE_NAME, state_dir, label);
 	fault_blame(flt, FAULT_BY_CACHE);
-	return flt ? flt->verdict : WARG_INVALID;
+	return verdict;
 }
 
 /*
@@ -105,7 +115,7 @@ static int find_pin(int folder, const char *state_dir, const struct http_url *ur
 	if (folder >= 0)
 		r = read_file(folder, out, flt);
 	if (r)
-		return blame_file(state_dir, url->label, flt);
+		return blame_file(state_dir, url->label, r, flt);
 	if (out->is_known)
 		return 0;
 	*out = (struct pin){ .url = *url, .has_seal = true }; /* sealed by the trust file */

@@ -16,6 +16,7 @@
 #include "client/trust.h"
 #include "forge.h"
 #include "scratch.h"
+#include "torture.h"
 
 static struct http_url url_of(const char *text)
 {
@@ -222,6 +223,32 @@ static void test_no_folder(void **state)
 	scratch_free(folder);
 }
 
+/* A pin that is not read for want of memory is not damaged. */
+struct attempt {
+	const char *folder;
+	struct http_url url;
+};
+
+static int try_recall(void *context, struct fault *flt)
+{
+	struct attempt *attempt = context;
+	struct http_url found;
+
+	return discovery_recall(attempt->folder, &attempt->url, &found, flt);
+}
+
+static void test_without_memory(void **state)
+{
+	char *folder = scratch_new();
+	struct attempt attempt = {.folder = folder, .url = url_of("https://typed.example/")};
+	struct http_url found = url_of("https://found.example/");
+
+	(void)state;
+	assert_int_equal(discovery_pin(folder, &attempt.url, &found, NULL), 0);
+	torture(try_recall, &attempt);
+	scratch_free(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_without_seal),
 		cmocka_unit_test(test_planted),
 		cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
