@@ -7,7 +7,7 @@
 #include "contents.h"
 #include "output.h"
 #include "progress.h"
-#include "release.h"
+#include "verify/release_choice.h"
 #include "save.h"
 #include "session.h"
 

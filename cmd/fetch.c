@@ -9,7 +9,7 @@
 #include "contents.h"
 #include "output.h"
 #include "progress.h"
-#include "release.h"
+#include "verify/release_choice.h"
 #include "session.h"
 
 #include <inttypes.h>

@@ -10,6 +10,8 @@
 #define CAP_NAME_CARRIED (2u << 20) /* longest name accepted on the wire, though refused here: the reference's bound */
 #define CAP_VERSION 250     /* a version is a file name with ".wasm" behind it */
 #define CAP_COMPARATORS 32  /* the bound of the Rust crate `semver`, which the reference uses */
+#define CAP_OPTIONS 4096    /* bytes of a struct warg_options, also of later versions */
+#define CAP_REQUIREMENT 4096 /* a requirement as it is typed: CAP_COMPARATORS of more than a hundred bytes */
 #define CAP_KEY_TEXT 128    /* "ecdsa-p256:" and base64 of 33 bytes is 55; room for a message about a longer one */
 #define CAP_SIGNATURE_TEXT 128 /* "ecdsa-p256:" and base64 of at most 72 bytes of DER is 107 */
 #define CAP_URL 4096        /* longer than any URL that servers take */

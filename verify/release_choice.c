@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Choosing releases (see release.h).
+ * Choosing releases (see release_choice.h).
  */
-#include "release.h"
+#include "release_choice.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,7 @@ int release_choose(const struct package_log *log, const char *asked, const struc
 	struct buf prefixed;
 	int verdict = 0;
 
-	buf_init(&prefixed, 4096);
+	buf_init(&prefixed, CAP_REQUIREMENT);
 	/* What --help calls the default is the default: also where there are only pre-releases. */
 	if (!asked || !strcmp(asked, "*")) {
 		release = package_log_best(log, NULL);
@@ -94,7 +94,7 @@ int release_choose_all(const struct package_log *log, const char *asked, const s
 	chosen = calloc(all + 1, sizeof(*chosen));
 	if (!chosen)
 		return fault_no_memory(flt);
-	buf_init(&prefixed, 4096);
+	buf_init(&prefixed, CAP_REQUIREMENT);
 	if (asked)
 		verdict = read_requirement(asked, &prefixed, &requirement, flt);
 	for (size_t i = 0; !verdict && i < all; i++) {

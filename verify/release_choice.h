@@ -5,10 +5,10 @@
  * A requirement reads as the reference's words have it: what begins with a digit means exactly that, so `1.2` is
  * `=1.2`; all else is in Cargo's grammar.
  */
-#ifndef WARGFS_CMD_RELEASE_H
-#define WARGFS_CMD_RELEASE_H
+#ifndef WARG_VERIFY_RELEASE_CHOICE_H
+#define WARG_VERIFY_RELEASE_CHOICE_H
 
-#include "verify/package_log.h"
+#include "package_log.h"
 
 /**
  * Choose the one that is meant: the greatest that satisfies what was asked for.
