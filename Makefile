@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # wargfs: a Warg registry as a file system.
 #
-#   make            the program, build/wargfs, and the library, build/libwarg.a
+#   make            the program, build/wargfs, and the library, build/libwarg.so.0 and build/libwarg.a
 #   make demo       set up, begin a registry, mount it, and show what that gives
 #   make check      set up, build, lint, every test; the last line counts them
 #   make abuse      a table of attackers: what each costs of what it may cost
@@ -21,7 +21,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BINDIR = $(PREFIX)/bin
 LIBDIR = $(PREFIX)/lib
-INCLUDEDIR = $(PREFIX)/include/warg
+INCLUDEDIR = $(PREFIX)/include
 MANDIR = $(PREFIX)/share/man
 # Where mount(8) looks for helpers, and nowhere else.
 HELPERDIR = /sbin
@@ -37,6 +37,8 @@ PYTHON = /usr/bin/python3
 CC = gcc
 CLANG = clang
 PKG_CONFIG = pkg-config
+OBJCOPY = objcopy
+PIC =
 OPTIMISE = -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wnull-dereference
@@ -86,17 +88,36 @@ LIBS = $(PACKAGE_LIBS) -pthread
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 VERIFY = $(call objects,verify)
-CLIENT = $(call objects,client)
+CLIENT = $(call objects,client) $(call objects,client/door)
 FS = $(call objects,fs)
 SERVER = $(call objects,server)
 CMD = $(call objects,cmd)
 
 .PHONY: all
-all: $(BUILD)/wargfs $(BUILD)/libwarg.a
+all: $(BUILD)/wargfs $(BUILD)/libwarg.a $(BUILD)/libwarg.so.0
 
-$(BUILD)/libwarg.a: $(VERIFY) $(CLIENT)
+# With all names, for the program and the tests.
+$(BUILD)/client.a: $(VERIFY) $(CLIENT)
 	@rm -f $@
 	$(AR) rcs $@ $^
+
+# The library, twice. Of both, only what client/warg.h declares can be linked to.
+$(VERIFY) $(CLIENT): private PIC = -fPIC -fvisibility=hidden
+
+$(BUILD)/libwarg.o: $(VERIFY) $(CLIENT)
+	$(CC) $(filter -flto% -fno-lto,$(CFLAGS)) $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel) \
+		-nostdlib -r -o $@ $^
+	$(OBJCOPY) --localize-hidden $@
+
+$(BUILD)/libwarg.a: $(BUILD)/libwarg.o
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+SONAME = libwarg.so.0
+# A sanitizer's own names are in the program.
+$(BUILD)/$(SONAME): client/door/libwarg.map $(VERIFY) $(CLIENT)
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$< $(if $(SAN),,-Wl,-z,defs) \
+		$(filter-out -pie,$(ALL_LDFLAGS)) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/fs.a: $(FS)
 	@rm -f $@
@@ -106,12 +127,12 @@ $(BUILD)/server.a: $(SERVER)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/server.a $(BUILD)/libwarg.a
+$(BUILD)/wargfs: $(CMD) $(FS) $(BUILD)/server.a $(BUILD)/client.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags | libraries
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(PIC) -MMD -MP -c -o $@ $<
 
 # Written when the flags differ from those of the last build: everything is then out of date.
 export FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBS)
@@ -136,7 +157,7 @@ UNIT = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 TORTURE = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_COMMON) $(BUILD)/fs.a $(BUILD)/server.a \
-		$(BUILD)/libwarg.a
+		$(BUILD)/client.a
 	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/unit/*.d)
@@ -153,7 +174,7 @@ MUTATIONS = $(BUILD)/tests/mutation/mutations
 COUNT = $(if $(SAN),2000,5000)
 SEED = 1
 
-$(MUTATIONS): $(call objects,tests/mutation) $(UNIT_COMMON) $(BUILD)/libwarg.a
+$(MUTATIONS): $(call objects,tests/mutation) $(UNIT_COMMON) $(BUILD)/client.a
 	$(CC) $(ALL_LDFLAGS) $(TORTURE) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/mutation/*.d)
@@ -170,7 +191,7 @@ mutations: $(MUTATIONS)
 FUZZ = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS = 60
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/server.a $(BUILD)/libwarg.a
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/server.a $(BUILD)/client.a
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/fuzz/*.d)
@@ -190,7 +211,7 @@ endif
 BENCH = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/forge.o $(BUILD)/server.a \
-		$(BUILD)/libwarg.a
+		$(BUILD)/client.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 -include $(wildcard $(BUILD)/tests/bench/*.d)
@@ -209,8 +230,9 @@ lint:
 manual: $(BUILD)/wargfs
 	@WARGFS=$< tests/run/one tests/lint/options
 
-# Every test of tests/mount runs against our own server, which signs at once, in each variant; except test_users and
-# test_pages, in the plain variant only: other people's programs, and README's commands, do the same to each variant.
+# Every test of tests/mount runs against our own server, which signs at once, in each variant; except test_users,
+# test_pages and test_library, in the plain variant only: other people's programs, and README's commands, do the same to
+# each variant, and what is built with a sanitizer cannot be loaded into a program that is not.
 # Each lie has a mount of its own, with a registry that is waited for: that makes many minutes on a busy machine.
 MOUNT_SECONDS = 2400
 pytest = exec env WARGFS="$(CURDIR)/$(BUILD)/wargfs" WARGFS_MUTATIONS="$(CURDIR)/$(MUTATIONS)" \
@@ -219,14 +241,14 @@ pytest = exec env WARGFS="$(CURDIR)/$(BUILD)/wargfs" WARGFS_MUTATIONS="$(CURDIR)
 
 # `make check` tries parts beside each other, each of which waits as much as it works: tables that have a mount or a
 # registry for each row, and the others, in two halves by name.
-mount_files = $(filter-out $(if $(SAN),tests/mount/test_users.py tests/mount/test_pages.py), \
+mount_files = $(filter-out $(if $(SAN),$(patsubst %,tests/mount/test_%.py,users pages library)), \
 	$(wildcard tests/mount/test_*.py))
 mount_tables = $(patsubst %,tests/mount/test_%.py,lies publish_lies serve_import sizes)
 mount_first = $(filter-out $(mount_tables),$(filter $(wildcard tests/mount/test_[a-m]*.py),$(mount_files)))
 mount_second = $(filter-out $(mount_tables) $(mount_first),$(mount_files))
 mount_part = $(filter tables first second,$(PART))
 .PHONY: mount-tests
-mount-tests: $(BUILD)/wargfs $(MUTATIONS)
+mount-tests: $(BUILD)/wargfs $(BUILD)/$(SONAME) $(MUTATIONS)
 	@$(call pytest,wargfs,mount$(addprefix -,$(mount_part))) $(mount_$(or $(mount_part),files))
 
 # The reference's server signs every five seconds. Only tests that depend on the server run against it, in parts that
@@ -324,13 +346,10 @@ users:
 # ---- Installation ----
 
 PAGES = $(wildcard man/*.1)
+LIBRARY_PAGES = $(wildcard man/*.3)
 OVERVIEW_PAGES = $(wildcard man/*.7)
 HELPER_PAGES = $(wildcard man/*.8)
-# Without what the files of one piece share among themselves. The library is an archive: it brings nothing along that it
-# needs, so what it requires is required of everybody.
-PRIVATE = %_parts.h %/digest_hash.h %/merkle_map_tree.h %/merkle_node.h %/record_form.h %/semver_text.h \
-	%/digest_files.h %/http_local.h %/lines.h %/seal.h %/store_state.h %/text_index.h
-HEADERS = $(filter-out $(PRIVATE),$(wildcard verify/*.h client/*.h))
+HEADER = client/door/warg.h
 
 define PC
 prefix=$(PREFIX)
@@ -340,8 +359,9 @@ includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)
 Name: warg
 Description: Checks what a Warg registry says, and fetches from it
 Version: $(VERSION)
-Requires: libcurl libcrypto jansson
-Libs: -L$${libdir} -lwarg -pthread
+Requires.private: libcurl libcrypto jansson
+Libs: -L$${libdir} -lwarg
+Libs.private: -pthread
 Cflags: -I$${includedir}
 endef
 export PC
@@ -353,28 +373,31 @@ $(BUILD)/warg.pc: $(BUILD)/flags
 .PHONY: install uninstall
 install: all $(BUILD)/warg.pc
 	umask 022 && install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(MANDIR)/man1" \
-		"$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" \
-		"$(DESTDIR)$(INCLUDEDIR)/verify" "$(DESTDIR)$(INCLUDEDIR)/client"
+		"$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(MANDIR)/man7" "$(DESTDIR)$(MANDIR)/man8" \
+		"$(DESTDIR)$(INCLUDEDIR)"
 	install -m 755 $(BUILD)/wargfs "$(DESTDIR)$(BINDIR)/wargfs"
 	install -m 644 $(BUILD)/libwarg.a "$(DESTDIR)$(LIBDIR)/libwarg.a"
+	install -m 755 $(BUILD)/$(SONAME) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sfn $(SONAME) "$(DESTDIR)$(LIBDIR)/libwarg.so"
 	@umask 022 && install -d "$(DESTDIR)$(HELPERDIR)" && \
 		ln -sfn "$(BINDIR)/wargfs" "$(DESTDIR)$(HELPERDIR)/mount.wargfs" || \
 		echo "install: without $(HELPERDIR)/mount.wargfs, which needs root, 'mount -t wargfs' does not work" >&2
 	install -m 644 $(PAGES) "$(DESTDIR)$(MANDIR)/man1"
+	install -m 644 $(LIBRARY_PAGES) "$(DESTDIR)$(MANDIR)/man3"
 	install -m 644 $(OVERVIEW_PAGES) "$(DESTDIR)$(MANDIR)/man7"
 	install -m 644 $(HELPER_PAGES) "$(DESTDIR)$(MANDIR)/man8"
-	install -m 644 $(filter verify/%,$(HEADERS)) "$(DESTDIR)$(INCLUDEDIR)/verify"
-	install -m 644 $(filter client/%,$(HEADERS)) "$(DESTDIR)$(INCLUDEDIR)/client"
+	install -m 644 $(HEADER) "$(DESTDIR)$(INCLUDEDIR)/warg.h"
 	install -m 644 $(BUILD)/warg.pc "$(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc"
 
 uninstall:
-	rm -f "$(DESTDIR)$(BINDIR)/wargfs" "$(DESTDIR)$(LIBDIR)/libwarg.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc"
+	rm -f "$(DESTDIR)$(BINDIR)/wargfs" "$(DESTDIR)$(LIBDIR)/libwarg.a" "$(DESTDIR)$(LIBDIR)/$(SONAME)" \
+		"$(DESTDIR)$(LIBDIR)/libwarg.so" "$(DESTDIR)$(LIBDIR)/pkgconfig/warg.pc" \
+		"$(DESTDIR)$(INCLUDEDIR)/warg.h"
 	cd "$(DESTDIR)$(MANDIR)/man1" && rm -f $(notdir $(PAGES))
+	cd "$(DESTDIR)$(MANDIR)/man3" && rm -f $(notdir $(LIBRARY_PAGES))
 	cd "$(DESTDIR)$(MANDIR)/man7" && rm -f $(notdir $(OVERVIEW_PAGES))
 	cd "$(DESTDIR)$(MANDIR)/man8" && rm -f $(notdir $(HELPER_PAGES))
 	@if [ -L "$(DESTDIR)$(HELPERDIR)/mount.wargfs" ]; then rm -f "$(DESTDIR)$(HELPERDIR)/mount.wargfs"; fi
-	cd "$(DESTDIR)$(INCLUDEDIR)" && rm -f $(HEADERS)
-	-rmdir "$(DESTDIR)$(INCLUDEDIR)/verify" "$(DESTDIR)$(INCLUDEDIR)/client" "$(DESTDIR)$(INCLUDEDIR)" 2>/dev/null
 
 .PHONY: clean
 clean:

@@ -54,7 +54,10 @@ struct config {
 	char *state_dir;  /* $XDG_STATE_HOME/wargfs: what is ours and must not be lost */
 };
 
-/** Read the process's environment. For cmd/ only: nothing else in client/ looks at the environment. */
+/**
+ * Read the process's environment. For cmd/ and warg_options_from_environment(): nothing else in client/ looks at the
+ * environment.
+ */
 int config_environment_read(struct config_environment *out, struct fault *flt);
 void config_environment_release(struct config_environment *environment);
 

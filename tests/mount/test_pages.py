@@ -86,7 +86,7 @@ while [ $# -gt 1 ]; do shift; done
 NOT_RUN = {
     "make demo     # set up, begin a registry, mount it, publish, read, compare, unmount, and say what that showed":
         "tests/demo",
-    "/* cc -std=gnu17 check.c $(pkg-config --cflags --libs warg) */": "tests/install",
+    "/* cc hello.c $(pkg-config --cflags --libs warg) */": "tests/mount/test_library.py",
     "# mount -t wargfs -o allow_other http://127.0.0.1:8090 /srv/reg": "root: tests/mount/test_helper.py",
     "https://reg.example /srv/reg wargfs ro,allow_other,_netdev,nofail 0 0":
         "a line of fstab(5): tests/mount/test_helper.py",
