@@ -29,12 +29,8 @@ static bool is_all_kept(struct registry *registry)
 {
 	const struct checkpoint *checkpoint = &registry->view->checkpoint.contents;
 	const struct listing *listing = registry->view->listing;
-	bool is_saved;
 
-	pthread_mutex_lock(&registry->mutex);
-	is_saved = registry->saver.due == CLOCK_NEVER;
-	pthread_mutex_unlock(&registry->mutex);
-	return is_saved && listing && listing->length && listing->length == checkpoint->log_length &&
+	return registry_is_saved(registry) && listing && listing->length && listing->length == checkpoint->log_length &&
 	       ledger_is_at(registry->ledger, checkpoint) && !archive_has_news(registry->archive);
 }
 

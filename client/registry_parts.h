@@ -41,7 +41,7 @@ struct saver {
 	pthread_t thread;
 	/* Guarded by the registry's mutex. */
 	pthread_cond_t wake;
-	bool ends;
+	bool ends, is_busy;
 	clock_ms due;           /* CLOCK_NEVER: there is nothing to write */
 	clock_ms unsaved_since; /* when the first change was made that is to be saved */
 
@@ -145,6 +145,9 @@ int registry_start_saver(struct registry *registry, struct fault *flt);
 void registry_end_saver(struct registry *registry);
 /** The view, or the archive, has something new: have it written. */
 void registry_plan_save(struct registry *registry);
+
+/** Whether all that was planned to be written was, and nothing is being written. */
+bool registry_is_saved(struct registry *registry);
 
 /** Wait for `condition`, until that time at most. The mutex is held. @param when  CLOCK_NEVER: without end */
 void registry_wait_until(struct registry *registry, pthread_cond_t *condition, clock_ms when);

@@ -80,13 +80,25 @@ static bool wait_until_due(struct registry *registry, bool *is_due)
 	bool ends;
 
 	pthread_mutex_lock(&registry->mutex);
+	saver->is_busy = false;
 	while (!saver->ends && saver->due > clock_now())
 		registry_wait_until(registry, &saver->wake, saver->due);
 	*is_due = saver->due != CLOCK_NEVER;
 	saver->due = CLOCK_NEVER;
+	saver->is_busy = true;
 	ends = saver->ends;
 	pthread_mutex_unlock(&registry->mutex);
 	return !ends;
+}
+
+bool registry_is_saved(struct registry *registry)
+{
+	bool is_saved;
+
+	pthread_mutex_lock(&registry->mutex);
+	is_saved = registry->saver.due == CLOCK_NEVER && !registry->saver.is_busy;
+	pthread_mutex_unlock(&registry->mutex);
+	return is_saved;
 }
 
 /* ---- The ledger ---- */

@@ -168,6 +168,7 @@ static void test_nobody_waits_for_the_disk(void **state)
 	stick(true);
 	assert_int_equal(add(&scene, "test:good", NULL), 0);
 	wait_for_sync();
+	assert_false(registry_is_saved(scene.registry));
 	assert_int_equal(registry_list(scene.registry, NULL), 0);
 	assert_int_equal(add(&scene, "test:victim", NULL), 0);
 	assert_int_equal(registry_refresh(scene.registry, NULL), 0);
