@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,18 @@
 #define VERSION_BEFORE 1 /* entries had no check then */
 #define ENTRY_MODE 0600
 #define NAME_SIZE DIGEST_FILE_NAME_SIZE
+#define OWN 256 /* entries, by a byte of their record's id: of others the file is read */
+
+/* An entry that this process has written and still claims, so that nobody else writes it. */
+struct own {
+	bool is_used;
+	struct digest record_id, log_id;
+};
 
 struct journal {
 	int folder;
+	pthread_mutex_t mutex; /* for what follows */
+	struct own own[OWN];
 };
 
 static const char *const stages[] = {
@@ -241,17 +251,19 @@ int journal_entry_render(const struct journal_entry *entry, struct buf *out, str
 
 int journal_open(const char *state_dir, const char *label, struct journal **out, struct fault *flt)
 {
-	struct journal *journal = malloc(sizeof(*journal));
+	struct journal *journal = calloc(1, sizeof(*journal));
 	int r;
 
 	if (!journal)
 		return fault_no_memory(flt);
 	r = file_open_private(state_dir, label, FOLDER, &journal->folder, flt);
-	if (r)
+	if (r) {
 		free(journal);
-	else
-		*out = journal;
-	return r;
+		return r;
+	}
+	pthread_mutex_init(&journal->mutex, NULL);
+	*out = journal;
+	return 0;
 }
 
 void journal_close(struct journal *journal)
@@ -259,7 +271,35 @@ void journal_close(struct journal *journal)
 	if (!journal)
 		return;
 	close(journal->folder);
+	pthread_mutex_destroy(&journal->mutex);
 	free(journal);
+}
+
+/* ---- What this process has written ---- */
+
+/* @param name  NULL: it is not ours any more */
+static void note_own(struct journal *journal, const struct digest *record_id, const struct name *name)
+{
+	struct own *own = &journal->own[record_id->bytes[0] % OWN];
+
+	pthread_mutex_lock(&journal->mutex);
+	if (name)
+		*own = (struct own){true, *record_id, name_log_id(name)};
+	else if (digest_equals(&own->record_id, record_id))
+		own->is_used = false;
+	pthread_mutex_unlock(&journal->mutex);
+}
+
+bool journal_knows_other(struct journal *journal, const struct digest *record_id, const struct name *name)
+{
+	const struct own *own = &journal->own[record_id->bytes[0] % OWN];
+	const struct digest log_id = name_log_id(name);
+	bool knows;
+
+	pthread_mutex_lock(&journal->mutex);
+	knows = own->is_used && digest_equals(&own->record_id, record_id) && !digest_equals(&own->log_id, &log_id);
+	pthread_mutex_unlock(&journal->mutex);
+	return knows;
 }
 
 /* ---- Claims ---- */
@@ -294,6 +334,7 @@ void journal_end_claim(struct journal *journal, struct journal_claim *claim)
 
 	if (claim->fd < 0)
 		return;
+	note_own(journal, &claim->record_id, NULL);
 	claim_name(&claim->record_id, name);
 	file_end_claim(journal->folder, name, claim->fd);
 	claim->fd = -1;
@@ -350,6 +391,8 @@ int journal_put(struct journal *journal, const struct journal_claim *claim, cons
 		r = file_replace(journal->folder, name, ENTRY_MODE, buf_span(&text), flt);
 	if (!r)
 		r = file_sync_shared(journal->folder, flt);
+	if (!r)
+		note_own(journal, &claim->record_id, &entry->name);
 	buf_release(&text);
 	return r;
 }
@@ -441,6 +484,9 @@ int journal_load_of(struct journal *journal, const struct digest *record_id, con
 	struct buf text;
 	int r;
 
+	*found = false;
+	if (of && journal_knows_other(journal, record_id, of))
+		return 0;
 	digest_file_name(record_id, name);
 	buf_init(&text, CAP_FILE_JOURNAL);
 	r = file_read(journal->folder, name, &text, &there, flt);

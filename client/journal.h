@@ -104,6 +104,9 @@ void journal_sweep(struct journal *journal);
 int journal_load(struct journal *journal, const struct digest *record_id, struct journal_entry *out, bool *found,
 		 struct fault *flt);
 
+/** Whether an entry is known to be another package's, because it is being driven here. Reads no file. */
+bool journal_knows_other(struct journal *journal, const struct digest *record_id, const struct name *name);
+
 /**
  * The same for an entry of one package: another's counts as none, and its signature is not verified, as there may be
  * many under way. `of` may be NULL.

@@ -44,6 +44,8 @@ static bool look(struct publisher *publisher, const struct digest *id, const str
 	int r;
 
 	*replaces = false;
+	if (name && journal_knows_other(publisher->journal, id, name))
+		return false;
 	if (journal_is_claimed(publisher->journal, id))
 		return false;
 	*out = (struct leftover){.record_id = *id};

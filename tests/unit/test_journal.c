@@ -197,6 +197,23 @@ static void test_of_a_package(void **state)
 	assert_false(found);
 }
 
+/* Of an entry that is driven here the file is not read to know whose it is; once it is given up, it is. */
+static void test_known_to_be_another(void **state)
+{
+	const struct name other = forge_name("test:another");
+	struct place *place = *state;
+	struct journal_claim claim;
+	bool had;
+
+	assert_false(journal_knows_other(place->journal, &place->record.id, &other));
+	assert_int_equal(journal_claim(place->journal, &place->record.id, &claim, &had, NULL), 0);
+	assert_int_equal(journal_put(place->journal, &claim, &place->entry, NULL), 0);
+	assert_true(journal_knows_other(place->journal, &place->record.id, &other));
+	assert_false(journal_knows_other(place->journal, &place->record.id, &place->entry.name));
+	journal_end_claim(place->journal, &claim);
+	assert_false(journal_knows_other(place->journal, &place->record.id, &other));
+}
+
 static void test_list(void **state)
 {
 	struct place *place = *state;
@@ -578,6 +595,7 @@ int main(void)
 		TEST(test_replaces),
 		TEST(test_stages),
 		TEST(test_of_a_package),
+		TEST(test_known_to_be_another),
 		TEST(test_list),
 		TEST(test_claim),
 		TEST(test_lies),
