@@ -118,15 +118,14 @@ static void keep_ledger(struct registry *registry, const struct view *view, bool
 
 /* ---- The store ---- */
 
-/* The store has the package as it is in the view. */
-static void note_saved(struct saver *saver, const struct view_package *package)
+/* The store has the package as it is in the view. Without memory for that, the package is written again later. */
+static int note_saved(struct saver *saver, const struct view_package *package, struct fault *flt)
 {
 	const struct store_position position = view_package_position(package);
 	struct view_package *same;
+	int verdict = view_package_new(package->log, &position, package->log_length, NULL, &same, flt);
 
-	/* Without memory it is written once more than it needs to be. */
-	if (!view_package_new(package->log, &position, package->log_length, NULL, &same, NULL))
-		view_put_take(saver->saved, same, NULL);
+	return verdict ? verdict : view_put_take(saver->saved, same, flt);
 }
 
 /* @return whether the store lacks the package's log, to end a walk at the first such package */
@@ -196,11 +195,12 @@ static int write_gathered(struct registry *registry, const struct view *view, co
 static int note_written(struct saver *saver, const struct view *view, const struct unsaved *unsaved, struct fault *flt)
 {
 	struct view *saved;
+	int verdict = 0;
 
-	for (size_t i = 0; unsaved->is_part && i < unsaved->count; i++)
-		note_saved(saver, unsaved->known[i]);
-	if (unsaved->is_part)
-		return 0;
+	for (size_t i = 0; !verdict && unsaved->is_part && i < unsaved->count; i++)
+		verdict = note_saved(saver, unsaved->known[i], flt);
+	if (verdict || unsaved->is_part)
+		return verdict;
 	if (view_copy(view, &saved, flt))
 		return WARG_UNDECIDED;
 	view_unref(saver->saved);
