@@ -88,7 +88,7 @@ LIBS = $(PACKAGE_LIBS) -pthread
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 VERIFY = $(call objects,verify)
-CLIENT = $(call objects,client) $(call objects,client/door)
+CLIENT = $(call objects,client/*)
 FS = $(call objects,fs)
 SERVER = $(call objects,server)
 CMD = $(call objects,cmd)

@@ -3,8 +3,8 @@
  * Names that lead nowhere (see absent.h).
  */
 #include "absent.h"
-#include "client/listing.h"
-#include "client/nearest.h"
+#include "client/base/nearest.h"
+#include "client/sync/listing.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_ABSENT_H
 #define WARGFS_CMD_ABSENT_H
 
-#include "client/registry.h"
+#include "client/registry/registry.h"
 
 /** The fault of a package that the registry's proven view lacks. Returns WARG_UNDECIDED. */
 int absent_package(struct registry *registry, const struct name *name, struct fault *flt);

@@ -3,7 +3,7 @@
  * wargfs clear: remove the contents that lie in the cache.
  */
 #include "commands.h"
-#include "client/store.h"
+#include "client/store/store.h"
 #include "output.h"
 #include "session.h"
 

@@ -3,7 +3,7 @@
  * wargfs config: writes the configuration that this program and the reference share (interop.md section C 9). Without
  * anything to change it shows it: config_show.c.
  */
-#include "client/settings.h"
+#include "client/user/settings.h"
 #include "commands.h"
 #include "config_show.h"
 #include "keyring_choice.h"

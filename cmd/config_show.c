@@ -3,8 +3,8 @@
  * Showing the configuration (see config_show.h).
  */
 #include "config_show.h"
-#include "client/keyring.h"
-#include "client/settings.h"
+#include "client/user/keyring.h"
+#include "client/user/settings.h"
 #include "output.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * Fetching contents (see contents.h).
  */
 #include "contents.h"
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "progress.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_CONTENTS_H
 #define WARGFS_CMD_CONTENTS_H
 
-#include "client/registry.h"
+#include "client/registry/registry.h"
 
 /** A content that is wanted, and what became of it. */
 struct contents_want {

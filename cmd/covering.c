@@ -3,8 +3,8 @@
  * Whether a path leads through a folder (see covering.h).
  */
 #include "covering.h"
-#include "client/file.h"
-#include "client/http_network.h"
+#include "client/base/file.h"
+#include "client/net/http_network.h"
 #include "sockets.h"
 
 #include <limits.h>

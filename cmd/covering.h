@@ -6,7 +6,7 @@
 #ifndef WARGFS_CMD_COVERING_H
 #define WARGFS_CMD_COVERING_H
 
-#include "client/config.h"
+#include "client/user/config.h"
 
 /**
  * Whether resolving `path`, symbolic links included, passes through `folder` or ends there. Components that do not

@@ -3,7 +3,7 @@
  * Failures of commands (see failure.h).
  */
 #include "failure.h"
-#include "client/json.h"
+#include "client/base/json.h"
 #include "output.h"
 
 #include <stdarg.h>

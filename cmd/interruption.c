@@ -3,7 +3,7 @@
  * Ctrl-C (see interruption.h).
  */
 #include "interruption.h"
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "progress.h"
 
 #include <errno.h>

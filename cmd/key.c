@@ -2,7 +2,7 @@
 /*
  * wargfs key: the keys that publishes are signed with, shared with the reference (interop.md section C 9 and 10).
  */
-#include "client/keyring.h"
+#include "client/user/keyring.h"
 #include "commands.h"
 #include "keyring_choice.h"
 #include "output.h"

@@ -3,7 +3,7 @@
  * Where keys and tokens are to be kept (see keyring_choice.h).
  */
 #include "keyring_choice.h"
-#include "client/keyring.h"
+#include "client/user/keyring.h"
 #include "output.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_KEYRING_CHOICE_H
 #define WARGFS_CMD_KEYRING_CHOICE_H
 
-#include "client/config.h"
+#include "client/user/config.h"
 #include "options.h"
 
 /** Read the value of --keyring-backend. @return 0; WARG_UNDECIDED with FAULT_MISUSE */

@@ -4,9 +4,9 @@
  */
 #include "local.h"
 
-#include "client/clock.h"
-#include "client/file.h"
-#include "client/http_local.h"
+#include "client/base/clock.h"
+#include "client/base/file.h"
+#include "client/net/http_local.h"
 #include "local_server.h"
 #include "server/key_file.h"
 

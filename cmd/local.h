@@ -12,7 +12,7 @@
 #ifndef WARGFS_CMD_LOCAL_H
 #define WARGFS_CMD_LOCAL_H
 
-#include "client/http_url.h"
+#include "client/net/http_url.h"
 #include "server/operator_records.h"
 
 /** The folder of a registry that is written like this; NULL: it is none of them. Borrowed. */

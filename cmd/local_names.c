@@ -3,9 +3,9 @@
  * Names of registries by their labels (see local_names.h).
  */
 #include "local_names.h"
-#include "client/discovery.h"
-#include "client/file.h"
-#include "client/http_local.h"
+#include "client/store/discovery.h"
+#include "client/base/file.h"
+#include "client/net/http_local.h"
 #include "local.h"
 
 #include <stdio.h>

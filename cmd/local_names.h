@@ -8,8 +8,8 @@
 #ifndef WARGFS_CMD_LOCAL_NAMES_H
 #define WARGFS_CMD_LOCAL_NAMES_H
 
-#include "client/config.h"
-#include "client/http_url.h"
+#include "client/net/http_url.h"
+#include "client/user/config.h"
 
 /** Remember the name of a registry in a folder, "local:DIR". Where it cannot be kept, lists show less. */
 void local_names_remember(const struct config *config, const struct http_url *url);

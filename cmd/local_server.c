@@ -7,8 +7,8 @@
  */
 #include "local_server.h"
 
-#include "client/clock.h"
-#include "client/thread.h"
+#include "client/base/clock.h"
+#include "client/base/thread.h"
 #include "daemon.h"
 #include "fs/log.h"
 #include "options.h"

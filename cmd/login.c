@@ -2,8 +2,8 @@
 /*
  * wargfs login: keeps a token for a registry, and has it sent from then on (interop.md section C 9 and 10, section D).
  */
-#include "client/discovery.h"
-#include "client/keyring.h"
+#include "client/store/discovery.h"
+#include "client/user/keyring.h"
 #include "commands.h"
 #include "keyring_choice.h"
 #include "output.h"

@@ -2,8 +2,8 @@
 /*
  * wargfs logout: deletes a registry's token (interop.md section C 9 and 10).
  */
-#include "client/discovery.h"
-#include "client/keyring.h"
+#include "client/store/discovery.h"
+#include "client/user/keyring.h"
 #include "commands.h"
 #include "output.h"
 #include "session.h"

@@ -4,7 +4,7 @@
  */
 #include "commands.h"
 #include "mount_helper.h"
-#include "client/nearest.h"
+#include "client/base/nearest.h"
 #include "output.h"
 #include "process.h"
 

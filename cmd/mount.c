@@ -6,8 +6,8 @@
  * background the process forks before any thread starts; the one in front waits for the verdict of the other.
  */
 #include "commands.h"
-#include "client/file.h"
-#include "client/keyring.h"
+#include "client/base/file.h"
+#include "client/user/keyring.h"
 #include "covering.h"
 #include "daemon.h"
 #include "fs/mount.h"

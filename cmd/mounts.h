@@ -5,8 +5,8 @@
 #ifndef WARGFS_CMD_MOUNTS_H
 #define WARGFS_CMD_MOUNTS_H
 
-#include "client/config.h"
-#include "client/json.h"
+#include "client/base/json.h"
+#include "client/user/config.h"
 
 /** The mounts that were asked for. Zero it; mounts_release() it whatever became of it. */
 struct mounts {

@@ -3,9 +3,9 @@
  * Choosing certificates and a proxy (see network.h).
  */
 #include "network.h"
-#include "client/file.h"
-#include "client/http_network.h"
-#include "client/settings.h"
+#include "client/base/file.h"
+#include "client/net/http_network.h"
+#include "client/user/settings.h"
 #include "verify/caps.h"
 
 #include <errno.h>

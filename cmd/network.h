@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_NETWORK_H
 #define WARGFS_CMD_NETWORK_H
 
-#include "client/config.h"
+#include "client/user/config.h"
 
 /**
  * Choose for all requests of this process: certificates by `given`, else by the settings, else by the environment; the

@@ -3,7 +3,7 @@
  * Options of commands (see options.h).
  */
 #include "options.h"
-#include "client/nearest.h"
+#include "client/base/nearest.h"
 #include "options_words.h"
 #include "progress.h"
 #include "wrap.h"

@@ -2,7 +2,7 @@
 /*
  * Parsing a command line (see options_words.h).
  */
-#include "client/nearest.h"
+#include "client/base/nearest.h"
 #include "options_words.h"
 #include "verify/printable.h"
 

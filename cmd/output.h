@@ -7,7 +7,7 @@
 #ifndef WARGFS_CMD_OUTPUT_H
 #define WARGFS_CMD_OUTPUT_H
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "options.h"
 
 /** Choose by the environment whether characters past ASCII are shown: in a locale of UTF-8 alone. */

@@ -3,7 +3,7 @@
  * The progress bar (see progress.h).
  */
 #include "progress.h"
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "output.h"
 #include "verify/printable.h"
 

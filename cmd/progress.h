@@ -9,7 +9,7 @@
 #ifndef WARGFS_CMD_PROGRESS_H
 #define WARGFS_CMD_PROGRESS_H
 
-#include "client/clock.h"
+#include "client/base/clock.h"
 
 #include <pthread.h>
 #include <signal.h>

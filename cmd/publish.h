@@ -6,8 +6,8 @@
 #ifndef WARGFS_CMD_PUBLISH_H
 #define WARGFS_CMD_PUBLISH_H
 
-#include "client/publish.h"
-#include "client/staging.h"
+#include "client/publish/publish.h"
+#include "client/publish/staging.h"
 #include "output.h"
 #include "session.h"
 

@@ -2,9 +2,9 @@
 /*
  * The publish commands and the engine: what is gone on with, what is submitted, and what is said of it (see publish.h).
  */
-#include "client/journal.h"
-#include "client/keyring.h"
-#include "client/receipts.h"
+#include "client/publish/journal.h"
+#include "client/publish/receipts.h"
+#include "client/user/keyring.h"
 #include "interruption.h"
 #include "publish.h"
 

@@ -4,7 +4,7 @@
  * publish that is pending.
  */
 #include "publish.h"
-#include "client/wasm_file.h"
+#include "client/store/wasm_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

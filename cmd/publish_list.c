@@ -4,7 +4,7 @@
  * published.
  */
 #include "publish.h"
-#include "client/journal.h"
+#include "client/publish/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  *
  * The reference clears every registry whatever is said; --registry and --all are ours (interop.md section D).
  */
-#include "client/discovery.h"
+#include "client/store/discovery.h"
 #include "commands.h"
 #include "output.h"
 #include "session.h"

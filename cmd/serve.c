@@ -4,7 +4,7 @@
  *
  * What the reference server reads from the environment is read from there, too; an option counts more.
  */
-#include "client/file.h"
+#include "client/base/file.h"
 #include "commands.h"
 #include "daemon.h"
 #include "fs/log.h"

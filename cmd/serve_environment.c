@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/config.h"
+#include "client/user/config.h"
 #include "server/key_file.h"
 
 #define ID_SHOWN 16 /* digits of the key's id: as many as make it differ from all others */

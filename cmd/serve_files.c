@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/file.h"
-#include "client/keyring.h"
+#include "client/base/file.h"
+#include "client/user/keyring.h"
 #include "server/key_file.h"
 
 void serve_files_init(struct serve_files *files, const struct serve_files *names)

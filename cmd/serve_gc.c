@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 
 enum { KEY_DATA = 300, KEY_CONTENT_DIR, KEY_DRY_RUN };
 

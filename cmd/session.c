@@ -11,9 +11,9 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include "client/discovery.h"
-#include "client/keyring.h"
-#include "client/settings.h"
+#include "client/store/discovery.h"
+#include "client/user/keyring.h"
+#include "client/user/settings.h"
 
 #include <stdlib.h>
 #include <string.h>

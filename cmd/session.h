@@ -5,8 +5,8 @@
 #ifndef WARGFS_CMD_SESSION_H
 #define WARGFS_CMD_SESSION_H
 
-#include "client/config.h"
-#include "client/federation.h"
+#include "client/registry/federation.h"
+#include "client/user/config.h"
 #include "local.h"
 #include "options.h"
 #include "progress.h"

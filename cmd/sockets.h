@@ -6,8 +6,8 @@
 #ifndef WARGFS_CMD_SOCKETS_H
 #define WARGFS_CMD_SOCKETS_H
 
-#include "client/clock.h"
-#include "client/config.h"
+#include "client/base/clock.h"
+#include "client/user/config.h"
 
 /** The folder's path: $XDG_RUNTIME_DIR/wargfs, else /run/user/<uid>/wargfs, else /tmp/wargfs-<uid>. */
 void sockets_path(const struct config_environment *environment, char *path, size_t size);

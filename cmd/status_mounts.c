@@ -3,7 +3,7 @@
  * Status by files (see status_mounts.h).
  */
 #include "status_mounts.h"
-#include "client/clock.h"
+#include "client/base/clock.h"
 #include "fs/asking.h"
 
 #include <errno.h>

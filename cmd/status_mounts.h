@@ -6,7 +6,7 @@
 #ifndef WARGFS_CMD_STATUS_MOUNTS_H
 #define WARGFS_CMD_STATUS_MOUNTS_H
 
-#include "client/json.h"
+#include "client/base/json.h"
 
 /**
  * Read `.warg/status` of a mount, by another process: a daemon that hangs makes nobody wait longer than `seconds`.

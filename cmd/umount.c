@@ -2,7 +2,7 @@
 /*
  * wargfs umount: ends a mount, and waits for its daemon to end.
  */
-#include "client/clock.h"
+#include "client/base/clock.h"
 #include "commands.h"
 #include "fs/mount.h"
 #include "leftover.h"

@@ -3,7 +3,7 @@
  * Registries that never proved anything (see unproven.h).
  */
 #include "unproven.h"
-#include "client/file.h"
+#include "client/base/file.h"
 
 #include <dirent.h>
 #include <errno.h>

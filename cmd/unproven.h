@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_UNPROVEN_H
 #define WARGFS_CMD_UNPROVEN_H
 
-#include "client/config.h"
+#include "client/user/config.h"
 
 #include <stdbool.h>
 

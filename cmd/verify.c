@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "commands.h"
 
 enum { KEY_PROOF = 256, KEY_CONTENT };

@@ -5,8 +5,8 @@
 #ifndef WARGFS_CMD_VERIFY_H
 #define WARGFS_CMD_VERIFY_H
 
-#include "client/json.h"
-#include "client/recheck.h"
+#include "client/base/json.h"
+#include "client/sync/recheck.h"
 #include "options.h"
 #include "session.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * What wargfs verify looks at, and in which registries it lives: all of it proven anew from the first records on (see
- * client/recheck.h).
+ * client/sync/recheck.h).
  */
 #include "verify.h"
 

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/file.h"
-#include "client/pending.h"
-#include "client/proof.h"
-#include "client/receipts.h"
-#include "client/trust.h"
+#include "client/base/file.h"
+#include "client/publish/pending.h"
+#include "client/publish/receipts.h"
+#include "client/store/trust.h"
+#include "client/sync/proof.h"
 #include "output.h"
 #include "session.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What age forbids: past `-o max_age=`, what may have changed is not told any more (see client/freshness.h).
+ * What age forbids: past `-o max_age=`, what may have changed is not told any more (see client/sync/freshness.h).
  *
  * What cannot have changed is: namespaces, packages and versions that are known, and contents that lie here. What the
  * mount says of itself, in /.warg, is told always.

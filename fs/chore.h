@@ -6,8 +6,8 @@
 #ifndef WARGFS_FS_CHORE_H
 #define WARGFS_FS_CHORE_H
 
-#include "client/flight.h"
-#include "client/workers.h"
+#include "client/base/flight.h"
+#include "client/base/workers.h"
 
 #include <stdatomic.h>
 

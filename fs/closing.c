@@ -5,7 +5,7 @@
 #include "writing_parts.h"
 
 #include "caller.h"
-#include "client/file.h"
+#include "client/base/file.h"
 #include "errmap.h"
 #include "handover.h"
 #include "operations.h"

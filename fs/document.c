@@ -4,7 +4,7 @@
  */
 #include "document.h"
 
-#include "client/store_state.h"
+#include "client/store/store_state.h"
 #include "receipt.h"
 #include "status.h"
 #include "timestamp.h"

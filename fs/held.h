@@ -6,8 +6,8 @@
 #ifndef WARGFS_FS_HELD_H
 #define WARGFS_FS_HELD_H
 
-#include "client/clock.h"
-#include "client/content.h"
+#include "client/base/clock.h"
+#include "client/registry/content.h"
 
 /** How many there are at most, and the seconds after which one that nobody reads is let go. */
 #define HELD_MOST 64

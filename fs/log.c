@@ -4,7 +4,7 @@
  */
 #include "log.h"
 
-#include "client/clock.h"
+#include "client/base/clock.h"
 #include "verify/digest.h"
 
 #include <pthread.h>

@@ -15,7 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 
 #define THREADS 4
 #define STACK_SIZE (512 << 10)

@@ -9,7 +9,7 @@
 #ifndef WARGFS_FS_MOUNT_H
 #define WARGFS_FS_MOUNT_H
 
-#include "client/federation.h"
+#include "client/registry/federation.h"
 #include "mount_options.h"
 
 struct mount;

@@ -4,7 +4,7 @@
  */
 #include "mount_options.h"
 
-#include "client/nearest.h"
+#include "client/base/nearest.h"
 
 #include <errno.h>
 #include <limits.h>

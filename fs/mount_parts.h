@@ -9,7 +9,7 @@
 
 #include <fuse3/fuse_lowlevel.h>
 
-#include "client/federation.h"
+#include "client/registry/federation.h"
 #include "handle.h"
 #include "log.h"
 #include "metrics.h"

@@ -9,7 +9,7 @@
 #ifndef WARGFS_FS_NODE_H
 #define WARGFS_FS_NODE_H
 
-#include "client/clock.h"
+#include "client/base/clock.h"
 #include "inode.h"
 #include "verify/buf.h"
 

@@ -4,7 +4,7 @@
  */
 #include "notifier.h"
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "tree.h"
 
 #include <pthread.h>

@@ -2,7 +2,7 @@
 /*
  * The table of operations.
  */
-#include "client/staging.h"
+#include "client/publish/staging.h"
 #include "negotiation.h"
 #include "operations.h"
 

@@ -27,7 +27,7 @@
 #include "reading.h"
 
 #include "age.h"
-#include "client/file.h"
+#include "client/base/file.h"
 #include "document.h"
 #include "held.h"
 #include "operations.h"

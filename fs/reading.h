@@ -5,7 +5,7 @@
 #ifndef WARGFS_FS_READING_H
 #define WARGFS_FS_READING_H
 
-#include "client/content.h"
+#include "client/registry/content.h"
 #include "request.h"
 
 /**

@@ -4,7 +4,7 @@
  */
 #include "receipt.h"
 
-#include "client/receipts.h"
+#include "client/publish/receipts.h"
 #include "verify/hex.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "repeat.h"
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "staged.h"
 #include "tree.h"
 

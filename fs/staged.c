@@ -8,8 +8,8 @@
 #include "staged_parts.h"
 
 #include "alias.h"
-#include "client/file.h"
-#include "client/staging.h"
+#include "client/base/file.h"
+#include "client/publish/staging.h"
 #include "request.h"
 
 #include <dirent.h>

@@ -5,8 +5,8 @@
 #include "status.h"
 
 #include "asking.h"
-#include "client/json.h"
-#include "client/thread.h"
+#include "client/base/json.h"
+#include "client/base/thread.h"
 #include "refreshing.h"
 
 #include <errno.h>

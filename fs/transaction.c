@@ -4,8 +4,8 @@
  */
 #include "transaction.h"
 
-#include "client/pending.h"
-#include "client/staging.h"
+#include "client/publish/pending.h"
+#include "client/publish/staging.h"
 #include "errmap.h"
 #include "handover.h"
 #include "publish_check.h"

@@ -6,7 +6,7 @@
 #ifndef WARGFS_FS_TRANSACTION_H
 #define WARGFS_FS_TRANSACTION_H
 
-#include "client/pending.h"
+#include "client/publish/pending.h"
 #include "request.h"
 #include "tree.h"
 

@@ -5,7 +5,7 @@
 #ifndef WARGFS_FS_TREE_H
 #define WARGFS_FS_TREE_H
 
-#include "client/view.h"
+#include "client/sync/view.h"
 #include "path.h"
 
 /** Whether something is there. */

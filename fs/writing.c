@@ -8,7 +8,7 @@
 #include "writing_parts.h"
 
 #include "caller.h"
-#include "client/file.h"
+#include "client/base/file.h"
 #include "errmap.h"
 #include "operations.h"
 #include "handover.h"

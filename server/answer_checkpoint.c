@@ -2,7 +2,7 @@
 /*
  * GET v1/fetch/checkpoint, POST v1/verify/checkpoint.
  */
-#include "client/checkpoint_json.h"
+#include "client/net/checkpoint_json.h"
 #include "routes.h"
 
 void answer_checkpoint(struct exchange *exchange)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "toml.h"
 #include "verify/printable.h"
 

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "content_files.h"
 #include "database.h"
 

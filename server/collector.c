@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/clock.h"
-#include "client/thread.h"
+#include "client/base/clock.h"
+#include "client/base/thread.h"
 #include "garbage.h"
 #include "statement.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "package_logs.h"
 #include "packages.h"
 #include "recovery.h"

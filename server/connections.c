@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 
 #define EVERY 1 /* seconds */
 

@@ -6,7 +6,7 @@
 #ifndef WARG_SERVER_CONNECTIONS_H
 #define WARG_SERVER_CONNECTIONS_H
 
-#include "client/clock.h"
+#include "client/base/clock.h"
 #include "verify/fault.h"
 
 struct connections;

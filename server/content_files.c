@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "folder.h"
 #include "verify/array.h"
 #include "verify/caps.h"

@@ -8,7 +8,7 @@
 #ifndef WARG_SERVER_EXCHANGE_H
 #define WARG_SERVER_EXCHANGE_H
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "content_files.h"
 #include "service_parts.h"
 

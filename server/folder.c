@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 
 static int open_at(int parent, const char *name)
 {

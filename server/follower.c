@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 
 struct follower {
 	struct follower_options options;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "committed.h"
 #include "content_files.h"
 #include "log_nodes.h"

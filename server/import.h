@@ -13,7 +13,7 @@
 #ifndef WARG_SERVER_IMPORT_H
 #define WARG_SERVER_IMPORT_H
 
-#include "client/api.h"
+#include "client/net/api.h"
 #include "commit.h"
 #include "content_files.h"
 

@@ -6,7 +6,7 @@
 #ifndef WARG_SERVER_IMPORTED_H
 #define WARG_SERVER_IMPORTED_H
 
-#include "client/api.h"
+#include "client/net/api.h"
 #include "committed.h"
 
 /** Begin, with what the ledger says comes from the place `first` on. Within database_begin(), here and below. */

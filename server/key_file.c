@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "verify/caps.h"
 
 int key_file_parse(struct span text, struct ecdsa_private_key **out, struct fault *flt)

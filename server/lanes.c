@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 
 struct lanes {
 	pthread_mutex_t mutex; /* for what follows, and for the places */

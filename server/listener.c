@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 #include "listener_parts.h"
 #include "service_parts.h"
 

@@ -3,7 +3,7 @@
  * Addresses (see listener_socket.h). Names other than localhost are not looked up: who listens knows the numbers.
  */
 #include "listener_socket.h"
-#include "client/file.h"
+#include "client/base/file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/domain.h"
+#include "client/net/domain.h"
 #include "statement.h"
 #include "verify/name.h"
 

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/discovery.h"
-#include "client/text.h"
+#include "client/base/text.h"
+#include "client/store/discovery.h"
 #include "recovery.h"
 #include "refused.h"
 #include "service_parts.h"

@@ -7,7 +7,7 @@
 #define WARG_SERVER_SERVICE_H
 
 #include "authorized_keys.h"
-#include "client/http_url.h"
+#include "client/net/http_url.h"
 #include "operator_records.h"
 
 struct service;

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "client/clock.h"
-#include "client/workers.h"
+#include "client/base/clock.h"
+#include "client/base/workers.h"
 #include "collector.h"
 #include "committer.h"
 #include "content_files.h"

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/file.h"
-#include "client/proof.h"
+#include "client/base/file.h"
+#include "client/sync/proof.h"
 
 /* A document, and what it proves. */
 struct checked {

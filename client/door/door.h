@@ -7,8 +7,8 @@
 
 #include <stdatomic.h>
 
-#include "client/config.h"
-#include "client/federation.h"
+#include "client/registry/federation.h"
+#include "client/user/config.h"
 #include "warg.h"
 
 /** Copies of the options' texts. Owned; NULL: not set. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/http_network.h"
-#include "client/settings.h"
+#include "client/net/http_network.h"
+#include "client/user/settings.h"
 
 struct warg_environment *door_environment_ref(struct warg_environment *environment)
 {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/discovery.h"
-#include "client/keyring.h"
-#include "client/settings.h"
+#include "client/store/discovery.h"
+#include "client/user/keyring.h"
+#include "client/user/settings.h"
 
 #define TIMEOUT 30 /* seconds, unless the options say otherwise */
 

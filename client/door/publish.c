@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/keyring.h"
-#include "client/publish.h"
-#include "client/staging.h"
-#include "client/wasm_file.h"
+#include "client/publish/publish.h"
+#include "client/publish/staging.h"
+#include "client/store/wasm_file.h"
+#include "client/user/keyring.h"
 
 /* One publish. */
 struct publishing {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "verify/release_choice.h"
 
 #define PIECE (256 << 10) /* bytes that are read, hashed and written at a time */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/thread.h"
+#include "client/base/thread.h"
 
 #define STEP 100 /* milliseconds between two calls of the callback */
 

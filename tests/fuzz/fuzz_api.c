@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "client/api_parts.h"
+#include "client/net/api_parts.h"
 #include "fuzz.h"
 
 static const int statuses[] = { 200, 206, 301, 400, 401, 404, 422, 501, 503 };

@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/config.h"
-#include "client/file.h"
+#include "client/base/file.h"
+#include "client/user/config.h"
 #include "fuzz.h"
 
 static const struct config_environment environment = {.home = "/home", .working_directory = "/home/here"};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/domain.h"
+#include "client/net/domain.h"
 #include "fuzz.h"
 
 static void require_domain(const char *domain)

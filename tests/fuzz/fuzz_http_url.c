@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/http_parts.h"
-#include "client/http_url.h"
+#include "client/net/http_parts.h"
+#include "client/net/http_url.h"
 #include "fuzz.h"
 
 static void try_parse(const char *text)

@@ -2,7 +2,7 @@
 /*
  * Journal entries: what is taken for one is signed, and is written again in a form that is taken again.
  */
-#include "client/journal.h"
+#include "client/publish/journal.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

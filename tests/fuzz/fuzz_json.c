@@ -2,7 +2,7 @@
 /*
  * JSON: what was read and written can be read again, and then is written the same.
  */
-#include "client/json.h"
+#include "client/base/json.h"
 #include "fuzz.h"
 
 static void render(const struct json *value, struct buf *out, size_t size)

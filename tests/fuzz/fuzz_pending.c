@@ -3,7 +3,7 @@
  * Pending publishes: what is taken for one is written again in a form that is taken again, and does not change any
  * more.
  */
-#include "client/pending.h"
+#include "client/publish/pending.h"
 #include "fuzz.h"
 
 static int around(struct span text, struct buf *out, struct fault *flt)

@@ -3,7 +3,7 @@
  * Proof documents: what is read is written in a form that is read again and does not change any more, and whose check
  * ends the same way; and a document whose check is good says what its logs say.
  */
-#include "client/proof.h"
+#include "client/sync/proof.h"
 #include "fuzz.h"
 
 static void render(const struct proof *proof, struct buf *out)

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "client/api_parts.h"
+#include "client/net/api_parts.h"
 #include "fuzz.h"
 
 static const int statuses[] = { 202, 200, 303, 400, 401, 404, 409, 422, 500, 501, 503 };

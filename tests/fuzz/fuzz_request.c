@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "fuzz.h"
 #include "server/routes.h"
 

@@ -2,7 +2,7 @@
 /*
  * State files: what is taken for one is written again in a form that is taken again, and does not change any more.
  */
-#include "client/store_state.h"
+#include "client/store/store_state.h"
 #include "fuzz.h"
 
 enum kind { CHECKPOINT, OPERATOR, PACKAGE, KINDS };

@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/file.h"
+#include "client/base/file.h"
 #include "scene.h"
 
 #define JOBS 64

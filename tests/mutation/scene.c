@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "client/file.h"
-#include "client/registry.h"
+#include "client/base/file.h"
+#include "client/registry/registry.h"
 #include "tests/unit/data.h"
 #include "tests/unit/fake_registry.h"
 #include "tests/unit/forge.h"

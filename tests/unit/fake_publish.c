@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "forge.h"
 #include "verify/record.h"
 

@@ -9,7 +9,7 @@
 #ifndef WARG_TESTS_FAKE_REGISTRY_H
 #define WARG_TESTS_FAKE_REGISTRY_H
 
-#include "client/api.h"
+#include "client/net/api.h"
 #include "server.h"
 
 enum fake_lie {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/api*.c: the real server's answers, each kind of lie, and what is split.
+ * client/net/api*.c: the real server's answers, each kind of lie, and what is split.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/api_parts.h"
+#include "client/net/api_parts.h"
 #include "data.h"
 #include "server.h"
 #include "torture.h"

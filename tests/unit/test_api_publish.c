@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/api_publish.c: what a registry says about a record, honest and not, and what is sent to it.
+ * client/net/api_publish.c: what a registry says about a record, honest and not, and what is sent to it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/api_parts.h"
+#include "client/net/api_parts.h"
 #include "fake_publish.h"
 #include "forge.h"
 #include "server.h"

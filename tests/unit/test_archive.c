@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/archive.h"
+#include "client/store/archive.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

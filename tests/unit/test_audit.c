@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "client/audit.h"
+#include "client/sync/audit.h"
 #include "forge.h"
 #include "scratch.h"
 

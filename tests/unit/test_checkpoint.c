@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/checkpoint_json.h"
+#include "client/net/checkpoint_json.h"
 #include "data.h"
 #include "forge.h"
 #include "torture.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
+#include "client/base/clock.h"
 
 static void test_now(void **state)
 {

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/config.h"
+#include "client/user/config.h"
 #include "data.h"
 #include "scratch.h"
 #include "torture.h"

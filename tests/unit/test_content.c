@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "client/content.h"
+#include "client/registry/content.h"
 #include "scratch.h"
 #include "server.h"
 #include "torture.h"

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "client/credential.h"
-#include "client/http.h"
-#include "client/thread.h"
+#include "client/base/thread.h"
+#include "client/net/credential.h"
+#include "client/net/http.h"
 #include "server.h"
 
 #define MANY 20

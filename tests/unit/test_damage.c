@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "client/discovery.h"
-#include "client/registry_parts.h"
+#include "client/registry/registry_parts.h"
+#include "client/store/discovery.h"
 #include "data.h"
 #include "fake_registry.h"
 #include "forge.h"

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "client/discovery.h"
-#include "client/trust.h"
+#include "client/store/discovery.h"
+#include "client/store/trust.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

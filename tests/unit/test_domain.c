@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "client/domain.h"
+#include "client/net/domain.h"
 
 static const struct {
 	const char *text, *normal; /* NULL: not a domain */

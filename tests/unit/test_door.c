@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
+#include "client/base/json.h"
 #include "client/door/warg.h"
-#include "client/json.h"
 #include "fake_publish.h"
 #include "forge.h"
 #include "scratch.h"

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "data.h"
 #include "torture.h"
 #include "verify/base64.h"

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/federation.h"
+#include "client/registry/federation.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"

@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
-#include "client/file.h"
+#include "client/base/clock.h"
+#include "client/base/file.h"
 #include "scratch.h"
 #include "torture.h"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "client/flight.h"
+#include "client/base/flight.h"
 #include "torture.h"
 
 static struct airport *airport;

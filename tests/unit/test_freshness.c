@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/freshness.h"
+#include "client/sync/freshness.h"
 #include "verify/caps.h"
 
 #define T 1795000000ll /* when the measure begins, if the clock is right */

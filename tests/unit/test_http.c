@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/http*.c against a server that lies, dribbles, hangs and hangs up.
+ * client/net/http*.c against a server that lies, dribbles, hangs and hangs up.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/http.h"
+#include "client/net/http.h"
 #include "server.h"
 
 static struct http *http;

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/http.h"
+#include "client/net/http.h"
 #include "server.h"
 
 #define LARGE (64u << 20) /* more than any socket holds */

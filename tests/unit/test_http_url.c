@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/http_url.c: normal forms and labels, as the reference's, and what a registry may name.
+ * client/net/http_url.c: normal forms and labels, as the reference's, and what a registry may name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/http_parts.h"
-#include "client/http_url.h"
+#include "client/net/http_parts.h"
+#include "client/net/http_url.h"
 
 static const struct parse_case {
 	const char *text, *url, *label; /* NULL: refused */

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "client/api_parts.h"
-#include "client/proof.h"
+#include "client/net/api_parts.h"
+#include "client/sync/proof.h"
 #include "data.h"
 #include "forge.h"
 #include "proto.h"

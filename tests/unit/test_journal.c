@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/journal.h"
+#include "client/publish/journal.h"
 #include "data.h"
 #include "forge.h"
 #include "scratch.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "torture.h"
 #include "verify/caps.h"
 

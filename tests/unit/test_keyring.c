@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "client/keyring.h"
-#include "client/keyring_parts.h"
+#include "client/user/keyring.h"
+#include "client/user/keyring_parts.h"
 #include "scratch.h"
 #include "torture.h"
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/ledger.h"
+#include "client/store/ledger.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

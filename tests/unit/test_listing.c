@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/view.h"
+#include "client/sync/view.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "data.h"
 #include "proto.h"
 #include "torture.h"

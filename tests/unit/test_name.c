@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "data.h"
 #include "verify/name.h"
 

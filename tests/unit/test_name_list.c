@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/name_list.h"
+#include "client/base/name_list.h"
 #include "forge.h"
 #include "torture.h"
 

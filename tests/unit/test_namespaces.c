@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/namespaces.h"
+#include "client/registry/namespaces.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

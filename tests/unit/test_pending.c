@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/pending.h"
+#include "client/publish/pending.h"
 #include "data.h"
 #include "forge.h"
 #include "scratch.h"

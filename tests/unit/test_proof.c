@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "client/proof.h"
-#include "client/records.h"
-#include "client/sync.h"
+#include "client/net/records.h"
+#include "client/sync/proof.h"
+#include "client/sync/sync.h"
 #include "data.h"
 #include "fake_registry.h"
 #include "forge.h"

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "client/file.h"
-#include "client/proof.h"
-#include "client/publish_parts.h"
+#include "client/base/file.h"
+#include "client/publish/publish_parts.h"
+#include "client/sync/proof.h"
 #include "fake_publish.h"
 #include "forge.h"
 #include "scratch.h"

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "client/journal.h"
-#include "client/publish.h"
-#include "client/staging.h"
+#include "client/publish/journal.h"
+#include "client/publish/publish.h"
+#include "client/publish/staging.h"
 #include "fake_publish.h"
 #include "forge.h"
 #include "scratch.h"

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "client/receipts.h"
+#include "client/publish/receipts.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "client/recheck.h"
-#include "client/sync.h"
+#include "client/sync/recheck.h"
+#include "client/sync/sync.h"
 #include "data.h"
 #include "fake_registry.h"
 #include "forge.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "client/json.h"
+#include "client/base/json.h"
 #include "data.h"
 #include "forge.h"
 #include "proto.h"

@@ -18,9 +18,9 @@
 
 #include <cmocka.h>
 
-#include "client/file.h"
-#include "client/proof.h"
-#include "client/registry_parts.h"
+#include "client/base/file.h"
+#include "client/registry/registry_parts.h"
+#include "client/sync/proof.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/registry.h"
+#include "client/registry/registry.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"

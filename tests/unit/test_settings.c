@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/settings.h"
+#include "client/user/settings.h"
 #include "scratch.h"
 #include "torture.h"
 

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "client/journal.h"
-#include "client/pending.h"
-#include "client/staging.h"
+#include "client/publish/journal.h"
+#include "client/publish/pending.h"
+#include "client/publish/staging.h"
 #include "forge.h"
 #include "scratch.h"
 #include "torture.h"

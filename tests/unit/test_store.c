@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "client/store.h"
+#include "client/store/store.h"
 #include "data.h"
 #include "scratch.h"
 #include "torture.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "client/store_state.h"
+#include "client/store/store_state.h"
 #include "data.h"
 #include "torture.h"
 

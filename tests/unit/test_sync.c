@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/sync.h"
+#include "client/sync/sync.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "torture.h"

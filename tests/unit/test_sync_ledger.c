@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "client/ledger_parts.h"
-#include "client/sync.h"
+#include "client/store/ledger_parts.h"
+#include "client/sync/sync.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"

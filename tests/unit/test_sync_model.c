@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "client/sync.h"
+#include "client/sync/sync.h"
 #include "fake_registry.h"
 #include "forge.h"
 #include "scratch.h"
@@ -280,7 +280,7 @@ static void adopt(struct program *program, struct view *next)
 		ledger_keep(program->ledger, &next->checkpoint);
 }
 
-/* As client/registry_update.c does it. */
+/* As client/registry/registry_update.c does it. */
 static void list(struct model *model, struct program *program)
 {
 	struct listing_known known;

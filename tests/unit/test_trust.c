@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "client/seal.h"
-#include "client/checkpoint_json.h"
-#include "client/trust.h"
+#include "client/base/seal.h"
+#include "client/net/checkpoint_json.h"
+#include "client/store/trust.h"
 #include "data.h"
 #include "forge.h"
 #include "scratch.h"

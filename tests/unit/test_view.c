@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/view.h"
+#include "client/sync/view.h"
 #include "forge.h"
 #include "torture.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * client/wasm_file.c: files as they lie on the disk, small, large, sparse and cut short.
+ * client/store/wasm_file.c: files as they lie on the disk, small, large, sparse and cut short.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/wasm_file.h"
+#include "client/store/wasm_file.h"
 #include "verify/caps.h"
 
 #define MODULE "\0asm\1\0\0\0"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/workers.h"
+#include "client/base/workers.h"
 #include "torture.h"
 
 #define JOBS 500

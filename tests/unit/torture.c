@@ -91,7 +91,7 @@ static void openssl_free(void *memory, const char *file, int line)
 	free(memory);
 }
 
-/* OpenSSL takes these only before its first allocation, so before main(). jansson's go through client/json.c. */
+/* OpenSSL takes these only before its first allocation, so before main(). jansson's go through client/base/json.c. */
 __attribute__((constructor)) static void hook_openssl(void)
 {
 	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)

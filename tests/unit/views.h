@@ -5,7 +5,7 @@
 #ifndef WARG_TESTS_VIEWS_H
 #define WARG_TESTS_VIEWS_H
 
-#include "client/view.h"
+#include "client/sync/view.h"
 
 /** What a view is made of. Lists end with NULL. */
 struct views_words {
