@@ -349,7 +349,7 @@ PAGES = $(wildcard man/*.1)
 LIBRARY_PAGES = $(wildcard man/*.3)
 OVERVIEW_PAGES = $(wildcard man/*.7)
 HELPER_PAGES = $(wildcard man/*.8)
-HEADER = client/door/warg.h
+HEADER = client/warg.h
 
 define PC
 prefix=$(PREFIX)

@@ -9,7 +9,7 @@
 
 #include "client/registry/federation.h"
 #include "client/user/config.h"
-#include "warg.h"
+#include "client/warg.h"
 
 /** Copies of the options' texts. Owned; NULL: not set. */
 struct door_texts {

@@ -13,7 +13,7 @@ from registry import CONTENTS
 ROOT = os.path.join(programs.HERE, "../..")
 EXAMPLES = os.path.join(ROOT, "tests/examples")
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(programs.WARGFS)), "libwarg.so.0")
-HEADER = os.path.join(ROOT, "client/door/warg.h")
+HEADER = os.path.join(ROOT, "client/warg.h")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "client/base/json.h"
-#include "client/door/warg.h"
+#include "client/warg.h"
 #include "fake_publish.h"
 #include "forge.h"
 #include "scratch.h"
