@@ -4,11 +4,11 @@
  */
 #include "absent.h"
 #include "commands.h"
-#include "contents.h"
+#include "fetch_contents.h"
 #include "output.h"
 #include "progress.h"
 #include "verify/release_choice.h"
-#include "save.h"
+#include "write_file.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -43,8 +43,8 @@ static int take(void *user, int key, const char *value, struct fault *flt)
 static int fetch(struct registry *registry, const struct digest *digest, const char *what,
 		 struct content_file **out, struct fault *flt)
 {
-	struct contents_want want = { .registry = registry, .digest = *digest };
-	int verdict = contents_fetch(what, &want, 1);
+	struct fetch_contents_want want = {.registry = registry, .digest = *digest};
+	int verdict = fetch_contents_fetch(what, &want, 1);
 
 	if (verdict) {
 		*flt = want.fault;
@@ -60,7 +60,7 @@ static char *choose_output(const struct options *options, const char *output, co
 	char *path = NULL;
 
 	if (output)
-		return save_target(output, name);
+		return write_file_target(output, name);
 	if (access(name, F_OK) == 0 ? output_ask(options, false, "Write over %s in the current folder?", name) :
 				      output_ask(options, true, "Write %s in the current folder?", name))
 		path = strdup(name);
@@ -112,7 +112,7 @@ static int save(const struct options *options, const struct own *own, const stru
 	target = choose_output(options, own->output, usual);
 	if (!target)
 		return own->output ? fault_no_memory(flt) : 0;
-	verdict = save_copy(file->fd, file->size, target, flt);
+	verdict = write_file_copy(file->fd, file->size, target, flt);
 	if (verdict)
 		free(target);
 	else
@@ -189,7 +189,7 @@ static int run(const struct command *command, int argc, char **argv)
 	if (download(command, &options, &own, &session, &flt))
 		status = options_fail(command, &flt);
 	session_release(&session);
-	contents_die_of_signal();
+	fetch_contents_die_of_signal();
 	return status;
 }
 

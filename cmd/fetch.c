@@ -6,7 +6,7 @@
  */
 #include "absent.h"
 #include "commands.h"
-#include "contents.h"
+#include "fetch_contents.h"
 #include "output.h"
 #include "progress.h"
 #include "verify/release_choice.h"
@@ -42,7 +42,7 @@ struct task {
 	/* What is fetched; three lists of one length. */
 	const struct name **whose;
 	const struct package_release **releases;
-	struct contents_want *wants;
+	struct fetch_contents_want *wants;
 	size_t count, capacity;
 };
 
@@ -136,7 +136,7 @@ static void want(struct task *task, struct registry *registry, const struct name
 {
 	task->whose[task->count] = name;
 	task->releases[task->count] = release;
-	task->wants[task->count++] = (struct contents_want){ .registry = registry, .digest = release->content };
+	task->wants[task->count++] = (struct fetch_contents_want){.registry = registry, .digest = release->content};
 }
 
 /* Choose what is fetched of the package at `index`. */
@@ -174,7 +174,7 @@ static void put_error(struct json *json, const struct fault *flt)
 
 static struct json *content_json(const struct task *task, size_t index)
 {
-	const struct contents_want *want = &task->wants[index];
+	const struct fetch_contents_want *want = &task->wants[index];
 	struct json *json = json_new_object();
 	char cached[PATH_MAX];
 
@@ -266,7 +266,7 @@ static int fetch(struct task *task)
 		if (!task->faults[i].verdict)
 			choose(task, i, &task->faults[i]);
 	}
-	contents_fetch("fetching", task->wants, task->count);
+	fetch_contents_fetch("fetching", task->wants, task->count);
 	return report(task);
 }
 
@@ -279,7 +279,7 @@ static int run(const struct command *command, int argc, char **argv)
 		return status;
 	status = fetch(&task);
 	release(&task);
-	contents_die_of_signal();
+	fetch_contents_die_of_signal();
 	return status;
 }
 

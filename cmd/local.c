@@ -52,7 +52,7 @@ int local_find_signing_key(const struct local *local, struct ecdsa_private_key *
 
 	if (folder < 0)
 		return fault_system(flt, errno, "%.150s", local->place.folder);
-	r = file_lock_surely(folder, flt);
+	r = file_lock_or_fail(folder, flt);
 	if (!r)
 		r = key_file_keep(local->place.dir, "signing.key", true, out, flt);
 	close(folder);

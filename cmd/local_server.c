@@ -13,7 +13,7 @@
 #include "fs/log.h"
 #include "options.h"
 #include "process.h"
-#include "server.h"
+#include "embedded_registry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,14 +127,15 @@ static void wait_for_end(const struct local_place *place, const sigset_t *ends)
 }
 
 /* Open the registry and listen. @param users  kept open by a thread, for as long as this process lives */
-static int open_server(struct server *server, struct saying *saying, int *users, struct fault *flt)
+static int open_server(struct embedded_registry *server, struct saying *saying, int *users, struct fault *flt)
 {
 	pthread_t last;
 
 	*users = openat(saying->place->dir, LOCAL_USERS, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (*users < 0)
 		return fault_system(flt, errno, "%s", LOCAL_USERS);
-	if (log_new("wargfs", &saying->log, flt) || server_open(server, flt) || server_listen(server, flt))
+	if (log_new("wargfs", &saying->log, flt) || embedded_registry_open(server, flt) ||
+	    embedded_registry_listen(server, flt))
 		return flt->verdict;
 	if (thread_start(&last, end_with_the_last, users))
 		return fault_no_memory(flt);
@@ -147,7 +148,7 @@ static int serve(const struct local_place *place, const struct operator_wish *na
 		 int verdict_pipe)
 {
 	char address[80], data_dir[64];
-	struct server server = {
+	struct embedded_registry server = {
 		.data_dir = data_dir,
 		.namespaces = namespaces,
 		.namespace_count = count,
@@ -180,7 +181,7 @@ static int serve(const struct local_place *place, const struct operator_wish *na
 	if (!flt.verdict && is_heard)
 		wait_for_end(place, &ends);
 	/* The next one waits for its lock until this process is no more. */
-	server_stop(&server);
+	embedded_registry_stop(&server);
 	log_free(saying.log);
 	return flt.verdict || !is_heard ? STATUS_FAILED : STATUS_DONE;
 }

@@ -11,7 +11,7 @@
 #include "covering.h"
 #include "daemon.h"
 #include "fs/mount.h"
-#include "leftover.h"
+#include "dead_mount.h"
 #include "output.h"
 #include "process.h"
 #include "progress.h"
@@ -179,7 +179,7 @@ static int prepare(struct task *task, struct fault *flt)
 				       folder, folder);
 	if (!task->folder)
 		return fault_system(flt, errno, "%.150s cannot be mounted on", folder);
-	leftover_clear(task->folder);
+	dead_mount_clear(task->folder);
 	verdict = remount ? find_former(task, &url, flt) : mount_check_folder(task->folder, flt);
 	/* As typed: so umount(8) and findmnt(8) know it by what a person wrote. */
 	task->mount_options.source = url;
@@ -189,7 +189,7 @@ static int prepare(struct task *task, struct fault *flt)
 	if (!verdict)
 		verdict = choose_registry(task, url, flt);
 	if (!verdict && remount)
-		verdict = leftover_unmount(task->folder, false, flt);
+		verdict = dead_mount_unmount(task->folder, false, flt);
 	return verdict || !remount ? verdict : mount_check_folder(task->folder, flt);
 }
 
@@ -310,7 +310,7 @@ static int open_registry(struct task *task, struct fault *flt)
 		.changed = mount_changed,
 		.is_needed = mount_needs,
 		.failed = mount_failed,
-		.welcome = mount_welcome,
+		.configure_registry = mount_configure_registry,
 		.met = tell_meeting,
 		.operator_key = task->mount_options.has_operator_key ? &task->mount_options.operator_key : NULL,
 	};

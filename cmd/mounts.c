@@ -5,7 +5,7 @@
 #include "mounts.h"
 #include "fs/asking.h"
 #include "fs/mount.h"
-#include "leftover.h"
+#include "dead_mount.h"
 #include "sockets.h"
 #include "status_mounts.h"
 #include "verify/printable.h"
@@ -125,7 +125,7 @@ static void ask_mount(void *user, const char *folder)
 	for (size_t i = 0; i < mounts->count; i++)
 		if (is_wanted(mounts->answers[i], folder))
 			return;
-	if (leftover_is_dead(folder)) {
+	if (dead_mount_is_dead(folder)) {
 		add_dead(mounts, folder, search->flt);
 	} else if (!status_mounts_read(folder, PATIENCE, &answer, &own)) {
 		add(mounts, answer, search->flt);

@@ -83,7 +83,7 @@ struct serve {
 	struct operator_wish namespaces[NAMESPACES];
 	size_t namespace_count;
 	char public_url[CAP_URL + 2], content_url[CAP_URL + 2]; /* with '/' at their ends, once they are read */
-	struct server server;
+	struct embedded_registry server;
 };
 
 /* ---- Options ---- */
@@ -205,7 +205,7 @@ static int prepare_import(struct serve *serve, struct fault *flt)
 
 static int complete_options(struct serve *serve, struct fault *flt)
 {
-	struct server *server = &serve->server;
+	struct embedded_registry *server = &serve->server;
 	int r = serve_environment_read(&serve->environment, server, &serve->files, flt);
 
 	if (!r && !serve->namespace_count && serve->environment.namespace)
@@ -340,7 +340,7 @@ static void measure(void *user, struct progress_state *state)
 
 static int begin(struct serve *serve, struct fault *flt)
 {
-	struct server *server = &serve->server;
+	struct embedded_registry *server = &serve->server;
 
 	server->namespaces = serve->namespaces;
 	server->namespace_count = serve->namespace_count;
@@ -353,7 +353,7 @@ static int begin(struct serve *serve, struct fault *flt)
 	server->failed = failed;
 	server->imported = imported;
 	server->user = serve;
-	return server_open(server, flt);
+	return embedded_registry_open(server, flt);
 }
 
 /* Signals that end it end it at once: nothing was promised to anybody yet. */
@@ -399,7 +399,7 @@ static int say_as_json(const struct serve *serve, const char *url, const char *k
 		json_put_shown(json, "registry", url);
 	else
 		json_put_null(json, "registry");
-	json_put_shown(json, "address", listener_address(serve->server.listener));
+	json_put_shown(json, "address", http_server_address(serve->server.listener));
 	json_put_text(json, "keyId", key_id);
 	json_put_text(json, "publicKey", ecdsa_public_key_text(key));
 	json_put_uint(json, "records", service_length(serve->server.service));
@@ -424,7 +424,7 @@ static int say(const struct serve *serve, const struct ecdsa_public_key *key)
 	} else {
 		printf("registry    %s\nlistens at  %s\nkey id      %s\npublic key  %s\nrecords     %llu\n",
 		       *url ? output_shown(url).text : "(no URL: see --public-url)",
-		       output_shown(listener_address(serve->server.listener)).text, key_id,
+		       output_shown(http_server_address(serve->server.listener)).text, key_id,
 		       ecdsa_public_key_text(key), (unsigned long long)service_length(serve->server.service));
 		if (find_origin(serve))
 			printf("mirror of   %s\n", find_origin(serve));
@@ -529,7 +529,7 @@ static int start(struct serve *serve, sigset_t *awaited, struct fault *flt)
 	if (r)
 		return r;
 	hold_signals(awaited);
-	return server_listen(&serve->server, flt);
+	return embedded_registry_listen(&serve->server, flt);
 }
 
 static int serve_until_told(struct serve *serve)
@@ -553,7 +553,7 @@ static int serve_until_told(struct serve *serve)
 			wait_for_signals(serve, &awaited);
 		service_manager_tell("STOPPING=1");
 	}
-	server_stop(&serve->server);
+	embedded_registry_stop(&serve->server);
 	return status;
 }
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-void serve_address_url(const struct server *server, char out[static CAP_URL + 2])
+void serve_address_url(const struct embedded_registry *server, char out[static CAP_URL + 2])
 {
-	const char *address = listener_address(server->listener), *port = strrchr(address, ':');
+	const char *address = http_server_address(server->listener), *port = strrchr(address, ':');
 	const size_t size = CAP_URL + 2;
 	const bool is_secure = server->listen.certificate;
 
@@ -18,7 +18,7 @@ void serve_address_url(const struct server *server, char out[static CAP_URL + 2]
 		snprintf(out, size, "%s", server->public_url);
 		return;
 	}
-	switch (listener_reach(server->listener)) {
+	switch (http_server_reach(server->listener)) {
 	case LISTENER_FILE:
 		snprintf(out, size, "unix:%s", address);
 		break;
@@ -37,10 +37,10 @@ void serve_address_url(const struct server *server, char out[static CAP_URL + 2]
 	}
 }
 
-void serve_address_warn(const struct server *server)
+void serve_address_warn(const struct embedded_registry *server)
 {
-	const enum listener_reach reach = listener_reach(server->listener);
-	const char *address = listener_address(server->listener), *port = strrchr(address, ':');
+	const enum http_server_reach reach = http_server_reach(server->listener);
+	const char *address = http_server_address(server->listener), *port = strrchr(address, ':');
 
 	if (reach == LISTENER_FILE || reach == LISTENER_LOOPBACK)
 		return;

@@ -37,8 +37,8 @@ static int check_store(struct fault *flt)
 			       "the folder of --data; unset it, or see wargfs-warg(7)", store);
 }
 
-int serve_environment_read(struct serve_environment *environment, struct server *server, struct serve_files *files,
-			   struct fault *flt)
+int serve_environment_read(struct serve_environment *environment, struct embedded_registry *server,
+			   struct serve_files *files, struct fault *flt)
 {
 	const char *verbose = read_variable("WARG_VERBOSE");
 
@@ -56,7 +56,7 @@ int serve_environment_read(struct serve_environment *environment, struct server 
 
 /* ---- The usual data folder ---- */
 
-static int read_key_id(const struct server *server, char out[static DIGEST_TEXT_SIZE], struct fault *flt)
+static int read_key_id(const struct embedded_registry *server, char out[static DIGEST_TEXT_SIZE], struct fault *flt)
 {
 	struct ecdsa_private_key *key;
 	int r;
@@ -92,7 +92,7 @@ static int name_folder(const char *key_id, char out[static PATH_MAX], struct fau
 	return r;
 }
 
-int serve_environment_place(struct serve_environment *environment, struct server *server, struct fault *flt)
+int serve_environment_place(struct serve_environment *environment, struct embedded_registry *server, struct fault *flt)
 {
 	char key_id[DIGEST_TEXT_SIZE];
 	int r;

@@ -21,14 +21,14 @@ struct serve_environment {
  * Read the environment. Options count more: what they set is kept.
  * @return 0; WARG_UNDECIDED: FAULT_MISUSE
  */
-int serve_environment_read(struct serve_environment *environment, struct server *server, struct serve_files *files,
-			   struct fault *flt);
+int serve_environment_read(struct serve_environment *environment, struct embedded_registry *server,
+			   struct serve_files *files, struct fault *flt);
 
 /**
  * Choose the data folder if none is named: in the user's data folder, by the operator's key. A key has one registry:
  * two with the same key would be two histories of it.
  * @return 0; WARG_UNDECIDED: FAULT_MISUSE if there is no key; faults of the key
  */
-int serve_environment_place(struct serve_environment *environment, struct server *server, struct fault *flt);
+int serve_environment_place(struct serve_environment *environment, struct embedded_registry *server, struct fault *flt);
 
 #endif

@@ -108,7 +108,7 @@ int serve_files_read(struct serve_files *files, struct fault *flt)
 	return r;
 }
 
-void serve_files_apply(const struct serve_files *files, struct server *server)
+void serve_files_apply(const struct serve_files *files, struct embedded_registry *server)
 {
 	server->authorized = files->authorized;
 	server->token = buf_span(&files->token);
@@ -117,7 +117,7 @@ void serve_files_apply(const struct serve_files *files, struct server *server)
 }
 
 /* A reload must not change the operator's key: clients know the registry by it, and a new key must first be granted. */
-static int check_operator(const struct serve_files *files, const struct server *server, struct fault *flt)
+static int check_operator(const struct serve_files *files, const struct embedded_registry *server, struct fault *flt)
 {
 	struct ecdsa_private_key *key;
 	int r = 0;
@@ -153,7 +153,7 @@ static int check_no_pipes(const struct serve_files *files, struct fault *flt)
 	return 0;
 }
 
-int serve_files_reload(struct serve_files *files, struct server *server, struct fault *flt)
+int serve_files_reload(struct serve_files *files, struct embedded_registry *server, struct fault *flt)
 {
 	struct serve_files anew;
 	int r = check_no_pipes(files, flt);
@@ -164,8 +164,8 @@ int serve_files_reload(struct serve_files *files, struct server *server, struct 
 	if (!r)
 		r = check_operator(&anew, server, flt);
 	if (!r && !has_certificate(files, &anew))
-		r = listener_renew(server->listener, (const char *)anew.certificate_pem.data,
-				   (const char *)anew.tls_key_pem.data, flt);
+		r = http_server_renew(server->listener, (const char *)anew.certificate_pem.data,
+				      (const char *)anew.tls_key_pem.data, flt);
 	if (r) {
 		fault_add(flt, "nothing was read again");
 		fault_blame(flt, FAULT_BY_USER);

@@ -5,7 +5,7 @@
 #ifndef WARGFS_CMD_SERVE_FILES_H
 #define WARGFS_CMD_SERVE_FILES_H
 
-#include "server.h"
+#include "embedded_registry.h"
 
 /** Names of files are borrowed; NULL: not given. */
 struct serve_files {
@@ -22,13 +22,13 @@ void serve_files_init(struct serve_files *files, const struct serve_files *names
 int serve_files_read(struct serve_files *files, struct fault *flt);
 
 /** Set the options of a server that is not open yet. Borrows. */
-void serve_files_apply(const struct serve_files *files, struct server *server);
+void serve_files_apply(const struct serve_files *files, struct embedded_registry *server);
 
 /**
  * Read all files again, and apply them to the running server. All or nothing: if one cannot be read or is invalid,
  * nothing changes. The operator's key must be unchanged.
  */
-int serve_files_reload(struct serve_files *files, struct server *server, struct fault *flt);
+int serve_files_reload(struct serve_files *files, struct embedded_registry *server, struct fault *flt);
 
 /** Wipe and free. */
 void serve_files_release(struct serve_files *files);

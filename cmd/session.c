@@ -275,7 +275,7 @@ int session_open(struct session *session, const struct session_open *how, struct
 		.user = session,
 		.tokens = {.find = find_token, .user = session},
 		.find_operator_key = find_operator_key,
-		.welcome = how->welcome,
+		.configure_registry = how->configure_registry,
 		.host = how->host,
 	};
 	int verdict;

@@ -72,7 +72,7 @@ struct session_open {
 	bool (*is_needed)(void *user, const struct name *package); /* as registry_options */
 	void (*failed)(void *user, const struct fault *flt);
 	void *user;
-	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
+	int (*configure_registry)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
 	void *host; /* both as in federation_options */
 	/* operator key to demand instead of --operator-key and the settings; may be NULL */
 	const struct digest *operator_key;

@@ -5,7 +5,7 @@
 #include "client/base/clock.h"
 #include "commands.h"
 #include "fs/mount.h"
-#include "leftover.h"
+#include "dead_mount.h"
 #include "mounts.h"
 #include "output.h"
 #include "session.h"
@@ -76,7 +76,7 @@ static int end(const struct config_environment *environment, const char *typed, 
 	if (!verdict && !lazy && !mounts_ask(environment, *folder, &mounts, NULL))
 		daemon = watch_daemon(&mounts, pid);
 	if (!verdict)
-		verdict = leftover_unmount(*folder, lazy, flt);
+		verdict = dead_mount_unmount(*folder, lazy, flt);
 	if (!verdict && daemon >= 0)
 		verdict = wait_for_end(daemon, *pid, *folder, flt);
 	if (daemon >= 0)

@@ -8,11 +8,11 @@
  */
 #include "mount_parts.h"
 
-#include "age.h"
+#include "max_age.h"
 #include "document.h"
-#include "elsewhere.h"
+#include "federated.h"
 #include "links.h"
-#include "staged.h"
+#include "draft.h"
 #include "times.h"
 #include "transaction.h"
 #include "tree.h"
@@ -83,7 +83,7 @@ static double of_link(struct mount *mount, const struct view *view, const struct
 
 	if (tree_link(view, path, target) || links_target(mount, path, target))
 		out->st_size = (off_t)strlen(target);
-	return has_time && path->kind != PATH_STAGED_LINK ? age_timeout(mount, path) : 0;
+	return has_time && path->kind != PATH_STAGED_LINK ? max_age_timeout(mount, path) : 0;
 }
 
 /*
@@ -114,7 +114,7 @@ static double of_staged(const struct mount *mount, const struct node *node, stru
 {
 	struct stat real;
 
-	if (staged_stat(node, &real, NULL) == 0) {
+	if (draft_stat(node, &real, NULL) == 0) {
 		out->st_mode = S_IFREG | (real.st_mode & 0777 & ~mount->options.umask);
 		out->st_nlink = node->staged->is_nameless ? 1 : real.st_nlink;
 		out->st_size = real.st_size;
@@ -131,7 +131,7 @@ static double of_folder(const struct mount *mount, const struct path *path, bool
 {
 	bool is_local = !has_time || path->kind == PATH_TRANSACTION || path_is_inner(path->kind);
 
-	if (is_local && staged_has_folder(mount, path, &out->st_mtim))
+	if (is_local && draft_has_folder(mount, path, &out->st_mtim))
 		out->st_atim = out->st_ctim = out->st_mtim;
 	return path_is_for_writing(path->kind) || !has_time ? 0 : MOUNT_FOREVER;
 }
@@ -166,7 +166,7 @@ static bool find_time(const struct mount *mount, const struct view *view, const 
 	struct path root = path_root();
 
 	if (path_has_namespace(path->kind) && !path_has_package(path->kind) &&
-	    elsewhere_find(mount, path, &place, NULL) == 0 && place.domain[0])
+	    federated_find(mount, path, &place, NULL) == 0 && place.domain[0])
 		return set_time_of_elsewhere(mount, out);
 	if (set_time(view, path, out))
 		return true;

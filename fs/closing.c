@@ -7,7 +7,7 @@
 #include "caller.h"
 #include "client/base/file.h"
 #include "errmap.h"
-#include "handover.h"
+#include "publishing.h"
 #include "operations.h"
 
 #include <errno.h>
@@ -16,23 +16,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The chore that publishes a file as what it is called. */
-static int new_chore(struct request *request, const struct path *version, struct chore **out, struct fault *flt)
+/* The blocking job that publishes a file as what it is called. */
+static int new_chore(struct request *request, const struct path *version, struct blocking_job **out, struct fault *flt)
 {
 	pid_t thread = fuse_req_ctx(request->fuse)->pid;
 
 	if (version->kind == PATH_RELEASE)
-		return handover_release(request->mount, request->node, version, thread, out, flt);
-	return handover_enlist(request->mount, request->node, version, thread, out, flt);
+		return publishing_begin_release(request->mount, request->node, version, thread, out, flt);
+	return publishing_enlist(request->mount, request->node, version, thread, out, flt);
 }
 
 /*
  * Give what is written to be published. The mutex is held.
  * @param out  a reference; NULL: there is nothing to be done
  */
-static int give(struct request *request, struct path *version, struct chore **out, struct fault *flt)
+static int give(struct request *request, struct path *version, struct blocking_job **out, struct fault *flt)
 {
-	struct staged *staged = request->node->staged;
+	struct draft *staged = request->node->staged;
 	int verdict = 0;
 
 	*out = NULL;
@@ -44,8 +44,8 @@ static int give(struct request *request, struct path *version, struct chore **ou
 	else
 		verdict = new_chore(request, version, out, flt);
 	if (!verdict) {
-		staged->stage = STAGED_GIVEN;
-		staged->chore = *out;
+		staged->stage = DRAFT_GIVEN;
+		staged->blocking_job = *out;
 	}
 	return verdict;
 }
@@ -56,10 +56,10 @@ static int give(struct request *request, struct path *version, struct chore **ou
  */
 static bool is_closed_empty(const struct request *request, struct path *version)
 {
-	const struct staged *staged = request->node->staged;
+	const struct draft *staged = request->node->staged;
 	struct stat status;
 
-	return writing_of(&request->file)->may_write && staged->stage == STAGED_OPEN && !staged->is_written &&
+	return writing_of(&request->file)->may_write && staged->stage == DRAFT_OPEN && !staged->is_written &&
 	       !staged->was_refused && !staged->is_removed && writing_becomes(&staged->path, version) &&
 	       fstat(staged->fd, &status) == 0 && !status.st_size;
 }
@@ -70,7 +70,7 @@ static bool is_closed_empty(const struct request *request, struct path *version)
  */
 static void close_empty(struct request *request, const struct path *version)
 {
-	struct staged *staged = request->node->staged;
+	struct draft *staged = request->node->staged;
 	struct fault flt = {0};
 
 	if (caller_has_open(fuse_req_ctx(request->fuse)->pid, request->node->number)) {
@@ -79,7 +79,7 @@ static void close_empty(struct request *request, const struct path *version)
 	}
 	pthread_mutex_lock(&staged->mutex);
 	if (staged->writers == 1 && !staged->is_nameless)
-		staged_remove_empty(request->mount, staged);
+		draft_remove_empty(request->mount, staged);
 	pthread_mutex_unlock(&staged->mutex);
 	if (staged->is_nameless)
 		fault_undecided(&flt, FAULT_EXISTS, "this version is released already, and a release never changes");
@@ -95,30 +95,30 @@ static void close_empty(struct request *request, const struct path *version)
  */
 static void close_file(struct request *request)
 {
-	struct staged *staged = request->node->staged;
+	struct draft *staged = request->node->staged;
 	pid_t thread = fuse_req_ctx(request->fuse)->pid;
 	struct path version = request->path;
-	struct chore *chore = NULL;
+	struct blocking_job *blocking_job = NULL;
 	struct fault flt = {0};
 	bool is_writer, is_empty;
 	int outcome;
 
 	pthread_mutex_lock(&staged->mutex);
 	is_writer = caller_is_same_process(thread, staged->writer);
-	if (staged->stage == STAGED_GIVEN && staged->chore) {
-		request_join_chore(request, REQUEST_DEED, staged->chore);
+	if (staged->stage == DRAFT_GIVEN && staged->blocking_job) {
+		request_join_chore(request, REQUEST_DEED, staged->blocking_job);
 		pthread_mutex_unlock(&staged->mutex);
 		return;
 	}
-	if (is_writer && staged->stage == STAGED_OPEN)
-		give(request, &version, &chore, &flt);
+	if (is_writer && staged->stage == DRAFT_OPEN)
+		give(request, &version, &blocking_job, &flt);
 	is_empty = is_writer && !flt.verdict && is_closed_empty(request, &version);
 	outcome = staged->outcome;
 	pthread_mutex_unlock(&staged->mutex);
 	if (flt.verdict)
 		writing_fail(request, &version, &flt);
-	else if (chore)
-		request_want_chore(request, REQUEST_DEED, chore);
+	else if (blocking_job)
+		request_want_chore(request, REQUEST_DEED, blocking_job);
 	else if (outcome)
 		request_fail(request, outcome);
 	else if (is_empty)
@@ -150,30 +150,30 @@ void operations_flush(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info 
 
 /* To the disk, which may take long. */
 struct syncing {
-	struct chore chore;
+	struct blocking_job blocking_job;
 	int fd;
 };
 
-static int run_sync(struct chore *chore, struct fault *flt)
+static int run_sync(struct blocking_job *blocking_job, struct fault *flt)
 {
-	return file_sync(((struct syncing *)chore)->fd, flt);
+	return file_sync(((struct syncing *)blocking_job)->fd, flt);
 }
 
-static void free_sync(struct chore *chore)
+static void free_sync(struct blocking_job *blocking_job)
 {
-	close(((struct syncing *)chore)->fd);
-	free(chore);
+	close(((struct syncing *)blocking_job)->fd);
+	free(blocking_job);
 }
 
-static struct chore *new_sync(struct mount *mount, const struct writing *writing)
+static struct blocking_job *new_sync(struct mount *mount, const struct writing *writing)
 {
 	struct syncing *syncing = calloc(1, sizeof(*syncing));
 
 	if (!syncing)
 		return NULL;
 	syncing->fd = fcntl(writing->fd, F_DUPFD_CLOEXEC, 0);
-	chore_init(&syncing->chore, mount, run_sync, free_sync);
-	return &syncing->chore;
+	blocking_job_init(&syncing->blocking_job, mount, run_sync, free_sync);
+	return &syncing->blocking_job;
 }
 
 static void attempt_fsync(struct request *request)

@@ -26,7 +26,7 @@ uint64_t inode_number(const struct digest *key, const struct path *path, const s
 		return INODE_ROOT;
 	if (path_has_digest(path->kind))
 		parts[count++] = digest_span(content);
-	if (!path_is_staged(path->kind))
+	if (!path_is_draft(path->kind))
 		parts[count++] = span_of_text(path->text);
 	hash = digest_of_parts(parts, count);
 	memcpy(&number, hash.bytes, sizeof(number));

@@ -5,7 +5,7 @@
 #include "links.h"
 
 #include "caller.h"
-#include "handover.h"
+#include "publishing.h"
 #include "publish_check.h"
 #include "operations.h"
 #include "tree.h"

@@ -6,14 +6,14 @@
  * killed. It answers with a size that holds for no time, so that stat() asks for it by getattr, where each waits
  * alone. Nor does it wait for a document's text: that is made for who asks for its size, or reads.
  */
-#include "age.h"
+#include "max_age.h"
 #include "document.h"
 #include "links.h"
 #include "operations.h"
 #include "reading.h"
 #include "receipt.h"
 #include "repeat.h"
-#include "staged.h"
+#include "draft.h"
 #include "times.h"
 #include "transaction.h"
 #include "tree.h"
@@ -23,14 +23,15 @@
 #include <sys/stat.h>
 
 /*
- * An absence that is proven holds until the notifier takes it back; any other is asked again. The notifier does not
- * know which requirements were asked for and met by nothing, nor what is written through other mounts.
+ * An absence that is proven holds until the invalidation thread takes it back; any other is asked again. The
+ * invalidation thread does not know which requirements were asked for and met by nothing, nor what is written through
+ * other mounts.
  */
 static double absence_timeout(const struct request *request, enum tree_answer answer)
 {
 	if (answer != TREE_NO || request->path.kind == PATH_REQUIREMENT || request->mount->staging)
 		return 0;
-	return age_timeout(request->mount, &request->path);
+	return max_age_timeout(request->mount, &request->path);
 }
 
 static void reply_absent(struct request *request, double timeout)
@@ -53,7 +54,7 @@ static void reply_entry(struct request *request, const struct view *view)
 	const struct package_release *release = tree_release(view, &request->path);
 	struct mount *mount = request->mount;
 	struct node *node = nodes_enter(mount->nodes, &request->path, release ? &release->content : NULL);
-	double timeout = may_change(&request->path) ? age_timeout_of_link(mount, &request->path) : MOUNT_FOREVER;
+	double timeout = may_change(&request->path) ? max_age_timeout_of_link(mount, &request->path) : MOUNT_FOREVER;
 
 	/* The next one who opens a document gets another text. */
 	request_reply_entry(request, node, path_is_document(request->path.kind) ? 0 : timeout);
@@ -113,7 +114,7 @@ static bool is_question(const struct request *request, enum tree_answer answer)
  */
 static bool find_staged(struct request *request, const struct view *view, enum tree_answer answer)
 {
-	bool is_file = path_as_staged(&request->path, &(struct path){0});
+	bool is_file = path_as_draft(&request->path, &(struct path){0});
 	struct name name;
 
 	if (!request->mount->staging || answer == TREE_YES)
@@ -123,7 +124,7 @@ static bool find_staged(struct request *request, const struct view *view, enum t
 		if (tree_has_package(view, &name) != TREE_NO)
 			return false;
 	}
-	if (staged_reply_entry(request))
+	if (draft_reply_entry(request))
 		return true;
 	/* In a folder that was made here there is nothing else. */
 	if (!is_file || answer != TREE_ASK_PACKAGE || (request->fault.verdict && request->fault.kind != FAULT_ABSENT))
@@ -146,7 +147,7 @@ static void attempt_lookup_in_view(struct request *request)
 		return;
 	}
 	if ((answer == TREE_YES && !may_change(&request->path)) || is_question(request, answer) ||
-	    age_allows(request))
+	    max_age_allows(request))
 		answer_lookup(request, view, answer);
 	view_unref(view);
 }
@@ -156,7 +157,7 @@ static void attempt_lookup(struct request *request)
 	if (links_reply_entry(request)) {
 		return;
 	} else if (request->path.kind == PATH_STAGED || path_is_inner(request->path.kind)) {
-		if (!staged_reply_entry(request))
+		if (!draft_reply_entry(request))
 			reply_absent(request, 0);
 	} else if (request->path.kind == PATH_RECEIPT) {
 		receipt_attempt_lookup(request);
@@ -342,7 +343,7 @@ static void attempt_readlink(struct request *request)
 	struct view *view = registry_view(request->registry);
 	char target[PATH_SIZE];
 
-	if (age_allows(request)) {
+	if (max_age_allows(request)) {
 		bool found = tree_link(view, &request->path, target) ||
 			     links_target(request->mount, &request->path, target);
 

@@ -4,14 +4,14 @@
  */
 #include "mount_parts.h"
 
-#include "elsewhere.h"
-#include "held.h"
-#include "loop.h"
+#include "federated.h"
+#include "open_contents.h"
+#include "request_loop.h"
 #include "mount.h"
-#include "negotiation.h"
-#include "notifier.h"
+#include "fuse_init.h"
+#include "invalidation.h"
 #include "operations.h"
-#include "handover.h"
+#include "publishing.h"
 #include "links.h"
 #include "refusals.h"
 #include "status.h"
@@ -59,9 +59,9 @@ int mount_new(const struct mount_options *options, const struct digest *inode_ke
 	if (!verdict)
 		verdict = links_new(&mount->links, flt);
 	if (!verdict)
-		verdict = held_new(&mount->held, flt);
+		verdict = open_contents_new(&mount->open_contents, flt);
 	if (!verdict)
-		verdict = notifier_new(mount, &mount->notifier, flt);
+		verdict = invalidation_new(mount, &mount->invalidation, flt);
 	if (verdict) {
 		mount_free(mount);
 		return verdict;
@@ -75,9 +75,9 @@ void mount_changed(void *user, const struct view *before, const struct view *aft
 	struct mount *mount = user;
 
 	if (before->operator != after->operator)
-		elsewhere_operator_changed(mount);
-	notifier_changed(mount->notifier, before, after);
-	handover_look_again(mount);
+		federated_operator_changed(mount);
+	invalidation_changed(mount->invalidation, before, after);
+	publishing_look_again(mount);
 }
 
 bool mount_needs(void *user, const struct name *package)
@@ -100,9 +100,9 @@ void mount_note(struct mount *mount, const char *sentence)
 	log_note(mount->log, sentence);
 }
 
-int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt)
+int mount_configure_registry(void *host, const char *domain, struct registry_options *options, struct fault *flt)
 {
-	return elsewhere_welcome(host, domain, options, flt);
+	return federated_configure_registry(host, domain, options, flt);
 }
 
 /* Somebody who did not want to wait is no news. */
@@ -195,7 +195,7 @@ int mount_start(struct mount *mount, struct federation *federation, const char *
 	fuse_set_log_func(take_words);
 	verdict = mount->folder ? 0 : fault_no_memory(flt);
 	if (!verdict && mount->options.writable)
-		verdict = handover_start(mount, flt);
+		verdict = publishing_start(mount, flt);
 	if (!verdict)
 		verdict = open_session(mount, flt);
 	if (!verdict && fuse_session_mount(mount->session, folder))
@@ -203,11 +203,11 @@ int mount_start(struct mount *mount, struct federation *federation, const char *
 	if (!verdict)
 		hold_device(mount);
 	if (!verdict)
-		verdict = negotiation_complete(mount->session, flt);
+		verdict = fuse_init_complete(mount->session, flt);
 	if (!verdict)
-		verdict = notifier_start(mount->notifier, flt);
+		verdict = invalidation_start(mount->invalidation, flt);
 	if (!verdict)
-		verdict = loop_start(mount->session, mount->end, &mount->loop, flt);
+		verdict = request_loop_start(mount->session, mount->end, &mount->loop, flt);
 	if (verdict || socket < 0) {
 		if (socket >= 0)
 			close(socket);
@@ -232,22 +232,22 @@ void mount_refresh_soon(struct mount *mount)
 
 void mount_run(struct mount *mount)
 {
-	struct pollfd watched[] = { { .fd = mount->end, .events = POLLIN },
-				    { .fd = mount->refresh, .events = POLLIN },
-				    { .fd = elsewhere_watch(mount), .events = POLLIN } };
+	struct pollfd watched[] = {{.fd = mount->end, .events = POLLIN},
+				   {.fd = mount->refresh, .events = POLLIN},
+				   {.fd = federated_watch(mount), .events = POLLIN}};
 	eventfd_t count;
 
 	while (!watched[0].revents) {
-		if (poll(watched, 3, HELD_SECONDS * 1000) < 0) {
+		if (poll(watched, 3, OPEN_CONTENTS_SECONDS * 1000) < 0) {
 			if (errno != EINTR)
 				return;
 			continue;
 		}
-		held_let_go(mount->held, clock_now());
+		open_contents_let_go(mount->open_contents, clock_now());
 		if (watched[1].revents && eventfd_read(mount->refresh, &count) == 0)
 			mount_refresh_soon(mount);
 		if (watched[2].revents)
-			elsewhere_look(mount);
+			federated_look(mount);
 	}
 }
 
@@ -270,13 +270,13 @@ void mount_refresh(struct mount *mount)
 	ring(mount->refresh);
 }
 
-/* The notifier first: the kernel lets it wait for requests that are being answered. */
+/* The invalidation thread first: the kernel lets it wait for requests that are being answered. */
 void mount_stop(struct mount *mount)
 {
-	notifier_stop(mount->notifier);
-	elsewhere_stop(mount);
-	loop_join(mount->loop);
-	handover_stop(mount);
+	invalidation_stop(mount->invalidation);
+	federated_stop(mount);
+	request_loop_join(mount->loop);
+	publishing_stop(mount);
 	status_stop(mount->status);
 	mount->loop = NULL;
 	mount->status = NULL;
@@ -296,15 +296,15 @@ void mount_free(struct mount *mount)
 	}
 	fuse_set_log_func(NULL);
 	talks = NULL;
-	notifier_free(mount->notifier);
-	elsewhere_release(mount);
+	invalidation_free(mount->invalidation);
+	federated_release(mount);
 	pthread_mutex_destroy(&mount->elsewhere_mutex);
 	handles_end(mount);
 	pthread_mutex_destroy(&mount->handles_mutex);
 	nodes_free(mount->nodes);
-	handover_end(mount);
+	publishing_end(mount);
 	pthread_mutex_destroy(&mount->writing_mutex);
-	held_free(mount->held);
+	open_contents_free(mount->open_contents);
 	refusals_free(mount->refusals);
 	links_free(mount->links);
 	log_free(mount->log);

@@ -2,9 +2,9 @@
 /*
  * A mounted registry.
  *
- * Calling sequence: mount_new(); open the federation with mount_changed(), mount_failed() and mount_welcome() as its
- * callbacks and have its home registry refreshed; mount_start(); mount_run() until it ends; mount_stop(); close the
- * federation; mount_free().
+ * Calling sequence: mount_new(); open the federation with mount_changed(), mount_failed() and
+ * mount_configure_registry() as its callbacks and have its home registry refreshed; mount_start(); mount_run() until it
+ * ends; mount_stop(); close the federation; mount_free().
  */
 #ifndef WARGFS_FS_MOUNT_H
 #define WARGFS_FS_MOUNT_H
@@ -36,7 +36,7 @@ bool mount_needs(void *user, const struct name *package);
 /** Log a sentence that is no fault. */
 void mount_note(struct mount *mount, const char *sentence);
 /** For federation_options; `host` is the mount. */
-int mount_welcome(void *host, const char *domain, struct registry_options *options, struct fault *flt);
+int mount_configure_registry(void *host, const char *domain, struct registry_options *options, struct fault *flt);
 
 /** Whether `folder` can be mounted on; a sentence that says why not. Touches nothing that may hang. No network. */
 int mount_check_folder(const char *folder, struct fault *flt);

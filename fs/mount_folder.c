@@ -26,16 +26,16 @@ static bool is_type_of_ours(const char *type)
 }
 
 /* What is mounted right on a folder. */
-struct standing {
+struct record_state {
 	bool is_taken; /* by FUSE, be it under something else */
 	bool is_ours;  /* what is on top */
 };
 
 /* @param source  where the source of what is on top is copied to, free() it; may be NULL */
-static struct standing look_for(const char *folder, char **source)
+static struct record_state look_for(const char *folder, char **source)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	struct standing standing = {0};
+	struct record_state standing = {0};
 	char texts[8192];
 	struct mntent entry;
 
@@ -71,7 +71,7 @@ void mount_list(uid_t owner, void (*found)(void *user, const char *folder), void
 		endmntent(mounts);
 }
 
-static struct standing look(const char *folder)
+static struct record_state look(const char *folder)
 {
 	return look_for(folder, NULL);
 }

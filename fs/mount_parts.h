@@ -28,7 +28,7 @@ struct claim {
 	struct path path; /* the release's */
 };
 
-/** What was published or removed lately: who did it may go on to set attributes of it (see handover.h). */
+/** What was published or removed lately: who did it may go on to set attributes of it (see publishing.h). */
 struct recent {
 	struct path path;
 	pid_t process; /* group of threads */
@@ -58,7 +58,7 @@ struct mount {
 	struct nodes *nodes;
 	pthread_mutex_t handles_mutex;
 	struct handles handles; /* what is open */
-	struct held *held;
+	struct open_contents *open_contents;
 	struct refusals *refusals;
 	struct links *links;
 	struct log *log;
@@ -69,7 +69,7 @@ struct mount {
 	bool can_be_parallel;   /* the kernel can have several lookups in one folder at once */
 	atomic_bool negotiated; /* the first answer was given */
 	struct loop *loop;
-	struct notifier *notifier;
+	struct invalidation *invalidation;
 	struct status *status;
 	int end; /* eventfd: readable once the mount is to end */
 	_Atomic clock_ms times_rest; /* no request waits for a time before then (times.c) */
@@ -87,12 +87,12 @@ struct mount {
 	size_t elsewhere_count;
 	int watch; /* inotify; -1: none */
 
-	/* Of a mount that may be written to (handover.c); else zeroed. */
+	/* Of a mount that may be written to (publishing.c); else zeroed. */
 	struct mount_publishing publishing;
 	struct staging *staging;
 	struct publisher *publisher;
-	struct workers *chores;    /* for short local chores, which must not wait behind a publish */
-	struct workers *publishes; /* for chores that wait for the registry */
+	struct workers *blocking_jobs; /* for short local blocking jobs, which must not wait behind a publish */
+	struct workers *publishes; /* for blocking jobs that wait for the registry */
 	atomic_bool has_leftovers; /* the journal may have records that nobody drives */
 	pthread_mutex_t writing_mutex; /* for what follows */
 	struct claim *claims;

@@ -5,7 +5,7 @@
  */
 #include "node.h"
 
-#include "staged.h"
+#include "draft.h"
 
 #include <pthread.h>
 #include <stddef.h>
@@ -55,7 +55,7 @@ static void node_free(struct node *node)
 	struct buf *document = path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
 
 	free(node->error);
-	staged_free(node->staged);
+	draft_free(node->staged);
 	if (document)
 		buf_release(document);
 	free(document);
@@ -93,7 +93,7 @@ static struct node *find(const struct nodes *nodes, uint64_t number)
 
 static bool is_place(const struct node *node, const struct path *path, const struct digest *content)
 {
-	return node->kind == path->kind && (path_is_staged(path->kind) || strcmp(node->text, path->text) == 0) &&
+	return node->kind == path->kind && (path_is_draft(path->kind) || strcmp(node->text, path->text) == 0) &&
 	       (!path_has_digest(path->kind) || digest_equals(node_content(node), content));
 }
 
@@ -253,8 +253,8 @@ size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***ou
 	return count;
 }
 
-struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, const struct digest *content,
-				struct staged *staged)
+struct node *nodes_enter_draft(struct nodes *nodes, const struct path *path, const struct digest *content,
+			       struct draft *staged)
 {
 	struct node *node;
 	uint64_t number, shown;
@@ -270,13 +270,13 @@ struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, co
 	}
 	node = with_reference(node);
 	pthread_mutex_unlock(&nodes->mutex);
-	staged_free(staged);
+	draft_free(staged);
 	return node;
 }
 
 struct node *nodes_enter(struct nodes *nodes, const struct path *path, const struct digest *content)
 {
-	return nodes_enter_staged(nodes, path, content, NULL);
+	return nodes_enter_draft(nodes, path, content, NULL);
 }
 
 void nodes_retire(struct nodes *nodes, const struct path *folder)

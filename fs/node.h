@@ -19,7 +19,7 @@
 struct node {
 	uint64_t number;
 	uint64_t shown; /* st_ino: the number of the first node of the place */
-	struct staged *staged; /* of a file that was written here; else NULL */
+	struct draft *staged; /* of a file that was written here; else NULL */
 	union {
 		/** Of a release: the size, if it is `verified`. Then it never changes. */
 		_Atomic uint64_t size;
@@ -92,8 +92,8 @@ struct node *nodes_enter(struct nodes *nodes, const struct path *path, const str
  * is now is known to `staged`.
  * @param staged  stolen, also without memory; freed if the node is there already
  */
-struct node *nodes_enter_staged(struct nodes *nodes, const struct path *path, const struct digest *identity,
-				struct staged *staged);
+struct node *nodes_enter_draft(struct nodes *nodes, const struct path *path, const struct digest *identity,
+			       struct draft *staged);
 
 /**
  * The kernel is about to mark the inode of a folder as removed, for good: after rmdir(), and after another folder was

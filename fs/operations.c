@@ -3,7 +3,7 @@
  * The table of operations.
  */
 #include "client/publish/staging.h"
-#include "negotiation.h"
+#include "fuse_init.h"
 #include "operations.h"
 
 #include <limits.h>
@@ -36,7 +36,7 @@ static void statfs_mount(fuse_req_t fuse, fuse_ino_t number)
 }
 
 const struct fuse_lowlevel_ops operations = {
-	.init = negotiation_choose,
+	.init = fuse_init_choose,
 	.lookup = operations_lookup,
 	.forget = operations_forget,
 	.forget_multi = operations_forget_multi,

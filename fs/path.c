@@ -141,17 +141,17 @@ bool path_is_for_writing(enum path_kind kind)
 	return kind >= PATH_STAGED;
 }
 
-bool path_is_staged(enum path_kind kind)
+bool path_is_draft(enum path_kind kind)
 {
 	return kinds[kind].form == ANY;
 }
 
 bool path_has_digest(enum path_kind kind)
 {
-	return kind == PATH_RELEASE || kind == PATH_ENTRY || path_is_staged(kind);
+	return kind == PATH_RELEASE || kind == PATH_ENTRY || path_is_draft(kind);
 }
 
-bool path_as_staged(const struct path *path, struct path *out)
+bool path_as_draft(const struct path *path, struct path *out)
 {
 	enum path_kind folder = kinds[path->kind].parent;
 

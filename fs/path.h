@@ -101,7 +101,7 @@ bool path_join(const struct path *folder, enum path_kind kind, struct span stem,
 bool path_is_for_writing(enum path_kind kind);
 
 /** Whether a place is a file that was written to the mount and is not published. */
-bool path_is_staged(enum path_kind kind);
+bool path_is_draft(enum path_kind kind);
 
 /** Whether several things may come one after another under a place's name: then they are told apart by a digest. */
 bool path_has_digest(enum path_kind kind);
@@ -110,7 +110,7 @@ bool path_has_digest(enum path_kind kind);
  * The file that was written under the name of `path` and is not published.
  * @return false if nothing can be written in its folder
  */
-bool path_as_staged(const struct path *path, struct path *out);
+bool path_as_draft(const struct path *path, struct path *out);
 
 /**
  * The folder of drafts with the name of `path`, which no name tells from a file.

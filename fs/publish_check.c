@@ -5,7 +5,7 @@
 #include "publish_check.h"
 
 #include "errmap.h"
-#include "handover.h"
+#include "publishing.h"
 #include "tree.h"
 
 #include <stdlib.h>
@@ -15,19 +15,19 @@ static void fail(struct request *request, const struct path *path, enum fault_ki
 	struct fault flt = {0};
 
 	fault_undecided(&flt, kind, "%s", what);
-	handover_tell(request->mount, path, &flt);
+	publishing_tell(request->mount, path, &flt);
 	request_fail(request, errmap_errno(&flt));
 }
 
 /* Whether there is a key, and what it may do. */
 struct permit {
-	struct chore chore;
+	struct blocking_job blocking_job;
 	struct name name;
 };
 
 static int check_key(const struct permit *permit, const struct digest *key_id, struct fault *flt)
 {
-	struct view *view = registry_view(permit->chore.mount->registry);
+	struct view *view = registry_view(permit->blocking_job.mount->registry);
 	const struct view_package *package = view_find(view, &permit->name);
 	const struct log_keys *keys = package ? package_log_keys(package->log) : NULL;
 	const struct log_key *key = keys ? log_keys_find(keys, key_id) : NULL;
@@ -41,11 +41,11 @@ static int check_key(const struct permit *permit, const struct digest *key_id, s
 					 "grant)", id, permit->name.text);
 }
 
-static int run_permit(struct chore *chore, struct fault *flt)
+static int run_permit(struct blocking_job *blocking_job, struct fault *flt)
 {
-	struct permit *permit = (struct permit *)chore;
+	struct permit *permit = (struct permit *)blocking_job;
 	struct ecdsa_private_key *key = NULL;
-	const struct mount_publishing *publishing = &chore->mount->publishing;
+	const struct mount_publishing *publishing = &blocking_job->mount->publishing;
 	int verdict = publishing->find_key(publishing->user, &key, flt);
 
 	if (!verdict)
@@ -54,20 +54,20 @@ static int run_permit(struct chore *chore, struct fault *flt)
 	return verdict;
 }
 
-static void free_permit(struct chore *chore)
+static void free_permit(struct blocking_job *blocking_job)
 {
-	free(chore);
+	free(blocking_job);
 }
 
-static struct chore *new_permit(struct mount *mount, const struct name *name)
+static struct blocking_job *new_permit(struct mount *mount, const struct name *name)
 {
 	struct permit *permit = calloc(1, sizeof(*permit));
 
 	if (!permit)
 		return NULL;
 	permit->name = *name;
-	chore_init(&permit->chore, mount, run_permit, free_permit);
-	return &permit->chore;
+	blocking_job_init(&permit->blocking_job, mount, run_permit, free_permit);
+	return &permit->blocking_job;
 }
 
 /* What the operator says of a namespace may be news: before it is denied the newest checkpoint is looked at. */
@@ -102,7 +102,7 @@ static bool is_taken(struct request *request, const struct view *view, const str
 		fail(request, version, FAULT_EXISTS, "this version was released and yanked: it never comes again");
 	else if (release)
 		fail(request, version, FAULT_EXISTS, "this version is released already");
-	else if (handover_is_claimed(request->mount, version))
+	else if (publishing_is_claimed(request->mount, version))
 		fail(request, version, FAULT_EXISTS, "this version is being published already");
 	else
 		return false;
@@ -136,7 +136,7 @@ static bool has_permit(struct request *request, const struct path *version, cons
 	}
 	if (!flt.verdict)
 		return true;
-	handover_tell(request->mount, version, &flt);
+	publishing_tell(request->mount, version, &flt);
 	request_fail(request, errmap_errno(&flt));
 	return false;
 }

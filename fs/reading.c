@@ -26,10 +26,10 @@
  */
 #include "reading.h"
 
-#include "age.h"
+#include "max_age.h"
 #include "client/base/file.h"
 #include "document.h"
-#include "held.h"
+#include "open_contents.h"
 #include "operations.h"
 #include "writing.h"
 
@@ -57,13 +57,13 @@ static bool lies_here(const struct request *request)
 static struct content_file *find_content(struct request *request)
 {
 	const struct digest *digest = node_content(request->node);
-	struct content_file *file = held_find(request->mount->held, digest);
+	struct content_file *file = open_contents_find(request->mount->open_contents, digest);
 
 	if (file)
 		return file;
 	file = content_find(registry_content(request->registry), digest);
 	if (file)
-		held_keep(request->mount->held, digest, file);
+		open_contents_keep(request->mount->open_contents, digest, file);
 	return file;
 }
 
@@ -76,7 +76,7 @@ struct content_file *reading_content(struct request *request)
 		atomic_store(&node->size, file->size);
 		atomic_store(&node->verified, true);
 		nodes_set_error(request->mount->nodes, node, NULL);
-	} else if (lies_here(request) || age_allows(request)) {
+	} else if (lies_here(request) || max_age_allows(request)) {
 		request_want_content(request, node_content(node));
 	}
 	return file;

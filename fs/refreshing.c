@@ -4,7 +4,7 @@
  */
 #include "refreshing.h"
 
-#include "notifier.h"
+#include "invalidation.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,11 +27,11 @@ static void end_one(struct refreshing *refreshing)
 {
 	if (atomic_fetch_sub(&refreshing->left, 1) > 1)
 		return;
-	notifier_close(refreshing->mount->notifier, refreshing->fd);
+	invalidation_close(refreshing->mount->invalidation, refreshing->fd);
 	free(refreshing);
 }
 
-static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
+static void finished(struct waiter *waiter, int verdict, const struct fault *flt)
 {
 	struct refreshing_wait *wait = (struct refreshing_wait *)waiter;
 
@@ -56,7 +56,7 @@ void refreshing_begin(struct mount *mount, int fd)
 	atomic_init(&refreshing->left, count + 1);
 	for (size_t i = 0; i < count; i++) {
 		refreshing->waits[i].of = refreshing;
-		refreshing->waits[i].waiter.done = landed;
+		refreshing->waits[i].waiter.done = finished;
 		refreshing->waits[i].waiter.deadline = registry_deadline(registries[i]);
 		registry_want_refresh(registries[i], &refreshing->waits[i].waiter);
 	}

@@ -5,7 +5,7 @@
 #include "repeat.h"
 
 #include "client/base/file.h"
-#include "staged.h"
+#include "draft.h"
 #include "tree.h"
 
 #include <fcntl.h>
@@ -77,8 +77,8 @@ int repeat_begin(struct request *request, struct fault *flt)
 
 	if (!can_be_repeated(request))
 		return fault_undecided(flt, FAULT_EXISTS, "it is released already, and a release never changes");
-	path_as_staged(&request->path, &draft);
-	if (staged_create_nameless(request->mount, &draft, &node, flt))
+	path_as_draft(&request->path, &draft);
+	if (draft_create_nameless(request->mount, &draft, &node, flt))
 		return flt->verdict;
 	keep(request->mount, request, node);
 	return 0;
@@ -140,7 +140,7 @@ static bool has_bytes_of(const struct node *node, const struct digest *released,
 	bool is = false;
 	int fd = -1;
 
-	if (staged_open(node, O_RDONLY, &fd, flt))
+	if (draft_open(node, O_RDONLY, &fd, flt))
 		return false;
 	if (file_hash(fd, &written, flt) == 0)
 		is = digest_equals(&written, released);

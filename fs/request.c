@@ -4,7 +4,7 @@
  */
 #include "request.h"
 
-#include "elsewhere.h"
+#include "federated.h"
 #include "errmap.h"
 #include "misnamed.h"
 
@@ -24,7 +24,7 @@ static void take_registry(struct request *request)
 		request_fail(request, EIO);
 }
 
-static void landed(struct waiter *waiter, int verdict, const struct fault *flt)
+static void finished(struct waiter *waiter, int verdict, const struct fault *flt)
 {
 	struct request *request = (struct request *)waiter;
 
@@ -81,7 +81,7 @@ static void attempt_there(struct request *request)
 	struct namespaces_place place;
 	struct fault flt = {0};
 
-	if (elsewhere_find(mount, &request->path, &place, &flt)) {
+	if (federated_find(mount, &request->path, &place, &flt)) {
 		request_fail_with(request, &flt);
 		return;
 	}
@@ -113,7 +113,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 	own->guesses = atomic_load(&node->guesses);
 	if (own->path.kind == PATH_ROOT)
 		own->path = node_path(node);
-	own->waiter.done = landed;
+	own->waiter.done = finished;
 	own->waiter.deadline = registry_deadline(mount->registry);
 	attempt_there(own);
 }
@@ -187,27 +187,27 @@ void request_want_proof(struct request *request, const struct name *name, const 
 		registry_want_proof(request->registry, name, version, &request->waiter);
 }
 
-void request_want_chore(struct request *request, enum request_want want, struct chore *chore)
+void request_want_chore(struct request *request, enum request_want want, struct blocking_job *blocking_job)
 {
-	if (!chore) {
+	if (!blocking_job) {
 		request_fail(request, ENOMEM);
 		return;
 	}
-	chore_unref(request->chore);
-	request->chore = chore;
+	blocking_job_unref(request->blocking_job);
+	request->blocking_job = blocking_job;
 	/* It ends by itself: what takes long is what is sent and made progress. */
 	request->waiter.deadline = CLOCK_NEVER;
 	if (begin_to_want(request, want))
-		chore_begin(chore, &request->waiter);
+		blocking_job_begin(blocking_job, &request->waiter);
 }
 
-void request_join_chore(struct request *request, enum request_want want, struct chore *chore)
+void request_join_chore(struct request *request, enum request_want want, struct blocking_job *blocking_job)
 {
-	chore_unref(request->chore);
-	request->chore = chore_ref(chore);
+	blocking_job_unref(request->blocking_job);
+	request->blocking_job = blocking_job_ref(blocking_job);
 	request->waiter.deadline = CLOCK_NEVER;
 	if (begin_to_want(request, want))
-		chore_join(chore, &request->waiter);
+		blocking_job_join(blocking_job, &request->waiter);
 }
 
 bool request_has_wanted(const struct request *request, enum request_want want)
@@ -255,7 +255,7 @@ void request_free(struct request *request)
 {
 	nodes_unref(request->mount->nodes, request->node);
 	nodes_unref(request->mount->nodes, request->other);
-	chore_unref(request->chore);
+	blocking_job_unref(request->blocking_job);
 	free(request);
 }
 

@@ -2,10 +2,10 @@
 /*
  * Requests that may have to wait for the registry.
  *
- * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of
- * the registry and returns; once that landed, the attempt is made again on the thread that landed it. Nothing is
- * wanted twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that
- * it wants, but for contents: those end by themselves when they make no progress.
+ * A request is attempted at once on the FUSE thread. An attempt either finishes the request, or wants something of the
+ * registry and returns; once the registry has it, the attempt is made again on the thread that completed it. Nothing is
+ * wanted twice, so that attempts come to an end. Whoever waits can be interrupted, and has one deadline for all that it
+ * wants, but for contents: those end by themselves when they make no progress.
  *
  * Interrupts: libfuse calls the interrupt function holding the request's lock. request_finish() takes that lock once
  * more, through fuse_req_interrupt_func(), before the request is freed: from there on no interrupt function runs or
@@ -14,7 +14,7 @@
 #ifndef WARGFS_FS_REQUEST_H
 #define WARGFS_FS_REQUEST_H
 
-#include "chore.h"
+#include "blocking_job.h"
 #include "mount_parts.h"
 
 /** What a request has wanted already. */
@@ -26,8 +26,8 @@ enum request_want {
 	REQUEST_REFRESH = 1 << 4,
 	REQUEST_PROOF = 1 << 5,
 	REQUEST_REGISTRY = 1 << 6,
-	REQUEST_PERMIT = 1 << 7, /* chores: whether something may be done, */
-	REQUEST_DEED = 1 << 8,   /* and that it is */
+	REQUEST_PERMIT = 1 << 7, /* blocking jobs: whether something may be done, */
+	REQUEST_DEED = 1 << 8, /* and that it is */
 };
 
 struct request {
@@ -60,7 +60,7 @@ struct request {
 	struct stat attributes; /* to be set: */
 	int to_set;             /* those named here */
 	struct node *other;     /* a reference; NULL: none */
-	struct chore *chore;    /* a reference; NULL: none */
+	struct blocking_job *blocking_job; /* a reference; NULL: none */
 };
 
 /**
@@ -76,7 +76,7 @@ void request_begin(fuse_req_t fuse, uint64_t number, const struct request *reque
 void request_begin_in(fuse_req_t fuse, uint64_t folder, const char *name, int errnum, const struct request *request);
 
 /**
- * Want something, once what was wanted before has landed. The request must not be touched afterwards.
+ * Want something, once what was wanted before is completed. The request must not be touched afterwards.
  * If it was wanted already the request fails: with the fault of that, or EIO.
  */
 void request_want_listing(struct request *request);
@@ -89,14 +89,14 @@ void request_want_refresh(struct request *request);
 void request_want_proof(struct request *request, const struct name *name, const char *version);
 
 /**
- * The same for a chore; a chore that nobody waits for any more goes on or gives up as it likes.
+ * The same for a blocking job; a blocking job that nobody waits for any more goes on or gives up as it likes.
  * @param want   REQUEST_PERMIT or REQUEST_DEED
- * @param chore  its reference is taken over; NULL: there was no memory for it
+ * @param blocking job  its reference is taken over; NULL: there was no memory for it
  */
-void request_want_chore(struct request *request, enum request_want want, struct chore *chore);
+void request_want_chore(struct request *request, enum request_want want, struct blocking_job *blocking_job);
 
-/** The same for a chore that was begun; as chore_join(). A reference is taken. */
-void request_join_chore(struct request *request, enum request_want want, struct chore *chore);
+/** The same for a blocking job that was begun; as blocking_job_join(). A reference is taken. */
+void request_join_chore(struct request *request, enum request_want want, struct blocking_job *blocking_job);
 
 /** Whether this was wanted before. */
 bool request_has_wanted(const struct request *request, enum request_want want);

@@ -2,10 +2,10 @@
 /*
  * Setting attributes of files that are written, and of all else, which has those of the registry.
  */
-#include "handover.h"
+#include "publishing.h"
 #include "operations.h"
 #include "recent.h"
-#include "staged.h"
+#include "draft.h"
 #include "writing.h"
 
 #include <errno.h>
@@ -44,11 +44,11 @@ static int set_size(struct node *node, off_t size, struct fault *flt)
 
 	if (node->staged->is_alias)
 		return fault_undecided(flt, FAULT_REFUSED, "it cannot be written to by this name");
-	if (node->staged->stage != STAGED_OPEN)
+	if (node->staged->stage != DRAFT_OPEN)
 		return fault_undecided(flt, FAULT_REFUSED, "it is published: it never changes any more");
 	if (size < 0 || (uint64_t)size > CAP_CONTENT)
 		return fault_undecided(flt, FAULT_LIMIT, "a content has at most %llu bytes", CAP_CONTENT);
-	verdict = staged_open(node, O_WRONLY, &fd, flt);
+	verdict = draft_open(node, O_WRONLY, &fd, flt);
 	if (!verdict && ftruncate(fd, size))
 		verdict = fault_system(flt, errno, "its size cannot be set");
 	if (fd >= 0)
@@ -72,7 +72,7 @@ static int set_staged(const struct request *request, struct fault *flt)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->staged->fd);
 	if ((request->to_set & FUSE_SET_ATTR_SIZE) && set_size(node, wanted->st_size, flt))
 		return flt->verdict;
-	if (node->staged->stage != STAGED_OPEN)
+	if (node->staged->stage != DRAFT_OPEN)
 		return 0;
 	if ((request->to_set & FUSE_SET_ATTR_MODE) && chmod(path, (wanted->st_mode & 0777) | 0600))
 		return fault_system(flt, errno, "its attributes cannot be set");
@@ -83,7 +83,7 @@ static int set_staged(const struct request *request, struct fault *flt)
 
 static void change_staged(struct request *request)
 {
-	struct staged *staged = request->node->staged;
+	struct draft *staged = request->node->staged;
 	struct fault flt = {0};
 
 	pthread_mutex_lock(&staged->mutex);
@@ -109,7 +109,7 @@ static bool may_pretend(const struct request *request)
 	if (path->kind == PATH_LATEST || path->kind == PATH_STAGED_LINK)
 		return !(request->to_set & FUSE_SET_ATTR_MODE);
 	if (path->kind == PATH_PACKAGE || path->kind == PATH_NAMESPACE)
-		return !(request->to_set & FUSE_SET_ATTR_MODE) || staged_has_folder(request->mount, path, NULL) ||
+		return !(request->to_set & FUSE_SET_ATTR_MODE) || draft_has_folder(request->mount, path, NULL) ||
 		       recent_has(request->mount, path, thread);
 	return path->kind == PATH_TRANSACTION || path->kind == PATH_ENTRY || path_is_inner(path->kind) ||
 	       (path->kind == PATH_RELEASE && recent_has(request->mount, path, thread));

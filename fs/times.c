@@ -4,7 +4,7 @@
  */
 #include "times.h"
 
-#include "staged.h"
+#include "draft.h"
 #include "tree.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static bool is_made_here(const struct request *request, const struct view *view)
 	name = path_package(&request->path);
 	package = path_of_package(&name);
 	return !(view->listing && listing_has(view->listing, &name)) &&
-	       staged_has_folder(request->mount, &package, NULL);
+	       draft_has_folder(request->mount, &package, NULL);
 }
 
 /* Whether two requests are sequential: no unknown package lies between them. */

@@ -7,9 +7,9 @@
 #include "client/publish/pending.h"
 #include "client/publish/staging.h"
 #include "errmap.h"
-#include "handover.h"
+#include "publishing.h"
 #include "publish_check.h"
-#include "staged.h"
+#include "draft.h"
 #include "writing.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static void reply_path(struct request *request, const struct digest *content)
 
 static void look_up_staged(struct request *request)
 {
-	if (!staged_reply_entry(request))
+	if (!draft_reply_entry(request))
 		reply_absent(request);
 }
 
@@ -143,32 +143,32 @@ uint64_t transaction_size(struct mount *mount, const struct node *node)
 
 /* A content is hashed before it is shown. */
 struct opening {
-	struct chore chore;
+	struct blocking_job blocking_job;
 	struct digest content;
 	int fd;
 };
 
-static int run_opening(struct chore *chore, struct fault *flt)
+static int run_opening(struct blocking_job *blocking_job, struct fault *flt)
 {
-	struct opening *opening = (struct opening *)chore;
+	struct opening *opening = (struct opening *)blocking_job;
 	uint64_t size;
-	int verdict = staging_open_content(chore->mount->staging, &opening->content, &opening->fd, &size, flt);
+	int verdict = staging_open_content(blocking_job->mount->staging, &opening->content, &opening->fd, &size, flt);
 
 	if (!verdict && opening->fd < 0)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "its content is not there any more");
 	return verdict;
 }
 
-static void free_opening(struct chore *chore)
+static void free_opening(struct blocking_job *blocking_job)
 {
-	struct opening *opening = (struct opening *)chore;
+	struct opening *opening = (struct opening *)blocking_job;
 
 	if (opening->fd >= 0)
 		close(opening->fd);
 	free(opening);
 }
 
-static struct chore *new_opening(struct mount *mount, const struct digest *content)
+static struct blocking_job *new_opening(struct mount *mount, const struct digest *content)
 {
 	struct opening *opening = calloc(1, sizeof(*opening));
 
@@ -176,13 +176,13 @@ static struct chore *new_opening(struct mount *mount, const struct digest *conte
 		return NULL;
 	opening->content = *content;
 	opening->fd = -1;
-	chore_init(&opening->chore, mount, run_opening, free_opening);
-	return &opening->chore;
+	blocking_job_init(&opening->blocking_job, mount, run_opening, free_opening);
+	return &opening->blocking_job;
 }
 
 void transaction_attempt_open(struct request *request)
 {
-	struct opening *opening = (struct opening *)request->chore;
+	struct opening *opening = (struct opening *)request->blocking_job;
 	int fd;
 
 	if (!request_has_wanted(request, REQUEST_DEED)) {
@@ -245,33 +245,33 @@ int transaction_list(struct mount *mount, const struct path *folder, struct pend
 
 /* Something that is done to the transaction's file, whose lock others may hold. */
 struct change {
-	struct chore chore;
+	struct blocking_job blocking_job;
 	struct path path;
 };
 
-static void free_change(struct chore *chore)
+static void free_change(struct blocking_job *blocking_job)
 {
-	free(chore);
+	free(blocking_job);
 }
 
-static struct chore *new_change(struct mount *mount, const struct path *path,
-				int (*run)(struct chore *chore, struct fault *flt))
+static struct blocking_job *new_change(struct mount *mount, const struct path *path,
+				       int (*run)(struct blocking_job *blocking_job, struct fault *flt))
 {
 	struct change *change = calloc(1, sizeof(*change));
 
 	if (!change)
 		return NULL;
 	change->path = *path;
-	chore_init(&change->chore, mount, run, free_change);
-	return &change->chore;
+	blocking_job_init(&change->blocking_job, mount, run, free_change);
+	return &change->blocking_job;
 }
 
-static int run_begin(struct chore *chore, struct fault *flt)
+static int run_begin(struct blocking_job *blocking_job, struct fault *flt)
 {
-	struct name name = path_package(&((struct change *)chore)->path);
+	struct name name = path_package(&((struct change *)blocking_job)->path);
 	struct fault own = {0};
 
-	if (pending_begin(store_of(chore->mount), &name, &own) == 0)
+	if (pending_begin(store_of(blocking_job->mount), &name, &own) == 0)
 		return 0;
 	/* That of another package is in the way, but it is not this. */
 	if (own.kind == FAULT_EXISTS)
@@ -280,7 +280,7 @@ static int run_begin(struct chore *chore, struct fault *flt)
 	return own.verdict;
 }
 
-struct chore *transaction_begin(struct mount *mount, const struct path *package)
+struct blocking_job *transaction_begin(struct mount *mount, const struct path *package)
 {
 	return new_change(mount, package, run_begin);
 }
@@ -295,49 +295,49 @@ static bool has_releases(const struct pending *pending)
 }
 
 /* As other folders: what is in it has to be taken out first, and is taken out by `rm -r`. */
-static int run_abort(struct chore *chore, struct fault *flt)
+static int run_abort(struct blocking_job *blocking_job, struct fault *flt)
 {
-	const struct path *path = &((struct change *)chore)->path;
+	const struct path *path = &((struct change *)blocking_job)->path;
 	struct fault own = {0};
 	struct pending pending;
 	bool found;
-	int verdict = load(chore->mount, path, &pending, &found, flt);
+	int verdict = load(blocking_job->mount, path, &pending, &found, flt);
 
 	if (!verdict && !found)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "it is not there any more");
 	if (!verdict && has_releases(&pending))
 		verdict = fault_system(flt, ENOTEMPTY, "there are releases in it");
-	if (!verdict && staged_remove_folder(chore->mount, path, &own) && own.kind != FAULT_ABSENT) {
+	if (!verdict && draft_remove_folder(blocking_job->mount, path, &own) && own.kind != FAULT_ABSENT) {
 		*flt = own;
 		verdict = own.verdict;
 	}
 	if (!verdict)
-		verdict = pending_remove(store_of(chore->mount), &found, flt);
+		verdict = pending_remove(store_of(blocking_job->mount), &found, flt);
 	pending_release(&pending);
 	if (!verdict)
-		staging_sweep(chore->mount->staging, NULL, NULL);
+		staging_sweep(blocking_job->mount->staging, NULL, NULL);
 	return verdict;
 }
 
-struct chore *transaction_abort(struct mount *mount, const struct path *package)
+struct blocking_job *transaction_abort(struct mount *mount, const struct path *package)
 {
 	return new_change(mount, package, run_abort);
 }
 
-static int run_take_out(struct chore *chore, struct fault *flt)
+static int run_take_out(struct blocking_job *blocking_job, struct fault *flt)
 {
-	const struct path *path = &((struct change *)chore)->path;
+	const struct path *path = &((struct change *)blocking_job)->path;
 	struct name name = path_package(path);
 	char version[CAP_VERSION + 1];
 
 	path_version(path, version);
-	if (pending_take_out(store_of(chore->mount), &name, version, flt))
+	if (pending_take_out(store_of(blocking_job->mount), &name, version, flt))
 		return flt->verdict;
-	staging_sweep(chore->mount->staging, NULL, NULL);
+	staging_sweep(blocking_job->mount->staging, NULL, NULL);
 	return 0;
 }
 
-struct chore *transaction_take_out(struct mount *mount, const struct path *entry)
+struct blocking_job *transaction_take_out(struct mount *mount, const struct path *entry)
 {
 	return new_change(mount, entry, run_take_out);
 }

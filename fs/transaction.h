@@ -33,11 +33,11 @@ int transaction_list(struct mount *mount, const struct path *folder, struct pend
 uint64_t transaction_size(struct mount *mount, const struct node *node);
 
 /**
- * Chores: begin a transaction, abort it, take an entry out of it.
+ * Blocking jobs: begin a transaction, abort it, take an entry out of it.
  * @return NULL without memory
  */
-struct chore *transaction_begin(struct mount *mount, const struct path *package);
-struct chore *transaction_abort(struct mount *mount, const struct path *package);
-struct chore *transaction_take_out(struct mount *mount, const struct path *entry);
+struct blocking_job *transaction_begin(struct mount *mount, const struct path *package);
+struct blocking_job *transaction_abort(struct mount *mount, const struct path *package);
+struct blocking_job *transaction_take_out(struct mount *mount, const struct path *entry);
 
 #endif

@@ -11,11 +11,11 @@
 #include "client/base/file.h"
 #include "errmap.h"
 #include "operations.h"
-#include "handover.h"
+#include "publishing.h"
 #include "misnamed.h"
 #include "publish_check.h"
 #include "repeat.h"
-#include "staged.h"
+#include "draft.h"
 #include "transaction.h"
 #include "verify/semver.h"
 #include "verify/wasm.h"
@@ -42,7 +42,7 @@ void writing_fail(struct request *request, const struct path *path, const struct
 {
 	int errnum = errmap_errno(flt);
 
-	handover_tell(request->mount, path, flt);
+	publishing_tell(request->mount, path, flt);
 	request_fail(request, errnum);
 }
 
@@ -64,7 +64,7 @@ bool writing_becomes(const struct path *staged, struct path *out)
 }
 
 /* The mutex is held. */
-static void note_writer(struct staged *staged, pid_t thread)
+static void note_writer(struct draft *staged, pid_t thread)
 {
 	staged->writers++;
 	staged->was_refused = false;
@@ -73,7 +73,7 @@ static void note_writer(struct staged *staged, pid_t thread)
 }
 
 /* Who wrote nothing to what was to become a release leaves nothing behind. */
-static void end_writer(struct mount *mount, struct staged *staged)
+static void end_writer(struct mount *mount, struct draft *staged)
 {
 	struct path version;
 
@@ -82,7 +82,7 @@ static void end_writer(struct mount *mount, struct staged *staged)
 	if (!staged->writers)
 		staged->outcome = 0;
 	if (!staged->writers && writing_becomes(&staged->path, &version))
-		staged_remove_empty(mount, staged);
+		draft_remove_empty(mount, staged);
 	pthread_mutex_unlock(&staged->mutex);
 }
 
@@ -185,17 +185,17 @@ static void reply_created(struct request *request, struct node *node, int fd)
  */
 static int add_writer(struct node *node, int flags, pid_t thread, int *fd, struct fault *flt)
 {
-	struct staged *staged = node->staged;
+	struct draft *staged = node->staged;
 	struct path version;
 	int verdict;
 
 	pthread_mutex_lock(&staged->mutex);
 	if (staged->is_removed)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "it was removed");
-	else if (staged->stage != STAGED_OPEN || (staged->writers && writing_becomes(&staged->path, &version)))
+	else if (staged->stage != DRAFT_OPEN || (staged->writers && writing_becomes(&staged->path, &version)))
 		verdict = fault_undecided(flt, FAULT_EXISTS, "it is being written or published already");
 	else
-		verdict = staged_open(node, flags, fd, flt);
+		verdict = draft_open(node, flags, fd, flt);
 	if (!verdict)
 		note_writer(staged, thread);
 	pthread_mutex_unlock(&staged->mutex);
@@ -258,7 +258,7 @@ static void attempt_open_staged(struct request *request)
 	} else if (writing_becomes(&path, &version)) {
 		fault_system(&flt, EBUSY, "it is not published");
 		writing_fail(request, &path, &flt);
-	} else if (staged_open(request->node, O_RDONLY, &fd, &flt)) {
+	} else if (draft_open(request->node, O_RDONLY, &fd, &flt)) {
 		request_fail_with(request, &flt);
 	} else {
 		writing_reply_open(request, fd);
@@ -287,7 +287,7 @@ bool writing_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *fil
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct node *node = mount->staging ? nodes_find(mount->nodes, number) : NULL;
 
-	if (node && path_is_staged(node->kind))
+	if (node && path_is_draft(node->kind))
 		request.attempt = attempt_open_staged;
 	else if (node && is_for_writing(file->flags))
 		request.attempt = refuse_open;
@@ -321,9 +321,9 @@ int writing_check_name(const struct path *path, struct fault *flt)
 		return fault_undecided(flt, FAULT_MISUSE, "the folder of yanked versions has that name");
 	if (path_is_inner(path->kind))
 		return 0;
-	if (path_is_staged(path->kind) && *name != '.' && end && strcmp(end, ".wasm") == 0)
+	if (path_is_draft(path->kind) && *name != '.' && end && strcmp(end, ".wasm") == 0)
 		return fault_undecided(flt, FAULT_MISUSE, RELEASE_NAME);
-	if (path_is_staged(path->kind) && is_bare_version(name))
+	if (path_is_draft(path->kind) && is_bare_version(name))
 		return fault_undecided(flt, FAULT_MISUSE, "a release of this version is called %.255s.wasm", name);
 	return 0;
 }
@@ -336,8 +336,8 @@ static void create_file(struct request *request)
 	struct path path;
 	int fd = -1;
 
-	path_as_staged(&request->path, &path);
-	if (staged_create(request->mount, &path, request->mode, &fd, &node, &flt)) {
+	path_as_draft(&request->path, &path);
+	if (draft_create(request->mount, &path, request->mode, &fd, &node, &flt)) {
 		writing_fail(request, &path, &flt);
 		return;
 	}
@@ -353,7 +353,7 @@ static void attempt_create(struct request *request)
 	struct fault flt = {0};
 	struct path path;
 
-	if (!path_as_staged(&request->path, &path))
+	if (!path_as_draft(&request->path, &path))
 		misnamed_file(&request->path, &flt);
 	if (flt.verdict)
 		writing_fail(request, &request->path, &flt);
@@ -413,11 +413,11 @@ static int check_beginning(const char *bytes, size_t size, struct fault *flt)
 /* The mutex is held. */
 static int put(const struct writing *writing, const char *bytes, size_t size, off_t offset, struct fault *flt)
 {
-	const struct staged *staged = writing->node->staged;
+	const struct draft *staged = writing->node->staged;
 	struct path version;
 	size_t done = 0;
 
-	if (staged->stage != STAGED_OPEN)
+	if (staged->stage != DRAFT_OPEN)
 		return fault_undecided(flt, FAULT_REFUSED, "it is published: it never changes any more");
 	if (offset < 0 || (uint64_t)offset > CAP_CONTENT || size > CAP_CONTENT - (uint64_t)offset)
 		return fault_undecided(flt, FAULT_LIMIT, "a content has at most %llu bytes", CAP_CONTENT);
@@ -439,7 +439,7 @@ void operations_write(fuse_req_t fuse, fuse_ino_t number, const char *bytes, siz
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct writing *writing = writing_of(file);
-	struct staged *staged = writing ? writing->node->staged : NULL;
+	struct draft *staged = writing ? writing->node->staged : NULL;
 	struct fault flt = {0};
 	struct path path;
 
@@ -459,7 +459,7 @@ void operations_write(fuse_req_t fuse, fuse_ino_t number, const char *bytes, siz
 	if (flt.verdict) {
 		int errnum = errmap_errno(&flt);
 
-		handover_tell(mount, &path, &flt);
+		publishing_tell(mount, &path, &flt);
 		fuse_reply_err(fuse, errnum);
 	} else {
 		fuse_reply_write(fuse, size);

@@ -5,7 +5,7 @@
 #ifndef WARGFS_FS_WRITING_PARTS_H
 #define WARGFS_FS_WRITING_PARTS_H
 
-#include "staged.h"
+#include "draft.h"
 #include "writing.h"
 
 /*

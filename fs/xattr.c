@@ -5,7 +5,7 @@
  * The kernel has none in user.* for symbolic links, so they have none. Only what stays as it is on a place that did not
  * change is listed, for programs that copy and compare whatever is (rsync -X, cp -a); the rest answers to its name.
  */
-#include "elsewhere.h"
+#include "federated.h"
 #include "operations.h"
 #include "refusals.h"
 #include "timestamp.h"
@@ -265,7 +265,7 @@ static bool open_source(fuse_req_t fuse, fuse_ino_t number, struct source *out)
 	if (!node)
 		return false;
 	*out = (struct source){ .mount = mount, .node = node, .path = node_path(node) };
-	if (elsewhere_find(mount, &out->path, &out->place, NULL) == 0)
+	if (federated_find(mount, &out->path, &out->place, NULL) == 0)
 		out->registry = federation_registry(mount->federation, out->place.domain);
 	out->view = registry_view(out->registry ? out->registry : mount->registry);
 	if (!out->view->checkpoint.contents.log_length)

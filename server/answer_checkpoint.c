@@ -27,14 +27,14 @@ static const char *word(bool is_verified)
 static int check_state(struct service *service, const struct checkpoint *checkpoint, bool *is_ours,
 		       struct fault *flt)
 {
-	struct committed_checkpoint there;
+	struct published_checkpoint there;
 	struct database *database = NULL;
 	struct fault own = {0};
 	bool found;
 	int r = readers_take(service->readers, &database, &own);
 
 	if (!r)
-		r = committed_checkpoint_at(database, checkpoint->log_length, &there, &own);
+		r = published_checkpoint_at(database, checkpoint->log_length, &there, &own);
 	readers_give(service->readers, database);
 	r = fault_unless_absent(r, &own, &found, flt);
 	*is_ours = found && checkpoint_same_state(&there.checkpoint.contents, checkpoint);

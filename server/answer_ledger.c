@@ -118,8 +118,7 @@ void answer_ledger_records(struct exchange *exchange)
 		return;
 	skipped = read_skipped(exchange);
 	if (!readers_take(exchange->service->readers, &database, &flt) &&
-	    (skipped >= part ||
-	     !committed_ledger(database, first + skipped, first + part, &exchange->answer, &flt)))
+	    (skipped >= part || !published_ledger(database, first + skipped, first + part, &exchange->answer, &flt)))
 		answer_records(exchange, skipped);
 	else
 		exchange_fail(exchange, &flt);

@@ -83,7 +83,7 @@ static bool is_plain(struct span text)
 #define ENOUGH 1  /* the rest of a log comes with the next page */
 #define STOPPED 2 /* it is answered already, or continues on a lane */
 
-static int write_record(void *user, const struct committed_record *record, struct fault *flt)
+static int write_record(void *user, const struct published_record *record, struct fault *flt)
 {
 	struct page *page = user;
 	struct buf *out = &page->exchange->answer;
@@ -119,7 +119,7 @@ static bool find_start(struct page *page, const struct digest *log_id, struct sp
 	if (!token.data)
 		return true;
 	if (!digest_parse(token, &record_id, NULL) &&
-	    !committed_find_record(page->database, log_id, &record_id, first, &page->flt)) {
+	    !published_find_record(page->database, log_id, &record_id, first, &page->flt)) {
 		(*first)++;
 		return true;
 	}
@@ -155,7 +155,7 @@ static bool write_log(struct page *page, const struct digest *log_id, struct spa
 	page->records = 0;
 	r = buf_append_text(out, "[", &page->flt);
 	if (!r)
-		r = committed_walk(page->database, log_id, first, page->wanted->log_length, limit, write_record, page,
+		r = published_walk(page->database, log_id, first, page->wanted->log_length, limit, write_record, page,
 				   &page->flt);
 	if (r < 0 || r == STOPPED || buf_append_text(out, "]", &page->flt))
 		return false;
@@ -183,7 +183,7 @@ static bool write_operator(struct page *page)
 static bool write_package(struct page *page, const char *name, const struct json *token)
 {
 	struct buf *out = &page->exchange->answer;
-	struct committed_log log;
+	struct published_log log;
 	struct digest log_id;
 	struct span text = {0};
 
@@ -193,7 +193,7 @@ static bool write_package(struct page *page, const char *name, const struct json
 		page->flt = (struct fault){0};
 		return false;
 	}
-	if (committed_find_log(page->database, &log_id, &log, &page->flt) || log.kind != RECORD_PACKAGE) {
+	if (published_find_log(page->database, &log_id, &log, &page->flt) || log.kind != RECORD_PACKAGE) {
 		if (page->flt.verdict && page->flt.kind != FAULT_ABSENT)
 			return false;
 		page->flt = (struct fault){0};
@@ -231,10 +231,10 @@ static bool write_page(struct page *page)
 static void answer_page(struct exchange *exchange, const struct wanted *wanted)
 {
 	struct page page = {.exchange = exchange, .wanted = wanted};
-	struct committed_checkpoint checkpoint;
+	struct published_checkpoint checkpoint;
 
 	if (!readers_take(exchange->service->readers, &page.database, &page.flt) &&
-	    !committed_checkpoint_at(page.database, wanted->log_length, &checkpoint, &page.flt) && write_page(&page))
+	    !published_checkpoint_at(page.database, wanted->log_length, &checkpoint, &page.flt) && write_page(&page))
 		exchange_answer(exchange, 200, "application/json");
 	else if (page.flt.kind == FAULT_ABSENT)
 		exchange_answer_type_number(exchange, 404, "logLength", wanted->log_length);

@@ -2,15 +2,15 @@
 /*
  * POST v1/fetch/names.
  */
-#include "packages.h"
+#include "package_names.h"
 #include "routes.h"
 
 /* Only packages: the operator's log has no name. */
 static bool is_published(struct database *database, const struct digest *log_id)
 {
-	struct committed_log log;
+	struct published_log log;
 
-	return !committed_find_log(database, log_id, &log, NULL) && log.kind == RECORD_PACKAGE;
+	return !published_find_log(database, log_id, &log, NULL) && log.kind == RECORD_PACKAGE;
 }
 
 /* Answer null for a damaged or lost name, so that the others are still served. */
@@ -47,7 +47,7 @@ static bool put_name(struct exchange *exchange, struct database *database, const
 		return false;
 	}
 	buf_init(&name, CAP_NAME_CARRIED);
-	if (packages_find_text(database, &log_id, &name, flt)) {
+	if (package_names_find_text(database, &log_id, &name, flt)) {
 		buf_release(&name);
 		return put_no_name(exchange, database, &log_id, names, flt);
 	}

@@ -148,7 +148,7 @@ static bool find_leaves(struct inclusion *inclusion)
 	for (size_t i = 0; i < inclusion->count; i++) {
 		struct fault flt = {0};
 
-		if (!committed_leaf(inclusion->database, inclusion->indices[i], inclusion->length,
+		if (!published_leaf(inclusion->database, inclusion->indices[i], inclusion->length,
 				    &inclusion->entries[i], &inclusion->are_heads[i], &flt))
 			continue;
 		if (flt.kind == FAULT_ABSENT)
@@ -248,7 +248,7 @@ static void answer_bundles(struct exchange *exchange, struct merkle_log_bundle *
 
 static void prove_inclusion(struct inclusion *inclusion)
 {
-	struct committed_checkpoint checkpoint;
+	struct published_checkpoint checkpoint;
 	struct merkle_log_bundle log = {0};
 	struct merkle_map_bundle map = {0};
 	struct fault flt = {0};
@@ -264,7 +264,7 @@ static void prove_inclusion(struct inclusion *inclusion)
 		refuse_or_fail(inclusion->exchange, &flt);
 		return;
 	}
-	if (committed_checkpoint_at(inclusion->database, inclusion->length, &checkpoint, &flt)) {
+	if (published_checkpoint_at(inclusion->database, inclusion->length, &checkpoint, &flt)) {
 		if (flt.kind == FAULT_ABSENT)
 			exchange_answer_type_number(inclusion->exchange, 404, "logLength", inclusion->length);
 		else

@@ -11,7 +11,7 @@
 #include <strings.h>
 
 struct publish {
-	struct committer_job job;
+	struct write_thread_job job;
 	struct exchange *exchange;
 	struct buf content;    /* of the record */
 	struct digest *contents;
@@ -119,7 +119,7 @@ static int read_body(const struct json *asked, struct publish *publish, struct s
 /* Look for the contents on this thread: all publishers wait for the committer's. */
 static int look_for_contents(struct content_files *files, struct publish *publish, struct fault *flt)
 {
-	struct committer_job *job = &publish->job;
+	struct write_thread_job *job = &publish->job;
 
 	publish->are_missing = calloc(job->content_count + 1, sizeof(*publish->are_missing));
 	if (!publish->are_missing)
@@ -149,7 +149,7 @@ static bool collect_contents(struct exchange *exchange, struct publish *publish,
 static bool check_record(struct exchange *exchange, struct publish *publish, const struct digest *log_id,
 			 struct span key_id, bool has_sources)
 {
-	struct committed_record *sent = &publish->job.record;
+	struct published_record *sent = &publish->job.record;
 	char expected[DIGEST_TEXT_SIZE], given[DIGEST_TEXT_SIZE];
 	struct fault flt = {0};
 	struct record record;
@@ -187,7 +187,7 @@ static bool check_record(struct exchange *exchange, struct publish *publish, con
 
 /* ---- The job ---- */
 
-static void done(struct committer_job *job)
+static void done(struct write_thread_job *job)
 {
 	struct publish *publish = (struct publish *)job;
 
@@ -198,7 +198,7 @@ static void give(struct exchange *exchange)
 {
 	struct publish *publish = exchange->work;
 
-	committer_give(exchange->service->committer, &publish->job);
+	write_thread_give(exchange->service->committer, &publish->job);
 }
 
 static void submit(struct exchange *exchange, struct publish *publish, const struct digest *log_id)
@@ -255,7 +255,7 @@ void answer_publish(struct exchange *exchange)
 		return;
 	}
 	publish->exchange = exchange;
-	publish->job.task = COMMITTER_SUBMIT;
+	publish->job.task = WRITE_THREAD_SUBMIT;
 	publish->job.done = done;
 	buf_init(&publish->content, CAP_RECORD);
 	exchange->work = publish;
@@ -265,24 +265,24 @@ void answer_publish(struct exchange *exchange)
 void answer_publish_go_on(struct exchange *exchange)
 {
 	const struct publish *publish = exchange->work;
-	const struct committer_job *job = &publish->job;
+	const struct write_thread_job *job = &publish->job;
 
 	if (job->verdict) {
 		exchange_fail(exchange, &job->fault);
 		return;
 	}
 	switch (job->refusal) {
-	case COMMITTER_TAKEN:
+	case WRITE_THREAD_TAKEN:
 		answer_standing(exchange, 202, &job->record.log_id, &job->record.record_id);
 		break;
-	case COMMITTER_UNAUTHORIZED:
+	case WRITE_THREAD_UNAUTHORIZED:
 		exchange_refuse(exchange, 401, "%s", job->fault.what);
 		break;
-	case COMMITTER_EXCESSIVE:
-	case COMMITTER_REFUSED:
+	case WRITE_THREAD_EXCESSIVE:
+	case WRITE_THREAD_REFUSED:
 		exchange_refuse(exchange, 422, "%s", job->fault.what);
 		break;
-	case COMMITTER_CONFLICT:
+	case WRITE_THREAD_CONFLICT:
 		exchange_answer_type_digest(exchange, 409, "record", &job->other);
 		break;
 	}

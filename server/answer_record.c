@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "routes.h"
-#include "standing.h"
+#include "record_state.h"
 
 static struct json *new_upload(const char *log, const char *record, const char *content)
 {
@@ -22,7 +22,7 @@ static struct json *new_upload(const char *log, const char *record, const char *
 	return missing;
 }
 
-static struct json *new_missing(const struct standing *standing, const char *log, const char *record)
+static struct json *new_missing(const struct record_state *standing, const char *log, const char *record)
 {
 	struct json *missing = json_new_object();
 	char content[DIGEST_TEXT_SIZE];
@@ -34,21 +34,21 @@ static struct json *new_missing(const struct standing *standing, const char *log
 	return missing;
 }
 
-static struct json *new_state(const struct standing *standing, const char *log, const char *record)
+static struct json *new_state(const struct record_state *standing, const char *log, const char *record)
 {
 	struct json *state = json_new_object();
 
 	json_put_text(state, "recordId", record);
 	switch (standing->state) {
-	case STANDING_SOURCING:
+	case RECORD_STATE_SOURCING:
 		json_put_text(state, "state", "sourcing");
 		json_put(state, "missingContent", new_missing(standing, log, record));
 		break;
-	case STANDING_REJECTED:
+	case RECORD_STATE_REJECTED:
 		json_put_text(state, "state", "rejected");
 		json_put_text(state, "reason", standing->reason);
 		break;
-	case STANDING_PUBLISHED:
+	case RECORD_STATE_PUBLISHED:
 		json_put_text(state, "state", "published");
 		json_put_uint(state, "registryIndex", standing->registry_index);
 		break;
@@ -60,21 +60,21 @@ void answer_standing(struct exchange *exchange, unsigned status, const struct di
 		     const struct digest *record_id)
 {
 	char log[DIGEST_TEXT_SIZE], record[DIGEST_TEXT_SIZE];
-	struct standing standing = {0};
+	struct record_state standing = {0};
 	struct database *database = NULL;
 	struct fault flt = {0};
 	bool has_log = false, is_long;
 	int r = readers_take(exchange->service->readers, &database, &flt);
 
 	if (!r)
-		r = standing_find(database, log_id, record_id, &standing, &has_log, &flt);
-	is_long = !r && standing.state == STANDING_SOURCING && standing.lacking > CAP_SERVED_MISSING;
+		r = record_state_find(database, log_id, record_id, &standing, &has_log, &flt);
+	is_long = !r && standing.state == RECORD_STATE_SOURCING && standing.lacking > CAP_SERVED_MISSING;
 	if (is_long && exchange_step_aside(exchange)) {
 		readers_give(exchange->service->readers, database);
 		return;
 	}
 	if (!r)
-		r = standing_read(database, log_id, record_id, &standing, &has_log, &flt);
+		r = record_state_read(database, log_id, record_id, &standing, &has_log, &flt);
 	readers_give(exchange->service->readers, database);
 	digest_format(log_id, log);
 	digest_format(record_id, record);
@@ -84,7 +84,7 @@ void answer_standing(struct exchange *exchange, unsigned status, const struct di
 		exchange_answer_type(exchange, 404, has_log ? "record" : "log", span_of_text(has_log ? record : log));
 	else
 		exchange_fail(exchange, &flt);
-	standing_release(&standing);
+	record_state_release(&standing);
 }
 
 void answer_record(struct exchange *exchange)

@@ -70,7 +70,7 @@ void answer_health(struct exchange *exchange)
 	int r = readers_take(exchange->service->readers, &database, &flt);
 
 	if (!r)
-		r = committed_length(database, &length, &flt);
+		r = published_length(database, &length, &flt);
 	readers_give(exchange->service->readers, database);
 	if (r) {
 		exchange_fail(exchange, &flt);

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "standing.h"
+#include "record_state.h"
 
 #define PATIENCE (64u << 20) /* bytes past the limit that are heard, so that the client hears the answer */
 
 struct upload {
 	struct job job; /* the worker's */
-	struct committer_job committing;
+	struct write_thread_job committing;
 	struct service_upload noted;
 	struct exchange *exchange;
 	struct incoming *incoming;
@@ -45,22 +45,22 @@ void answer_upload_forget(struct exchange *exchange)
 static bool check_wanted(struct exchange *exchange, const struct digest *log_id, const struct digest *record_id,
 			 const struct digest *digest)
 {
-	struct standing standing = {0};
+	struct record_state standing = {0};
 	struct database *database = NULL;
 	struct fault flt = {0};
 	bool has_log = false, is_wanted = false;
 	int r = readers_take(exchange->service->readers, &database, &flt);
 
 	if (!r)
-		r = standing_find(database, log_id, record_id, &standing, &has_log, &flt);
-	if (!r && standing.state == STANDING_SOURCING)
-		r = submitted_misses(database, log_id, record_id, digest, &is_wanted, &flt);
+		r = record_state_find(database, log_id, record_id, &standing, &has_log, &flt);
+	if (!r && standing.state == RECORD_STATE_SOURCING)
+		r = waiting_misses(database, log_id, record_id, digest, &is_wanted, &flt);
 	readers_give(exchange->service->readers, database);
 	if (r && flt.kind == FAULT_ABSENT)
 		exchange_answer_type_digest(exchange, 404, has_log ? "record" : "log", has_log ? record_id : log_id);
 	else if (r)
 		exchange_fail(exchange, &flt);
-	else if (standing.state != STANDING_SOURCING)
+	else if (standing.state != RECORD_STATE_SOURCING)
 		exchange_answer_status(exchange, 405);
 	else if (!is_wanted)
 		exchange_refuse(exchange, 400, "the record does not wait for this content");
@@ -115,7 +115,7 @@ bool answer_upload_take(struct exchange *exchange, struct span piece)
 
 /* ---- Behind it ---- */
 
-static void done(struct committer_job *committing)
+static void done(struct write_thread_job *committing)
 {
 	struct upload *upload = (struct upload *)((char *)committing - offsetof(struct upload, committing));
 
@@ -124,20 +124,20 @@ static void done(struct committer_job *committing)
 
 static void commit(struct upload *upload)
 {
-	struct committer_job *job = &upload->committing;
+	struct write_thread_job *job = &upload->committing;
 	char digest[DIGEST_TEXT_SIZE];
 
 	job->done = done;
 	if (upload->verdict == INCOMING_FINE) {
-		job->task = COMMITTER_ARRIVE;
+		job->task = WRITE_THREAD_ARRIVE;
 		job->content = upload->digest;
 	} else {
-		job->task = COMMITTER_REJECT;
+		job->task = WRITE_THREAD_REJECT;
 		digest_format(&upload->digest, digest);
 		snprintf(job->reason, sizeof(job->reason), "content with digest `%s` was rejected by policy: %s",
 			 digest, upload->fault.what);
 	}
-	committer_give(upload->exchange->service->committer, job);
+	write_thread_give(upload->exchange->service->committer, job);
 }
 
 static void keep(struct job *job)

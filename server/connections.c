@@ -23,7 +23,7 @@ struct connection {
 
 struct connections {
 	pthread_t thread;
-	_Atomic bool is_littered;
+	_Atomic bool needs_trim;
 	pthread_mutex_t mutex; /* for what follows */
 	pthread_cond_t changed;
 	struct connection *first;
@@ -53,13 +53,13 @@ void connections_cut_off(struct connections *connections)
 
 void connections_trim(struct connections *connections)
 {
-	atomic_store(&connections->is_littered, true);
+	atomic_store(&connections->needs_trim, true);
 }
 
 /* Called with the mutex, which it releases and takes again. */
 static void give_back(struct connections *connections)
 {
-	if (!atomic_exchange(&connections->is_littered, false))
+	if (!atomic_exchange(&connections->needs_trim, false))
 		return;
 	pthread_mutex_unlock(&connections->mutex);
 	malloc_trim(0);

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #include "client/base/file.h"
-#include "committed.h"
+#include "published.h"
 #include "content_files.h"
 #include "log_nodes.h"
 #include "operator_records.h"
-#include "package_logs.h"
-#include "packages.h"
+#include "log_cache.h"
+#include "package_names.h"
 #include "refused.h"
 #include "statement.h"
 #include "verify/array.h"
@@ -37,7 +37,7 @@ struct check {
 	struct operator_log *operator;
 	struct merkle_log_roots roots; /* of the log, as far as it was rebuilt */
 	struct merkle_map *map;
-	struct committed_checkpoint *checkpoints; /* in their order */
+	struct published_checkpoint *checkpoints; /* in their order */
 	size_t checkpoint_count, checkpoint_room, next_checkpoint;
 };
 
@@ -90,7 +90,7 @@ static int check_pragma(struct check *check, const char *text, const char *good,
 
 /* ---- The log, the map and the checkpoints ---- */
 
-static int take_checkpoint(void *user, const struct committed_checkpoint *checkpoint, struct fault *flt)
+static int take_checkpoint(void *user, const struct published_checkpoint *checkpoint, struct fault *flt)
 {
 	struct check *check = user;
 	int r = array_reserve(&check->checkpoints, check->checkpoint_count, &check->checkpoint_room,
@@ -101,7 +101,7 @@ static int take_checkpoint(void *user, const struct committed_checkpoint *checkp
 	return r;
 }
 
-static int compare_checkpoint(struct check *check, const struct committed_checkpoint *checkpoint, struct fault *flt)
+static int compare_checkpoint(struct check *check, const struct published_checkpoint *checkpoint, struct fault *flt)
 {
 	const struct checkpoint *contents = &checkpoint->checkpoint.contents;
 	struct digest log_root = merkle_log_roots_fold(&check->roots), map_root = merkle_map_root(check->map);
@@ -118,7 +118,7 @@ static int compare_checkpoint(struct check *check, const struct committed_checkp
 	return judge(check, own.verdict, &own, flt);
 }
 
-static int take_record(void *user, const struct committed_record *record, struct fault *flt)
+static int take_record(void *user, const struct published_record *record, struct fault *flt)
 {
 	struct check *check = user;
 	const struct digest leaf = merkle_log_leaf(&record->log_id, &record->record_id);
@@ -153,7 +153,7 @@ static int take_record(void *user, const struct committed_record *record, struct
 /* The nodes that are stored are those of the map that was rebuilt, if they have its root and follow from each other. */
 static int check_map(struct check *check, struct fault *flt)
 {
-	const struct committed_checkpoint *last;
+	const struct published_checkpoint *last;
 	struct fault own = {0};
 
 	if (!check->checkpoint_count)
@@ -171,10 +171,10 @@ static int check_log(struct check *check, struct fault *flt)
 		r = merkle_map_new(&check->map, flt);
 	own = (struct fault){0};
 	if (!r)
-		r = judge(check, committed_walk_checkpoints(check->database, take_checkpoint, check, &own), &own, flt);
+		r = judge(check, published_walk_checkpoints(check->database, take_checkpoint, check, &own), &own, flt);
 	own = (struct fault){0};
 	if (!r)
-		r = judge(check, committed_walk_all(check->database, take_record, check, &own), &own, flt);
+		r = judge(check, published_walk_all(check->database, take_record, check, &own), &own, flt);
 	own = (struct fault){0};
 	if (!r && (check->next_checkpoint < check->checkpoint_count || !check->checkpoint_count ||
 		   check->checkpoints[check->checkpoint_count - 1].checkpoint.contents.log_length !=
@@ -194,7 +194,7 @@ struct verifying {
 	struct refused refused;
 };
 
-static int verify_record(void *user, const struct committed_record *record, struct fault *flt)
+static int verify_record(void *user, const struct published_record *record, struct fault *flt)
 {
 	struct verifying *verifying = user;
 	struct fault own = {0};
@@ -225,7 +225,7 @@ static int find_name(struct check *check, const struct digest *log_id, const str
 
 	*has_name = false;
 	buf_init(&text, CAP_NAME_CARRIED);
-	r = packages_find_text(check->database, log_id, &text, flt);
+	r = package_names_find_text(check->database, log_id, &text, flt);
 	if (r == WARG_UNDECIDED && flt->kind == FAULT_ABSENT) {
 		*flt = (struct fault){0};
 		r = fault_invalid(flt, "it has no name");
@@ -238,7 +238,7 @@ static int find_name(struct check *check, const struct digest *log_id, const str
 	return r;
 }
 
-static int verify_package(struct check *check, const struct digest *log_id, const struct committed_log *log,
+static int verify_package(struct check *check, const struct digest *log_id, const struct published_log *log,
 			  struct verifying *verifying, struct fault *flt)
 {
 	bool has_name = false;
@@ -252,7 +252,7 @@ static int verify_package(struct check *check, const struct digest *log_id, cons
 	if (!r && has_name)
 		r = package_log_new(&name, &verifying->package, flt);
 	if (!r)
-		r = committed_walk(check->database, log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, verify_record, verifying,
+		r = published_walk(check->database, log_id, 0, CAP_LOG_LENGTH, CAP_LOG_LENGTH, verify_record, verifying,
 				   flt);
 	if (!r && !verifying->is_past && !(has_name && package_log_head(verifying->package)))
 		r = fault_invalid(flt, "it has no records");
@@ -276,7 +276,7 @@ static void tell_refused(struct check *check, const struct digest *log_id, const
 	fault_invalid(&told, "%.250s", verifying->refused.reason);
 	fault_at(&told, "refused from record %" PRIu64 " on", verifying->refused.registry_index);
 	digest_format(log_id, id);
-	if (packages_find(check->database, log_id, &name, NULL))
+	if (package_names_find(check->database, log_id, &name, NULL))
 		fault_at(&told, "log %s", id);
 	else
 		fault_at(&told, "package %.200s", name.text);
@@ -299,7 +299,7 @@ static int check_refused(struct check *check, struct fault *flt)
 	return judge(check, own.verdict, &own, flt);
 }
 
-static int take_log(void *user, const struct digest *log_id, const struct committed_log *log, struct fault *flt)
+static int take_log(void *user, const struct digest *log_id, const struct published_log *log, struct fault *flt)
 {
 	struct check *check = user;
 	struct verifying verifying = {0};
@@ -384,7 +384,7 @@ static int take_content(void *user, const struct digest *digest, struct fault *f
 	return judge(needs->check, own.verdict, &own, flt);
 }
 
-static int take_releases(void *user, const struct committed_record *committed, struct fault *flt)
+static int take_releases(void *user, const struct published_record *committed, struct fault *flt)
 {
 	const struct digest operator = name_operator_log_id();
 	struct needs *needs = user;
@@ -405,7 +405,7 @@ static int check_contents(struct check *check, struct fault *flt)
 	if (!r)
 		r = check_files(check, needs.folder, flt);
 	if (!r)
-		r = committed_walk_all(check->database, take_releases, &needs, flt);
+		r = published_walk_all(check->database, take_releases, &needs, flt);
 	if (needs.folder >= 0)
 		close(needs.folder);
 	return r;
@@ -429,7 +429,7 @@ static int check_all(struct check *check, const char *data_dir, struct fault *fl
 	if (!r)
 		r = check_map(check, flt);
 	if (!r)
-		r = judge(check, committed_walk_logs(check->database, take_log, check, &own), &own, flt);
+		r = judge(check, published_walk_logs(check->database, take_log, check, &own), &own, flt);
 	if (!r)
 		r = check_refused(check, flt);
 	return r ? r : check_contents(check, flt);

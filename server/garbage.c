@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "committed.h"
+#include "published.h"
 #include "content_files.h"
 #include "statement.h"
 #include "verify/array.h"
@@ -138,7 +138,7 @@ static int list_files(struct search *search, unsigned part, unsigned parts, size
  * Check that each published record hashes to its id and is at its index: a damaged record may have named other
  * contents.
  */
-static int take_published(void *user, const struct committed_record *record, struct fault *flt)
+static int take_published(void *user, const struct published_record *record, struct fault *flt)
 {
 	const struct digest operator = name_operator_log_id();
 	struct search *search = user;
@@ -157,14 +157,14 @@ static int take_published(void *user, const struct committed_record *record, str
 
 static int read_published(struct search *search, struct fault *flt)
 {
-	struct committed_checkpoint last;
+	struct published_checkpoint last;
 	struct fault own = {0};
 	struct digest root;
 	bool found;
-	int r = committed_walk_all(search->garbage->reading, take_published, search, flt);
+	int r = published_walk_all(search->garbage->reading, take_published, search, flt);
 
 	if (!r)
-		r = fault_unless_absent(committed_last_checkpoint(search->garbage->reading, &last, &own), &own, &found,
+		r = fault_unless_absent(published_last_checkpoint(search->garbage->reading, &last, &own), &own, &found,
 					flt);
 	if (r)
 		return r;

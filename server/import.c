@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "import_contents.h"
-#include "imported.h"
+#include "import_table.h"
 #include "operator_records.h"
-#include "package_logs.h"
-#include "packages.h"
+#include "log_cache.h"
+#include "package_names.h"
 #include "refused.h"
 
 #define TOGETHER 100                    /* logs that are asked for in one request */
@@ -24,9 +24,9 @@
 /* An import under way. */
 struct move {
 	const struct import *import;
-	struct commit_state state;
+	struct append_state state;
 	struct operator_log *operator; /* a copy, ours */
-	struct package_logs *logs;
+	struct log_cache *logs;
 	struct signed_checkpoint checkpoint; /* the origin's */
 	uint64_t met; /* records that came, known ones too */
 	uint64_t refused; /* packages */
@@ -76,7 +76,7 @@ static int fetch_ledger(struct move *move, struct fault *flt)
 	if (!r)
 		r = check_ledger(move, entries, (size_t)(end - first), flt);
 	if (!r)
-		r = imported_begin(import->database, first, entries, (size_t)(end - first), flt);
+		r = import_table_begin(import->database, first, entries, (size_t)(end - first), flt);
 	free(entries);
 	return r;
 }
@@ -96,7 +96,7 @@ static int take_refused_name(void *user, size_t place, struct span text, struct 
 	if (text.length > CAP_NAME_CARRIED)
 		return fault_undecided(flt, FAULT_LIMIT, "a package's name has %zu bytes", text.length);
 	named->is_refused[place] = true;
-	return packages_add_text(named->move->import->database, &named->log_ids[place], text, flt);
+	return package_names_add_text(named->move->import->database, &named->log_ids[place], text, flt);
 }
 
 /* @param names, is_refused  room for as many */
@@ -115,7 +115,7 @@ static int fetch_some_names(struct move *move, const struct digest *log_ids, siz
 		if (!*names[i].text)
 			r = fault_invalid(flt, "the registry does not know the name of a log that it has");
 		else
-			r = packages_add(move->import->database, &names[i], flt);
+			r = package_names_add(move->import->database, &names[i], flt);
 	}
 	return r;
 }
@@ -187,7 +187,7 @@ static bool is_published(const struct fetched *log, const struct record_envelope
 {
 	if (why->verdict != WARG_INVALID && why->kind != FAULT_LIMIT)
 		return false;
-	return is_signed || (!log->is_begun && !package_logs_has_first_key(envelope));
+	return is_signed || (!log->is_begun && !log_cache_has_first_key(envelope));
 }
 
 /*
@@ -206,7 +206,7 @@ static int check_record(struct move *move, const struct fetched *log, enum recor
 		return 0;
 	if (!*log->name.text)
 		return fault_invalid(why, "its name is not valid for a package here"), 0;
-	r = package_logs_check(move->logs, &log->name, envelope, true, &is_signed, why);
+	r = log_cache_check(move->logs, &log->name, envelope, true, &is_signed, why);
 	if (!r || is_published(log, envelope, is_signed, why))
 		return 0;
 	*flt = *why;
@@ -219,7 +219,7 @@ static int is_here(struct move *move, const struct digest *log_id, const struct 
 {
 	struct fault own = {0};
 	uint64_t place;
-	int r = committed_find_record(move->import->database, log_id, record_id, &place, &own);
+	int r = published_find_record(move->import->database, log_id, record_id, &place, &own);
 
 	return fault_unless_absent(r, &own, here, flt);
 }
@@ -227,7 +227,7 @@ static int is_here(struct move *move, const struct digest *log_id, const struct 
 static int take_record(struct move *move, struct fetched *log, enum record_kind kind, const struct api_record *record,
 		       struct fault *flt)
 {
-	struct committed_record entering = {
+	struct published_record entering = {
 		.registry_index = record->registry_index,
 		.log_id = log->log_id,
 		.envelope = api_record_envelope(record),
@@ -247,7 +247,7 @@ static int take_record(struct move *move, struct fetched *log, enum record_kind 
 	if (!r && (log->is_refused || why.verdict))
 		r = ecdsa_check_signature(entering.envelope.signature, flt);
 	if (!r)
-		r = imported_put(move->import->database, &entering, flt);
+		r = import_table_put(move->import->database, &entering, flt);
 	log->is_begun = true;
 	return r || !why.verdict ? r : refuse(move, log, entering.registry_index, &why, flt);
 }
@@ -337,17 +337,17 @@ static int fetch_pages(struct move *move, struct fetched *operator, struct fetch
 /* From the head that is here on. */
 static int begin_log(struct move *move, const struct digest *log_id, struct fetched *out, struct fault *flt)
 {
-	struct committed_log log;
+	struct published_log log;
 	struct merkle_map_entry head;
 	struct fault own = {0};
 	bool is_head;
-	int r = committed_find_log(move->import->database, log_id, &log, &own);
+	int r = published_find_log(move->import->database, log_id, &log, &own);
 
 	*out = (struct fetched){.log_id = *log_id};
 	r = fault_unless_absent(r, &own, &out->is_begun, flt);
 	if (r || !out->is_begun)
 		return r;
-	r = committed_leaf(move->import->database, log.head, CAP_LOG_LENGTH, &head, &is_head, flt);
+	r = published_leaf(move->import->database, log.head, CAP_LOG_LENGTH, &head, &is_head, flt);
 	if (!r)
 		digest_format(&head.record_id, out->token);
 	return r;
@@ -368,7 +368,7 @@ static int begin_package(struct move *move, const struct digest *log_id, struct 
 	if (r)
 		return r;
 	own = (struct fault){0};
-	r = packages_find(database, log_id, &out->name, &own);
+	r = package_names_find(database, log_id, &out->name, &own);
 	if (r == WARG_INVALID) {
 		out->name = (struct name){0};
 		return 0;
@@ -390,7 +390,7 @@ static int fetch_packages(struct move *move, const struct digest *log_ids, size_
 			r = begin_package(move, &log_ids[at + i], &packages[i], flt);
 		if (!r)
 			r = fetch_pages(move, NULL, packages, some, flt);
-		package_logs_forget(move->logs);
+		log_cache_forget(move->logs);
 		tell(move, "logs", at + some, count);
 	}
 	free(packages);
@@ -416,7 +416,7 @@ static int fetch_logs(struct move *move, struct fault *flt)
 	const struct digest operator = name_operator_log_id();
 	struct digest *log_ids = NULL;
 	size_t count = 0, kept = 0;
-	int r = imported_logs(move->import->database, &log_ids, &count, flt);
+	int r = import_table_logs(move->import->database, &log_ids, &count, flt);
 
 	for (size_t i = 0; i < count; i++)
 		if (!digest_equals(&log_ids[i], &operator))
@@ -435,17 +435,17 @@ static int fetch_logs(struct move *move, struct fault *flt)
 
 struct batch {
 	struct move *move;
-	struct committed_record records[BATCH];
+	struct published_record records[BATCH];
 	struct buf bytes[BATCH];
 	size_t count, length;
 };
 
 #define IS_FULL 1
 
-static int gather(void *user, const struct committed_record *record, struct fault *flt)
+static int gather(void *user, const struct published_record *record, struct fault *flt)
 {
 	struct batch *batch = user;
-	struct committed_record *kept = &batch->records[batch->count];
+	struct published_record *kept = &batch->records[batch->count];
 	struct buf *bytes = &batch->bytes[batch->count];
 	const struct record_envelope *envelope = &record->envelope;
 	int r;
@@ -470,9 +470,9 @@ static int enter(struct move *move, struct fault *flt)
 
 	while (!r && move->state.roots.length < end) {
 		batch->count = batch->length = 0;
-		r = imported_walk(move->import->database, move->state.roots.length, BATCH, gather, batch, flt);
+		r = import_table_walk(move->import->database, move->state.roots.length, BATCH, gather, batch, flt);
 		if (r == 0 || r == IS_FULL)
-			r = commit_grow(move->import->database, &move->state, batch->records, batch->count, flt);
+			r = append_grow(move->import->database, &move->state, batch->records, batch->count, flt);
 		for (size_t i = 0; i < batch->count; i++)
 			buf_release(&batch->bytes[i]);
 		tell(move, "records", move->state.roots.length, end);
@@ -495,7 +495,7 @@ static int bring(struct move *move, struct fault *flt)
 		r = import_contents(import, flt);
 	if (!r)
 		r = enter(move, flt);
-	return r ? r : imported_end(import->database, flt);
+	return r ? r : import_table_end(import->database, flt);
 }
 
 /* One that was only signed again says nothing of records. */
@@ -507,7 +507,7 @@ static int move_in(struct move *move, struct fault *flt)
 		r = bring(move, flt);
 	else
 		r = checkpoint_verify(&move->checkpoint, move->operator, flt);
-	return r ? r : commit_follow(move->import->database, &move->state, &move->checkpoint, flt);
+	return r ? r : append_follow(move->import->database, &move->state, &move->checkpoint, flt);
 }
 
 /* The origin may only have grown since. */
@@ -545,7 +545,7 @@ static int begin(struct move *move, const struct operator_log *operator, struct 
 		r = check_growth(move, flt);
 	if (!r)
 		r = operator_log_copy(operator, &move->operator, flt);
-	return r ? r : package_logs_new(move->import->database, CAP_SERVED_LOG_CACHE, &move->logs, flt);
+	return r ? r : log_cache_new(move->import->database, CAP_SERVED_LOG_CACHE, &move->logs, flt);
 }
 
 static void tell_refused(struct move *move)
@@ -558,7 +558,7 @@ static void tell_refused(struct move *move)
 	move->import->refused(move->import->refused_user, &move->why);
 }
 
-int import_update(const struct import *import, struct commit_state *state, struct operator_log **operator,
+int import_update(const struct import *import, struct append_state *state, struct operator_log **operator,
 		  struct fault *flt)
 {
 	struct move move = {.import = import, .state = *state};
@@ -566,7 +566,7 @@ int import_update(const struct import *import, struct commit_state *state, struc
 
 	if (!r)
 		r = transact(&move, flt);
-	package_logs_free(move.logs);
+	log_cache_free(move.logs);
 	if (r) {
 		fault_blame(flt, flt->kind == FAULT_SYSTEM ? FAULT_BY_SYSTEM : FAULT_BY_REGISTRY);
 		operator_log_unref(move.operator);

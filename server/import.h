@@ -14,7 +14,7 @@
 #define WARG_SERVER_IMPORT_H
 
 #include "client/net/api.h"
-#include "commit.h"
+#include "append.h"
 #include "content_files.h"
 
 /** Where it comes from, and where it goes. All borrowed. */
@@ -38,7 +38,7 @@ struct import {
  * @return 0; WARG_INVALID if the origin lies, or is another registry than the one here; nothing is changed then, but
  *         for contents, which are what their names say
  */
-int import_update(const struct import *import, struct commit_state *state, struct operator_log **operator,
+int import_update(const struct import *import, struct append_state *state, struct operator_log **operator,
 		  struct fault *flt);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "imported.h"
+#include "import_table.h"
 
 #define TOGETHER 8                      /* downloads side by side */
 #define LONGEST (6LL * 60 * 60 * 1000) /* milliseconds for one, however much it is */
@@ -28,7 +28,7 @@ static int take_content(void *user, const struct digest *digest, struct fault *f
 	return buf_append(&wanted->digests, digest_span(digest), flt);
 }
 
-static int take_releases(void *user, const struct committed_record *committed, struct fault *flt)
+static int take_releases(void *user, const struct published_record *committed, struct fault *flt)
 {
 	const struct digest operator = name_operator_log_id();
 
@@ -215,7 +215,7 @@ int import_contents(const struct import *import, struct fault *flt)
 	int r;
 
 	buf_init(&wanted.digests, SIZE_MAX);
-	r = imported_walk(import->database, 0, CAP_LOG_LENGTH, take_releases, &wanted, flt);
+	r = import_table_walk(import->database, 0, CAP_LOG_LENGTH, take_releases, &wanted, flt);
 	digests = (void *)wanted.digests.data;
 	count = sort(digests, wanted.digests.length / DIGEST_SIZE);
 	for (size_t at = 0; at < count && !r; at += TOGETHER) {

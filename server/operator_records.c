@@ -12,7 +12,7 @@
 #include "statement.h"
 #include "verify/name.h"
 
-static int append_one(void *user, const struct committed_record *record, struct fault *flt)
+static int append_one(void *user, const struct published_record *record, struct fault *flt)
 {
 	return operator_log_append(user, &record->envelope, flt);
 }
@@ -25,7 +25,7 @@ int operator_records_load(struct database *database, struct operator_log **out, 
 
 	if (r)
 		return r;
-	r = committed_walk_whole(database, &log_id, append_one, log, flt);
+	r = published_walk_whole(database, &log_id, append_one, log, flt);
 	if (r) {
 		fault_at(flt, "the operator's log in the database");
 		operator_log_unref(log);
@@ -44,7 +44,7 @@ struct mending {
 };
 
 /* Sign a record again whose bytes match its id, if this key may sign it here. */
-static int sign_anew(struct mending *mending, const struct committed_record *record, struct fault *flt)
+static int sign_anew(struct mending *mending, const struct published_record *record, struct fault *flt)
 {
 	static const char text[] = "UPDATE records SET signature = ?, key_id = ? WHERE registry_index = ?";
 	struct record_envelope envelope = {.content = record->envelope.content};
@@ -70,7 +70,7 @@ static int sign_anew(struct mending *mending, const struct committed_record *rec
 	return r;
 }
 
-static int mend_one(void *user, const struct committed_record *record, struct fault *flt)
+static int mend_one(void *user, const struct published_record *record, struct fault *flt)
 {
 	struct mending *mending = user;
 	struct fault own = {0};
@@ -93,7 +93,7 @@ int operator_records_mend(struct database *database, const struct ecdsa_private_
 	if (!r)
 		r = database_begin(database, flt);
 	if (!r)
-		r = committed_walk_whole(database, &log_id, mend_one, &mending, flt);
+		r = published_walk_whole(database, &log_id, mend_one, &mending, flt);
 	if (!r)
 		r = database_commit(database, flt);
 	if (!r) {
@@ -217,11 +217,11 @@ static struct record_time time_after(const struct log_head *head)
 	return head && record_time_compare(time, head->time) < 0 ? head->time : time;
 }
 
-static int commit_record(struct database *database, struct commit_state *state, struct operator_log *log,
+static int commit_record(struct database *database, struct append_state *state, struct operator_log *log,
 			 const struct ecdsa_private_key *key, struct record *record, struct buf *content,
 			 struct buf *signature, struct fault *flt)
 {
-	struct committed_record entering = {0};
+	struct published_record entering = {0};
 	int r = record_encode(record, content, flt);
 
 	if (!r)
@@ -237,10 +237,10 @@ static int commit_record(struct database *database, struct commit_state *state, 
 	/* It is our own record: what is wrong is who signs it. */
 	if (r == WARG_INVALID && flt)
 		flt->kind = FAULT_DENIED, flt->verdict = WARG_UNDECIDED;
-	return r ? r : commit_records(database, state, &entering, 1, key, (uint64_t)time(NULL), flt);
+	return r ? r : append_records(database, state, &entering, 1, key, (uint64_t)time(NULL), flt);
 }
 
-static int append_record(struct database *database, struct commit_state *state, struct operator_log *log,
+static int append_record(struct database *database, struct append_state *state, struct operator_log *log,
 			 const struct ecdsa_private_key *key, struct record_entry *entries, size_t count,
 			 struct fault *flt)
 {
@@ -273,7 +273,7 @@ static int check_key(const struct operator_log *log, const struct ecdsa_private_
 			       "another");
 }
 
-int operator_records_ensure(struct database *database, struct commit_state *state, struct operator_log **log,
+int operator_records_ensure(struct database *database, struct append_state *state, struct operator_log **log,
 			    const struct ecdsa_private_key *key, const struct operator_wish *wishes, size_t count,
 			    struct fault *flt)
 {

@@ -5,7 +5,7 @@
 #ifndef WARG_SERVER_OPERATOR_RECORDS_H
 #define WARG_SERVER_OPERATOR_RECORDS_H
 
-#include "commit.h"
+#include "append.h"
 #include "verify/operator_log.h"
 
 /** A namespace that the registry is to have. */
@@ -33,7 +33,7 @@ int operator_records_mend(struct database *database, const struct ecdsa_private_
  * @return 0; FAULT_DENIED if the key is not one that the log lets do this; FAULT_MISUSE if a namespace is none, or is
  *         already something else
  */
-int operator_records_ensure(struct database *database, struct commit_state *state, struct operator_log **log,
+int operator_records_ensure(struct database *database, struct append_state *state, struct operator_log **log,
 			    const struct ecdsa_private_key *key, const struct operator_wish *wishes, size_t count,
 			    struct fault *flt);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "commit.h"
+#include "append.h"
 #include "log_nodes.h"
 #include "operator_records.h"
 #include "statement.h"
@@ -34,7 +34,7 @@ struct recovery {
 	struct operator_log *operator; /* for its keys; NULL: not readable */
 	struct operator_log *own;      /* has only `key`; NULL without one */
 
-	struct committed_checkpoint last; /* the longest that verifies against its signature */
+	struct published_checkpoint last; /* the longest that verifies against its signature */
 	bool has_last;
 	struct merkle_log_roots roots;
 	bool is_damaged, is_partial;
@@ -139,7 +139,7 @@ static int find_last(struct recovery *recovery, struct fault *flt)
 				  " ORDER BY log_length DESC LIMIT 1", &found, &length, flt);
 		if (r || !found)
 			break;
-		r = committed_checkpoint_at(recovery->database, length, &recovery->last, &own);
+		r = published_checkpoint_at(recovery->database, length, &recovery->last, &own);
 		recovery->has_last = !r && is_signed(recovery, &recovery->last.checkpoint);
 		r = note_damage(recovery, r, &own, flt);
 		if (r || recovery->has_last)
@@ -174,9 +174,9 @@ static int look_at_record(void *user, struct statement *row, struct fault *flt)
 /* Whether the last record is under the last checkpoint, and the nodes that the next one needs have its root. */
 static int look_at_end(struct recovery *recovery, struct fault *flt)
 {
-	struct commit_state state;
+	struct append_state state;
 	struct fault own = {0};
-	int r = note_damage(recovery, commit_load(recovery->database, &state, &own), &own, flt);
+	int r = note_damage(recovery, append_load(recovery->database, &state, &own), &own, flt);
 
 	recovery->is_partial = !r && !recovery->is_damaged && recovery->task->depth == RECOVERY_END &&
 			       state.roots.length > CAP_CHECKED_LOG;
@@ -566,7 +566,7 @@ static int set_heads(struct recovery *recovery, struct map_root *out, struct fau
 static int sign_last(struct recovery *recovery, const struct map_root *map, struct fault *flt)
 {
 	const uint64_t now = (uint64_t)time(NULL), before = recovery->last.checkpoint.contents.timestamp;
-	struct committed_checkpoint checkpoint = {.map = *map};
+	struct published_checkpoint checkpoint = {.map = *map};
 	const struct checkpoint contents = {
 		.log_length = recovery->length, .log_root = merkle_log_roots_fold(&recovery->roots),
 		.map_root = map->hash, .timestamp = recovery->has_last && before > now ? before : now,
@@ -574,7 +574,7 @@ static int sign_last(struct recovery *recovery, const struct map_root *map, stru
 	int r = checkpoint_sign(&contents, recovery->key, &checkpoint.checkpoint, flt);
 
 	tell(recovery, "the checkpoint of %" PRIu64 " records is signed again", recovery->length);
-	return r ? r : committed_put_checkpoint(recovery->database, &checkpoint, flt);
+	return r ? r : published_put_checkpoint(recovery->database, &checkpoint, flt);
 }
 
 static int write_map(struct recovery *recovery, struct fault *flt)
@@ -605,7 +605,7 @@ static int write_map(struct recovery *recovery, struct fault *flt)
 	}
 	tell(recovery, "nodes of the map were damaged, and are repaired");
 	recovery->last.map = map;
-	return committed_put_checkpoint(recovery->database, &recovery->last, flt);
+	return published_put_checkpoint(recovery->database, &recovery->last, flt);
 }
 
 /* ---- All of it ---- */

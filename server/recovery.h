@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-#include "committed.h"
+#include "published.h"
 
 /** How much is checked, unless damage is found: then all of it. */
 enum recovery_depth {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "package_logs.h"
-#include "packages.h"
+#include "log_cache.h"
+#include "package_names.h"
 #include "statement.h"
 
 int refused_add(struct database *database, const struct digest *log_id, const struct refused *refused,
@@ -56,10 +56,10 @@ static int review_log(struct database *database, const struct digest *log_id, bo
 	struct package_log *log = NULL;
 	struct fault own = {0};
 	struct name name;
-	int r = packages_find(database, log_id, &name, &own);
+	int r = package_names_find(database, log_id, &name, &own);
 
 	if (!r)
-		r = package_logs_load(database, &name, &log, &own);
+		r = log_cache_load(database, &name, &log, &own);
 	*keeps = !r;
 	package_log_unref(log);
 	if (own.errnum == ENOMEM)

@@ -8,7 +8,7 @@
 
 #include "framing.h"
 #include "host.h"
-#include "listener_parts.h"
+#include "http_server_parts.h"
 #include "routes.h"
 
 #define TRIMMED (256 << 10) /* bytes of a request or answer from which on malloc_trim() is worth it */
@@ -17,7 +17,7 @@
 struct request {
 	struct exchange exchange; /* must be first: `resume` casts to it */
 	struct lane_job job;
-	struct listener *listener;
+	struct http_server *listener;
 	struct MHD_Connection *connection;
 	struct peer *peer;
 	size_t held;       /* bytes counted for the client */
@@ -43,7 +43,7 @@ static const char *find_header(const struct exchange *exchange, const char *name
 static void resume(struct exchange *exchange)
 {
 	const struct request *request = (const struct request *)exchange;
-	struct listener *listener = request->listener;
+	struct http_server *listener = request->listener;
 
 	pthread_mutex_lock(&listener->mutex);
 	listener->resuming++;
@@ -81,7 +81,7 @@ static enum exchange_method method_of(const char *method)
 }
 
 /* @return NULL: no memory, or the listener is stopping */
-static struct request *request_new(struct listener *listener, struct MHD_Connection *connection, const char *path,
+static struct request *request_new(struct http_server *listener, struct MHD_Connection *connection, const char *path,
 				   const char *method)
 {
 	struct peer *peer = peer_of(connection);
@@ -121,7 +121,7 @@ static void leave_lane(struct request *request)
 
 static void end_wait(struct request *request)
 {
-	struct listener *listener = request->listener;
+	struct http_server *listener = request->listener;
 
 	if (!request->is_waiting)
 		return;
@@ -134,7 +134,7 @@ static void end_wait(struct request *request)
 
 static void request_free(struct request *request)
 {
-	struct listener *listener = request->listener;
+	struct http_server *listener = request->listener;
 
 	/* If its client is gone, a request that was resumed gets here without another call. */
 	end_wait(request);
@@ -157,7 +157,7 @@ static void request_free(struct request *request)
 static void count(const struct request *request)
 {
 	const struct exchange *exchange = &request->exchange;
-	const struct listener *listener = request->listener;
+	const struct http_server *listener = request->listener;
 	struct counters *counters = &exchange->service->counters;
 	unsigned class = exchange->status / 100;
 
@@ -196,7 +196,7 @@ static bool is_of_browser(const struct request *request)
  */
 static bool is_misdirected(const struct request *request)
 {
-	const struct listener *listener = request->listener;
+	const struct http_server *listener = request->listener;
 	const char *host = find_header(&request->exchange, MHD_HTTP_HEADER_HOST);
 
 	if (listener->is_secure || listener->reach != LISTENER_LOOPBACK || !host || !is_of_browser(request))
@@ -208,7 +208,7 @@ static bool is_misdirected(const struct request *request)
 /* @return the allowed origin, "*" for any; NULL: the request has no origin, or one that is not allowed */
 static const char *find_origin(const struct request *request)
 {
-	const struct listener *listener = request->listener;
+	const struct http_server *listener = request->listener;
 	const char *origin = find_header(&request->exchange, MHD_HTTP_HEADER_ORIGIN);
 
 	for (size_t i = 0; origin && i < listener->origin_count; i++)
@@ -288,7 +288,7 @@ static enum MHD_Result send_answer(struct request *request)
 	return result;
 }
 
-static bool may_wait(struct listener *listener)
+static bool may_wait(struct http_server *listener)
 {
 	bool may;
 

@@ -21,7 +21,7 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	right INTEGER REFERENCES map_nodes,"
 	"	right_hash BLOB CHECK (length(right_hash) = 32)"
 	");"
-	/* What has been published: committed.h. */
+	/* What has been published: published.h. */
 	"CREATE TABLE logs ("
 	"	id INTEGER PRIMARY KEY,"
 	"	log_id BLOB NOT NULL UNIQUE CHECK (length(log_id) = 32),"
@@ -52,7 +52,7 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	log_id BLOB NOT NULL PRIMARY KEY CHECK (length(log_id) = 32),"
 	"	name BLOB NOT NULL"
 	") WITHOUT ROWID;"
-	/* What was sent and is not published: submitted.h. */
+	/* What was sent and is not published: waiting.h. */
 	"CREATE TABLE submitted ("
 	"	id INTEGER PRIMARY KEY,"
 	"	log_id BLOB NOT NULL REFERENCES packages,"
@@ -60,9 +60,9 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	key_id BLOB NOT NULL CHECK (length(key_id) = 32),"
 	"	signature BLOB NOT NULL,"
 	"	content BLOB NOT NULL,"
-	"	since INTEGER NOT NULL,"   /* seconds since 1970 */
+	"	since INTEGER NOT NULL," /* seconds since 1970 */
 	"	lacking INTEGER NOT NULL," /* contents */
-	"	reason BLOB,"              /* of one that was rejected */
+	"	reason BLOB," /* of one that was rejected */
 	"	UNIQUE (log_id, record_id)"
 	");"
 	"CREATE INDEX submitted_waiting ON submitted (log_id) WHERE reason IS NULL;"

@@ -21,7 +21,7 @@
 
 /* ---- What the committer tells, and asks ---- */
 
-static void stands(void *user, const struct commit_state *state)
+static void stands(void *user, const struct append_state *state)
 {
 	struct service *service = user;
 	uint64_t before;
@@ -35,7 +35,7 @@ static void stands(void *user, const struct commit_state *state)
 	counters_add(&service->counters.commits, 1);
 }
 
-static void follows(void *user, const struct commit_state *state, struct operator_log *operator)
+static void follows(void *user, const struct append_state *state, struct operator_log *operator)
 {
 	struct service *service = user;
 	struct operator_log *before;
@@ -116,13 +116,13 @@ static void rejected(void *user)
 /* ---- Callbacks of the collector ---- */
 
 struct expiry {
-	struct committer_job job;
+	struct write_thread_job job;
 	pthread_mutex_t mutex;
 	pthread_cond_t done;
 	bool is_done;
 };
 
-static void expired(struct committer_job *job)
+static void expired(struct write_thread_job *job)
 {
 	struct expiry *expiry = (struct expiry *)job;
 
@@ -136,15 +136,16 @@ static void expire(void *user, const struct digest *log_id, const struct digest 
 {
 	struct service *service = user;
 	struct expiry expiry = {
-		.job = {.task = COMMITTER_REJECT, .done = expired, .reason = "its contents did not come in time"},
-		.mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER,
+		.job = {.task = WRITE_THREAD_REJECT, .done = expired, .reason = "its contents did not come in time"},
+		.mutex = PTHREAD_MUTEX_INITIALIZER,
+		.done = PTHREAD_COND_INITIALIZER,
 	};
 
 	if (is_uploading(service, record_id))
 		return;
 	expiry.job.record.log_id = *log_id;
 	expiry.job.record.record_id = *record_id;
-	committer_give(service->committer, &expiry.job);
+	write_thread_give(service->committer, &expiry.job);
 	pthread_mutex_lock(&expiry.mutex);
 	while (!expiry.is_done)
 		pthread_cond_wait(&expiry.done, &expiry.mutex);
@@ -163,17 +164,22 @@ static int start_collector(struct service *service, struct fault *flt)
 
 /* ---- Beginning and end ---- */
 
-static int start_committer(struct service *service, const struct commit_state *state, struct fault *flt)
+static int start_committer(struct service *service, const struct append_state *state, struct fault *flt)
 {
-	const struct committer_host host = {
-		.stands = stands, .is_uploading = is_uploading, .rejected = rejected, .failed = found,
-		.has_content = has_content, .arrivals = arrivals, .user = service,
+	const struct write_thread_host host = {
+		.stands = stands,
+		.is_uploading = is_uploading,
+		.rejected = rejected,
+		.failed = found,
+		.has_content = has_content,
+		.arrivals = arrivals,
+		.user = service,
 		.checked = service->is_unchecked ? checked : NULL,
 	};
 
 	service->checkpoint = state->last.checkpoint;
 	service->signed_at = clock_now() - SIGN_AGAIN;
-	return committer_start(service->database, state, service->key, &host, &service->committer, flt);
+	return write_thread_start(service->database, state, service->key, &host, &service->committer, flt);
 }
 
 /* ---- Moving in ---- */
@@ -210,7 +216,7 @@ static void name_origin(const struct service *service, struct fault *flt)
 }
 
 /* A mirror serves what is here already also while the origin is away. To sign on then would make another history. */
-static int move_in(struct service *service, const struct service_options *options, struct commit_state *state,
+static int move_in(struct service *service, const struct service_options *options, struct append_state *state,
 		   struct fault *flt)
 {
 	struct import import = import_of(service);
@@ -253,7 +259,7 @@ static int find_origin(struct service *service, const struct service_options *op
 		   discovery_check(options->state_dir, typed, &service->origin, flt);
 }
 
-static int open_origin(struct service *service, const struct service_options *options, struct commit_state *state,
+static int open_origin(struct service *service, const struct service_options *options, struct append_state *state,
 		       struct fault *flt)
 {
 	int r;
@@ -281,22 +287,25 @@ static void failed_to_follow(void *user, const struct fault *flt)
 		service->failed(service->user, &told);
 }
 
-static int follow(struct service *service, const struct service_options *options, const struct commit_state *state,
+static int follow(struct service *service, const struct service_options *options, const struct append_state *state,
 		  struct fault *flt)
 {
-	const struct follower_options follower = {
-		.import = import_of(service), .refresh = options->refresh, .stands = follows,
-		.failed = failed_to_follow, .user = service,
+	const struct mirror_options follower = {
+		.import = import_of(service),
+		.refresh = options->refresh,
+		.stands = follows,
+		.failed = failed_to_follow,
+		.user = service,
 	};
 
 	service->checkpoint = state->last.checkpoint;
-	return follower_start(&follower, state, service->operator, &service->follower, flt);
+	return mirror_start(&follower, state, service->operator, &service->follower, flt);
 }
 
 /* ---- Opening ---- */
 
 /* It goes on by the operator's key, or by what the origin says. */
-static int go_on(struct service *service, const struct service_options *options, struct commit_state *state,
+static int go_on(struct service *service, const struct service_options *options, struct append_state *state,
 		 struct fault *flt)
 {
 	int r;
@@ -382,13 +391,13 @@ static int review_refused(struct service *service, struct fault *flt)
 
 static int open_registry(struct service *service, const struct service_options *options, struct fault *flt)
 {
-	struct commit_state state;
+	struct append_state state;
 	int r = content_files_open(options->content_dir, options->content_limit, &service->contents, flt);
 
 	if (!r)
 		r = look_for_damage(service, options, flt);
 	if (!r)
-		r = commit_load(service->database, &state, flt);
+		r = append_load(service->database, &state, flt);
 	if (!r)
 		r = load_operator(service, flt);
 	if (!r)
@@ -441,9 +450,9 @@ void service_close(struct service *service)
 		return;
 	workers_free(service->workers);
 	collector_stop(service->collector);
-	committer_stop(service->committer);
+	write_thread_stop(service->committer);
 	collector_free(service->collector);
-	follower_stop(service->follower);
+	mirror_stop(service->follower);
 	http_free(service->http);
 	readers_free(service->readers);
 	operator_log_unref(service->operator);
@@ -512,7 +521,7 @@ int service_checkpoint(struct service *service, struct signed_checkpoint *out, s
 	return r;
 }
 
-static void mended(struct committer_job *job)
+static void mended(struct write_thread_job *job)
 {
 	(void)job;
 }
@@ -521,8 +530,8 @@ void service_mend(struct service *service)
 {
 	if (!service->committer || atomic_flag_test_and_set(&service->has_met_damage))
 		return;
-	service->mending = (struct committer_job){.task = COMMITTER_MEND, .done = mended};
-	committer_give(service->committer, &service->mending);
+	service->mending = (struct write_thread_job){.task = WRITE_THREAD_MEND, .done = mended};
+	write_thread_give(service->committer, &service->mending);
 }
 
 /* ---- Uploads ---- */

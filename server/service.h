@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A registry that answers: its database, contents, policies and the thread that commits. What listens for requests
- * (listener.h) is put in front of it.
+ * (http_server.h) is put in front of it.
  */
 #ifndef WARG_SERVER_SERVICE_H
 #define WARG_SERVER_SERVICE_H
@@ -39,7 +39,7 @@ struct service_options {
  * Open, or begin, a registry. With an origin its records and contents are brought first: by who has the operator's key
  * once, to sign on from there; without it again and again, and the origin's own checkpoints are served. A mirror that
  * is not empty stands also where its origin cannot be reached, and says so.
- * @return 0; as content_files_open(), commit_load() and operator_records_ensure()
+ * @return 0; as content_files_open(), append_load() and operator_records_ensure()
  */
 int service_open(const struct service_options *options, struct service **out, struct fault *flt);
 

@@ -11,10 +11,10 @@
 #include "client/base/clock.h"
 #include "client/base/workers.h"
 #include "collector.h"
-#include "committer.h"
+#include "write_thread.h"
 #include "content_files.h"
 #include "counters.h"
-#include "follower.h"
+#include "mirror.h"
 #include "readers.h"
 #include "service.h"
 
@@ -36,13 +36,13 @@ struct service {
 	const struct authorized_keys *authorized; /* NULL: any key that the package's log permits */
 	struct digest token;                      /* its hash */
 	bool has_token;
-	struct committer *committer; /* NULL: a mirror */
+	struct write_thread *committer; /* NULL: a mirror */
 	struct collector *collector; /* as in the committer */
-	struct committer_job mending;
+	struct write_thread_job mending;
 	atomic_flag has_met_damage;
 	struct http *http;           /* to the origin; NULL: there is none */
 	struct http_url origin;
-	struct follower *follower;   /* NULL: no mirror */
+	struct mirror *follower; /* NULL: no mirror */
 	struct fault unseen;         /* the follower's: why the origin was not seen, the last time; 0: it was */
 	struct workers *workers; /* for what waits for the disk */
 	bool is_closed;          /* the operator's log is damaged: publishes are refused */

@@ -138,7 +138,7 @@
 #define CAP_JOURNAL 65536              /* records under way: each one was signed here */
 #define CAP_RECEIPTS 1000000           /* receipts of one package: a record each */
 #define CAP_PUBLISHES 64               /* concurrent publishes of one mount: each is a thread that mostly waits */
-#define CAP_CHORES 8                   /* other concurrent chores of one mount: each waits for the disk or a keyring */
+#define CAP_CHORES 8 /* other concurrent blocking jobs of one mount: each waits for the disk or a keyring */
 #define CAP_STAGED_FILES 65536         /* files that were written to a mount and are not published */
 #define CAP_STAGING_MOUNTS 64          /* writable mounts of one registry that one user may have at a time */
 #define CAP_CALLER_DESCRIPTORS 4096    /* descriptors looked at of a program that closes an empty file: few have 1024 */

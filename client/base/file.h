@@ -114,7 +114,7 @@ int file_open_parent(const char *path, int *fd, const char **name, struct fault 
  * For files that a person's programs write now and then, and are done with at once: lock their folder, or fail with
  * EAGAIN; then file_replace() and file_sync(), with the mode of the file that is there already.
  */
-int file_lock_surely(int folder, struct fault *flt);
+int file_lock_or_fail(int folder, struct fault *flt);
 int file_replace_locked(int folder, const char *name, mode_t mode, struct span bytes, struct fault *flt);
 
 /** Remove a file, or a folder with all that is in it. Links are removed, not followed. None there is fine. */

@@ -112,7 +112,7 @@ void file_end_claim(int folder, const char *name, int fd)
 	close(fd);
 }
 
-int file_lock_surely(int folder, struct fault *flt)
+int file_lock_or_fail(int folder, struct fault *flt)
 {
 	bool had = false;
 	int r = file_lock(folder, FILE_LOCK_PATIENCE, &had, flt);

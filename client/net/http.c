@@ -305,7 +305,7 @@ static clock_ms attend(struct http *http)
 }
 
 /* What curl is through with. @param due  moved to the first time at which one is sent again */
-static void harvest(struct http *http, clock_ms *due)
+static void ledger_fetch(struct http *http, clock_ms *due)
 {
 	CURLMsg *message;
 	int left;
@@ -348,7 +348,7 @@ static void *run(void *argument)
 		clock_ms due = attend(http);
 
 		curl_multi_perform(http->multi, &running);
-		harvest(http, &due);
+		ledger_fetch(http, &due);
 		if (is_over(http))
 			return NULL;
 		curl_multi_poll(http->multi, NULL, 0, clock_left(due), NULL);
@@ -474,7 +474,7 @@ struct crowd {
 	size_t left;
 };
 
-static void one_less(struct http_exchange *exchange)
+static void exchange_finished(struct http_exchange *exchange)
 {
 	struct crowd *crowd = exchange->user;
 
@@ -491,7 +491,7 @@ void http_run(struct http *http, struct http_exchange *const *exchanges, size_t 
 	pthread_mutex_init(&crowd.mutex, NULL);
 	pthread_cond_init(&crowd.over, NULL);
 	for (size_t i = 0; i < count; i++) {
-		exchanges[i]->done = one_less;
+		exchanges[i]->done = exchange_finished;
 		exchanges[i]->user = &crowd;
 		http_start(http, exchanges[i]);
 	}

@@ -185,7 +185,7 @@ int publish_wait(struct publisher *publisher, const struct name *name, const str
 }
 
 /* Go on with one. @return its verdict; 0 also if somebody else has it */
-static int resume_one(struct publisher *publisher, const struct leftover *leftover, publish_resumed *told, void *user,
+static int resume_one(struct publisher *publisher, const struct dead_mount *leftover, publish_resumed *told, void *user,
 		      struct fault *flt)
 {
 	struct publication publication;
@@ -207,7 +207,7 @@ static int resume_one(struct publisher *publisher, const struct leftover *leftov
 
 int publish_resume(struct publisher *publisher, publish_resumed *told, void *user, struct fault *flt)
 {
-	struct leftover *leftovers = NULL;
+	struct dead_mount *leftovers = NULL;
 	size_t count = 0;
 	int worst = begin_call(publisher, flt);
 
@@ -235,17 +235,17 @@ clock_ms publisher_deadline(const struct publisher *publisher)
 	return clock_in_seconds(publisher->options.timeout);
 }
 
-struct patience patience_new(clock_ms deadline, int first, int longest)
+struct patience retry_delay_new(clock_ms deadline, int first, int longest)
 {
 	return (struct patience){deadline, first, longest};
 }
 
-bool patience_has(const struct patience *patience, unsigned seconds)
+bool retry_delay_has(const struct patience *patience, unsigned seconds)
 {
 	return patience->deadline - clock_now() > (clock_ms)seconds * 1000;
 }
 
-bool patience_helps(const struct fault *flt)
+bool retry_delay_helps(const struct fault *flt)
 {
 	return flt->kind == FAULT_UNREACHABLE || flt->kind == FAULT_TIMEOUT;
 }
@@ -264,11 +264,11 @@ static bool sleep_until(struct publisher *publisher, clock_ms when)
 	return !closing;
 }
 
-int patience_pause(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt)
+int retry_delay_wait(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt)
 {
 	clock_ms now = clock_now(), pause = patience->pause;
 
-	if (patience->deadline <= now || !patience_has(patience, seconds))
+	if (patience->deadline <= now || !retry_delay_has(patience, seconds))
 		return fault_undecided(flt, FAULT_TIMEOUT, "the registry is not through with it after %u seconds",
 				       publisher->options.timeout);
 	if (pause < (clock_ms)seconds * 1000)

@@ -71,16 +71,16 @@ struct patience {
 	int pause, longest; /* milliseconds */
 };
 /** The first and the longest pause are in milliseconds. */
-struct patience patience_new(clock_ms deadline, int first, int longest);
+struct patience retry_delay_new(clock_ms deadline, int first, int longest);
 /** Whether it makes sense to try once more. */
-bool patience_helps(const struct fault *flt);
+bool retry_delay_helps(const struct fault *flt);
 /** Whether there is time for a pause of so many seconds at least. */
-bool patience_has(const struct patience *patience, unsigned seconds);
+bool retry_delay_has(const struct patience *patience, unsigned seconds);
 /**
  * Sleep for the next pause, or `seconds` if that is longer.
  * @return 0; WARG_UNDECIDED with FAULT_TIMEOUT when the time is over, FAULT_CANCELLED when the publisher is closed
  */
-int patience_pause(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt);
+int retry_delay_wait(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt);
 
 /** The deadline of a wait that begins now. */
 clock_ms publisher_deadline(const struct publisher *publisher);
@@ -172,7 +172,7 @@ int publication_prove(struct publication *publication, struct fault *flt);
 /* ---- publish_resume.c ---- */
 
 /** A record in the journal that nobody drives. */
-struct leftover {
+struct dead_mount {
 	struct digest record_id;
 	bool is_readable;
 	struct name name;
@@ -182,7 +182,7 @@ struct leftover {
  * @param name  of one package; NULL: of all, with those that cannot be read
  * @param out   free() it
  */
-int leftovers_list(struct publisher *publisher, const struct name *name, struct leftover **out, size_t *count,
+int leftovers_list(struct publisher *publisher, const struct name *name, struct dead_mount **out, size_t *count,
 		   struct fault *flt);
 /**
  * Go on with a record that was left over, if there is one with the very same entries: who tries once more means that

@@ -21,7 +21,7 @@ static void remove_replaced(struct publisher *publisher, const struct digest *re
 		journal_end_claim(publisher->journal, &claim);
 }
 
-static void take_out(struct leftover *leftovers, size_t *count, const struct digest *record_id)
+static void take_out(struct dead_mount *leftovers, size_t *count, const struct digest *record_id)
 {
 	size_t kept = 0;
 
@@ -36,7 +36,7 @@ static void take_out(struct leftover *leftovers, size_t *count, const struct dig
  * @param replaced  filled in if it takes the place of another one
  * @return whether it is one to go on with
  */
-static bool look(struct publisher *publisher, const struct digest *id, const struct name *name, struct leftover *out,
+static bool look(struct publisher *publisher, const struct digest *id, const struct name *name, struct dead_mount *out,
 		 bool *replaces, struct digest *replaced)
 {
 	struct journal_entry entry = {0};
@@ -48,7 +48,7 @@ static bool look(struct publisher *publisher, const struct digest *id, const str
 		return false;
 	if (journal_is_claimed(publisher->journal, id))
 		return false;
-	*out = (struct leftover){.record_id = *id};
+	*out = (struct dead_mount){.record_id = *id};
 	r = journal_load_of(publisher->journal, id, name, &entry, &found, NULL);
 	if (r || !found)
 		return r && !name;
@@ -60,10 +60,10 @@ static bool look(struct publisher *publisher, const struct digest *id, const str
 	return true;
 }
 
-int leftovers_list(struct publisher *publisher, const struct name *name, struct leftover **out, size_t *count,
+int leftovers_list(struct publisher *publisher, const struct name *name, struct dead_mount **out, size_t *count,
 		   struct fault *flt)
 {
-	struct leftover *leftovers;
+	struct dead_mount *leftovers;
 	struct digest *ids = NULL;
 	size_t listed = 0, kept = 0;
 	int r = journal_list(publisher->journal, &ids, &listed, flt);
@@ -159,7 +159,7 @@ static int note_pending(struct publication *publication, struct fault *flt)
 
 int publication_adopt(struct publication *publication, struct fault *flt)
 {
-	struct leftover *leftovers = NULL;
+	struct dead_mount *leftovers = NULL;
 	size_t count = 0;
 	int r = leftovers_list(publication->publisher, &publication->name, &leftovers, &count, flt);
 

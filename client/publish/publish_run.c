@@ -176,7 +176,7 @@ static bool has_grown(const struct publication *publication, const struct view_p
 }
 
 /* Whether the record stands on one that never comes. */
-static bool has_lost_its_base(const struct publication *publication)
+static bool base_was_rejected(const struct publication *publication)
 {
 	struct publisher *publisher = publication->publisher;
 	struct api_record_state state;
@@ -226,7 +226,7 @@ static int reconsider(struct publication *publication, const struct fault *why, 
 {
 	struct publisher *publisher = publication->publisher;
 	clock_ms end = clock_now() + GROWTH_PATIENCE, deadline = publisher_deadline(publisher);
-	struct patience patience = patience_new(deadline < end ? deadline : end, GROWTH_FIRST, GROWTH_LONGEST);
+	struct patience patience = retry_delay_new(deadline < end ? deadline : end, GROWTH_FIRST, GROWTH_LONGEST);
 	/* Refused at once, it was measured by what the registry shows; later, by what may be on its way there. */
 	bool waits = publication->is_stocked || publication->is_chained;
 
@@ -243,15 +243,15 @@ static int reconsider(struct publication *publication, const struct fault *why, 
 		int r = look_for_growth(publication, again, in, &own);
 
 		if (!r && !*again && !*in)
-			*again = has_lost_its_base(publication);
+			*again = base_was_rejected(publication);
 		if (!r && (*again || *in || !waits))
 			return 0;
 		/* A network that fails for a moment tells nothing of the record. */
-		if (!r || patience_helps(&own)) {
+		if (!r || retry_delay_helps(&own)) {
 			const unsigned wait = own.wait;
 
 			own = (struct fault){0};
-			r = patience_pause(publisher, &patience, wait, &own);
+			r = retry_delay_wait(publisher, &patience, wait, &own);
 		}
 		if (own.kind == FAULT_CANCELLED) {
 			if (flt && !flt->verdict)

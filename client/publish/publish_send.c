@@ -36,7 +36,7 @@ static clock_ms upload_deadline(clock_ms begin, unsigned timeout, uint64_t size)
 int publication_take_turn(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(CLOCK_NEVER, TURN_FIRST, TURN_LONGEST);
+	struct patience patience = retry_delay_new(CLOCK_NEVER, TURN_FIRST, TURN_LONGEST);
 	const struct digest log_id = name_log_id(&publication->name);
 	clock_ms begin = clock_now();
 
@@ -49,7 +49,7 @@ int publication_take_turn(struct publication *publication, struct fault *flt)
 			return r;
 		patience.deadline = upload_deadline(begin, publisher->options.timeout,
 						    journal_read_mark(publisher->journal, &log_id));
-		r = patience_pause(publisher, &patience, 0, flt);
+		r = retry_delay_wait(publisher, &patience, 0, flt);
 		if (r) {
 			fault_at(flt, "waiting for others who publish it");
 			return r;
@@ -74,7 +74,7 @@ int publication_ask(struct publication *publication, struct api_record_state *ou
 {
 	struct publisher *publisher = publication->publisher;
 	const struct record *record = publication->has_entry ? &publication->entry.record : NULL;
-	struct patience patience = patience_new(publisher_deadline(publisher), ASK_FIRST, DOUBT_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, DOUBT_LONGEST);
 
 	for (;;) {
 		struct fault own = {0}, over = {0};
@@ -84,11 +84,11 @@ int publication_ask(struct publication *publication, struct api_record_state *ou
 		*known = !r;
 		if (!r || own.kind == FAULT_ABSENT)
 			return 0;
-		if (patience_helps(&own))
-			patience_pause(publisher, &patience, own.wait, &over);
+		if (retry_delay_helps(&own))
+			retry_delay_wait(publisher, &patience, own.wait, &over);
 		if (over.kind == FAULT_CANCELLED)
 			own = over;
-		if (!patience_helps(&own) || over.verdict) {
+		if (!retry_delay_helps(&own) || over.verdict) {
 			keep(&own, flt);
 			return own.verdict;
 		}
@@ -99,13 +99,13 @@ int publication_ask_in_doubt(struct publication *publication, struct api_record_
 			     struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), DOUBT_FIRST, DOUBT_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), DOUBT_FIRST, DOUBT_LONGEST);
 	int r = publication_ask(publication, out, known, flt);
 
 	for (int asks = 1; !r && !*known && asks < DOUBT_ASKS; asks++) {
 		struct fault own = {0};
 
-		r = patience_pause(publisher, &patience, 0, &own);
+		r = retry_delay_wait(publisher, &patience, 0, &own);
 		if (own.kind == FAULT_TIMEOUT)
 			return 0;
 		keep(&own, flt);
@@ -141,10 +141,10 @@ static int find_out(struct publication *publication, const struct fault *why, st
 		    struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
 	struct fault own = {0};
 
-	if (why->wait && patience_pause(publisher, &patience, why->wait, &own)) {
+	if (why->wait && retry_delay_wait(publisher, &patience, why->wait, &own)) {
 		keep(own.kind == FAULT_TIMEOUT ? why : &own, flt);
 		return own.verdict;
 	}
@@ -164,7 +164,7 @@ int publication_send(struct publication *publication, struct api_record_state *o
 		if (refused)
 			publication->is_dead = true;
 		/* A lie is no answer, and a fault of ours no reason to ask; the next run will. */
-		if (refused || (!patience_helps(&own) && own.kind != FAULT_REFUSED)) {
+		if (refused || (!retry_delay_helps(&own) && own.kind != FAULT_REFUSED)) {
 			keep(&own, flt);
 			return r;
 		}
@@ -233,7 +233,7 @@ static int upload_all(struct publication *publication, const struct api_record_s
 
 		if (!r)
 			continue;
-		if (!patience_helps(&own) && own.kind != FAULT_REFUSED && own.kind != FAULT_LOGIN) {
+		if (!retry_delay_helps(&own) && own.kind != FAULT_REFUSED && own.kind != FAULT_LOGIN) {
 			keep(&own, flt);
 			return r;
 		}
@@ -313,14 +313,14 @@ static int ask_again(struct publication *publication, struct api_record_state *s
 static int go_round(struct publication *publication, struct api_record_state *state, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
 	struct fault last = {0};
 	int r;
 
 	if (publication->rounds >= CAP_UPLOAD_ROUNDS)
 		return fault_undecided(flt, FAULT_REFUSED, "it asks for contents that it was given");
 	for (unsigned i = 0; i < publication->rounds; i++) {
-		r = patience_pause(publisher, &patience, 0, flt);
+		r = retry_delay_wait(publisher, &patience, 0, flt);
 		if (r)
 			return r;
 	}
@@ -335,7 +335,7 @@ static int go_round(struct publication *publication, struct api_record_state *st
 	if (!r)
 		r = ask_again(publication, state, flt);
 	if (!r && last.verdict && state->status == API_RECORD_SOURCING &&
-	    (publication->rounds >= CAP_UPLOAD_ROUNDS || !patience_helps(&last))) {
+	    (publication->rounds >= CAP_UPLOAD_ROUNDS || !retry_delay_helps(&last))) {
 		keep(&last, flt);
 		r = last.verdict;
 	}

@@ -14,7 +14,7 @@
 /* ---- What the record is to stand on ---- */
 
 /** The package's log as it will be when what is on its way has come. */
-struct tip {
+struct publish_base {
 	struct package_log *log; /* ours to append to */
 	struct view *view;
 	const struct view_package *package; /* NULL: none is proven */
@@ -22,10 +22,10 @@ struct tip {
 	bool is_chained;
 };
 
-static void tip_release(struct tip *tip)
+static void publish_base_release(struct publish_base *base)
 {
-	package_log_unref(tip->log);
-	view_unref(tip->view);
+	package_log_unref(base->log);
+	view_unref(base->view);
 }
 
 /** Records of the package that are in the journal and have been accepted. */
@@ -94,7 +94,7 @@ static bool is_coming(const struct publisher *publisher, const struct journal_en
 }
 
 /* Append those that stand one on the other. */
-static void append_chain(const struct publisher *publisher, const struct chain *chain, struct tip *tip)
+static void append_chain(const struct publisher *publisher, const struct chain *chain, struct publish_base *base)
 {
 	size_t i = 0;
 
@@ -102,23 +102,23 @@ static void append_chain(const struct publisher *publisher, const struct chain *
 		const struct journal_entry *entry = &chain->entries[i++];
 		const struct record_envelope envelope = journal_entry_envelope(entry);
 
-		if (!stands_on(&entry->record, package_log_head(tip->log)) || !is_coming(publisher, entry) ||
-		    package_log_append(tip->log, &envelope, NULL))
+		if (!stands_on(&entry->record, package_log_head(base->log)) || !is_coming(publisher, entry) ||
+		    package_log_append(base->log, &envelope, NULL))
 			continue;
-		tip->is_chained = true;
+		base->is_chained = true;
 		i = 0;
 	}
 }
 
 /* @param recall  a recent round will do */
-static int load_tip(struct publication *publication, bool recall, struct tip *out, struct fault *flt)
+static int load_base(struct publication *publication, bool recall, struct publish_base *out, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
 	struct chain chain;
 	bool absent = false;
 	int r = load_chain(publication, &chain, flt);
 
-	*out = (struct tip){0};
+	*out = (struct publish_base){0};
 	out->is_recalled = recall && !publication->is_dead && publisher_recall(publisher, &publication->name, &absent);
 	if (!r && !out->is_recalled)
 		r = publisher_update(publisher, &publication->name, &absent, flt);
@@ -139,7 +139,7 @@ static int load_tip(struct publication *publication, bool recall, struct tip *ou
 end:
 	chain_release(&chain);
 	if (r)
-		tip_release(out);
+		publish_base_release(out);
 	return r;
 }
 
@@ -161,13 +161,13 @@ static int no_namespace(const struct operator_log *operator, struct span text, s
 	return WARG_UNDECIDED;
 }
 
-static int check_namespace(const struct publication *publication, const struct tip *tip, struct fault *flt)
+static int check_namespace(const struct publication *publication, const struct publish_base *base, struct fault *flt)
 {
 	struct span text = name_namespace(&publication->name);
-	const struct operator_namespace *namespace = operator_log_find(tip->view->operator, text);
+	const struct operator_namespace *namespace = operator_log_find(base->view->operator, text);
 
 	if (!namespace)
-		return no_namespace(tip->view->operator, text, flt);
+		return no_namespace(base->view->operator, text, flt);
 	if (namespace->registry)
 		return fault_undecided(flt, FAULT_REFUSED, "the namespace %s lives in the registry %.150s",
 				       namespace->name, namespace->registry);
@@ -199,12 +199,13 @@ static int check_version(const struct pending *what, size_t at, const struct pac
 }
 
 /* Whether the record has to begin with an init. */
-static int check_init(const struct publication *publication, const struct tip *tip, bool *init, struct fault *flt)
+static int check_init(const struct publication *publication, const struct publish_base *base, bool *init,
+		      struct fault *flt)
 {
 	const struct pending *what = publication->what;
 	bool asked = what->count && what->entries[0].type == ENTRY_INIT;
 
-	if (package_log_head(tip->log)) {
+	if (package_log_head(base->log)) {
 		*init = false;
 		if (asked && what->count == 1)
 			return fault_undecided(flt, FAULT_EXISTS, "the package exists already");
@@ -216,16 +217,17 @@ static int check_init(const struct publication *publication, const struct tip *t
 	return 0;
 }
 
-static int check_contents(const struct publication *publication, const struct tip *tip, bool *init, struct fault *flt)
+static int check_contents(const struct publication *publication, const struct publish_base *base, bool *init,
+			  struct fault *flt)
 {
 	const struct pending *what = publication->what;
-	int r = check_namespace(publication, tip, flt);
+	int r = check_namespace(publication, base, flt);
 
 	if (!r && !what->count)
 		r = fault_undecided(flt, FAULT_ABSENT, "it has no entries: there is nothing to publish");
 	for (size_t i = 0; !r && i < what->count; i++)
-		r = check_version(what, i, tip->log, flt);
-	return r ? r : check_init(publication, tip, init, flt);
+		r = check_version(what, i, base->log, flt);
+	return r ? r : check_init(publication, base, init, flt);
 }
 
 static unsigned needed(const struct pending_entry *entry)
@@ -244,11 +246,11 @@ static unsigned needed(const struct pending_entry *entry)
 }
 
 /* @param init  the record makes the key the first one, which may do everything */
-static int check_permissions(const struct publication *publication, const struct tip *tip, bool init,
+static int check_permissions(const struct publication *publication, const struct publish_base *base, bool init,
 			     struct fault *flt)
 {
 	const struct ecdsa_public_key *key = ecdsa_private_key_public(publication->key);
-	const struct log_key *known = log_keys_find(package_log_keys(tip->log), ecdsa_public_key_id(key));
+	const struct log_key *known = log_keys_find(package_log_keys(base->log), ecdsa_public_key_id(key));
 	const char *may, *option;
 	unsigned lacks = 0;
 	char text[DIGEST_TEXT_SIZE];
@@ -318,10 +320,10 @@ static int lay_out(const struct publication *publication, bool init, struct reco
 	return 0;
 }
 
-static int encode(const struct publication *publication, const struct tip *tip, bool init,
+static int encode(const struct publication *publication, const struct publish_base *base, bool init,
 		  struct journal_entry *out, int64_t *ahead, struct fault *flt)
 {
-	const struct log_head *head = package_log_head(tip->log);
+	const struct log_head *head = package_log_head(base->log);
 	struct record record = {.kind = RECORD_PACKAGE, .has_prev = head != NULL};
 	int r = lay_out(publication, init, &record, flt);
 
@@ -355,12 +357,12 @@ static int sign(const struct publication *publication, struct journal_entry *out
 }
 
 /* What no log could have is the doing of who asked for it: the log is what it is. */
-static int try_out(const struct tip *tip, const struct journal_entry *entry, struct fault *flt)
+static int try_out(const struct publish_base *base, const struct journal_entry *entry, struct fault *flt)
 {
 	const struct record_envelope envelope = journal_entry_envelope(entry);
 	bool has_more = entry->record.entry_count > 1;
 	struct fault own = {0};
-	int r = package_log_append(tip->log, &envelope, &own);
+	int r = package_log_append(base->log, &envelope, &own);
 
 	/* Of one entry, which one goes without saying. */
 	if (r == WARG_INVALID)
@@ -386,7 +388,7 @@ static void forget_key(struct publication *publication)
 }
 
 /* @param out  journal_entry_release() it on success */
-static int make_entry(struct publication *publication, const struct tip *tip, struct journal_entry *out,
+static int make_entry(struct publication *publication, const struct publish_base *base, struct journal_entry *out,
 		      int64_t *ahead, struct fault *flt)
 {
 	struct journal_entry entry = {
@@ -397,21 +399,21 @@ static int make_entry(struct publication *publication, const struct tip *tip, st
 		.replaces = publication->has_entry,
 	};
 	bool init = false;
-	int r = check_contents(publication, tip, &init, flt);
+	int r = check_contents(publication, base, &init, flt);
 
 	if (publication->has_entry)
 		entry.replaced = publication->entry.record.id;
 	if (!r)
 		r = find_key(publication, flt);
 	if (!r)
-		r = check_permissions(publication, tip, init, flt);
+		r = check_permissions(publication, base, init, flt);
 	if (!r)
-		r = encode(publication, tip, init, &entry, ahead, flt);
+		r = encode(publication, base, init, &entry, ahead, flt);
 	if (!r)
 		r = sign(publication, &entry, flt);
 	forget_key(publication);
 	if (!r)
-		r = try_out(tip, &entry, flt);
+		r = try_out(base, &entry, flt);
 	if (r)
 		journal_entry_release(&entry);
 	else
@@ -449,17 +451,17 @@ static int enter(struct publication *publication, struct journal_entry *entry, s
 	return 0;
 }
 
-static int sign_anew(struct publication *publication, const struct tip *tip, struct fault *flt)
+static int sign_anew(struct publication *publication, const struct publish_base *base, struct fault *flt)
 {
 	struct journal_entry entry;
 	int64_t ahead = 0;
-	int r = make_entry(publication, tip, &entry, &ahead, flt);
+	int r = make_entry(publication, base, &entry, &ahead, flt);
 
 	if (!r)
 		r = enter(publication, &entry, flt);
 	if (r)
 		return r;
-	publication->is_chained = tip->is_chained;
+	publication->is_chained = base->is_chained;
 	publication->result.ahead = ahead;
 	return 0;
 }
@@ -484,24 +486,25 @@ bool publication_is_in(const struct publication *publication, const struct view_
 }
 
 /* @param published  as publication_make_valid() */
-static int make_valid(struct publication *publication, const struct tip *tip, bool *published, struct fault *flt)
+static int make_valid(struct publication *publication, const struct publish_base *base, bool *published,
+		      struct fault *flt)
 {
 	struct fault own = {0};
 	int r = 0;
 
-	*published = publication->has_entry && publication_is_in(publication, tip->package);
+	*published = publication->has_entry && publication_is_in(publication, base->package);
 	if (*published)
 		return 0;
 	if (publication->has_entry && !publication->is_dead) {
-		r = try_out(tip, &publication->entry, &own);
-		publication->is_dead = own.kind == FAULT_MISUSE && !tip->is_recalled;
-		publication->is_chained = tip->is_chained;
+		r = try_out(base, &publication->entry, &own);
+		publication->is_dead = own.kind == FAULT_MISUSE && !base->is_recalled;
+		publication->is_chained = base->is_chained;
 		if (!publication->is_dead)
 			fault_pass(&own, flt);
 	}
 	if (publication->has_entry && !publication->is_dead)
 		return r;
-	return sign_anew(publication, tip, flt);
+	return sign_anew(publication, base, flt);
 }
 
 /* Refusals that records which came since a round may have made untrue: of versions, of keys, of namespaces. */
@@ -515,14 +518,14 @@ int publication_make_valid(struct publication *publication, bool *published, str
 {
 	for (bool recall = true;; recall = false) {
 		struct fault own = {0};
-		struct tip tip;
-		int r = load_tip(publication, recall, &tip, flt);
+		struct publish_base base;
+		int r = load_base(publication, recall, &base, flt);
 
 		if (r)
 			return r;
-		r = make_valid(publication, &tip, published, &own);
-		tip_release(&tip);
-		if (r && tip.is_recalled && may_be_outdated(&own))
+		r = make_valid(publication, &base, published, &own);
+		publish_base_release(&base);
+		if (r && base.is_recalled && may_be_outdated(&own))
 			continue;
 		fault_pass(&own, flt);
 		return r;

@@ -110,7 +110,7 @@ int publication_look(struct publication *publication, struct fault *flt)
 	publication->result.is_published = is_in_view(publication, view);
 	view_unref(view);
 	/* What the network has to do with it, the question after the record will tell. */
-	if (!own.verdict || patience_helps(&own))
+	if (!own.verdict || retry_delay_helps(&own))
 		return 0;
 	if (flt && !flt->verdict)
 		*flt = own;
@@ -120,13 +120,13 @@ int publication_look(struct publication *publication, struct fault *flt)
 int publication_await(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
 	/* A registry that signs at once has it under a checkpoint by now: that says more than its word for it. */
 	clock_ms next = publication->has_entry ? clock_now() + ASK_FIRST : 0, gap = ASK_FIRST;
 	int r = 0;
 
 	if (publication->was_looked_for && !publication->result.is_published)
-		r = patience_pause(publisher, &patience, 0, flt);
+		r = retry_delay_wait(publisher, &patience, 0, flt);
 	while (!r && !publication->result.is_published) {
 		if (clock_now() >= next) {
 			r = ask(publication, flt);
@@ -136,7 +136,7 @@ int publication_await(struct publication *publication, struct fault *flt)
 		if (!r && !publication->result.is_published && publication->has_entry)
 			r = publication_look(publication, flt);
 		if (!r && !publication->result.is_published)
-			r = patience_pause(publisher, &patience, 0, flt);
+			r = retry_delay_wait(publisher, &patience, 0, flt);
 	}
 	return r;
 }
@@ -189,7 +189,7 @@ static int renew(struct publication *publication, bool *found, struct fault *flt
 	if (!r && absent)
 		r = check_there(view, publication, flt);
 	/* Another round may have brought it while this one failed. */
-	*found = (!r || patience_helps(flt)) && reaches(view, publication);
+	*found = (!r || retry_delay_helps(flt)) && reaches(view, publication);
 	view_unref(view);
 	return r;
 }
@@ -197,7 +197,7 @@ static int renew(struct publication *publication, bool *found, struct fault *flt
 static int await_view(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = patience_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+	struct patience patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
 
 	for (;;) {
 		struct fault own = {0};
@@ -206,12 +206,12 @@ static int await_view(struct publication *publication, struct fault *flt)
 
 		if (found)
 			return 0;
-		if (r && !patience_helps(&own)) {
+		if (r && !retry_delay_helps(&own)) {
 			if (flt && !flt->verdict)
 				*flt = own;
 			return r;
 		}
-		r = patience_pause(publisher, &patience, own.wait, flt);
+		r = retry_delay_wait(publisher, &patience, own.wait, flt);
 		if (r) {
 			fault_at(flt, "no checkpoint has it yet");
 			return r;

@@ -155,7 +155,7 @@ void content_accept_take(struct content_task *task, int fd, const struct content
 	task->entry->facts = *facts;
 	former = task->entry->fresh;
 	task->entry->fresh = file;
-	task->entry->teller = pthread_self();
+	task->entry->notifying_thread = pthread_self();
 	pthread_mutex_unlock(&content->mutex);
 	content_file_unref(former);
 	store_remember_size(content->options.store, &task->digest, facts->size);
@@ -245,8 +245,9 @@ static bool find_facts(struct content *content, const struct digest *digest, str
 	if (verified)
 		*out = entry->facts;
 	if (fresh)
-		*fresh = entry && entry->fresh && pthread_equal(entry->teller, pthread_self()) ?
-			 content_file_ref(entry->fresh) : NULL;
+		*fresh = entry && entry->fresh && pthread_equal(entry->notifying_thread, pthread_self()) ?
+				 content_file_ref(entry->fresh) :
+				 NULL;
 	pthread_mutex_unlock(&content->mutex);
 	return verified;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Contents: from a digest to a local file whose bytes were hashed here, or a download in flight that others join.
+ * Contents: from a digest to a local file whose bytes were hashed here, or a download under way that others join.
  *
  * Nothing is handed out before it matched its digest. A file that lay in the cache is hashed at its first use by this
  * process; one that does not match is removed and fetched again. None of these functions waits for the disk's reading
- * of contents or the network: what needs that runs on the event loop and the workers, and lands the flight.
+ * of contents or the network: what needs that runs on the event loop and the workers, and finishes the completion.
  */
 #ifndef WARG_CLIENT_CONTENT_H
 #define WARG_CLIENT_CONTENT_H
 
-#include "client/base/flight.h"
+#include "client/base/completion.h"
 #include "client/base/workers.h"
 #include "client/net/api.h"
 #include "client/store/store.h"
@@ -22,7 +22,7 @@
 struct content_options {
 	struct api api;
 	struct store *store;
-	struct airport *airport;
+	struct deadlines *deadlines;
 	struct workers *workers;
 	clock_ms timeout; /* milliseconds without progress after which a request is given up */
 };
@@ -58,8 +58,8 @@ void content_file_unref(struct content_file *file);
 struct content_file *content_find(struct content *content, const struct digest *digest);
 
 /**
- * Have it there: joins the flight for this digest, or starts it. After `done` with verdict 0, content_find() finds it.
- * A waiter leaves with flight_leave(); the download goes on for others, and for the cache.
+ * Have it there: joins the completion for this digest, or starts it. After `done` with verdict 0, content_find() finds
+ * it. A waiter leaves with completion_leave(); the download goes on for others, and for the cache.
  */
 void content_fetch(struct content *content, const struct digest *digest, struct waiter *waiter);
 

@@ -27,7 +27,7 @@ struct fetch {
 	struct store_claim claim;
 	bool has_claim;
 	clock_ms claim_marked;    /* when the bytes were noted in it last */
-	struct flight pause;      /* while another has the claim; nobody lands it */
+	struct completion pause; /* while another program has the claim; never completed */
 	struct waiter alarm;      /* ends the pause */
 	clock_ms pause_length;    /* 0: never paused */
 	uint64_t others;          /* bytes that the other had, */
@@ -57,7 +57,7 @@ static struct fetch *fetch_of(struct content_task *task)
 	return (struct fetch *)task; /* its first member */
 }
 
-static void land(struct fetch *fetch, int verdict)
+static void complete_fetch(struct fetch *fetch, int verdict)
 {
 	struct store *store = content_store(fetch->task.content);
 
@@ -65,15 +65,15 @@ static void land(struct fetch *fetch, int verdict)
 		store_discard_temp(store, &fetch->temp);
 	if (fetch->has_claim)
 		store_end_claim(store, &fetch->task.digest, &fetch->claim);
-	content_land(&fetch->task, verdict);
+	content_complete(&fetch->task, verdict);
 }
 
 /* Give up with a fault of our own, which nobody else is to blame for. */
-static void land_local(struct fetch *fetch, const struct fault *flt)
+static void complete_with_own_fault(struct fetch *fetch, const struct fault *flt)
 {
 	fetch->task.fault = *flt;
 	fault_blame(&fetch->task.fault, FAULT_BY_SYSTEM);
-	land(fetch, flt->verdict);
+	complete_fetch(fetch, flt->verdict);
 }
 
 /* Whether the file has the digest, and was left alone while it was hashed. */
@@ -207,7 +207,7 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 
 	if (clock_now() >= fetch->task.until) {
 		content_note(&fetch->task, why);
-		land(fetch, fetch->task.fault.verdict);
+		complete_fetch(fetch, fetch->task.fault.verdict);
 		return;
 	}
 	if (broken && fetch->accepts_ranges && fetch->writer.received > fetch->from && fetch->attempts < ATTEMPTS) {
@@ -226,9 +226,9 @@ static void go_on(struct fetch *fetch, const struct fault *why)
 		r = turn_to_next(fetch, broken, &flt);
 	}
 	if (r)
-		land_local(fetch, &flt);
+		complete_with_own_fault(fetch, &flt);
 	else if (fetch->task.at == fetch->task.sources.count)
-		land(fetch, fetch->task.fault.verdict);
+		complete_fetch(fetch, fetch->task.fault.verdict);
 	else
 		attempt(fetch);
 }
@@ -282,9 +282,9 @@ static void written(struct content_writer *writer)
 	struct fetch *fetch = (struct fetch *)(void *)((char *)writer - offsetof(struct fetch, writer));
 
 	if (writer->fault.verdict)
-		land_local(fetch, &writer->fault);
+		complete_with_own_fault(fetch, &writer->fault);
 	else if (fetch->outcome.verdict && is_ours(&fetch->outcome))
-		land_local(fetch, &fetch->outcome);
+		complete_with_own_fault(fetch, &fetch->outcome);
 	else if (is_complete(fetch))
 		keep(fetch);
 	else if (!fetch->outcome.verdict)
@@ -335,7 +335,7 @@ static void told_sources(struct content_task *task, int verdict)
 	int r;
 
 	if (verdict) {
-		land(fetch, verdict);
+		complete_fetch(fetch, verdict);
 		return;
 	}
 	r = store_new_temp(content_store(task->content), &fetch->temp, &flt);
@@ -343,7 +343,7 @@ static void told_sources(struct content_task *task, int verdict)
 	if (!r)
 		r = start_over(fetch, &flt);
 	if (r) {
-		land_local(fetch, &flt);
+		complete_with_own_fault(fetch, &flt);
 		return;
 	}
 	fetch->accepts_ranges = current(fetch)->accepts_ranges;
@@ -415,12 +415,12 @@ static void keep(struct fetch *fetch)
 	if (!r && fd < 0)
 		r = keep_ours(fetch, &fd, &facts, &flt);
 	if (r) {
-		land_local(fetch, &flt);
+		complete_with_own_fault(fetch, &flt);
 		return;
 	}
 	atomic_fetch_add(&fetch->task.content->counters.done, 1);
 	content_accept_take(&fetch->task, fd, &facts);
-	land(fetch, 0);
+	complete_fetch(fetch, 0);
 }
 
 static struct fetch *fetch_of_job(struct job *job)
@@ -431,7 +431,7 @@ static struct fetch *fetch_of_job(struct job *job)
 /*
  * Hash the cached file, and remove it if it does not match. A file that cannot be read stays until a download replaces
  * it; if there is no download, the task fails with the read error.
- * @return whether the task has landed
+ * @return whether the task has finished
  */
 static bool take_cached(struct fetch *fetch)
 {
@@ -458,11 +458,11 @@ static bool take_cached(struct fetch *fetch)
 		return false;
 	}
 	if (r) {
-		land_local(fetch, &flt);
+		complete_with_own_fault(fetch, &flt);
 	} else if (matches) {
 		atomic_fetch_add(&fetch->task.content->counters.hits, 1);
 		content_accept_take(&fetch->task, fd, &facts);
-		land(fetch, 0);
+		complete_fetch(fetch, 0);
 	} else {
 		/* If it cannot be removed, the download will say why when it cannot take its place. */
 		store_remove_content(store, &fetch->task.digest, NULL);
@@ -500,14 +500,14 @@ static void pause_over(struct waiter *alarm, int verdict, const struct fault *fl
 	workers_run(fetch->task.content->options.workers, &fetch->job);
 }
 
-/* Until the next look. Nobody lands the flight: the alarm goes off at its deadline. */
+/* Until the next look. The completion is never finished: the waiter is called at its deadline. */
 static void take_pause(struct fetch *fetch)
 {
 	clock_ms length = fetch->pause_length ? 2 * fetch->pause_length : SHORTEST_PAUSE;
 
 	fetch->pause_length = length < LONGEST_PAUSE ? length : LONGEST_PAUSE;
 	fetch->alarm = (struct waiter){.done = pause_over, .deadline = clock_now() + fetch->pause_length};
-	flight_join(fetch->task.content->options.airport, &fetch->pause, &fetch->alarm);
+	completion_join(fetch->task.content->options.deadlines, &fetch->pause, &fetch->alarm);
 }
 
 /* The cache has it not: download it, unless another does. */
@@ -521,7 +521,7 @@ static void claim(struct job *job)
 		put_off_end(fetch, clock_now());
 	if (content_is_closing(fetch->task.content)) {
 		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
-		land_local(fetch, &flt);
+		complete_with_own_fault(fetch, &flt);
 	} else if (is_claimed(fetch)) {
 		take_pause(fetch);
 	} else if (!take_cached(fetch)) {

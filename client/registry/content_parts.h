@@ -4,8 +4,8 @@
  * share. Not for others.
  *
  * A task is one digest being fetched, or its size being found out. It waits in its gate's queue for its turn, begins,
- * and goes from step to step on the event loop and the workers until it lands. It belongs to whoever runs the current
- * step.
+ * and goes from step to step on the event loop and the workers until it is completed. It belongs to whoever runs the
+ * current step.
  */
 #ifndef WARG_CLIENT_CONTENT_PARTS_H
 #define WARG_CLIENT_CONTENT_PARTS_H
@@ -22,7 +22,7 @@ struct content_task {
 	struct content_entry *entry;           /* stays as long as the task is its task */
 	enum content_kind kind;
 	struct digest digest;
-	struct flight flight;
+	struct completion completion;
 	struct fault fault;                    /* what has gone wrong so far; in the end, why it failed */
 	struct http_exchange exchange;         /* the one under way, or the last */
 	struct buf url;                        /* of the call for the sources */
@@ -34,7 +34,7 @@ struct content_task {
 	/* Under the content's mutex. */
 	unsigned references;
 	bool exchanging;                       /* `exchange` is under way */
-	bool landed;
+	bool finished;
 	struct content_queue *queue;           /* NULL: has begun */
 	struct content_task *next, *previous;  /* in it */
 };
@@ -58,7 +58,7 @@ int content_end_exchange(struct content_task *task, struct fault *flt);
 void content_note(struct content_task *task, const struct fault *flt);
 
 /** The task is over, well if `verdict` is 0, else with its own fault. The task's memory is gone then. */
-void content_land(struct content_task *task, int verdict);
+void content_complete(struct content_task *task, int verdict);
 
 /** What is open at `fd` now. */
 int content_look(int fd, struct content_facts *out, struct fault *flt);
@@ -144,7 +144,7 @@ struct content_entry {
 	bool verified;
 	struct content_facts facts;
 	struct content_file *fresh; /* it has just come, and those who wait are being told; else NULL. A reference */
-	pthread_t teller;           /* by whom */
+	pthread_t notifying_thread; /* by whom */
 	struct content_task *tasks[CONTENT_KINDS];
 };
 

@@ -11,7 +11,7 @@
 static void remember(struct content_task *task, uint64_t size)
 {
 	store_remember_size(content_store(task->content), &task->digest, size);
-	content_land(task, 0);
+	content_complete(task, 0);
 }
 
 static void ask_next(struct content_task *task);
@@ -36,7 +36,7 @@ static void answered(struct http_exchange *exchange)
 	}
 	content_note(task, &flt);
 	if (flt.kind == FAULT_CANCELLED || flt.kind == FAULT_SYSTEM) {
-		content_land(task, flt.verdict);
+		content_complete(task, flt.verdict);
 		return;
 	}
 	task->at++;
@@ -48,7 +48,7 @@ static void ask_next(struct content_task *task)
 	clock_ms now = clock_now(), due = now + task->content->options.timeout;
 
 	if (task->at == task->sources.count || (task->at && task->until <= now)) {
-		content_land(task, task->fault.verdict);
+		content_complete(task, task->fault.verdict);
 		return;
 	}
 	task->exchange = (struct http_exchange){
@@ -67,7 +67,7 @@ static void told_sources(struct content_task *task, int verdict)
 	const struct api_sources *sources = &task->sources;
 
 	if (verdict) {
-		content_land(task, verdict);
+		content_complete(task, verdict);
 		return;
 	}
 	for (size_t i = 0; i < sources->count; i++) {
@@ -87,7 +87,7 @@ void content_begin_size(struct content_task *task)
 
 	/* A fetch may have found it out in the meantime. */
 	if (store_find_size(store, &task->digest, &size)) {
-		content_land(task, 0);
+		content_complete(task, 0);
 		return;
 	}
 	if (!store_open_content(store, &task->digest, &fd, &size, NULL) && fd >= 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Tasks: who joins them, when they begin and how they land (see content_parts.h).
+ * Tasks: what joins them, when they begin and how they are completed (see content_parts.h).
  */
 #include "content_parts.h"
 
@@ -108,7 +108,7 @@ static void unref_task(struct content_task *task)
 /* Take the task off its entry: whoever comes now starts anew. The mutex is held. */
 static void detach(struct content_task *task)
 {
-	task->landed = true;
+	task->finished = true;
 	task->entry->tasks[task->kind] = NULL;
 	content_entry_drop(task->content, task->entry);
 }
@@ -116,7 +116,7 @@ static void detach(struct content_task *task)
 /* Tell those who wait, after detach(). */
 static void tell(struct content_task *task)
 {
-	flight_land(task->content->options.airport, &task->flight, task->fault.verdict, &task->fault);
+	completion_finish(task->content->options.deadlines, &task->completion, task->fault.verdict, &task->fault);
 }
 
 static void count_end(struct content_task *task)
@@ -125,7 +125,7 @@ static void count_end(struct content_task *task)
 		atomic_fetch_add(&task->content->counters.failed, 1);
 }
 
-void content_land(struct content_task *task, int verdict)
+void content_complete(struct content_task *task, int verdict)
 {
 	struct content *content = task->content;
 	enum content_kind kind = task->kind;
@@ -157,10 +157,10 @@ void content_land(struct content_task *task, int verdict)
 /* A verdict for one waiter, by the same rules as if there had been work. */
 void content_tell(struct content *content, struct waiter *waiter, const struct fault *flt)
 {
-	struct flight flight = {0};
+	struct completion completion = {0};
 
-	flight_join(content->options.airport, &flight, waiter);
-	flight_land(content->options.airport, &flight, flt->verdict, flt);
+	completion_join(content->options.deadlines, &completion, waiter);
+	completion_finish(content->options.deadlines, &completion, flt->verdict, flt);
 }
 
 /* The task for the digest, found or made and in its queue, with one more reference. The mutex is held. */
@@ -201,7 +201,7 @@ void content_join(struct content *content, enum content_kind kind, const struct 
 {
 	struct content_task *task;
 	struct fault flt = {0};
-	bool landed;
+	bool finished;
 
 	pthread_mutex_lock(&content->mutex);
 	task = find_or_add_task(content, kind, digest, &content->gates[kind].wanted, &flt);
@@ -210,12 +210,12 @@ void content_join(struct content *content, enum content_kind kind, const struct 
 		content_tell(content, waiter, &flt);
 		return;
 	}
-	flight_join(content->options.airport, &task->flight, waiter);
+	completion_join(content->options.deadlines, &task->completion, waiter);
 	pthread_mutex_lock(&content->mutex);
-	landed = task->landed;
+	finished = task->finished;
 	pthread_mutex_unlock(&content->mutex);
-	/* It may have landed between the two locks: then nobody else would tell this waiter. */
-	if (landed)
+	/* The task may have been completed between the two locks: then only this call can complete the waiter. */
+	if (finished)
 		tell(task);
 	content_let_in(content, kind);
 	pthread_mutex_lock(&content->mutex);
@@ -238,7 +238,7 @@ void content_queue_ahead(struct content *content, const struct digest *digest)
 
 /* ---- Closing ---- */
 
-/* Land what has not begun. The mutex is held, and given up in between. */
+/* Complete tasks that have not begun. The mutex is held, and released in between. */
 static void land_queued(struct content *content, struct content_queue *queue)
 {
 	struct content_task *task;

@@ -70,8 +70,8 @@ int federation_open(const struct federation_options *options, struct federation 
 	pthread_cond_init(&federation->joined, NULL);
 	home.hinted = options->hints == FEDERATION_HINTS_IGNORED ? NULL : note_hint;
 	home.hint_user = federation;
-	r = airport_new(&federation->airport, flt);
-	home.airport = federation->airport;
+	r = deadlines_new(&federation->deadlines, flt);
+	home.deadlines = federation->deadlines;
 	if (!r)
 		r = registry_open(&home, &federation->home, flt);
 	if (r)
@@ -99,7 +99,7 @@ void federation_close(struct federation *federation)
 	}
 	registry_close(federation->home);
 	credential_unref(federation->options.home.credential);
-	airport_free(federation->airport);
+	deadlines_free(federation->deadlines);
 	namespaces_release(&federation->map);
 	pthread_cond_destroy(&federation->joined);
 	pthread_mutex_destroy(&federation->mutex);
@@ -111,9 +111,9 @@ struct registry *federation_home(struct federation *federation)
 	return federation->home;
 }
 
-struct airport *federation_airport(struct federation *federation)
+struct deadlines *federation_deadlines(struct federation *federation)
 {
-	return federation->airport;
+	return federation->deadlines;
 }
 
 const char *federation_map(const struct federation *federation)
@@ -288,16 +288,16 @@ static int find_or_add(struct federation *federation, const char *domain, struct
 /* A verdict for one waiter, as if it had been waited for. */
 static void tell(struct federation *federation, struct waiter *waiter, int verdict, const struct fault *flt)
 {
-	struct flight flight = {0};
+	struct completion completion = {0};
 
-	flight_join(federation->airport, &flight, waiter);
-	flight_land(federation->airport, &flight, verdict, flt);
+	completion_join(federation->deadlines, &completion, waiter);
+	completion_finish(federation->deadlines, &completion, verdict, flt);
 }
 
 void federation_want_registry(struct federation *federation, const char *domain, struct waiter *waiter)
 {
 	struct federation_other *other = NULL;
-	struct flight *flight = NULL;
+	struct completion *completion = NULL;
 	struct fault flt = {0};
 	bool begins = false;
 	int r = 0;
@@ -308,12 +308,12 @@ void federation_want_registry(struct federation *federation, const char *domain,
 	if (!r && other && other->registry)
 		other = NULL;
 	if (!r && other) {
-		begins = !other->flight;
-		/* A new flight each time: a waiter that arrives while the last one lands joins the next. */
+		begins = !other->completion;
+		/* A new completion each time: a waiter that arrives while the last one is finished joins the next. */
 		if (begins)
-			other->flight = calloc(1, sizeof(*other->flight));
-		flight = other->flight;
-		if (!flight)
+			other->completion = calloc(1, sizeof(*other->completion));
+		completion = other->completion;
+		if (!completion)
 			r = fault_no_memory(&flt);
 		else
 			other->joining++;
@@ -323,7 +323,7 @@ void federation_want_registry(struct federation *federation, const char *domain,
 		tell(federation, waiter, r, &flt);
 		return;
 	}
-	flight_join(federation->airport, flight, waiter);
+	completion_join(federation->deadlines, completion, waiter);
 	pthread_mutex_lock(&federation->mutex);
 	other->joining--;
 	pthread_cond_broadcast(&federation->joined);
@@ -334,5 +334,5 @@ void federation_want_registry(struct federation *federation, const char *domain,
 
 bool federation_leave(struct federation *federation, struct waiter *waiter)
 {
-	return flight_leave(federation->airport, waiter);
+	return completion_leave(federation->deadlines, waiter);
 }

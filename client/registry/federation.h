@@ -51,8 +51,8 @@ struct federation_options {
 	 * Called from a worker before another registry is opened: may change its callbacks, which are the home
 	 * registry's otherwise. NULL: nobody wants to. @return 0; else it is not opened
 	 */
-	int (*welcome)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
-	void *host; /* for welcome */
+	int (*configure_registry)(void *host, const char *domain, struct registry_options *options, struct fault *flt);
+	void *host; /* for configure_registry */
 };
 
 /** Open the home registry. No network. */
@@ -64,7 +64,7 @@ void federation_close(struct federation *federation);
 struct registry *federation_home(struct federation *federation);
 
 /** Where all waits of all registries are left, for whoever has others wait for more than a registry. Borrowed. */
-struct airport *federation_airport(struct federation *federation);
+struct deadlines *federation_deadlines(struct federation *federation);
 
 /** Path of the namespace map, or NULL. Borrowed. */
 const char *federation_map(const struct federation *federation);
@@ -84,7 +84,7 @@ struct registry *federation_registry(struct federation *federation, const char *
 
 /** Have the registry at a domain open. `done` is told why it cannot be; it is tried anew for who asks after that. */
 void federation_want_registry(struct federation *federation, const char *domain, struct waiter *waiter);
-/** Wait no more, for this or for anything at the federation's airport. As flight_leave(). */
+/** Wait no more, for this or for anything at the federation's deadlines. As completion_leave(). */
 bool federation_leave(struct federation *federation, struct waiter *waiter);
 
 /** All registries that are open now, the home registry first. @return how many */

@@ -16,10 +16,10 @@ static struct federation_other *other_of_job(struct job *job)
 }
 
 /* It is open, or why it is not. Whoever comes later has it tried anew. */
-static void land(struct federation_other *other, int verdict, struct fault *flt)
+static void complete_opening(struct federation_other *other, int verdict, struct fault *flt)
 {
 	struct federation *federation = other->federation;
-	struct flight *flight;
+	struct completion *completion;
 
 	if (verdict && other->refused.verdict)
 		fault_add(flt, "the home registry does not speak for it: %.80s", other->refused.what);
@@ -27,11 +27,11 @@ static void land(struct federation_other *other, int verdict, struct fault *flt)
 	pthread_mutex_lock(&federation->mutex);
 	while (other->joining)
 		pthread_cond_wait(&federation->joined, &federation->mutex);
-	flight = other->flight;
-	other->flight = NULL;
+	completion = other->completion;
+	other->completion = NULL;
 	pthread_mutex_unlock(&federation->mutex);
-	flight_land(federation->airport, flight, verdict, flt);
-	free(flight);
+	completion_finish(federation->deadlines, completion, verdict, flt);
+	free(completion);
 }
 
 /* ---- On a worker ---- */
@@ -70,7 +70,7 @@ static int open_there(struct federation_other *other, struct registry **out, str
 	buf_init(&trust, 2 * CAP_URL);
 	options.folder = other->domain;
 	options.hinted = NULL;
-	options.airport = other->federation->airport;
+	options.deadlines = other->federation->deadlines;
 	options.found_by = NULL;
 	r = demand_key(other, &key, &options, flt);
 	if (r) {
@@ -86,8 +86,8 @@ static int open_there(struct federation_other *other, struct registry **out, str
 		r = credential_new(&other->found, (struct span){0}, &federation->tokens, &own, flt);
 		options.credential = own;
 	}
-	if (!r && federation->welcome)
-		r = federation->welcome(federation->host, other->domain, &options, flt);
+	if (!r && federation->configure_registry)
+		r = federation->configure_registry(federation->host, other->domain, &options, flt);
 	if (!r)
 		r = registry_open(&options, out, flt);
 	credential_unref(own);
@@ -158,7 +158,7 @@ static void open_folder(struct job *job)
 		other->registry = registry;
 		pthread_mutex_unlock(&federation->mutex);
 	}
-	land(other, r, &flt);
+	complete_opening(other, r, &flt);
 }
 
 static void have_folder_opened(struct federation_other *other)
@@ -198,7 +198,7 @@ static void discovered(struct http_exchange *exchange)
 	    (flt.kind == FAULT_UNREACHABLE || flt.kind == FAULT_TIMEOUT))
 		other->unreached = flt;
 	if (r && !other->unreached.verdict)
-		land(other, r, &flt);
+		complete_opening(other, r, &flt);
 	else
 		have_folder_opened(other);
 }
@@ -212,7 +212,7 @@ static void discover(struct federation_other *other)
 		return;
 	}
 	api_call_release(&other->call);
-	land(other, flt.verdict, &flt);
+	complete_opening(other, flt.verdict, &flt);
 }
 
 /* Whether the home registry's operator knows the key: then Warg-Registry was passed over. */
@@ -247,7 +247,7 @@ static void home_answered(struct http_exchange *exchange)
 	if (other->is_spoken_for)
 		have_folder_opened(other);
 	else if (other->refused.kind == FAULT_CANCELLED)
-		land(other, other->refused.verdict, &other->refused);
+		complete_opening(other, other->refused.verdict, &other->refused);
 	else
 		discover(other);
 }
@@ -283,6 +283,6 @@ void federation_begin(struct federation_other *other)
 		start(other, home_answered);
 	} else {
 		api_call_release(&other->call);
-		land(other, flt.verdict, &flt);
+		complete_opening(other, flt.verdict, &flt);
 	}
 }

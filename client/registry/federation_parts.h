@@ -18,8 +18,8 @@ struct federation_other {
 	struct registry *registry; /* NULL: not open. Set once; the home registry, if that is what it came out to be */
 
 	/* Opening it. */
-	struct flight *flight; /* holds the waiters while it is being opened; NULL: it is not */
-	unsigned joining; /* threads between finding that it is being opened and joining the flight */
+	struct completion *completion; /* holds the waiters while it is being opened; NULL: it is not */
+	unsigned joining; /* threads between finding that it is being opened and joining the completion */
 	struct api_call call;
 	struct fault refused; /* why the home registry does not speak for it */
 	bool is_spoken_for;
@@ -37,7 +37,7 @@ struct federation_hint {
 struct federation {
 	struct federation_options options;
 	struct registry *home;
-	struct airport *airport;
+	struct deadlines *deadlines;
 
 	pthread_mutex_t mutex;
 	pthread_cond_t joined; /* nobody is about to join any more */
@@ -53,7 +53,7 @@ struct federation {
 	size_t hint_count;
 };
 
-/** Begin to open a registry; lands its flight in the end. No lock is held. */
+/** Begin to open a registry; finishes its completion in the end. No lock is held. */
 void federation_begin(struct federation_other *other);
 
 /** Take a hint out of those that came. @return false if none came for the namespace */

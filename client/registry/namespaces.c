@@ -174,7 +174,7 @@ int namespaces_add(const char *path, struct span namespace, const char *domain, 
 	snprintf(text, sizeof(text), "%.*s", (int)namespace.length, (const char *)namespace.data);
 	r = file_open_parent(target ? target : path, &folder, &name, flt);
 	if (!r)
-		r = file_lock_surely(folder, flt);
+		r = file_lock_or_fail(folder, flt);
 	if (!r)
 		r = add(folder, name, text, domain, flt);
 	if (folder >= 0)

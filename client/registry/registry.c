@@ -35,8 +35,8 @@ static void destroy(struct registry *registry)
 	content_free(registry->content);
 	workers_free(registry->workers);
 	http_free(registry->http);
-	if (!registry->options.airport)
-		airport_free(registry->airport);
+	if (!registry->options.deadlines)
+		deadlines_free(registry->deadlines);
 	store_close(registry->store);
 	trust_close(registry->trust);
 	ledger_close(registry->ledger);
@@ -60,7 +60,7 @@ static int open_content(struct registry *registry, struct fault *flt)
 	const struct content_options options = {
 		.api = registry->api,
 		.store = registry->store,
-		.airport = registry->airport,
+		.deadlines = registry->deadlines,
 		.workers = registry->workers,
 		.timeout = (clock_ms)registry->options.timeout * 1000,
 	};
@@ -88,9 +88,9 @@ static int open_parts(struct registry *registry, struct fault *flt)
 	registry->options.operator_key = NULL; /* the caller's */
 	if (!verdict)
 		verdict = registry_load(registry, flt);
-	registry->airport = options->airport;
-	if (!verdict && !registry->airport)
-		verdict = airport_new(&registry->airport, flt);
+	registry->deadlines = options->deadlines;
+	if (!verdict && !registry->deadlines)
+		verdict = deadlines_new(&registry->deadlines, flt);
 	if (!verdict)
 		verdict = workers_new(WORKERS, &registry->workers, flt);
 	if (!verdict)
@@ -240,14 +240,14 @@ static struct want *find_package(struct registry *registry, const struct ask *as
 
 void registry_refuse(struct registry *registry, struct waiter *waiter, const struct fault *flt)
 {
-	struct flight flight = {0};
+	struct completion completion = {0};
 
-	flight_join(registry->airport, &flight, waiter);
-	flight_land(registry->airport, &flight, flt->verdict, flt);
+	completion_join(registry->deadlines, &completion, waiter);
+	completion_finish(registry->deadlines, &completion, flt->verdict, flt);
 }
 
 /*
- * Ask for everything at once, so that one round answers it. Joining a flight may call `done`, so it is done without
+ * Ask for everything at once, so that one round answers it. Joining a completion may call `done`, so it is done without
  * the lock; the updater waits for those who are about to.
  */
 static void ask_all(struct registry *registry, struct ask *asks, size_t count)
@@ -274,7 +274,7 @@ static void ask_all(struct registry *registry, struct ask *asks, size_t count)
 		if (!asks[i].waiter)
 			continue;
 		if (asks[i].want)
-			flight_join(registry->airport, &asks[i].want->flight, asks[i].waiter);
+			completion_join(registry->deadlines, &asks[i].want->completion, asks[i].waiter);
 		else
 			registry_refuse(registry, asks[i].waiter, &flt);
 	}
@@ -358,7 +358,7 @@ void registry_want_spare(struct registry *registry, const struct name *names, si
 
 bool registry_leave(struct registry *registry, struct waiter *waiter)
 {
-	return flight_leave(registry->airport, waiter);
+	return completion_leave(registry->deadlines, waiter);
 }
 
 /* ---- Asking and waiting ---- */

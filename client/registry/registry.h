@@ -26,7 +26,7 @@ struct registry_options {
 	const char *state_dir;       /* as trust_open(); NULL: nothing is remembered beyond the cache */
 	const struct digest *operator_key; /* as trust_demand(); only read by registry_open(); NULL: any key */
 	struct credential *credential; /* its token; registry_open() takes a reference; may be NULL */
-	struct airport *airport;     /* borrowed: waits are left there as well; NULL: one of its own */
+	struct deadlines *deadlines; /* borrowed: waits are left there as well; NULL: one of its own */
 	unsigned timeout;            /* seconds; deadline of every wait */
 	/** Whether to show what is proven without the network, from the start; see registry_start_fault(). */
 	bool starts_from_cache;
@@ -107,7 +107,7 @@ void registry_want_spare(struct registry *registry, const struct name *names, si
  */
 void registry_want_proof(struct registry *registry, const struct name *name, const char *version,
 			 struct waiter *waiter);
-/** Wait no more, for any of these or for one of the registry's contents. As flight_leave(). */
+/** Wait no more, for any of these or for one of the registry's contents. As completion_leave(). */
 bool registry_leave(struct registry *registry, struct waiter *waiter);
 
 /** A proof document that was made (proof.h). Immutable, counted by references. */

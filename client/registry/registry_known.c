@@ -114,7 +114,7 @@ static void sweep(struct registry *registry)
 		look_back(registry, &sweep, before);
 		/* There is nothing to write, but the saver keeps what was let go until it sees that. */
 		registry_plan_save(registry);
-		registry->is_littered = true;
+		registry->needs_trim = true;
 		registry->vain_sweeps = 0;
 	} else {
 		view_unref(sweep.next);

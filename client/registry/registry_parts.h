@@ -8,10 +8,10 @@
 #include "client/sync/sync.h"
 #include "registry.h"
 
-/** Something that is wanted, with everybody who waits for it. Freed when it lands. */
+/** Something that is wanted, with all its waiters. Freed when it is completed. */
 struct want {
-	struct flight flight;
-	unsigned joining; /* threads between finding it and joining its flight: until they have, it must not land */
+	struct completion completion;
+	unsigned joining; /* threads between finding it and joining its completion: it must not be completed before */
 	bool is_needed;   /* an unreachable registry is not asked for a listing that was never wanted */
 	bool is_awaited;  /* a package that nobody waits for is fetched along, unless its log is long */
 	struct name name; /* of a package */
@@ -24,11 +24,11 @@ struct wants {
 	size_t count, capacity;
 };
 
-/** A proof that is wanted. Freed when it lands. */
+/** A proof that is wanted. Freed when it is completed. */
 struct proof_want {
 	struct job job; /* first, so that one is found from the other */
 	struct registry *registry;
-	struct flight flight;
+	struct completion completion;
 	unsigned joining; /* as in a want */
 	struct name name;
 	char version[CAP_VERSION + 1];
@@ -63,7 +63,7 @@ struct registry {
 	struct ledger *ledger;
 	struct audit *audit; /* NULL: there is none */
 	struct archive *archive;
-	struct airport *airport;
+	struct deadlines *deadlines;
 	struct workers *workers;
 	struct content *content;
 	pthread_t updater;
@@ -99,7 +99,7 @@ struct registry {
 	unsigned patience;       /* seconds until the next try, once it is away */
 	struct digest left[16];  /* log ids of packages that were left, as their logs are long and nobody waited */
 	unsigned next_left;      /* whose place the next one takes */
-	bool is_littered;        /* memory lies about that is to be given back */
+	bool needs_trim; /* memory lies about that is to be given back */
 };
 
 /** A verdict for one waiter, as if there had been a want for it. */

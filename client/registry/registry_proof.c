@@ -179,12 +179,12 @@ static void run(struct job *job)
 
 	if (!begin(registry, want))
 		fault_undecided(&flt, FAULT_CANCELLED, "the registry is being closed");
-	else if (!flight_is_awaited(registry->airport, &want->flight))
+	else if (!completion_is_awaited(registry->deadlines, &want->completion))
 		fault_undecided(&flt, FAULT_CANCELLED, "the program that waited for the proof does not any more");
 	else
 		make(registry, want, &flt);
 	take_away(registry, want);
-	flight_land(registry->airport, &want->flight, flt.verdict, &flt);
+	completion_finish(registry->deadlines, &want->completion, flt.verdict, &flt);
 	free(want);
 }
 
@@ -258,7 +258,7 @@ void registry_want_proof(struct registry *registry, const struct name *name, con
 		registry_refuse(registry, waiter, &flt);
 		return;
 	}
-	flight_join(registry->airport, &want->flight, waiter);
+	completion_join(registry->deadlines, &want->completion, waiter);
 	if (is_new)
 		workers_run(registry->provers, &want->job);
 	pthread_mutex_lock(&registry->mutex);

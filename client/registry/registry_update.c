@@ -4,7 +4,7 @@
  * in whole (see registry.h).
  *
  * A round has a deadline, so that one slow answer does not keep the next round from starting. Those who wait have
- * deadlines of their own, which the airport's clock keeps.
+ * deadlines of their own, which the deadlines's clock keeps.
  */
 #include "registry_parts.h"
 
@@ -18,9 +18,9 @@ static bool is_wanted(const struct wants *wants)
 	return wants->refresh || wants->listing || wants->count;
 }
 
-/* ---- Landing ---- */
+/* ---- Completing wants ---- */
 
-static void land(struct registry *registry, struct want *want, const struct fault *flt)
+static void complete_want(struct registry *registry, struct want *want, const struct fault *flt)
 {
 	if (!want)
 		return;
@@ -28,7 +28,7 @@ static void land(struct registry *registry, struct want *want, const struct faul
 	while (want->joining)
 		pthread_cond_wait(&registry->joined, &registry->mutex);
 	pthread_mutex_unlock(&registry->mutex);
-	flight_land(registry->airport, &want->flight, flt->verdict, flt);
+	completion_finish(registry->deadlines, &want->completion, flt->verdict, flt);
 	free(want);
 }
 
@@ -55,15 +55,15 @@ static void land_package(struct registry *registry, struct want *want, const str
 
 	if (flt->verdict && flt->kind == FAULT_ABSENT && flt->party == FAULT_BY_REGISTRY)
 		tell_absent(registry, &want->name, &told);
-	land(registry, want, &told);
+	complete_want(registry, want, &told);
 }
 
 static void land_all(struct registry *registry, struct wants *wants, const struct fault *flt)
 {
-	land(registry, wants->refresh, flt);
-	land(registry, wants->listing, flt);
+	complete_want(registry, wants->refresh, flt);
+	complete_want(registry, wants->listing, flt);
 	for (size_t i = 0; i < wants->count; i++)
-		land(registry, wants->packages[i], flt);
+		complete_want(registry, wants->packages[i], flt);
 	free(wants->packages);
 }
 
@@ -170,7 +170,7 @@ static void answer_listing(struct registry *registry, struct want *want, clock_m
 			view_unref(next);
 	}
 	keep_fault(registry, &flt);
-	land(registry, want, &flt);
+	complete_want(registry, want, &flt);
 }
 
 /* ---- Refresh ---- */
@@ -251,8 +251,8 @@ static struct sync_wanted *new_wanted(struct registry *registry, const struct wa
 	return wanted;
 }
 
-/* They are in the next view, or have their fault: land. */
-static void land_wanted(struct registry *registry, struct wants *wants, const struct sync_wanted *wanted)
+/* They are in the next view, or have their fault: complete them. */
+static void complete_wanted(struct registry *registry, struct wants *wants, const struct sync_wanted *wanted)
 {
 	for (size_t i = 0; i < wants->count; i++) {
 		const struct view_package *package = view_find(registry->view, &wanted[i].name);
@@ -379,7 +379,7 @@ static void refresh(struct registry *registry, struct wants *wants, clock_ms dea
 		view_unref(registry->start);
 		registry->start = NULL;
 		if (wanted)
-			land_wanted(registry, wants, wanted);
+			complete_wanted(registry, wants, wanted);
 	}
 	registry->is_series = false;
 	free_wanted(wanted, count);
@@ -394,7 +394,7 @@ static bool may_be_hinted(const struct registry *registry, const struct name *na
 	return registry->options.hinted && !(operator && operator_log_find(operator, name_namespace(name)));
 }
 
-/* A complete listing knows what there is not. Land such wants, and keep the others. */
+/* A complete listing knows what there is not. Complete such wants, and keep the others. */
 static void land_absent(struct registry *registry, struct wants *wants)
 {
 	const struct listing *listing = registry->view->listing;
@@ -411,7 +411,7 @@ static void land_absent(struct registry *registry, struct wants *wants)
 			continue;
 		}
 		tell_absent(registry, &want->name, &flt);
-		land(registry, want, &flt);
+		complete_want(registry, want, &flt);
 	}
 	wants->count = kept;
 }
@@ -446,7 +446,7 @@ static bool show_archived(struct registry *registry, struct sync_wanted *wanted,
 	return shown == count;
 }
 
-/* What the archive proves does not wait for the network. Land such wants, and keep the others. */
+/* What the archive proves does not wait for the network. Complete such wants, and keep the others. */
 static void land_archived(struct registry *registry, struct wants *wants)
 {
 	size_t count = wants->count, kept = 0;
@@ -461,7 +461,7 @@ static void land_archived(struct registry *registry, struct wants *wants)
 
 		if (package) {
 			registry_note_litter(registry, package);
-			land(registry, wants->packages[i], &none);
+			complete_want(registry, wants->packages[i], &none);
 		} else {
 			wants->packages[kept++] = wants->packages[i];
 		}
@@ -470,7 +470,7 @@ static void land_archived(struct registry *registry, struct wants *wants)
 	free_wanted(wanted, count);
 }
 
-/* The registry is unreachable: land optional wants at once with the last fault, keep the others. */
+/* The registry is unreachable: complete optional wants at once with the last fault, keep the others. */
 static void land_spare(struct registry *registry, struct wants *wants)
 {
 	struct fault flt;
@@ -481,11 +481,11 @@ static void land_spare(struct registry *registry, struct wants *wants)
 		if (wants->packages[i]->is_needed)
 			wants->packages[kept++] = wants->packages[i];
 		else
-			land(registry, wants->packages[i], &flt);
+			complete_want(registry, wants->packages[i], &flt);
 	}
 	wants->count = kept;
 	if (wants->listing && !wants->listing->is_needed) {
-		land(registry, wants->listing, &flt);
+		complete_want(registry, wants->listing, &flt);
 		wants->listing = NULL;
 	}
 }
@@ -523,11 +523,11 @@ static void answer_packages(struct registry *registry, struct wants *wants, cloc
 	if (wanted) {
 		if (!show_archived(registry, wanted, count))
 			add(registry, wanted, count, deadline);
-		land_wanted(registry, wants, wanted);
+		complete_wanted(registry, wants, wanted);
 	} else {
 		fault_no_memory(&flt);
 		for (size_t i = 0; i < count; i++)
-			land(registry, wants->packages[i], &flt);
+			complete_want(registry, wants->packages[i], &flt);
 		wants->count = 0;
 	}
 	free_wanted(wanted, count);
@@ -556,7 +556,7 @@ static void answer(struct registry *registry, struct wants *wants, bool is_due)
 		refresh(registry, wants, deadline, &flt);
 		if (!is_asked)
 			registry_report(registry, &flt);
-		land(registry, wants->refresh, &flt);
+		complete_want(registry, wants->refresh, &flt);
 		wants->refresh = NULL;
 	}
 	if (registry_is_verified(registry)) {
@@ -613,14 +613,14 @@ void registry_note_litter(struct registry *registry, const struct view_package *
 
 	package_log_releases(package->log, &count);
 	if (count >= MANY_VERSIONS)
-		registry->is_littered = true;
+		registry->needs_trim = true;
 }
 
 static void clear_litter(struct registry *registry)
 {
-	if (registry->is_littered)
+	if (registry->needs_trim)
 		malloc_trim(0);
-	registry->is_littered = false;
+	registry->needs_trim = false;
 }
 
 void *registry_run_updater(void *argument)

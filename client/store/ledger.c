@@ -383,7 +383,7 @@ int ledger_load(struct ledger *ledger, struct signed_checkpoint *checkpoint, boo
 		close(folder);
 	if (*found)
 		*checkpoint = beside;
-	ledger->is_beside_nothing = verdict == WARG_INVALID;
+	ledger->checkpoint_is_stale = verdict == WARG_INVALID;
 	if (verdict && flt && !flt->verdict) {
 		fault_at(&own, "the ledger in %.200s", ledger->own_dir);
 		fault_blame(&own, FAULT_BY_CACHE);
@@ -409,7 +409,7 @@ bool ledger_is_stored(struct ledger *ledger)
 
 void ledger_doubt_checkpoint(struct ledger *ledger)
 {
-	ledger->is_beside_nothing = true;
+	ledger->checkpoint_is_stale = true;
 }
 
 /* ---- What is there ---- */

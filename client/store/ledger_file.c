@@ -232,7 +232,7 @@ static int put_named(const struct move *move, struct fault *flt)
 		r = fault_undecided(flt, FAULT_TIMEOUT, "another program writes there");
 	if (!r && !adopt(folder, move, &fd)) {
 		r = write_anew(folder, move, &fd, flt);
-		ledger->is_beside_nothing = ledger->is_beside_nothing || !r;
+		ledger->checkpoint_is_stale = ledger->checkpoint_is_stale || !r;
 	}
 	close(folder);
 	if (!r)
@@ -358,7 +358,7 @@ static bool is_ahead(const struct ledger *ledger, int folder, const struct check
 	struct signed_checkpoint there;
 	bool found = false;
 
-	if (ledger->is_beside_nothing || ledger_read_checkpoint(folder, &there, &found, NULL) || !found)
+	if (ledger->checkpoint_is_stale || ledger_read_checkpoint(folder, &there, &found, NULL) || !found)
 		return false;
 	return there.contents.log_length > checkpoint->log_length ||
 	       (checkpoint_same_state(&there.contents, checkpoint) &&
@@ -387,7 +387,7 @@ static bool keep(struct ledger *ledger, int folder, const struct signed_checkpoi
 		return true;
 	if (write_checkpoint(folder, checkpoint, NULL))
 		return false;
-	ledger->is_beside_nothing = false;
+	ledger->checkpoint_is_stale = false;
 	return true;
 }
 

@@ -20,7 +20,7 @@
 
 /* ---- Reading ---- */
 
-struct harvest {
+struct ledger_fetch {
 	int (*take)(void *user, struct span text, struct fault *flt);
 	void *user;
 	struct fault *flt;
@@ -29,16 +29,16 @@ struct harvest {
 
 static void take_line(void *user, struct span line)
 {
-	struct harvest *harvest = user;
+	struct ledger_fetch *ledger_fetch = user;
 
-	if (!harvest->verdict)
-		harvest->verdict = harvest->take(harvest->user, line, harvest->flt);
+	if (!ledger_fetch->verdict)
+		ledger_fetch->verdict = ledger_fetch->take(ledger_fetch->user, line, ledger_fetch->flt);
 }
 
 int ledger_load_names(struct ledger *ledger, int (*take)(void *user, struct span text, struct fault *flt), void *user,
 		      struct fault *flt)
 {
-	struct harvest harvest = {take, user, flt, 0};
+	struct ledger_fetch ledger_fetch = {take, user, flt, 0};
 	int folder = -1, fd = -1;
 	int r;
 
@@ -48,12 +48,12 @@ int ledger_load_names(struct ledger *ledger, int (*take)(void *user, struct span
 	if (folder >= 0)
 		close(folder);
 	if (fd >= 0) {
-		lines_read(fd, NAMES_HEADER, CAP_FILE_NAMES, take_line, &harvest);
+		lines_read(fd, NAMES_HEADER, CAP_FILE_NAMES, take_line, &ledger_fetch);
 		close(fd);
 	}
 	if (!r)
 		ledger->has_more_names = false;
-	return r ? r : harvest.verdict;
+	return r ? r : ledger_fetch.verdict;
 }
 
 bool ledger_has_more_names(const struct ledger *ledger)

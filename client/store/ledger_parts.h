@@ -33,7 +33,7 @@ struct ledger_records {
 struct ledger {
 	char *own_dir, *label; /* paths, not descriptors: `reset` removes folders under us */
 	unsigned epoch;         /* how often records were forgotten */
-	atomic_bool is_beside_nothing; /* the stored checkpoint is of another ledger, or not signed */
+	atomic_bool checkpoint_is_stale; /* the stored checkpoint is of another ledger, or not signed */
 
 	pthread_mutex_t mutex; /* guards all below against those who read */
 	int fd;                /* where the records lie, behind a header; -1: nowhere yet */

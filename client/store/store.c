@@ -141,7 +141,7 @@ void store_close(struct store *store)
 /* ---- State files ---- */
 
 /* What could not be read for this reason is as good as not there: it is malformed, or larger than anything honest. */
-static bool is_as_good_as_none(const struct fault *flt)
+static bool is_unusable(const struct fault *flt)
 {
 	return flt->verdict == WARG_INVALID || flt->kind == FAULT_LIMIT;
 }
@@ -163,7 +163,7 @@ static int read_json(int folder, const char *name, struct json **out, struct fau
 	if (!r && found)
 		r = json_parse_within(buf_span(&text), CAP_JSON_VALUES_FILE, &value, &unread);
 	buf_release(&text);
-	if (r && !is_as_good_as_none(&unread)) {
+	if (r && !is_unusable(&unread)) {
 		if (flt && !flt->verdict)
 			*flt = unread;
 		return r;

@@ -356,7 +356,7 @@ int trust_check_operator(const struct trust_anchor *anchor, const struct operato
 /* ---- Remembering ---- */
 
 /** A checkpoint that may become the anchor. */
-struct news {
+struct anchor_update {
 	const struct digest *operator_key;
 	const struct signed_checkpoint *checkpoint;
 	const char *signer;
@@ -369,37 +369,37 @@ static bool is_held(const struct trust_anchor *anchor, const struct trust_anchor
 	       checkpoint_same_state(&held->checkpoint.contents, &anchor->checkpoint.contents);
 }
 
-static enum trust_standing judge(const struct trust_anchor *anchor, const struct news *news)
+static enum trust_standing judge(const struct trust_anchor *anchor, const struct anchor_update *update)
 {
-	const struct checkpoint *ours = &news->checkpoint->contents, *theirs = &anchor->checkpoint.contents;
+	const struct checkpoint *ours = &update->checkpoint->contents, *theirs = &anchor->checkpoint.contents;
 
 	if (anchor->evidence[0])
 		return TRUST_MOVED;
 	if (!anchor->known)
-		return news->held->known ? TRUST_MOVED : TRUST_STANDS;
-	if (!digest_equals(&anchor->operator_key, news->operator_key))
+		return update->held->known ? TRUST_MOVED : TRUST_STANDS;
+	if (!digest_equals(&anchor->operator_key, update->operator_key))
 		return TRUST_MOVED;
 	if (checkpoint_same_state(ours, theirs))
 		return TRUST_STANDS;
 	if (ours->log_length == theirs->log_length)
 		return TRUST_CONTRADICTED;
-	return is_held(anchor, news->held) ? TRUST_STANDS : TRUST_MOVED;
+	return is_held(anchor, update->held) ? TRUST_STANDS : TRUST_MOVED;
 }
 
 /* Compute the anchor that includes the checkpoint. @return whether there is anything to write */
-static bool raise_anchor(struct trust_anchor *anchor, const struct news *news)
+static bool raise_anchor(struct trust_anchor *anchor, const struct anchor_update *update)
 {
-	if (anchor->known && anchor->checkpoint.contents.log_length >= news->checkpoint->contents.log_length)
+	if (anchor->known && anchor->checkpoint.contents.log_length >= update->checkpoint->contents.log_length)
 		return false;
 	if (!anchor->known)
-		anchor->operator_key = *news->operator_key;
+		anchor->operator_key = *update->operator_key;
 	anchor->known = true;
-	anchor->checkpoint = *news->checkpoint;
-	snprintf(anchor->signer, sizeof(anchor->signer), "%s", news->signer);
+	anchor->checkpoint = *update->checkpoint;
+	snprintf(anchor->signer, sizeof(anchor->signer), "%s", update->signer);
 	return true;
 }
 
-static int remember(const struct trust *trust, const struct news *news, enum trust_standing *standing,
+static int remember(const struct trust *trust, const struct anchor_update *update, enum trust_standing *standing,
 		    struct fault *flt)
 {
 	struct trust_anchor anchor;
@@ -412,8 +412,8 @@ static int remember(const struct trust *trust, const struct news *news, enum tru
 		return r;
 	r = load(folder, trust->folder, &anchor, flt);
 	if (!r) {
-		*standing = judge(&anchor, news);
-		if (had && *standing == TRUST_STANDS && raise_anchor(&anchor, news))
+		*standing = judge(&anchor, update);
+		if (had && *standing == TRUST_STANDS && raise_anchor(&anchor, update))
 			r = save(folder, &anchor, flt);
 	}
 	close(folder);
@@ -425,12 +425,12 @@ int trust_remember(const struct trust *trust, const struct operator_log *operato
 		   enum trust_standing *standing, struct fault *flt)
 {
 	const struct log_key *signer = log_keys_find(operator_log_keys(operator), &checkpoint->key_id);
-	struct news news = { operator_log_first_key(operator), checkpoint, NULL, held };
+	struct anchor_update update = {operator_log_first_key(operator), checkpoint, NULL, held};
 
-	if (!news.operator_key || !signer)
+	if (!update.operator_key || !signer)
 		return fault_undecided(flt, FAULT_MISUSE, "an operator without the key cannot be pinned");
-	news.signer = ecdsa_public_key_text(signer->key);
-	return remember(trust, &news, standing, flt);
+	update.signer = ecdsa_public_key_text(signer->key);
+	return remember(trust, &update, standing, flt);
 }
 
 int trust_forget(const struct trust *trust, struct fault *flt)

@@ -7,12 +7,12 @@
 #include <inttypes.h>
 
 /** The checkpoints that the next one must be consistent with, each once. */
-struct held {
+struct open_contents {
 	const struct checkpoint *each[3];
 	size_t count;
 };
 
-static void hold(struct held *held, const struct checkpoint *checkpoint)
+static void hold(struct open_contents *held, const struct checkpoint *checkpoint)
 {
 	if (!checkpoint->log_length)
 		return;
@@ -22,9 +22,9 @@ static void hold(struct held *held, const struct checkpoint *checkpoint)
 	held->each[held->count++] = checkpoint;
 }
 
-static struct held held_to(const struct view *base)
+static struct open_contents held_to(const struct view *base)
 {
-	struct held held = {.count = 0};
+	struct open_contents held = {.count = 0};
 
 	if (!base)
 		return held;
@@ -54,7 +54,7 @@ static int check_step(const struct checkpoint *before, const struct checkpoint *
 int sync_check_growth(const struct view *base, const struct checkpoint *checkpoint, struct sync_refused *refused,
 		      struct fault *flt)
 {
-	struct held held = held_to(base);
+	struct open_contents held = held_to(base);
 	int verdict = 0;
 
 	for (size_t i = 0; i < held.count && !verdict; i++)
@@ -83,7 +83,7 @@ static int check_grown(const struct api *api, const struct checkpoint *before, c
 
 int sync_check_consistency(const struct sync *sync, const struct view *base, struct fault *flt)
 {
-	struct held held = held_to(base);
+	struct open_contents held = held_to(base);
 	int verdict = 0;
 
 	for (size_t i = 0; i < held.count && !verdict; i++)

@@ -218,7 +218,7 @@ static int replace(struct config *config, const char *path, struct fault *flt)
 
 	r = file_open_parent(path, &fd, &name, flt);
 	if (!r)
-		r = file_lock_surely(fd, flt);
+		r = file_lock_or_fail(fd, flt);
 	if (!r)
 		r = write_locked(config, fd, name, flt);
 	if (fd >= 0)

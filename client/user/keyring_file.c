@@ -172,7 +172,7 @@ static int find_in(int folder, const char *name, struct buf *out, bool *found, s
 
 static int set_in(int folder, const char *name, struct span secret, struct fault *flt)
 {
-	int r = file_lock_surely(folder, flt);
+	int r = file_lock_or_fail(folder, flt);
 
 	if (!r)
 		file_sweep_temps(folder);
@@ -184,7 +184,7 @@ static int set_in(int folder, const char *name, struct span secret, struct fault
 static int remove_from(int folder, const char *name, bool *found, struct fault *flt)
 {
 	bool was_there;
-	int r = file_lock_surely(folder, flt);
+	int r = file_lock_or_fail(folder, flt);
 
 	if (r)
 		return r;

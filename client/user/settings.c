@@ -257,7 +257,7 @@ static int set(const char *file, const struct change *change, struct fault *flt)
 	target = realpath(file, NULL);
 	r = file_open_parent(target ? target : file, &folder, &name, flt);
 	if (!r)
-		r = file_lock_surely(folder, flt);
+		r = file_lock_or_fail(folder, flt);
 	if (!r)
 		r = load(folder, name, &former, flt);
 	if (!r) {

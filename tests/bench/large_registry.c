@@ -5,7 +5,7 @@
  * large_registry open FOLDER: opens it as a server does, and proves the inclusion of records here and there; prints the
  * seconds until it knows where it stands, and the proofs a second.
  */
-#include "server/commit.h"
+#include "server/append.h"
 #include "server/log_nodes.h"
 #include "server/operator_records.h"
 
@@ -44,20 +44,21 @@ static struct digest digest_at(unsigned char what, uint64_t number)
 }
 
 /* As large as a record with one release is. */
-static struct committed_record record_at(uint64_t index)
+static struct published_record record_at(uint64_t index)
 {
 	static const unsigned char content[220];
 	static const unsigned char signature[] = "ecdsa-p256:none, and as long as one: "
 						 "................................................................";
 
-	return (struct committed_record){
-		.log_id = digest_at('l', index), .record_id = digest_at('r', index),
+	return (struct published_record){
+		.log_id = digest_at('l', index),
+		.record_id = digest_at('r', index),
 		.envelope = {{content, sizeof(content)}, digest_at('k', 0), {signature, sizeof(signature) - 1}},
 	};
 }
 
 /* The operator's record. */
-static int begin(struct database *database, struct commit_state *state, const struct ecdsa_private_key *key,
+static int begin(struct database *database, struct append_state *state, const struct ecdsa_private_key *key,
 		 struct fault *flt)
 {
 	struct operator_log *operator;
@@ -72,9 +73,9 @@ static int begin(struct database *database, struct commit_state *state, const st
 
 static int make(const char *folder, uint64_t records, struct fault *flt)
 {
-	struct committed_record batch[BATCH];
+	struct published_record batch[BATCH];
 	struct ecdsa_private_key *key;
-	struct commit_state state;
+	struct append_state state;
 	struct database *database;
 	double start = now();
 	int r = database_open(folder, &database, flt);
@@ -84,13 +85,13 @@ static int make(const char *folder, uint64_t records, struct fault *flt)
 	r = ecdsa_private_key_parse(span_of_text(KEY), &key, flt);
 	if (r)
 		goto close;
-	r = commit_load(database, &state, flt);
+	r = append_load(database, &state, flt);
 	if (!r)
 		r = begin(database, &state, key, flt);
 	while (!r && state.roots.length < records) {
 		for (uint64_t i = 0; i < BATCH; i++)
 			batch[i] = record_at(state.roots.length + i);
-		r = commit_records(database, &state, batch, BATCH, key, 1800000000, flt);
+		r = append_records(database, &state, batch, BATCH, key, 1800000000, flt);
 	}
 	if (!r)
 		printf("%.0f\n", (double)records / (now() - start));
@@ -100,14 +101,14 @@ close:
 	return r;
 }
 
-static int prove(struct database *database, const struct commit_state *state, uint64_t index, struct fault *flt)
+static int prove(struct database *database, const struct append_state *state, uint64_t index, struct fault *flt)
 {
 	const uint64_t length = state->roots.length;
 	struct merkle_map_entry entry;
 	struct merkle_log_bundle log;
 	struct merkle_map_bundle map;
 	bool is_head;
-	int r = committed_leaf(database, index, length, &entry, &is_head, flt);
+	int r = published_leaf(database, index, length, &entry, &is_head, flt);
 
 	if (!r)
 		r = log_nodes_prove_inclusion(database, length, &index, 1, &log, flt);
@@ -122,14 +123,14 @@ static int prove(struct database *database, const struct commit_state *state, ui
 
 static int open_and_prove(const char *folder, struct fault *flt)
 {
-	struct commit_state state;
+	struct append_state state;
 	struct database *database;
 	double start = now(), opened, proven;
 	int r = database_open(folder, &database, flt);
 
 	if (r)
 		return r;
-	r = commit_load(database, &state, flt);
+	r = append_load(database, &state, flt);
 	opened = now();
 	for (uint64_t i = 0; i < PROOFS && !r; i++)
 		r = prove(database, &state, i * 7919 % state.roots.length, flt);

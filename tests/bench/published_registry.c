@@ -8,9 +8,9 @@
  * CONTENT, the text of a digest; all records are signed by KEY, the text of a private key. The operator is that of the
  * tests.
  */
-#include "server/commit.h"
+#include "server/append.h"
 #include "server/operator_records.h"
-#include "server/packages.h"
+#include "server/package_names.h"
 #include "tests/unit/forge.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@
 /* Records are gathered, and committed when the batch is full. */
 struct maker {
 	struct database *database;
-	struct commit_state state;
+	struct append_state state;
 	struct ecdsa_private_key *operator_key, *package_key;
 	struct digest content;
 	struct forge_record made[BATCH];
@@ -34,18 +34,18 @@ struct maker {
 
 static int commit_batch(struct maker *maker, struct fault *flt)
 {
-	struct committed_record records[BATCH];
-	struct commit_state next = maker->state;
+	struct published_record records[BATCH];
+	struct append_state next = maker->state;
 	int r = database_begin(maker->database, flt);
 
 	for (size_t i = 0; i < maker->count && !r; i++) {
-		records[i] = (struct committed_record){ .log_id = maker->made[i].log_id,
-							.record_id = maker->made[i].id,
-							.envelope = forge_envelope(&maker->made[i]) };
-		r = packages_add(maker->database, &maker->names[i], flt);
+		records[i] = (struct published_record){.log_id = maker->made[i].log_id,
+						       .record_id = maker->made[i].id,
+						       .envelope = forge_envelope(&maker->made[i])};
+		r = package_names_add(maker->database, &maker->names[i], flt);
 	}
 	if (!r)
-		r = commit_enter(maker->database, &next, records, maker->count, maker->operator_key,
+		r = append_enter(maker->database, &next, records, maker->count, maker->operator_key,
 				 (uint64_t)time(NULL), flt);
 	if (!r)
 		r = database_commit(maker->database, flt);
@@ -128,7 +128,7 @@ static int begin(struct maker *maker, char **arguments, struct fault *flt)
 	if (!r)
 		r = digest_parse(span_of_text(arguments[3]), &maker->content, flt);
 	if (!r)
-		r = commit_load(maker->database, &maker->state, flt);
+		r = append_load(maker->database, &maker->state, flt);
 	if (!r)
 		r = operator_records_load(maker->database, &operator, flt);
 	if (r)

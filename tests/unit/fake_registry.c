@@ -31,7 +31,7 @@ struct route {
 };
 
 struct fake_registry {
-	struct server *server;
+	struct embedded_registry *server;
 	struct route routes[HANDLERS];
 	struct http_url url;
 	struct forge forge;
@@ -779,7 +779,7 @@ void fake_registry_free(struct fake_registry *fake)
 	free(fake);
 }
 
-struct server *fake_registry_server(struct fake_registry *fake)
+struct embedded_registry *fake_registry_server(struct fake_registry *fake)
 {
 	return fake->server;
 }

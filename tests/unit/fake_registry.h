@@ -66,7 +66,7 @@ struct fake_registry *fake_registry_new(void);
 struct fake_registry *fake_registry_new_by(const char *namespace, unsigned operator);
 void fake_registry_free(struct fake_registry *fake);
 /** Its server: for what is to hang, and to be counted. */
-struct server *fake_registry_server(struct fake_registry *fake);
+struct embedded_registry *fake_registry_server(struct fake_registry *fake);
 const struct http_url *fake_registry_url(const struct fake_registry *fake);
 
 /** Publish a version, with the package's init where it is new. It shows at the next checkpoint. */

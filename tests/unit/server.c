@@ -35,7 +35,7 @@ struct route {
 };
 
 struct server_connection {
-	struct server *server;
+	struct embedded_registry *server;
 	struct server_connection *next;
 	pthread_t thread;
 	int fd;
@@ -47,7 +47,7 @@ struct server_connection {
 	size_t length;
 };
 
-struct server {
+struct embedded_registry {
 	int listener, ended, released; /* eventfds, readable for ever once written */
 	char url[64];
 	pthread_t thread;
@@ -111,7 +111,7 @@ bool server_write_text(struct server_connection *connection, const char *text)
 
 bool server_answer(struct server_connection *connection, int status, struct span body)
 {
-	struct server *server = connection->server;
+	struct embedded_registry *server = connection->server;
 	char head[160];
 
 	if (server->tamperer) {
@@ -161,7 +161,7 @@ static size_t content_length(const char *head)
 	return 0;
 }
 
-static struct route find_route(struct server *server, const char *target)
+static struct route find_route(struct embedded_registry *server, const char *target)
 {
 	struct route found = { .status = 404, .bytes = { (const unsigned char *)"", 0 } };
 	size_t length = strcspn(target, "? ");
@@ -216,7 +216,7 @@ static size_t read_request(struct server_connection *connection, size_t *head_le
 
 static void answer(struct server_connection *connection, size_t head_length, size_t whole)
 {
-	struct server *server = connection->server;
+	struct embedded_registry *server = connection->server;
 	struct server_request request = { .body = { (unsigned char *)connection->bytes + head_length,
 						    whole - head_length } };
 	char *head = strndup(connection->bytes, head_length);
@@ -276,7 +276,7 @@ static void end_connection(struct server_connection *connection)
 }
 
 /* So that a server may live through any number of connections. */
-static void end_those_over(struct server *server)
+static void end_those_over(struct embedded_registry *server)
 {
 	struct server_connection **at = &server->connections;
 
@@ -292,7 +292,7 @@ static void end_those_over(struct server *server)
 	}
 }
 
-static void take_connection(struct server *server, int fd)
+static void take_connection(struct embedded_registry *server, int fd)
 {
 	struct server_connection *connection = calloc(1, sizeof(*connection));
 
@@ -312,7 +312,7 @@ static void take_connection(struct server *server, int fd)
 
 static void *listen_for(void *argument)
 {
-	struct server *server = argument;
+	struct embedded_registry *server = argument;
 
 	for (;;) {
 		struct pollfd fds[2] = { { server->listener, POLLIN, 0 }, { server->ended, POLLIN, 0 } };
@@ -328,11 +328,11 @@ static void *listen_for(void *argument)
 	}
 }
 
-struct server *server_new(void)
+struct embedded_registry *server_new(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t size = sizeof(address);
-	struct server *server = calloc(1, sizeof(*server));
+	struct embedded_registry *server = calloc(1, sizeof(*server));
 
 	assert_non_null(server);
 	server->ended = eventfd(0, EFD_CLOEXEC);
@@ -349,7 +349,7 @@ struct server *server_new(void)
 	return server;
 }
 
-void server_free(struct server *server)
+void server_free(struct embedded_registry *server)
 {
 	if (!server)
 		return;
@@ -369,12 +369,12 @@ void server_free(struct server *server)
 	free(server);
 }
 
-const char *server_url(const struct server *server)
+const char *server_url(const struct embedded_registry *server)
 {
 	return server->url;
 }
 
-static void add_route(struct server *server, struct route route)
+static void add_route(struct embedded_registry *server, struct route route)
 {
 	size_t i = 0;
 
@@ -388,33 +388,33 @@ static void add_route(struct server *server, struct route route)
 	pthread_mutex_unlock(&server->mutex);
 }
 
-void server_on(struct server *server, const char *path, server_handler *handler, void *user)
+void server_on(struct embedded_registry *server, const char *path, server_handler *handler, void *user)
 {
 	add_route(server, (struct route){ .path = path, .handler = handler, .user = user });
 }
 
-void server_on_head(struct server *server, const char *path, server_handler *handler, void *user)
+void server_on_head(struct embedded_registry *server, const char *path, server_handler *handler, void *user)
 {
 	add_route(server, (struct route){ .path = path, .handler = handler, .user = user, .at_head = true });
 }
 
-void server_on_bytes(struct server *server, const char *path, struct span bytes)
+void server_on_bytes(struct embedded_registry *server, const char *path, struct span bytes)
 {
 	add_route(server, (struct route){ .path = path, .bytes = bytes });
 }
 
-void server_on_answer(struct server *server, const char *path, int status, struct span body)
+void server_on_answer(struct embedded_registry *server, const char *path, int status, struct span body)
 {
 	add_route(server, (struct route){ .path = path, .bytes = body, .status = status });
 }
 
-void server_on_answering(struct server *server, server_tamperer *tamperer, void *user)
+void server_on_answering(struct embedded_registry *server, server_tamperer *tamperer, void *user)
 {
 	server->tamperer = tamperer;
 	server->tamperer_user = user;
 }
 
-unsigned server_requests(struct server *server)
+unsigned server_requests(struct embedded_registry *server)
 {
 	unsigned requests;
 
@@ -424,7 +424,7 @@ unsigned server_requests(struct server *server)
 	return requests;
 }
 
-unsigned server_connections(struct server *server)
+unsigned server_connections(struct embedded_registry *server)
 {
 	unsigned connections;
 
@@ -435,7 +435,7 @@ unsigned server_connections(struct server *server)
 }
 
 /* Wait until `count`, which the mutex guards, is at least that. */
-static void wait_for_count(struct server *server, const unsigned *count, unsigned least)
+static void wait_for_count(struct embedded_registry *server, const unsigned *count, unsigned least)
 {
 	pthread_mutex_lock(&server->mutex);
 	while (*count < least)
@@ -443,17 +443,17 @@ static void wait_for_count(struct server *server, const unsigned *count, unsigne
 	pthread_mutex_unlock(&server->mutex);
 }
 
-void server_wait_for(struct server *server, unsigned requests)
+void server_wait_for(struct embedded_registry *server, unsigned requests)
 {
 	wait_for_count(server, &server->requests, requests);
 }
 
-void server_wait_answered(struct server *server, unsigned requests)
+void server_wait_answered(struct embedded_registry *server, unsigned requests)
 {
 	wait_for_count(server, &server->answered, requests);
 }
 
-void server_release(struct server *server)
+void server_release(struct embedded_registry *server)
 {
 	set(server->released);
 }

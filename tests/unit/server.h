@@ -13,7 +13,7 @@
 
 #include "verify/buf.h"
 
-struct server;
+struct embedded_registry;
 
 /** A request as it came. */
 struct server_request {
@@ -48,37 +48,37 @@ typedef void server_tamperer(struct server_connection *connection, const struct 
 			     struct span body, void *user);
 
 /** Start one on a port that the kernel chooses. Fails the test if it cannot. */
-struct server *server_new(void);
+struct embedded_registry *server_new(void);
 /** Ends every connection and thread. NULL is fine. */
-void server_free(struct server *server);
+void server_free(struct embedded_registry *server);
 /** "http://127.0.0.1:PORT/", as long as the server lives. */
-const char *server_url(const struct server *server);
+const char *server_url(const struct embedded_registry *server);
 
 /** Have requests for `path` (without its query) answered by `handler`; "*" stands for all that have none. */
-void server_on(struct server *server, const char *path, server_handler *handler, void *user);
+void server_on(struct embedded_registry *server, const char *path, server_handler *handler, void *user);
 /**
  * The same, as soon as the head has come: the request's body is what came with it, be it all or nothing. The connection
  * is closed behind the answer.
  */
-void server_on_head(struct server *server, const char *path, server_handler *handler, void *user);
+void server_on_head(struct embedded_registry *server, const char *path, server_handler *handler, void *user);
 /** Have requests for `path` answered by exactly these bytes, and the connection closed. Borrows them until
 		server_free(). */
-void server_on_bytes(struct server *server, const char *path, struct span bytes);
+void server_on_bytes(struct embedded_registry *server, const char *path, struct span bytes);
 /** Have requests for `path` answered as by server_answer(). Borrows the body until server_free(). */
-void server_on_answer(struct server *server, const char *path, int status, struct span body);
+void server_on_answer(struct embedded_registry *server, const char *path, int status, struct span body);
 
 /** Have all that goes through server_answer() go through `tamperer`; before the first request. */
-void server_on_answering(struct server *server, server_tamperer *tamperer, void *user);
+void server_on_answering(struct embedded_registry *server, server_tamperer *tamperer, void *user);
 
 /** How many requests came so far. */
-unsigned server_requests(struct server *server);
+unsigned server_requests(struct embedded_registry *server);
 /** How many connections came so far. */
-unsigned server_connections(struct server *server);
+unsigned server_connections(struct embedded_registry *server);
 /** Wait until that many requests came. Their handlers may still have to begin. */
-void server_wait_for(struct server *server, unsigned requests);
+void server_wait_for(struct embedded_registry *server, unsigned requests);
 /** Wait until that many requests were answered: their handlers have returned. */
-void server_wait_answered(struct server *server, unsigned requests);
+void server_wait_answered(struct embedded_registry *server, unsigned requests);
 /** Let all go on that hang, now and later. */
-void server_release(struct server *server);
+void server_release(struct embedded_registry *server);
 
 #endif

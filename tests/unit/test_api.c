@@ -25,7 +25,7 @@
 #define ID_0 "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 #define KEY "sha256:d6d9b4cd077a829c0275233bf3843c8294e250dfcc82b8ea15745e92982a820d"
 
-static struct server *server;
+static struct embedded_registry *server;
 static struct http *http;
 static struct http_url url;
 static struct api api;

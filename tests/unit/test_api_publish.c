@@ -20,7 +20,7 @@
 #include "server.h"
 #include "torture.h"
 
-static struct server *server;
+static struct embedded_registry *server;
 static struct http *http;
 static struct http_url url;
 static struct api api;
@@ -836,7 +836,7 @@ static void test_upload(void **state)
 /* Not a byte goes to another server than the registry's own. */
 static void test_upload_elsewhere(void **state)
 {
-	struct server *other = server_new();
+	struct embedded_registry *other = server_new();
 	struct api_upload upload = upload_to(server_url(other), NULL, NULL);
 	int fd = content_of("content");
 	struct fault flt = {0};

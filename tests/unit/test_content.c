@@ -48,10 +48,10 @@ enum manner {
 
 struct place {
 	char *path;
-	struct server *server;
+	struct embedded_registry *server;
 	struct http_url url;
 	struct http *http;
-	struct airport *airport;
+	struct deadlines *deadlines;
 	struct workers *workers;
 	struct store *store;
 	struct content *content;
@@ -244,13 +244,13 @@ static void open_content(struct place *place, clock_ms timeout)
 	struct fault flt = {0};
 
 	assert_int_equal(http_new(&place->http, &flt), 0);
-	assert_int_equal(airport_new(&place->airport, &flt), 0);
+	assert_int_equal(deadlines_new(&place->deadlines, &flt), 0);
 	assert_int_equal(workers_new(2, &place->workers, &flt), 0);
 	assert_int_equal(store_open(scratch_path(place->path, "registries"), scratch_path(place->path, "content"),
 				    scratch_path(place->path, "own"), "label", &place->store, &flt), 0);
 	options.api = (struct api){.http = place->http, .url = &place->url};
 	options.store = place->store;
-	options.airport = place->airport;
+	options.deadlines = place->deadlines;
 	options.workers = place->workers;
 	assert_int_equal(content_new(&options, &place->content, &flt), 0);
 }
@@ -262,7 +262,7 @@ static void close_content(struct place *place)
 	store_close(place->store);
 	workers_free(place->workers);
 	http_free(place->http);
-	airport_free(place->airport);
+	deadlines_free(place->deadlines);
 }
 
 static void reopen_content(struct place *place, clock_ms timeout)
@@ -761,7 +761,7 @@ static void tell_simply(struct waiter *waiter, int verdict, const struct fault *
 
 /* Both workers, held up. */
 struct jam {
-	struct held {
+	struct open_contents {
 		struct job job; /* first */
 		struct jam *jam;
 	} held[2];
@@ -773,7 +773,7 @@ struct jam {
 
 static void hold_up(struct job *job)
 {
-	struct jam *jam = ((struct held *)job)->jam;
+	struct jam *jam = ((struct open_contents *)job)->jam;
 
 	pthread_mutex_lock(&jam->mutex);
 	jam->stuck++;
@@ -792,7 +792,7 @@ static void jam_workers(struct place *place, struct jam *jam)
 	pthread_mutex_init(&jam->mutex, NULL);
 	pthread_cond_init(&jam->changed, NULL);
 	for (size_t i = 0; i < 2; i++) {
-		jam->held[i] = (struct held){{.run = hold_up}, jam};
+		jam->held[i] = (struct open_contents){{.run = hold_up}, jam};
 		workers_run(place->workers, &jam->held[i].job);
 	}
 	pthread_mutex_lock(&jam->mutex);
@@ -974,7 +974,7 @@ static void *fetch_on_thread(void *argument)
 	return fetch(place, &flt) || !is_found(place) ? argument : NULL;
 }
 
-static void test_one_flight(void **state)
+static void test_one_download(void **state)
 {
 	struct place *place = *state;
 	pthread_t threads[16];
@@ -1002,7 +1002,7 @@ static void test_leave(void **state)
 	place->manners[0] = HANGING;
 	content_fetch(place->content, &place->digest, &simple.waiter);
 	server_wait_for(place->server, 2);
-	assert_true(flight_leave(place->airport, &simple.waiter));
+	assert_true(completion_leave(place->deadlines, &simple.waiter));
 	server_release(place->server);
 	expect_fetched(place);
 	assert_int_equal(atomic_load(&simple.told), 0);
@@ -1304,7 +1304,7 @@ static int fetch_size_once(void *context, struct fault *flt)
 static int new_once(void *context, struct fault *flt)
 {
 	struct place *place = context;
-	struct content_options options = {.store = place->store, .airport = place->airport};
+	struct content_options options = {.store = place->store, .deadlines = place->deadlines};
 	struct content *content = NULL;
 	int r = content_new(&options, &content, flt);
 
@@ -1324,19 +1324,43 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		CASE(test_fetch), CASE(test_empty), CASE(test_bad_sources), CASE(test_sizes_claimed),
+		CASE(test_fetch),
+		CASE(test_empty),
+		CASE(test_bad_sources),
+		CASE(test_sizes_claimed),
 		CASE(test_sources_in_turn),
-		CASE(test_resume), CASE(test_stall), CASE(test_stalls), CASE(test_nobody_there), CASE(test_cached),
+		CASE(test_resume),
+		CASE(test_stall),
+		CASE(test_stalls),
+		CASE(test_nobody_there),
+		CASE(test_cached),
 		CASE(test_cached_badly),
-		CASE(test_unreadable), CASE(test_changed),
-		CASE(test_cleared), CASE(test_disk_fault),
-		CASE(test_large), CASE(test_large_lie), CASE(test_jam), CASE(test_jam_and_lost),
-		CASE(test_free_in_a_jam), CASE(test_disk_full), CASE(test_one_flight), CASE(test_leave),
-		CASE(test_claimed), CASE(test_claimed_for_nothing), CASE(test_claimed_by_the_dead),
-		CASE(test_claimed_for_ever), CASE(test_claim_without_sources), CASE(test_free_while_claimed),
+		CASE(test_unreadable),
+		CASE(test_changed),
+		CASE(test_cleared),
+		CASE(test_disk_fault),
+		CASE(test_large),
+		CASE(test_large_lie),
+		CASE(test_jam),
+		CASE(test_jam_and_lost),
+		CASE(test_free_in_a_jam),
+		CASE(test_disk_full),
+		CASE(test_one_download),
+		CASE(test_leave),
+		CASE(test_claimed),
+		CASE(test_claimed_for_nothing),
+		CASE(test_claimed_by_the_dead),
+		CASE(test_claimed_for_ever),
+		CASE(test_claim_without_sources),
+		CASE(test_free_while_claimed),
 		CASE(test_claim_planted),
-		CASE(test_free_under_way), CASE(test_deadline), CASE(test_size), CASE(test_size_claimed),
-		CASE(test_size_of_cached), CASE(test_size_not_told), CASE(test_size_ahead),
+		CASE(test_free_under_way),
+		CASE(test_deadline),
+		CASE(test_size),
+		CASE(test_size_claimed),
+		CASE(test_size_of_cached),
+		CASE(test_size_not_told),
+		CASE(test_size_ahead),
 		CASE(test_torture),
 	};
 

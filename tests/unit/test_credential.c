@@ -18,7 +18,7 @@
 #define MANY 20
 
 struct scene {
-	struct server *server;
+	struct embedded_registry *server;
 	struct http *http;
 	struct http_url url;
 	struct credential *credential;

@@ -46,7 +46,7 @@ static void tell_source(struct scene *scene)
 	static char path[128];
 	char text[DIGEST_TEXT_SIZE];
 	struct digest digest = content_digest();
-	struct server *server = fake_registry_server(scene->fake);
+	struct embedded_registry *server = fake_registry_server(scene->fake);
 
 	digest_format(&digest, text);
 	snprintf(path, sizeof(path), "/v1/content/%s", text);

@@ -17,13 +17,13 @@
 #include "server/database_parts.h"
 #include "server/garbage.h"
 #include "server/operator_records.h"
-#include "server/packages.h"
-#include "server/submitted.h"
+#include "server/package_names.h"
+#include "server/waiting.h"
 
 static char *folder;
 static struct database *database, *reading, *writing;
 static struct operator_log *operator;
-static struct commit_state state_now;
+static struct append_state state_now;
 static struct ecdsa_private_key *key, *publisher;
 static int contents;
 
@@ -72,7 +72,7 @@ static void receive(const char *text)
 }
 
 /* A record of a package of its own that releases two contents. */
-static struct committed_record make(const char *name, const char *one, const char *other, struct forge_record *out)
+static struct published_record make(const char *name, const char *one, const char *other, struct forge_record *out)
 {
 	struct record_entry entries[] = {
 		forge_init(publisher), forge_release("1.0.0", one), forge_release("1.1.0", other),
@@ -83,17 +83,19 @@ static struct committed_record make(const char *name, const char *one, const cha
 	const struct name parsed = forge_name(name);
 
 	forge_record(RECORD_PACKAGE, &record, publisher, out);
-	return (struct committed_record){
-		.log_id = name_log_id(&parsed), .record_id = out->id, .envelope = forge_envelope(out),
+	return (struct published_record){
+		.log_id = name_log_id(&parsed),
+		.record_id = out->id,
+		.envelope = forge_envelope(out),
 	};
 }
 
 static void publish(const char *name, const char *one, const char *other)
 {
 	struct forge_record forged;
-	const struct committed_record record = make(name, one, other, &forged);
+	const struct published_record record = make(name, one, other, &forged);
 
-	assert_int_equal(commit_records(database, &state_now, &record, 1, key, 1700000000, NULL), 0);
+	assert_int_equal(append_records(database, &state_now, &record, 1, key, 1700000000, NULL), 0);
 	forge_record_release(&forged);
 }
 
@@ -103,11 +105,11 @@ static void submit(const char *name, const char *one, const char *other)
 	const struct digest missing = digest_of(span_of_text(other));
 	const struct name parsed = forge_name(name);
 	struct forge_record forged;
-	const struct committed_record record = make(name, one, other, &forged);
+	const struct published_record record = make(name, one, other, &forged);
 
 	assert_int_equal(database_begin(database, NULL), 0);
-	assert_int_equal(packages_add(database, &parsed, NULL), 0);
-	assert_int_equal(submitted_add(database, &record, &missing, 1, NULL, (uint64_t)time(NULL), NULL), 0);
+	assert_int_equal(package_names_add(database, &parsed, NULL), 0);
+	assert_int_equal(waiting_add(database, &record, &missing, 1, NULL, (uint64_t)time(NULL), NULL), 0);
 	assert_int_equal(database_commit(database, NULL), 0);
 	forge_record_release(&forged);
 }
@@ -120,7 +122,7 @@ static int set_up(void **state)
 	publisher = forge_key(2);
 	meanwhile = NULL;
 	assert_int_equal(database_open(scratch_path(folder, "data"), &database, NULL), 0);
-	assert_int_equal(commit_load(database, &state_now, NULL), 0);
+	assert_int_equal(append_load(database, &state_now, NULL), 0);
 	assert_int_equal(operator_records_load(database, &operator, NULL), 0);
 	assert_int_equal(operator_records_ensure(database, &state_now, &operator, key,
 						 &(struct operator_wish){"test", NULL}, 1, NULL), 0);

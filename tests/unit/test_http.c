@@ -18,7 +18,7 @@
 #include "server.h"
 
 static struct http *http;
-static struct server *server;
+static struct embedded_registry *server;
 static char url[256];
 
 static int set_up(void **state)
@@ -724,7 +724,7 @@ static void redirect_to(struct server_connection *connection, const struct serve
 
 static void test_redirects(void **state)
 {
-	struct server *other = server_new();
+	struct embedded_registry *other = server_new();
 	struct http_exchange e = { .follow = true, .token = "secret", .registry = "r.example", .cap = 5000 };
 	static char away[] = "HTTP/1.1 302 There\r\nlocation: y?z\r\n\r\n";
 	char there[300], home[] = "y?q", out[] = "http://example.com/", strange[] = "ftp://127.0.0.1/", loop[] = "/x";

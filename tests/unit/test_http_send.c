@@ -22,7 +22,7 @@
 #define LARGE (64u << 20) /* more than any socket holds */
 
 static struct http *http;
-static struct server *server;
+static struct embedded_registry *server;
 static char url[256];
 static int fd;
 
@@ -444,7 +444,7 @@ static void redirect_to(struct server_connection *connection, const struct serve
 
 static void test_not_redirected(void **state)
 {
-	struct server *other = server_new();
+	struct embedded_registry *other = server_new();
 	const struct http_file file = { .fd = fd, .length = 1000 };
 	char there[300], here[] = "/kept";
 
@@ -471,7 +471,7 @@ static void test_not_redirected(void **state)
 /* What one server is to know of who asks is not told another. */
 static void test_authorization(void **state)
 {
-	struct server *other = server_new();
+	struct embedded_registry *other = server_new();
 	struct http_exchange e = { .follow = true, .authorization = "Basic b3duOg==" };
 	char there[300];
 

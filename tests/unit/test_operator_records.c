@@ -19,7 +19,7 @@
 static char *folder;
 static struct database *database;
 static struct operator_log *operator;
-static struct commit_state place;
+static struct append_state place;
 static struct ecdsa_private_key *key;
 
 static int set_up(void **state)
@@ -28,7 +28,7 @@ static int set_up(void **state)
 	folder = scratch_new();
 	key = forge_key(1);
 	assert_int_equal(database_open(scratch_path(folder, "data"), &database, NULL), 0);
-	assert_int_equal(commit_load(database, &place, NULL), 0);
+	assert_int_equal(append_load(database, &place, NULL), 0);
 	assert_int_equal(operator_records_load(database, &operator, NULL), 0);
 	assert_null(operator_log_head(operator));
 	return 0;

@@ -206,7 +206,7 @@ static void test_impossible(void **state)
 	}
 	assert_false(path_child(&namespace, ".warg", &out));
 	for (size_t i = 0; i < sizeof(no_files) / sizeof(no_files[0]); i++) {
-		if (path_child(&package, no_files[i], &out) && !path_is_staged(out.kind))
+		if (path_child(&package, no_files[i], &out) && !path_is_draft(out.kind))
 			fail_msg("can be: %s", no_files[i]);
 	}
 	assert_false(path_child(&release, "a", &out));
@@ -234,15 +234,15 @@ static void test_staged(void **state)
 		assert_false(path_child(&package, no_names[i], &out));
 		assert_false(path_child(&transaction, no_names[i], &out));
 	}
-	assert_true(path_as_staged(&release, &out));
+	assert_true(path_as_draft(&release, &out));
 	assert_int_equal(out.kind, PATH_STAGED);
 	assert_string_equal(out.text, release.text);
 	assert_true(path_child(&transaction, "1.0.0.wasm", &out));
-	assert_true(path_as_staged(&out, &out));
+	assert_true(path_as_draft(&out, &out));
 	assert_int_equal(out.kind, PATH_ENTRY_STAGED);
-	assert_false(path_as_staged(&package, &out));
+	assert_false(path_as_draft(&package, &out));
 	assert_true(path_child(&yanked, "1.0.0", &out));
-	assert_false(path_as_staged(&out, &out));
+	assert_false(path_as_draft(&out, &out));
 	assert_true(path_is_for_writing(PATH_TRANSACTIONS) && path_is_for_writing(PATH_STAGED));
 	assert_false(path_is_for_writing(PATH_PROOF) || path_is_for_writing(PATH_RELEASE));
 }

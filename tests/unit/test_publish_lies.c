@@ -31,7 +31,7 @@
 struct scene {
 	struct fake_registry *fake;
 	struct fake_publish *taking;
-	struct server *elsewhere;
+	struct embedded_registry *elsewhere;
 	char *folder, registries[512], contents[512], own[512], state[512];
 	struct registry *registry;
 	struct publisher *publisher;
