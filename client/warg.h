@@ -122,7 +122,8 @@ struct warg_release {
 	int64_t released_at;        /* seconds since 1970, as the signer says */
 	const char *yanked_by;      /* key id; NULL: it was not yanked */
 	int64_t yanked_at;
-	const char *registry;       /* the registry that has it. By a document: a claim */
+	const char *registry;       /* that has it: the URL of the one that is open, or the domain of another one.
+				       By a document: the URL that it claims */
 	const char *operator_key;   /* by a document: key id of the operator's first key; else NULL */
 };
 

@@ -267,7 +267,7 @@ static int each_release(struct warg *warg, const struct name *name,
 		return r;
 	releases = package_log_releases(package->log, &count);
 	for (size_t i = 0; i < count; i++) {
-		door_fill_release(name, &releases[i], registry_name(registry), &shown);
+		door_fill_release(name, &releases[i], federation_name_of(warg->federation, registry), &shown);
 		if (each(user, &shown.release))
 			break;
 	}

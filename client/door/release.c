@@ -65,7 +65,7 @@ static int resolve(struct warg *warg, const struct name *name, const char *requi
 	if (!r && !made)
 		r = fault_no_memory(flt);
 	if (!r) {
-		door_fill_release(name, release, registry_name(registry), made);
+		door_fill_release(name, release, federation_name_of(warg->federation, registry), made);
 		*out = made;
 	}
 	view_unref(view);

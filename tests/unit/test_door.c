@@ -279,6 +279,44 @@ static void test_false_content(void **state)
 	scene_release(&scene);
 }
 
+/* Another program writes to the cached file, between its hashing and its copying. */
+static int write_to_cache(void *user, const struct warg_progress *progress)
+{
+	const struct scene *scene = user;
+	struct digest digest = content_digest();
+	char text[DIGEST_TEXT_SIZE], name[128];
+	int fd;
+
+	if (strcmp(progress->what, "content") || progress->whole != strlen("1.0.0"))
+		return 0;
+	digest_format(&digest, text);
+	snprintf(name, sizeof(name), "content/sha256/%s", text + strlen("sha256:"));
+	fd = open(scratch_path(scene->folder, name), O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	assert_int_equal(pwrite(fd, "2", 1, 0), 1);
+	close(fd);
+	return 0;
+}
+
+static void test_changed_cache(void **state)
+{
+	struct scene scene = scene_new();
+	struct warg_release *release;
+	int fd = new_file((struct span){0});
+
+	(void)state;
+	scene.options.progress = write_to_cache;
+	scene.options.user = &scene;
+	open_it(&scene);
+	release = resolve(&scene, "1.0.0");
+	serve(&scene, "1.0.0");
+	assert_failed(warg_fetch(scene.warg, release, fd), WARG_INVALID, WARG_KIND_FORGED, WARG_PARTY_CACHE);
+	close(fd);
+	warg_release_free(release);
+	scene_release(&scene);
+}
+
 /* A lie of the registry accuses it, and nothing of it is shown. */
 static void test_false_registry(void **state)
 {
@@ -738,16 +776,13 @@ static void set(const char *name, const char *value)
 	assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
 }
 
-static void test_environment(void **state)
+/* Options of a user whose home is the scene's folder. */
+static void use_environment(struct scene *scene, struct warg_options *options)
 {
-	struct scene scene = scene_new();
-	struct warg_options options = {.size = sizeof(options)};
-	const char *file = scratch_path(scene.folder, "config.json");
+	const char *file = scratch_path(scene->folder, "config.json");
 	char text[CAP_URL + 128];
-	struct warg *warg = NULL;
 
-	(void)state;
-	set("HOME", scene.folder);
+	set("HOME", scene->folder);
 	set("XDG_CONFIG_HOME", NULL);
 	set("XDG_CACHE_HOME", NULL);
 	set("XDG_STATE_HOME", NULL);
@@ -755,14 +790,24 @@ static void test_environment(void **state)
 	     "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", NULL}; *name; name++)
 		set(*name, NULL);
 	snprintf(text, sizeof(text), "{\"homeUrl\": \"%s\", \"keyringBackend\": \"flat-file\"}",
-		 fake_registry_url(scene.fake)->text);
+		 fake_registry_url(scene->fake)->text);
 	scratch_write_text(file, text);
-	options.state_dir = scene.state;
-	assert_int_equal(warg_options_from_environment(&options, file), 0);
+	options->state_dir = scene->state;
+	assert_int_equal(warg_options_from_environment(options, file), 0);
+}
+
+static void test_environment(void **state)
+{
+	struct scene scene = scene_new();
+	struct warg_options options = {.size = sizeof(options)};
+	struct warg *warg = NULL;
+
+	(void)state;
+	use_environment(&scene, &options);
 	assert_string_equal(options.url, fake_registry_url(scene.fake)->text);
 	assert_ptr_equal(options.state_dir, scene.state);
 	assert_int_equal(strncmp(options.cache_dir, scene.folder, strlen(scene.folder)), 0);
-	assert_int_equal(warg_options_from_environment(&options, file), WARG_UNDECIDED);
+	assert_int_equal(warg_options_from_environment(&options, NULL), WARG_UNDECIDED);
 	assert_int_equal(warg_open(&options, &warg), 0);
 	warg_options_release(&options);
 	assert_null(options.url);
@@ -773,6 +818,107 @@ static void test_environment(void **state)
 	warg_close(warg);
 	assert_int_equal(warg_options_from_environment(&options, "/nowhere/config.json"), WARG_UNDECIDED);
 	assert_null(options.environment);
+	scene_release(&scene);
+}
+
+/* ---- Other registries, and tokens ---- */
+
+/* A namespace that the operator imports is listed, and its packages come from the other registry. */
+static void test_elsewhere(void **state)
+{
+	struct fake_registry *other = fake_registry_new_by("other", 5);
+	struct warg_release *release = NULL;
+	struct scene scene = scene_new();
+	struct seen seen = {0};
+
+	(void)state;
+	fake_registry_release(other, "other:good", "2.0.0");
+	fake_registry_sign(other);
+	fake_registry_import(scene.fake, "other", fake_registry_domain(other));
+	fake_registry_sign(scene.fake);
+	open_it(&scene);
+	assert_int_equal(warg_each_namespace(scene.warg, see, &seen, NULL), 0);
+	assert_string_equal(seen.text, "other test ");
+	seen = (struct seen){0};
+	assert_int_equal(warg_each_package(scene.warg, "other", see, &seen, NULL), 0);
+	assert_string_equal(seen.text, "other:good ");
+	assert_int_equal(warg_resolve(scene.warg, "other:good", NULL, &release), 0);
+	assert_string_equal(release->version, "2.0.0");
+	assert_string_equal(release->registry, fake_registry_domain(other));
+	warg_release_free(release);
+	/* What the other one lies about is told of it. */
+	fake_registry_lie(other, LIE_KEY_UNKNOWN, NULL);
+	fake_registry_release(other, "other:good", "2.1.0");
+	fake_registry_sign(other);
+	assert_failed(warg_resolve(scene.warg, "other:good", NULL, &release), WARG_INVALID, WARG_KIND_FORGED,
+		      WARG_PARTY_REGISTRY);
+	assert_non_null(strstr(warg_error_text(), fake_registry_domain(other)));
+	scene_release(&scene);
+	fake_registry_free(other);
+}
+
+/* The first resolve of a namespace that the home registry has only just imported. */
+static void test_imported_late(void **state)
+{
+	struct fake_registry *other = fake_registry_new_by("other", 5);
+	struct warg_release *release = NULL;
+	struct scene scene = scene_open();
+
+	(void)state;
+	fake_registry_release(other, "other:good", "2.0.0");
+	fake_registry_sign(other);
+	assert_int_equal(warg_resolve(scene.warg, "other:good", NULL, &release), WARG_UNDECIDED);
+	assert_int_equal(warg_error_kind(), WARG_KIND_ABSENT);
+	fake_registry_import(scene.fake, "other", fake_registry_domain(other));
+	fake_registry_sign(scene.fake);
+	assert_int_equal(warg_resolve(scene.warg, "other:good", NULL, &release), 0);
+	assert_string_equal(release->version, "2.0.0");
+	warg_release_free(release);
+	scene_release(&scene);
+	fake_registry_free(other);
+}
+
+/* A hint is followed where the configuration lets it be, and is only told of otherwise. */
+static void test_hint(void **state)
+{
+	struct fake_registry *other = fake_registry_new_by("other", 5);
+	struct warg_options options = {.size = sizeof(options)};
+	struct warg_release *release = NULL;
+	struct scene scene = scene_open();
+	char hint[128];
+
+	(void)state;
+	fake_registry_release(other, "other:good", "2.0.0");
+	fake_registry_sign(other);
+	snprintf(hint, sizeof(hint), "other=%s", fake_registry_domain(other));
+	fake_registry_hint(scene.fake, hint);
+	assert_int_equal(warg_resolve(scene.warg, "other:good", NULL, &release), WARG_UNDECIDED);
+	assert_int_equal(warg_error_kind(), WARG_KIND_ABSENT);
+	assert_non_null(strstr(warg_error_text(), fake_registry_domain(other)));
+	warg_close(scene.warg);
+
+	use_environment(&scene, &options);
+	assert_int_equal(warg_open(&options, &scene.warg), 0);
+	warg_options_release(&options);
+	assert_int_equal(warg_resolve(scene.warg, "other:good", NULL, &release), 0);
+	assert_string_equal(release->version, "2.0.0");
+	warg_release_free(release);
+	scene_release(&scene);
+	fake_registry_free(other);
+}
+
+static void test_token(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	fake_registry_demand(scene.fake, "secret");
+	open_it(&scene);
+	assert_failed(warg_refresh(scene.warg, NULL), WARG_UNDECIDED, WARG_KIND_LOGIN, WARG_PARTY_REGISTRY);
+	warg_close(scene.warg);
+	scene.options.token = "secret";
+	open_it(&scene);
+	assert_int_equal(warg_refresh(scene.warg, NULL), 0);
 	scene_release(&scene);
 }
 
@@ -843,6 +989,7 @@ int main(void)
 		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_fetched),
 		cmocka_unit_test(test_false_content),
+		cmocka_unit_test(test_changed_cache),
 		cmocka_unit_test(test_false_registry),
 		cmocka_unit_test(test_operator_key),
 		cmocka_unit_test(test_offline),
@@ -857,6 +1004,10 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_imported_late),
+		cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_without_memory),
 	};
 
