@@ -108,7 +108,10 @@ static int update(const struct warg *warg, struct registry *registry, const stru
 	return tell_of(warg, registry, r, flt);
 }
 
-/* The home registry's hint, where the options take one: federation_update() asks again, and follows it. */
+/*
+ * The home registry's hint, where the options take one: federation_update() asks again, and follows it. The callback
+ * cannot end that: its end is the timeout.
+ */
 static int follow_hint(struct warg *warg, const struct name *name, struct registry **registry, struct fault *flt)
 {
 	struct fault own = {0};
