@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Opening and ending a registry (see server.h).
+ * Opening and ending a registry (see embedded_registry.h).
  */
 #include "embedded_registry.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Fetching contents (see contents.h).
+ * Fetching contents (see fetch_contents.h).
  */
 #include "fetch_contents.h"
 #include "client/base/thread.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Saving (see save.h).
+ * Saving (see write_file.h).
  */
 #include "write_file.h"
 

@@ -116,7 +116,7 @@ static double of_staged(const struct mount *mount, const struct node *node, stru
 
 	if (draft_stat(node, &real, NULL) == 0) {
 		out->st_mode = S_IFREG | (real.st_mode & 0777 & ~mount->options.umask);
-		out->st_nlink = node->staged->is_nameless ? 1 : real.st_nlink;
+		out->st_nlink = node->draft->is_nameless ? 1 : real.st_nlink;
 		out->st_size = real.st_size;
 		out->st_blocks = real.st_blocks;
 		out->st_mtim = real.st_mtim;
@@ -190,7 +190,7 @@ double mount_attributes(struct mount *mount, const struct view *view, struct nod
 		.st_blksize = BLOCK_SIZE,
 	};
 	has_time = find_time(mount, view, node, &path, out);
-	if (node->staged)
+	if (node->draft)
 		return of_staged(mount, node, out);
 	if (path.kind == PATH_RELEASE)
 		return of_release(mount, &path, node, out);

@@ -32,20 +32,20 @@ static int new_chore(struct request *request, const struct path *version, struct
  */
 static int give(struct request *request, struct path *version, struct blocking_job **out, struct fault *flt)
 {
-	struct draft *staged = request->node->staged;
+	struct draft *draft = request->node->draft;
 	int verdict = 0;
 
 	*out = NULL;
-	if (!staged->is_written || !writing_becomes(&staged->path, version))
+	if (!draft->is_written || !writing_becomes(&draft->path, version))
 		return 0;
-	staged->is_written = false;
-	if (staged->is_removed)
+	draft->is_written = false;
+	if (draft->is_removed)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "it was removed while it was written");
 	else
 		verdict = new_chore(request, version, out, flt);
 	if (!verdict) {
-		staged->stage = DRAFT_GIVEN;
-		staged->blocking_job = *out;
+		draft->stage = DRAFT_GIVEN;
+		draft->blocking_job = *out;
 	}
 	return verdict;
 }
@@ -56,12 +56,12 @@ static int give(struct request *request, struct path *version, struct blocking_j
  */
 static bool is_closed_empty(const struct request *request, struct path *version)
 {
-	const struct draft *staged = request->node->staged;
+	const struct draft *draft = request->node->draft;
 	struct stat status;
 
-	return writing_of(&request->file)->may_write && staged->stage == DRAFT_OPEN && !staged->is_written &&
-	       !staged->was_refused && !staged->is_removed && writing_becomes(&staged->path, version) &&
-	       fstat(staged->fd, &status) == 0 && !status.st_size;
+	return writing_of(&request->file)->may_write && draft->stage == DRAFT_OPEN && !draft->is_written &&
+	       !draft->was_refused && !draft->is_removed && writing_becomes(&draft->path, version) &&
+	       fstat(draft->fd, &status) == 0 && !status.st_size;
 }
 
 /*
@@ -70,18 +70,18 @@ static bool is_closed_empty(const struct request *request, struct path *version)
  */
 static void close_empty(struct request *request, const struct path *version)
 {
-	struct draft *staged = request->node->staged;
+	struct draft *draft = request->node->draft;
 	struct fault flt = {0};
 
 	if (caller_has_open(fuse_req_ctx(request->fuse)->pid, request->node->number)) {
 		request_succeed(request);
 		return;
 	}
-	pthread_mutex_lock(&staged->mutex);
-	if (staged->writers == 1 && !staged->is_nameless)
-		draft_remove_empty(request->mount, staged);
-	pthread_mutex_unlock(&staged->mutex);
-	if (staged->is_nameless)
+	pthread_mutex_lock(&draft->mutex);
+	if (draft->writers == 1 && !draft->is_nameless)
+		draft_remove_empty(request->mount, draft);
+	pthread_mutex_unlock(&draft->mutex);
+	if (draft->is_nameless)
 		fault_undecided(&flt, FAULT_EXISTS, "this version is released already, and a release never changes");
 	else
 		fault_undecided(&flt, FAULT_MISUSE, "it has no bytes, and a release is a whole WebAssembly file");
@@ -95,7 +95,7 @@ static void close_empty(struct request *request, const struct path *version)
  */
 static void close_file(struct request *request)
 {
-	struct draft *staged = request->node->staged;
+	struct draft *draft = request->node->draft;
 	pid_t thread = fuse_req_ctx(request->fuse)->pid;
 	struct path version = request->path;
 	struct blocking_job *blocking_job = NULL;
@@ -103,18 +103,18 @@ static void close_file(struct request *request)
 	bool is_writer, is_empty;
 	int outcome;
 
-	pthread_mutex_lock(&staged->mutex);
-	is_writer = caller_is_same_process(thread, staged->writer);
-	if (staged->stage == DRAFT_GIVEN && staged->blocking_job) {
-		request_join_chore(request, REQUEST_DEED, staged->blocking_job);
-		pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_lock(&draft->mutex);
+	is_writer = caller_is_same_process(thread, draft->writer);
+	if (draft->stage == DRAFT_GIVEN && draft->blocking_job) {
+		request_join_chore(request, REQUEST_DEED, draft->blocking_job);
+		pthread_mutex_unlock(&draft->mutex);
 		return;
 	}
-	if (is_writer && staged->stage == DRAFT_OPEN)
+	if (is_writer && draft->stage == DRAFT_OPEN)
 		give(request, &version, &blocking_job, &flt);
 	is_empty = is_writer && !flt.verdict && is_closed_empty(request, &version);
-	outcome = staged->outcome;
-	pthread_mutex_unlock(&staged->mutex);
+	outcome = draft->outcome;
+	pthread_mutex_unlock(&draft->mutex);
 	if (flt.verdict)
 		writing_fail(request, &version, &flt);
 	else if (blocking_job)

@@ -256,10 +256,10 @@ static enum draft_stage stage_of(struct node *node, bool *has_writers)
 {
 	enum draft_stage stage;
 
-	pthread_mutex_lock(&node->staged->mutex);
-	stage = node->staged->stage;
-	*has_writers = node->staged->writers;
-	pthread_mutex_unlock(&node->staged->mutex);
+	pthread_mutex_lock(&node->draft->mutex);
+	stage = node->draft->stage;
+	*has_writers = node->draft->writers;
+	pthread_mutex_unlock(&node->draft->mutex);
 	return stage;
 }
 
@@ -388,20 +388,20 @@ static void publish(struct request *request, struct node *from)
 	bool is_free, is_release = request->path.kind == PATH_RELEASE;
 	pid_t thread = thread_of(request);
 
-	pthread_mutex_lock(&from->staged->mutex);
-	is_free = from->staged->stage == DRAFT_OPEN;
+	pthread_mutex_lock(&from->draft->mutex);
+	is_free = from->draft->stage == DRAFT_OPEN;
 	if (is_free)
-		from->staged->stage = DRAFT_GIVEN;
-	pthread_mutex_unlock(&from->staged->mutex);
+		from->draft->stage = DRAFT_GIVEN;
+	pthread_mutex_unlock(&from->draft->mutex);
 	if (!is_free) {
 		fail_as(request, EBUSY, "it is being published");
 		return;
 	}
 	if (is_release ? publishing_begin_release(request->mount, from, &request->path, thread, &blocking_job, &flt) :
 			 publishing_enlist(request->mount, from, &request->path, thread, &blocking_job, &flt)) {
-		pthread_mutex_lock(&from->staged->mutex);
-		from->staged->stage = DRAFT_OPEN;
-		pthread_mutex_unlock(&from->staged->mutex);
+		pthread_mutex_lock(&from->draft->mutex);
+		from->draft->stage = DRAFT_OPEN;
+		pthread_mutex_unlock(&from->draft->mutex);
 		writing_fail(request, &request->path, &flt);
 		return;
 	}

@@ -20,13 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-void draft_free(struct draft *staged)
+void draft_free(struct draft *draft)
 {
-	if (!staged)
+	if (!draft)
 		return;
-	close(staged->fd);
-	pthread_mutex_destroy(&staged->mutex);
-	free(staged);
+	close(draft->fd);
+	pthread_mutex_destroy(&draft->mutex);
+	free(draft);
 }
 
 /* ---- Folders ---- */
@@ -140,70 +140,70 @@ struct digest draft_identity(dev_t device, ino_t number, bool is_alias)
 }
 
 /* Whether a name in a folder is this file's. */
-static bool has_name(const struct draft *staged, int folder, const char *name)
+static bool has_name(const struct draft *draft, int folder, const char *name)
 {
 	struct stat own, named;
 
-	return folder >= 0 && fstat(staged->fd, &own) == 0 && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return folder >= 0 && fstat(draft->fd, &own) == 0 && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       own.st_dev == named.st_dev && own.st_ino == named.st_ino;
 }
 
 /* Whether its name is still this file's. The mutex is held. */
-static bool is_named(const struct draft *staged, int folder)
+static bool is_named(const struct draft *draft, int folder)
 {
-	return !staged->is_removed && has_name(staged, folder, path_name(&staged->path));
+	return !draft->is_removed && has_name(draft, folder, path_name(&draft->path));
 }
 
-static bool has_path(const struct mount *mount, const struct draft *staged, const struct path *path)
+static bool has_path(const struct mount *mount, const struct draft *draft, const struct path *path)
 {
 	int folder = -1;
 	bool has;
 
 	if (open_folder_of(mount, path, false, &folder, NULL))
 		return false;
-	has = has_name(staged, folder, path_name(path));
+	has = has_name(draft, folder, path_name(path));
 	if (folder >= 0)
 		close(folder);
 	return has;
 }
 
 /* If another program renamed a file in the staging itself, the file has the name at which it was found. */
-static void correct_path(const struct mount *mount, struct draft *staged, const struct path *path)
+static void correct_path(const struct mount *mount, struct draft *draft, const struct path *path)
 {
-	pthread_mutex_lock(&staged->mutex);
-	if ((staged->is_removed || strcmp(staged->path.text, path->text) != 0) &&
-	    !(!staged->is_removed && has_path(mount, staged, &staged->path)) && has_path(mount, staged, path)) {
-		staged->path = *path;
-		staged->is_removed = false;
+	pthread_mutex_lock(&draft->mutex);
+	if ((draft->is_removed || strcmp(draft->path.text, path->text) != 0) &&
+	    !(!draft->is_removed && has_path(mount, draft, &draft->path)) && has_path(mount, draft, path)) {
+		draft->path = *path;
+		draft->is_removed = false;
 	}
-	pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_unlock(&draft->mutex);
 }
 
 /* Takes over the O_PATH descriptor. */
 static int enter(struct mount *mount, const struct path *path, int fd, bool is_alias, struct node **out,
 		 struct fault *flt)
 {
-	struct draft *staged = calloc(1, sizeof(*staged));
+	struct draft *draft = calloc(1, sizeof(*draft));
 	struct digest identity;
 	struct stat status;
 
-	if (!staged || fstat(fd, &status)) {
-		int error = staged ? errno : ENOMEM;
+	if (!draft || fstat(fd, &status)) {
+		int error = draft ? errno : ENOMEM;
 
-		free(staged);
+		free(draft);
 		close(fd);
 		return fault_system(flt, error, "what was written here cannot be shown");
 	}
-	staged->fd = fd;
-	staged->path = *path;
-	staged->is_alias = is_alias;
-	pthread_mutex_init(&staged->mutex, NULL);
+	draft->fd = fd;
+	draft->path = *path;
+	draft->is_alias = is_alias;
+	pthread_mutex_init(&draft->mutex, NULL);
 	identity = draft_identity(status.st_dev, status.st_ino, is_alias);
-	*out = nodes_enter_draft(mount->nodes, path, &identity, staged);
+	*out = nodes_enter_draft(mount->nodes, path, &identity, draft);
 	if (!*out)
 		return fault_no_memory(flt);
 	if (!is_alias)
-		correct_path(mount, (*out)->staged, path);
+		correct_path(mount, (*out)->draft, path);
 	return 0;
 }
 
@@ -347,7 +347,7 @@ int draft_create_nameless(struct mount *mount, const struct path *path, struct n
 	}
 	verdict = enter(mount, path, fd, false, out, flt);
 	if (!verdict)
-		(*out)->staged->is_nameless = true;
+		(*out)->draft->is_nameless = true;
 	return verdict;
 }
 
@@ -355,62 +355,61 @@ int draft_open(const struct node *node, int flags, int *fd, struct fault *flt)
 {
 	char path[40];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->staged->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->draft->fd);
 	*fd = open(path, flags | O_CLOEXEC);
 	return *fd < 0 ? fault_system(flt, errno, "what was written here cannot be opened") : 0;
 }
 
-static int remove_name(struct mount *mount, struct draft *staged, struct fault *flt)
+static int remove_name(struct mount *mount, struct draft *draft, struct fault *flt)
 {
-	int folder = -1, verdict = open_folder_of(mount, &staged->path, false, &folder, flt);
+	int folder = -1, verdict = open_folder_of(mount, &draft->path, false, &folder, flt);
 
 	errno = ENOENT;
-	if (!verdict && (!is_named(staged, folder) || unlinkat(folder, path_name(&staged->path), 0)))
+	if (!verdict && (!is_named(draft, folder) || unlinkat(folder, path_name(&draft->path), 0)))
 		verdict = fail(flt);
 	if (folder >= 0)
 		close(folder);
 	if (!verdict)
-		staged->is_removed = true;
+		draft->is_removed = true;
 	return verdict;
 }
 
-void draft_remove_empty(struct mount *mount, struct draft *staged)
+void draft_remove_empty(struct mount *mount, struct draft *draft)
 {
 	struct stat status;
 
-	if (staged->stage == DRAFT_OPEN && !staged->is_removed && fstat(staged->fd, &status) == 0 && !status.st_size)
-		remove_name(mount, staged, NULL);
+	if (draft->stage == DRAFT_OPEN && !draft->is_removed && fstat(draft->fd, &status) == 0 && !status.st_size)
+		remove_name(mount, draft, NULL);
 }
 
 int draft_remove(struct mount *mount, struct node *node, struct fault *flt)
 {
-	struct draft *staged = node->staged;
+	struct draft *draft = node->draft;
 	int verdict;
 
-	pthread_mutex_lock(&staged->mutex);
-	verdict = remove_name(mount, staged, flt);
-	pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_lock(&draft->mutex);
+	verdict = remove_name(mount, draft, flt);
+	pthread_mutex_unlock(&draft->mutex);
 	return verdict;
 }
 
-static int rename_to(struct mount *mount, struct draft *staged, const struct path *to, unsigned flags,
-		     struct fault *flt)
+static int rename_to(struct mount *mount, struct draft *draft, const struct path *to, unsigned flags, struct fault *flt)
 {
 	int from_folder = -1, to_folder = -1;
-	int verdict = open_folder_of(mount, &staged->path, false, &from_folder, flt);
+	int verdict = open_folder_of(mount, &draft->path, false, &from_folder, flt);
 
 	if (!verdict)
 		verdict = open_folder_of(mount, to, true, &to_folder, flt);
 	errno = ENOENT;
-	if (!verdict && (!is_named(staged, from_folder) ||
-			 renameat2(from_folder, path_name(&staged->path), to_folder, path_name(to), flags)))
+	if (!verdict && (!is_named(draft, from_folder) ||
+			 renameat2(from_folder, path_name(&draft->path), to_folder, path_name(to), flags)))
 		verdict = fail(flt);
 	if (from_folder >= 0)
 		close(from_folder);
 	if (to_folder >= 0)
 		close(to_folder);
 	if (!verdict)
-		staged->path = *to;
+		draft->path = *to;
 	return verdict;
 }
 
@@ -418,19 +417,19 @@ static void mark_removed(struct node *node)
 {
 	if (!node)
 		return;
-	pthread_mutex_lock(&node->staged->mutex);
-	node->staged->is_removed = true;
-	pthread_mutex_unlock(&node->staged->mutex);
+	pthread_mutex_lock(&node->draft->mutex);
+	node->draft->is_removed = true;
+	pthread_mutex_unlock(&node->draft->mutex);
 }
 
 int draft_rename(struct mount *mount, struct node *node, const struct path *to, struct node *over, struct fault *flt)
 {
-	struct draft *staged = node->staged;
+	struct draft *draft = node->draft;
 	int verdict;
 
-	pthread_mutex_lock(&staged->mutex);
-	verdict = rename_to(mount, staged, to, over ? 0 : RENAME_NOREPLACE, flt);
-	pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_lock(&draft->mutex);
+	verdict = rename_to(mount, draft, to, over ? 0 : RENAME_NOREPLACE, flt);
+	pthread_mutex_unlock(&draft->mutex);
 	if (!verdict)
 		mark_removed(over);
 	return verdict;
@@ -473,5 +472,5 @@ bool draft_reply_entry(struct request *request)
 
 int draft_stat(const struct node *node, struct stat *out, struct fault *flt)
 {
-	return fstat(node->staged->fd, out) ? fault_system(flt, errno, "what was written here cannot be opened") : 0;
+	return fstat(node->draft->fd, out) ? fault_system(flt, errno, "what was written here cannot be opened") : 0;
 }

@@ -43,7 +43,7 @@ struct draft {
 	unsigned writers; /* open files that may write to it */
 };
 /** NULL is fine. */
-void draft_free(struct draft *staged);
+void draft_free(struct draft *draft);
 
 /**
  * The file that was written under a path, with a reference to its node.
@@ -77,7 +77,7 @@ int draft_open(const struct node *node, int flags, int *fd, struct fault *flt);
 int draft_remove(struct mount *mount, struct node *node, struct fault *flt);
 
 /** Remove the name of a file that has no bytes, and that nobody publishes. The mutex is held. */
-void draft_remove_empty(struct mount *mount, struct draft *staged);
+void draft_remove_empty(struct mount *mount, struct draft *draft);
 
 /**
  * Give a file another name in the same area, which takes the name from a file that has it.

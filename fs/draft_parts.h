@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What staged.c and draft_list.c share. Not for others.
+ * What draft.c and draft_list.c share. Not for other files.
  */
 #ifndef WARGFS_FS_DRAFT_PARTS_H
 #define WARGFS_FS_DRAFT_PARTS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * Requests and the age of what they are told (see age.h).
+ * Requests and the age of what they are told (see max_age.h).
  */
 #include "max_age.h"
 

@@ -78,7 +78,7 @@ struct mount {
 	char *source; /* what the kernel shows as the mounted device */
 	clock_ms started_at;
 
-	/* Of other registries (elsewhere.c). */
+	/* Of other registries (federated.c). */
 	pthread_mutex_t elsewhere_mutex;
 	bool elsewhere_stopped;
 	struct channel *channels;

@@ -55,7 +55,7 @@ static void node_free(struct node *node)
 	struct buf *document = path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
 
 	free(node->error);
-	draft_free(node->staged);
+	draft_free(node->draft);
 	if (document)
 		buf_release(document);
 	free(document);
@@ -254,7 +254,7 @@ size_t nodes_collect(struct nodes *nodes, enum path_kind kind, struct node ***ou
 }
 
 struct node *nodes_enter_draft(struct nodes *nodes, const struct path *path, const struct digest *content,
-			       struct draft *staged)
+			       struct draft *draft)
 {
 	struct node *node;
 	uint64_t number, shown;
@@ -264,13 +264,13 @@ struct node *nodes_enter_draft(struct nodes *nodes, const struct path *path, con
 	if (!node) {
 		node = add(nodes, path, content, number, shown);
 		if (node) {
-			node->staged = staged;
-			staged = NULL;
+			node->draft = draft;
+			draft = NULL;
 		}
 	}
 	node = with_reference(node);
 	pthread_mutex_unlock(&nodes->mutex);
-	draft_free(staged);
+	draft_free(draft);
 	return node;
 }
 

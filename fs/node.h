@@ -19,7 +19,7 @@
 struct node {
 	uint64_t number;
 	uint64_t shown; /* st_ino: the number of the first node of the place */
-	struct draft *staged; /* of a file that was written here; else NULL */
+	struct draft *draft; /* of a file that was written here; else NULL */
 	union {
 		/** Of a release: the size, if it is `verified`. Then it never changes. */
 		_Atomic uint64_t size;
@@ -93,7 +93,7 @@ struct node *nodes_enter(struct nodes *nodes, const struct path *path, const str
  * @param staged  stolen, also without memory; freed if the node is there already
  */
 struct node *nodes_enter_draft(struct nodes *nodes, const struct path *path, const struct digest *identity,
-			       struct draft *staged);
+			       struct draft *draft);
 
 /**
  * The kernel is about to mark the inode of a folder as removed, for good: after rmdir(), and after another folder was

@@ -23,7 +23,7 @@ void operations_open(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *
 void operations_read(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
 void operations_release(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file);
 
-/* folders.c */
+/* readdir.c */
 void operations_opendir(fuse_req_t fuse, fuse_ino_t number, struct fuse_file_info *file);
 void operations_readdir(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
 void operations_readdirplus(fuse_req_t fuse, fuse_ino_t number, size_t size, off_t offset,
@@ -41,7 +41,7 @@ void operations_fsyncdir(fuse_req_t fuse, fuse_ino_t number, int datasync, struc
 void operations_setattr(fuse_req_t fuse, fuse_ino_t number, struct stat *attributes, int to_set,
 			struct fuse_file_info *file);
 
-/* naming.c */
+/* directory.c */
 void operations_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode);
 void operations_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name);
 void operations_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name);

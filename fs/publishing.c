@@ -150,14 +150,14 @@ static void free_publishing(struct blocking_job *blocking_job)
 /* Files that are published are the registry's now, others their owner's again. */
 static void end_giving(struct publishing *publishing, const struct fault *flt)
 {
-	struct draft *staged = publishing->node->staged;
+	struct draft *draft = publishing->node->draft;
 
-	pthread_mutex_lock(&staged->mutex);
-	staged->stage = flt->verdict ? DRAFT_OPEN : DRAFT_PUBLISHED;
-	staged->blocking_job = NULL;
+	pthread_mutex_lock(&draft->mutex);
+	draft->stage = flt->verdict ? DRAFT_OPEN : DRAFT_PUBLISHED;
+	draft->blocking_job = NULL;
 	/* For those who have it open. Of a rename, whoever opens it later is told nothing. */
-	staged->outcome = flt->verdict && staged->writers ? errmap_errno(flt) : 0;
-	pthread_mutex_unlock(&staged->mutex);
+	draft->outcome = flt->verdict && draft->writers ? errmap_errno(flt) : 0;
+	pthread_mutex_unlock(&draft->mutex);
 	if (!flt->verdict)
 		draft_remove(publishing->blocking_job.mount, publishing->node, NULL);
 }
@@ -210,7 +210,7 @@ static int new_publishing(struct mount *mount, struct node *node, const struct p
 	publishing->process = caller_process(thread);
 	publishing->publish = publish;
 	/* What only compares its bytes with a release's keeps nobody from doing the same. */
-	if (!(node && node->staged->is_nameless) && take_claim(mount, &publishing->claim, flt)) {
+	if (!(node && node->draft->is_nameless) && take_claim(mount, &publishing->claim, flt)) {
 		free(publishing);
 		return flt->verdict;
 	}

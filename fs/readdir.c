@@ -23,7 +23,7 @@ struct folder {
 	struct tree_entries entries;
 	/* What some entries borrow from, in place of the view; NULL or zeroed: none do. */
 	struct namespaces_listed *others;
-	struct draft_listed *staged;
+	struct draft_listed *draft;
 	struct receipt_listed *receipts;
 	struct pending pending;
 };
@@ -39,7 +39,7 @@ static void folder_free(struct mount *mount, struct folder *folder)
 	handle_close(mount, &folder->handle);
 	tree_entries_release(&folder->entries);
 	free(folder->others);
-	free(folder->staged);
+	free(folder->draft);
 	free(folder->receipts);
 	pending_release(&folder->pending);
 	view_unref(folder->view);
@@ -104,7 +104,7 @@ static void open_known(struct request *request, struct view *view)
 	/* What cannot be told of others hides nothing that is at home; nor does what was written here. */
 	federated_list(mount, &request->path, &folder->entries, &folder->others, &flt);
 	if (mount->staging && !request->is_elsewhere)
-		draft_list(mount, view, &request->path, &folder->entries, &folder->staged, &flt);
+		draft_list(mount, view, &request->path, &folder->entries, &folder->draft, &flt);
 	if (request->path.kind == PATH_RECEIPTS_PACKAGE)
 		receipt_list(mount, &request->path, &folder->entries, &folder->receipts, &flt);
 	if (request->fault.verdict)
@@ -128,7 +128,7 @@ static void open_made(struct request *request, struct view *view)
 
 	if (!folder)
 		return;
-	if (draft_list(request->mount, view, &request->path, &folder->entries, &folder->staged, &flt))
+	if (draft_list(request->mount, view, &request->path, &folder->entries, &folder->draft, &flt))
 		fail(request, folder, &flt);
 	else
 		reply_open(request, folder);
@@ -145,7 +145,7 @@ static void open_transaction(struct request *request, struct view *view)
 		return;
 	verdict = transaction_list(mount, &request->path, &folder->pending, &folder->entries, &flt);
 	if (!verdict && request->path.kind == PATH_TRANSACTION)
-		verdict = draft_list(mount, view, &request->path, &folder->entries, &folder->staged, &flt);
+		verdict = draft_list(mount, view, &request->path, &folder->entries, &folder->draft, &flt);
 	if (verdict)
 		fail(request, folder, &flt);
 	else

@@ -45,7 +45,7 @@ struct request {
 	bool is_elsewhere;   /* the place's namespace lives in another registry */
 	bool is_to_be_read; /* attributes are asked for by somebody who is about to read */
 	bool lacks_time; /* the node's time is unknown, and cannot be fetched now (times.h) */
-	bool is_fresh; /* it was told that what may have changed may be told (age.h) */
+	bool is_fresh; /* it was told that what may have changed may be told (max_age.h) */
 
 	/* What the operations need. */
 	struct fuse_file_info file;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * The request loop (see loop.h).
+ * The request loop (see request_loop.h).
  *
  * The descriptor does not block. A thread that finds it empty sleeps in an epoll of its own, where EPOLLEXCLUSIVE has
  * one of them woken for one request.

@@ -42,9 +42,9 @@ static int set_size(struct node *node, off_t size, struct fault *flt)
 {
 	int fd = -1, verdict;
 
-	if (node->staged->is_alias)
+	if (node->draft->is_alias)
 		return fault_undecided(flt, FAULT_REFUSED, "it cannot be written to by this name");
-	if (node->staged->stage != DRAFT_OPEN)
+	if (node->draft->stage != DRAFT_OPEN)
 		return fault_undecided(flt, FAULT_REFUSED, "it is published: it never changes any more");
 	if (size < 0 || (uint64_t)size > CAP_CONTENT)
 		return fault_undecided(flt, FAULT_LIMIT, "a content has at most %llu bytes", CAP_CONTENT);
@@ -54,7 +54,7 @@ static int set_size(struct node *node, off_t size, struct fault *flt)
 	if (fd >= 0)
 		close(fd);
 	if (!verdict)
-		node->staged->is_written = true;
+		node->draft->is_written = true;
 	return verdict;
 }
 
@@ -69,10 +69,10 @@ static int set_staged(const struct request *request, struct fault *flt)
 	};
 	char path[40];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->staged->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->draft->fd);
 	if ((request->to_set & FUSE_SET_ATTR_SIZE) && set_size(node, wanted->st_size, flt))
 		return flt->verdict;
-	if (node->staged->stage != DRAFT_OPEN)
+	if (node->draft->stage != DRAFT_OPEN)
 		return 0;
 	if ((request->to_set & FUSE_SET_ATTR_MODE) && chmod(path, (wanted->st_mode & 0777) | 0600))
 		return fault_system(flt, errno, "its attributes cannot be set");
@@ -83,12 +83,12 @@ static int set_staged(const struct request *request, struct fault *flt)
 
 static void change_staged(struct request *request)
 {
-	struct draft *staged = request->node->staged;
+	struct draft *draft = request->node->draft;
 	struct fault flt = {0};
 
-	pthread_mutex_lock(&staged->mutex);
+	pthread_mutex_lock(&draft->mutex);
 	set_staged(request, &flt);
-	pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_unlock(&draft->mutex);
 	if (flt.verdict)
 		request_fail_with(request, &flt);
 	else
@@ -140,7 +140,7 @@ static void attempt_setattr(struct request *request)
 {
 	if (changes_owner(request))
 		refuse(request, "files here belong to the user who mounted them: the owner cannot be changed");
-	else if (request->node->staged)
+	else if (request->node->draft)
 		change_staged(request);
 	else if (may_pretend(request) || is_so_already(request))
 		operations_answer_attributes(request);

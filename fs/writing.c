@@ -56,34 +56,34 @@ static void fail_for(struct request *request, enum fault_kind kind, const char *
 
 /* ---- Handles ---- */
 
-bool writing_becomes(const struct path *staged, struct path *out)
+bool writing_becomes(const struct path *draft, struct path *out)
 {
-	struct path folder = path_parent(staged);
+	struct path folder = path_parent(draft);
 
-	return path_child(&folder, path_name(staged), out) && (out->kind == PATH_RELEASE || out->kind == PATH_ENTRY);
+	return path_child(&folder, path_name(draft), out) && (out->kind == PATH_RELEASE || out->kind == PATH_ENTRY);
 }
 
 /* The mutex is held. */
-static void note_writer(struct draft *staged, pid_t thread)
+static void note_writer(struct draft *draft, pid_t thread)
 {
-	staged->writers++;
-	staged->was_refused = false;
-	if (!staged->is_written)
-		staged->writer = thread;
+	draft->writers++;
+	draft->was_refused = false;
+	if (!draft->is_written)
+		draft->writer = thread;
 }
 
 /* Who wrote nothing to what was to become a release leaves nothing behind. */
-static void end_writer(struct mount *mount, struct draft *staged)
+static void end_writer(struct mount *mount, struct draft *draft)
 {
 	struct path version;
 
-	pthread_mutex_lock(&staged->mutex);
-	staged->writers--;
-	if (!staged->writers)
-		staged->outcome = 0;
-	if (!staged->writers && writing_becomes(&staged->path, &version))
-		draft_remove_empty(mount, staged);
-	pthread_mutex_unlock(&staged->mutex);
+	pthread_mutex_lock(&draft->mutex);
+	draft->writers--;
+	if (!draft->writers)
+		draft->outcome = 0;
+	if (!draft->writers && writing_becomes(&draft->path, &version))
+		draft_remove_empty(mount, draft);
+	pthread_mutex_unlock(&draft->mutex);
 }
 
 static void unref(struct mount *mount, struct writing *writing)
@@ -99,7 +99,7 @@ static void end_writing(struct mount *mount, struct writing *writing)
 {
 	handle_close(mount, &writing->handle);
 	if (writing->may_write)
-		end_writer(mount, writing->node->staged);
+		end_writer(mount, writing->node->draft);
 	unref(mount, writing);
 }
 
@@ -115,7 +115,7 @@ static struct writing *begin_writing(struct mount *mount, struct node *node, int
 	}
 	close(fd);
 	if (may_write)
-		end_writer(mount, node->staged);
+		end_writer(mount, node->draft);
 	return NULL;
 }
 
@@ -185,20 +185,20 @@ static void reply_created(struct request *request, struct node *node, int fd)
  */
 static int add_writer(struct node *node, int flags, pid_t thread, int *fd, struct fault *flt)
 {
-	struct draft *staged = node->staged;
+	struct draft *draft = node->draft;
 	struct path version;
 	int verdict;
 
-	pthread_mutex_lock(&staged->mutex);
-	if (staged->is_removed)
+	pthread_mutex_lock(&draft->mutex);
+	if (draft->is_removed)
 		verdict = fault_undecided(flt, FAULT_ABSENT, "it was removed");
-	else if (staged->stage != DRAFT_OPEN || (staged->writers && writing_becomes(&staged->path, &version)))
+	else if (draft->stage != DRAFT_OPEN || (draft->writers && writing_becomes(&draft->path, &version)))
 		verdict = fault_undecided(flt, FAULT_EXISTS, "it is being written or published already");
 	else
 		verdict = draft_open(node, flags, fd, flt);
 	if (!verdict)
-		note_writer(staged, thread);
-	pthread_mutex_unlock(&staged->mutex);
+		note_writer(draft, thread);
+	pthread_mutex_unlock(&draft->mutex);
 	return verdict;
 }
 
@@ -206,9 +206,9 @@ static struct path current_path(struct node *node)
 {
 	struct path path;
 
-	pthread_mutex_lock(&node->staged->mutex);
-	path = node->staged->path;
-	pthread_mutex_unlock(&node->staged->mutex);
+	pthread_mutex_lock(&node->draft->mutex);
+	path = node->draft->path;
+	pthread_mutex_unlock(&node->draft->mutex);
 	return path;
 }
 
@@ -230,11 +230,11 @@ static void open_for_writing(struct request *request)
 	struct path version, path = current_path(request->node);
 	struct fault flt = {0};
 
-	if (request->node->staged->is_alias) {
+	if (request->node->draft->is_alias) {
 		fail_for(request, FAULT_REFUSED, "it can be read, renamed and removed by this name, not written to");
 		return;
 	}
-	if (request->node->staged->is_nameless)
+	if (request->node->draft->is_nameless)
 		repeat_opened(request);
 	else if (writing_becomes(&path, &version) && version.kind == PATH_RELEASE && !allows_version(request, &version))
 		return;
@@ -341,9 +341,9 @@ static void create_file(struct request *request)
 		writing_fail(request, &path, &flt);
 		return;
 	}
-	pthread_mutex_lock(&node->staged->mutex);
-	note_writer(node->staged, fuse_req_ctx(request->fuse)->pid);
-	pthread_mutex_unlock(&node->staged->mutex);
+	pthread_mutex_lock(&node->draft->mutex);
+	note_writer(node->draft, fuse_req_ctx(request->fuse)->pid);
+	pthread_mutex_unlock(&node->draft->mutex);
 	reply_created(request, node, fd);
 	nodes_unref(nodes, node);
 }
@@ -413,15 +413,15 @@ static int check_beginning(const char *bytes, size_t size, struct fault *flt)
 /* The mutex is held. */
 static int put(const struct writing *writing, const char *bytes, size_t size, off_t offset, struct fault *flt)
 {
-	const struct draft *staged = writing->node->staged;
+	const struct draft *draft = writing->node->draft;
 	struct path version;
 	size_t done = 0;
 
-	if (staged->stage != DRAFT_OPEN)
+	if (draft->stage != DRAFT_OPEN)
 		return fault_undecided(flt, FAULT_REFUSED, "it is published: it never changes any more");
 	if (offset < 0 || (uint64_t)offset > CAP_CONTENT || size > CAP_CONTENT - (uint64_t)offset)
 		return fault_undecided(flt, FAULT_LIMIT, "a content has at most %llu bytes", CAP_CONTENT);
-	if (!offset && writing_becomes(&staged->path, &version) && check_beginning(bytes, size, flt))
+	if (!offset && writing_becomes(&draft->path, &version) && check_beginning(bytes, size, flt))
 		return flt->verdict;
 	while (done < size) {
 		ssize_t wrote = pwrite(writing->fd, bytes + done, size - done, offset + (off_t)done);
@@ -439,7 +439,7 @@ void operations_write(fuse_req_t fuse, fuse_ino_t number, const char *bytes, siz
 {
 	struct mount *mount = fuse_req_userdata(fuse);
 	struct writing *writing = writing_of(file);
-	struct draft *staged = writing ? writing->node->staged : NULL;
+	struct draft *draft = writing ? writing->node->draft : NULL;
 	struct fault flt = {0};
 	struct path path;
 
@@ -448,14 +448,14 @@ void operations_write(fuse_req_t fuse, fuse_ino_t number, const char *bytes, siz
 		fuse_reply_err(fuse, EBADF);
 		return;
 	}
-	pthread_mutex_lock(&staged->mutex);
-	path = staged->path;
+	pthread_mutex_lock(&draft->mutex);
+	path = draft->path;
 	/* Who was told that he failed is not told at close() that something is missing. */
-	staged->is_written = put(writing, bytes, size, offset, &flt) == 0;
-	staged->was_refused = flt.verdict;
-	staged->writer = fuse_req_ctx(fuse)->pid;
-	staged->outcome = 0;
-	pthread_mutex_unlock(&staged->mutex);
+	draft->is_written = put(writing, bytes, size, offset, &flt) == 0;
+	draft->was_refused = flt.verdict;
+	draft->writer = fuse_req_ctx(fuse)->pid;
+	draft->outcome = 0;
+	pthread_mutex_unlock(&draft->mutex);
 	if (flt.verdict) {
 		int errnum = errmap_errno(&flt);
 

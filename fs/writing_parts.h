@@ -25,6 +25,6 @@ struct writing {
 struct writing *writing_of(const struct fuse_file_info *file);
 
 /** The release, or the transaction's entry, that a draft with such a name is to become. @return false: none */
-bool writing_becomes(const struct path *staged, struct path *out);
+bool writing_becomes(const struct path *draft, struct path *out);
 
 #endif

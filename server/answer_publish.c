@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * POST v1/package/LOG/record: a record is sent. Checked in the order of the reference (interop.md section B 7); what
- * the log's state has to say is decided by the committer.
+ * the log's state has to say is decided by the write thread.
  */
 #include "releases.h"
 #include "routes.h"
@@ -116,7 +116,7 @@ static int read_body(const struct json *asked, struct publish *publish, struct s
 	return 0;
 }
 
-/* Look for the contents on this thread: all publishers wait for the committer's. */
+/* Look for the contents on this thread: all publishers wait for the write thread's. */
 static int look_for_contents(struct content_files *files, struct publish *publish, struct fault *flt)
 {
 	struct write_thread_job *job = &publish->job;
@@ -198,7 +198,7 @@ static void give(struct exchange *exchange)
 {
 	struct publish *publish = exchange->work;
 
-	write_thread_give(exchange->service->committer, &publish->job);
+	write_thread_give(exchange->service->writer, &publish->job);
 }
 
 static void submit(struct exchange *exchange, struct publish *publish, const struct digest *log_id)
@@ -222,7 +222,7 @@ static void submit(struct exchange *exchange, struct publish *publish, const str
 /* A mirror has nobody to sign. */
 static bool is_open(struct exchange *exchange)
 {
-	if (exchange->service->committer)
+	if (exchange->service->writer)
 		return true;
 	if (exchange->service->is_closed) {
 		exchange_refuse(exchange, 503, "the operator's log is damaged: nothing can be published at the moment");

@@ -120,7 +120,7 @@ void answer_metrics(struct exchange *exchange)
 	put_one(out, "received_bytes_total", "counter", "Bytes of contents that were uploaded.",
 		counters_get(&counters->bytes_received));
 	put_one(out, "connections", "gauge", "Connections that are open.", counters_get(&counters->connections));
-	if (exchange->service->follower)
+	if (exchange->service->mirror)
 		put_one(out, "origin_age_seconds", "gauge", "Since the origin of this mirror was seen to be well.",
 			service_origin_age(exchange->service));
 	exchange_answer(exchange, 200, "text/plain; version=0.0.4");

@@ -3,7 +3,7 @@
  * POST v1/package/LOG/record/RECORD/content/DIGEST: a content that a record waits for.
  *
  * It is hashed, and its framing checked, while it comes. Then a worker syncs it and gives it its name, and then the
- * committer is told: what is answered with 201 is on the disk, and its record is published if it was the last one.
+ * write thread is told: what is answered with 201 is on the disk, and its record is published if it was the last one.
  */
 #include "routes.h"
 
@@ -137,7 +137,7 @@ static void commit(struct upload *upload)
 		snprintf(job->reason, sizeof(job->reason), "content with digest `%s` was rejected by policy: %s",
 			 digest, upload->fault.what);
 	}
-	write_thread_give(upload->exchange->service->committer, job);
+	write_thread_give(upload->exchange->service->writer, job);
 }
 
 static void keep(struct job *job)

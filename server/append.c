@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * One transaction from records to a checkpoint (see commit.h).
+ * One transaction from records to a checkpoint (see append.h).
  */
 #include "append.h"
 

@@ -2,7 +2,7 @@
 /*
  * The HTTP/1.1 server. Only this, framing.h and peer.h use libmicrohttpd.
  *
- * A few threads serve many connections each. None of them blocks on an fsync or on the committer: such a request is
+ * A few threads serve many connections each. None of them blocks on an fsync or on the write thread: such a request is
  * suspended until the result is there, and a long one runs on a lane, one of each client at a time (lanes.h).
  * Connections, headers, bodies, unread answers, and the time for each are bounded, per client and in total (caps.h).
  */

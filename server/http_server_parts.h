@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * What listener.c and request.c share. Not for others.
+ * What http_server.c and request.c share. Not for other files.
  */
 #ifndef WARG_SERVER_HTTP_SERVER_PARTS_H
 #define WARG_SERVER_HTTP_SERVER_PARTS_H

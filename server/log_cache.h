@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
  * A cache of package logs, to validate the next record of each: rebuilt from the database on demand, and kept by last
- * use while there is room. For the committer's thread only.
+ * use while there is room. For the write thread's thread only.
  */
 #ifndef WARG_SERVER_LOG_CACHE_H
 #define WARG_SERVER_LOG_CACHE_H

@@ -13,7 +13,7 @@ struct mirror;
 struct mirror_options {
 	struct import import; /* what it names is used by no other while this runs */
 	unsigned refresh; /* seconds between looks */
-	/** Where the registry stands now, and its operator's log. Called on the follower's thread, as the next. */
+	/** Where the registry stands now, and its operator's log. Called on the mirror's thread, as the next. */
 	void (*stands)(void *user, const struct append_state *state, struct operator_log *operator);
 	/** What went wrong; it is tried again. */
 	void (*failed)(void *user, const struct fault *flt);
@@ -27,6 +27,6 @@ struct mirror_options {
 int mirror_start(const struct mirror_options *options, const struct append_state *state, struct operator_log *operator,
 		 struct mirror **out, struct fault *flt);
 /** Ends soon, also while it waits for the origin. NULL is fine. */
-void mirror_stop(struct mirror *follower);
+void mirror_stop(struct mirror *mirror);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /*
- * A table of names (see packages.h).
+ * A table of names (see package_names.h).
  */
 #include "package_names.h"
 

@@ -311,8 +311,8 @@ static void begin_wait(struct request *request)
 }
 
 /*
- * Runs on a lane's thread. The client's turn also covers what the route started: until the committer has decided on the
- * record.
+ * Runs on a lane's thread. The client's turn also covers what the route started: until the write thread has decided on
+ * the record.
  */
 static void run_aside(struct lane_job *job)
 {

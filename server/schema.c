@@ -47,7 +47,7 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	"	key_id BLOB NOT NULL CHECK (length(key_id) = 32),"
 	"	signature BLOB NOT NULL"
 	");"
-	/* The names of packages, from the first record that was sent on: packages.h. */
+	/* The names of packages, from the first record that was sent on: package_names.h. */
 	"CREATE TABLE packages ("
 	"	log_id BLOB NOT NULL PRIMARY KEY CHECK (length(log_id) = 32),"
 	"	name BLOB NOT NULL"

@@ -19,7 +19,7 @@
 #define WORKERS 16      /* uploads that are synced at a time */
 #define ORIGIN_TIMEOUT 30000 /* milliseconds for an answer of the origin */
 
-/* ---- What the committer tells, and asks ---- */
+/* ---- What the write thread tells, and asks ---- */
 
 static void stands(void *user, const struct append_state *state)
 {
@@ -145,7 +145,7 @@ static void expire(void *user, const struct digest *log_id, const struct digest 
 		return;
 	expiry.job.record.log_id = *log_id;
 	expiry.job.record.record_id = *record_id;
-	write_thread_give(service->committer, &expiry.job);
+	write_thread_give(service->writer, &expiry.job);
 	pthread_mutex_lock(&expiry.mutex);
 	while (!expiry.is_done)
 		pthread_cond_wait(&expiry.done, &expiry.mutex);
@@ -179,7 +179,7 @@ static int start_committer(struct service *service, const struct append_state *s
 
 	service->checkpoint = state->last.checkpoint;
 	service->signed_at = clock_now() - SIGN_AGAIN;
-	return write_thread_start(service->database, state, service->key, &host, &service->committer, flt);
+	return write_thread_start(service->database, state, service->key, &host, &service->writer, flt);
 }
 
 /* ---- Moving in ---- */
@@ -290,7 +290,7 @@ static void failed_to_follow(void *user, const struct fault *flt)
 static int follow(struct service *service, const struct service_options *options, const struct append_state *state,
 		  struct fault *flt)
 {
-	const struct mirror_options follower = {
+	const struct mirror_options mirror = {
 		.import = import_of(service),
 		.refresh = options->refresh,
 		.stands = follows,
@@ -299,7 +299,7 @@ static int follow(struct service *service, const struct service_options *options
 	};
 
 	service->checkpoint = state->last.checkpoint;
-	return mirror_start(&follower, state, service->operator, &service->follower, flt);
+	return mirror_start(&mirror, state, service->operator, &service->mirror, flt);
 }
 
 /* ---- Opening ---- */
@@ -325,7 +325,7 @@ static int go_on(struct service *service, const struct service_options *options,
 
 /*
  * Serve the intact data even if there is damage, or if it cannot be repaired now. Of a large registry only the end is
- * checked here, unless an origin is asked for more of it: the committer checks the rest, and readers prove what they
+ * checked here, unless an origin is asked for more of it: the write thread checks the rest, and readers prove what they
  * get.
  */
 static int look_for_damage(struct service *service, const struct service_options *options, struct fault *flt)
@@ -450,9 +450,9 @@ void service_close(struct service *service)
 		return;
 	workers_free(service->workers);
 	collector_stop(service->collector);
-	write_thread_stop(service->committer);
+	write_thread_stop(service->writer);
 	collector_free(service->collector);
-	mirror_stop(service->follower);
+	mirror_stop(service->mirror);
 	http_free(service->http);
 	readers_free(service->readers);
 	operator_log_unref(service->operator);
@@ -528,10 +528,10 @@ static void mended(struct write_thread_job *job)
 
 void service_mend(struct service *service)
 {
-	if (!service->committer || atomic_flag_test_and_set(&service->has_met_damage))
+	if (!service->writer || atomic_flag_test_and_set(&service->has_met_damage))
 		return;
 	service->mending = (struct write_thread_job){.task = WRITE_THREAD_MEND, .done = mended};
-	write_thread_give(service->committer, &service->mending);
+	write_thread_give(service->writer, &service->mending);
 }
 
 /* ---- Uploads ---- */

@@ -28,7 +28,7 @@ struct service_upload {
 };
 
 struct service {
-	struct database *database; /* the committer's */
+	struct database *database; /* the write thread's */
 	struct readers *readers;
 	struct content_files *contents;
 	const struct ecdsa_private_key *key;
@@ -36,17 +36,17 @@ struct service {
 	const struct authorized_keys *authorized; /* NULL: any key that the package's log permits */
 	struct digest token;                      /* its hash */
 	bool has_token;
-	struct write_thread *committer; /* NULL: a mirror */
-	struct collector *collector; /* as in the committer */
+	struct write_thread *writer; /* NULL: a mirror */
+	struct collector *collector; /* as in the write thread */
 	struct write_thread_job mending;
 	atomic_flag has_met_damage;
 	struct http *http;           /* to the origin; NULL: there is none */
 	struct http_url origin;
-	struct mirror *follower; /* NULL: no mirror */
-	struct fault unseen;         /* the follower's: why the origin was not seen, the last time; 0: it was */
+	struct mirror *mirror; /* NULL: no mirror */
+	struct fault unseen; /* the mirror's: why the origin was not seen, the last time; 0: it was */
 	struct workers *workers; /* for what waits for the disk */
 	bool is_closed;          /* the operator's log is damaged: publishes are refused */
-	bool is_unchecked;       /* the committer checks the log before it decides on anything */
+	bool is_unchecked; /* the write thread checks the log before it decides on anything */
 	_Atomic uint64_t gaps;   /* number of lost records: there is no ledger if it is not 0 */
 	char *public_url;        /* as in service_options */
 	char *content_url;       /* likewise; never NULL if public_url is not */
@@ -71,7 +71,7 @@ int service_checkpoint(struct service *service, struct signed_checkpoint *out, s
 /** Of a mirror: seconds since its origin was seen to be well; since the machine started if it was not yet. */
 uint64_t service_origin_age(struct service *service);
 
-/** Report damage met in the database: the committer then checks and repairs it. From any thread; does not block. */
+/** Report damage met in the database: the write thread then checks and repairs it. From any thread; does not block. */
 void service_mend(struct service *service);
 
 /** Note an upload, and that it is over. */

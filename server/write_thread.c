@@ -122,13 +122,13 @@ enum holder {
 	HOLDER_ALIVE
 };
 
-static int find_holder(struct write_thread *committer, struct write_thread_job *job, uint64_t now, enum holder *out,
+static int find_holder(struct write_thread *writer, struct write_thread_job *job, uint64_t now, enum holder *out,
 		       struct fault *flt)
 {
 	struct fault own = {0};
 	uint64_t since = 0;
 	bool found;
-	int r = waiting_waiting(committer->database, &job->record.log_id, &job->other, &since, &own);
+	int r = waiting_waiting(writer->database, &job->record.log_id, &job->other, &since, &own);
 
 	*out = HOLDER_NONE;
 	r = fault_unless_absent(r, &own, &found, flt);
@@ -137,7 +137,7 @@ static int find_holder(struct write_thread *committer, struct write_thread_job *
 	/* A clock that was set back keeps nobody waiting. */
 	*out = HOLDER_STALE;
 	if ((now >= since && now - since < WRITE_THREAD_PATIENCE) ||
-	    committer->host.is_uploading(committer->host.user, &job->other))
+	    writer->host.is_uploading(writer->host.user, &job->other))
 		*out = HOLDER_ALIVE;
 	return 0;
 }
@@ -150,11 +150,11 @@ enum judgement {
 };
 
 /* @param why  set unless it is fine */
-static int judge(struct write_thread *committer, const struct name *name, const struct record_envelope *record,
+static int judge(struct write_thread *writer, const struct name *name, const struct record_envelope *record,
 		 bool append, enum judgement *out, struct fault *why, struct fault *flt)
 {
 	bool is_signed = false;
-	int r = log_cache_check(committer->logs, name, record, append, &is_signed, why);
+	int r = log_cache_check(writer->logs, name, record, append, &is_signed, why);
 
 	if (r == WARG_UNDECIDED && why->kind != FAULT_LIMIT) {
 		*flt = *why;
@@ -169,13 +169,13 @@ static int judge(struct write_thread *committer, const struct name *name, const 
 }
 
 /* Collect the missing contents. @param out  has room for all of them; may be `contents` */
-static size_t find_missing(struct write_thread *committer, const struct digest *contents, size_t content_count,
+static size_t find_missing(struct write_thread *writer, const struct digest *contents, size_t content_count,
 			   struct digest *out)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < content_count; i++)
-		if (!committer->host.has_content(committer->host.user, &contents[i]))
+		if (!writer->host.has_content(writer->host.user, &contents[i]))
 			out[count++] = contents[i];
 	return count;
 }
@@ -184,27 +184,26 @@ static size_t find_missing(struct write_thread *committer, const struct digest *
  * The same for a job. Contents that were missing, with no upload since, are not looked for again, as a record may name
  * ten thousand. Contents that were found are looked for again: the collector may have removed them.
  */
-static size_t find_missing_of(struct write_thread *committer, const struct write_thread_job *job, struct digest *out)
+static size_t find_missing_of(struct write_thread *writer, const struct write_thread_job *job, struct digest *out)
 {
-	const bool is_known = job->are_missing && committer->host.arrivals(committer->host.user) == job->arrivals;
+	const bool is_known = job->are_missing && writer->host.arrivals(writer->host.user) == job->arrivals;
 	size_t count = 0;
 
 	for (size_t i = 0; i < job->content_count; i++) {
 		if (is_known && job->are_missing[i])
 			out[count++] = job->contents[i];
 		else
-			count += find_missing(committer, &job->contents[i], 1, &out[count]);
+			count += find_missing(writer, &job->contents[i], 1, &out[count]);
 	}
 	return count;
 }
 
 /* After a refused record this server cannot validate further ones. */
-static int find_refused(struct write_thread *committer, struct write_thread_job *job, bool *is_refused,
-			struct fault *flt)
+static int find_refused(struct write_thread *writer, struct write_thread_job *job, bool *is_refused, struct fault *flt)
 {
 	struct refused refused;
 	struct fault own = {0};
-	int r = refused_find(committer->database, &job->record.log_id, &refused, &own);
+	int r = refused_find(writer->database, &job->record.log_id, &refused, &own);
 
 	r = fault_unless_absent(r, &own, is_refused, flt);
 	if (r || !*is_refused)
@@ -217,32 +216,32 @@ static int find_refused(struct write_thread *committer, struct write_thread_job 
 	return 0;
 }
 
-static int add_rejected(struct write_thread *committer, const struct published_record *record, const char *reason,
+static int add_rejected(struct write_thread *writer, const struct published_record *record, const char *reason,
 			uint64_t now, struct fault *flt)
 {
-	committer->has_rejected = true;
-	return waiting_add(committer->database, record, NULL, 0, reason, now, flt);
+	writer->has_rejected = true;
+	return waiting_add(writer->database, record, NULL, 0, reason, now, flt);
 }
 
-static int reject_record(struct write_thread *committer, const struct digest *log_id, const struct digest *record_id,
+static int reject_record(struct write_thread *writer, const struct digest *log_id, const struct digest *record_id,
 			 const char *reason, struct fault *flt)
 {
-	committer->has_rejected = true;
-	return waiting_reject(committer->database, log_id, record_id, reason, flt);
+	writer->has_rejected = true;
+	return waiting_reject(writer->database, log_id, record_id, reason, flt);
 }
 
 /* The package's place is free, or to be taken from who had it for too long. */
-static int take_place(struct write_thread *committer, struct write_thread_job *job, const struct digest *missing,
+static int take_place(struct write_thread *writer, struct write_thread_job *job, const struct digest *missing,
 		      size_t missing_count, bool from_other, struct entering *entering, uint64_t now, struct fault *flt)
 {
 	enum judgement judgement;
 	struct fault why = {0};
 	bool is_refused;
-	int r = find_refused(committer, job, &is_refused, flt);
+	int r = find_refused(writer, job, &is_refused, flt);
 
 	if (r || is_refused)
 		return r;
-	r = judge(committer, &job->name, &job->record.envelope, !missing_count, &judgement, &why, flt);
+	r = judge(writer, &job->name, &job->record.envelope, !missing_count, &judgement, &why, flt);
 	if (r)
 		return r;
 	if (judgement == JUDGED_UNSIGNED || judgement == JUDGED_EXCESSIVE) {
@@ -250,26 +249,26 @@ static int take_place(struct write_thread *committer, struct write_thread_job *j
 		job->fault = why;
 		return 0;
 	}
-	r = package_names_add(committer->database, &job->name, flt);
+	r = package_names_add(writer->database, &job->name, flt);
 	if (r)
 		return r;
 	if (judgement == JUDGED_BROKEN)
-		return add_rejected(committer, &job->record, why.what, now, flt);
+		return add_rejected(writer, &job->record, why.what, now, flt);
 	if (from_other)
-		r = reject_record(committer, &job->record.log_id, &job->other,
+		r = reject_record(writer, &job->record.log_id, &job->other,
 				  "its contents did not come, and another record took its place", flt);
 	if (r)
 		return r;
 	if (missing_count)
-		return waiting_add(committer->database, &job->record, missing, missing_count, NULL, now, flt);
+		return waiting_add(writer->database, &job->record, missing, missing_count, NULL, now, flt);
 	return enter_take(entering, &job->record, NULL, flt);
 }
 
-static int submit_new(struct write_thread *committer, struct write_thread_job *job, const struct digest *missing,
+static int submit_new(struct write_thread *writer, struct write_thread_job *job, const struct digest *missing,
 		      size_t missing_count, struct entering *entering, uint64_t now, struct fault *flt)
 {
 	enum holder holder;
-	int r = find_holder(committer, job, now, &holder, flt);
+	int r = find_holder(writer, job, now, &holder, flt);
 
 	if (r)
 		return r;
@@ -277,22 +276,22 @@ static int submit_new(struct write_thread *committer, struct write_thread_job *j
 		job->refusal = WRITE_THREAD_CONFLICT;
 		return 0;
 	}
-	return take_place(committer, job, missing, missing_count, holder == HOLDER_STALE, entering, now, flt);
+	return take_place(writer, job, missing, missing_count, holder == HOLDER_STALE, entering, now, flt);
 }
 
-static int submit(struct write_thread *committer, struct write_thread_job *job, struct entering *entering, uint64_t now,
+static int submit(struct write_thread *writer, struct write_thread_job *job, struct entering *entering, uint64_t now,
 		  struct fault *flt)
 {
 	struct digest *missing;
 	bool known = false;
-	int r = find_known(committer->database, &job->record, &known, flt);
+	int r = find_known(writer->database, &job->record, &known, flt);
 
 	if (r || known || is_entering(entering, &job->record))
 		return r;
 	missing = calloc(job->content_count + 1, sizeof(*missing));
 	if (!missing)
 		return fault_no_memory(flt);
-	r = submit_new(committer, job, missing, find_missing_of(committer, job, missing), entering, now, flt);
+	r = submit_new(writer, job, missing, find_missing_of(writer, job, missing), entering, now, flt);
 	free(missing);
 	return r;
 }
@@ -306,7 +305,7 @@ static bool is_damage(int verdict, const struct fault *flt)
 }
 
 /* The record stays in the queue until the next start checks it again. */
-static int set_aside(struct write_thread *committer, const struct published_record *record, struct fault *damage,
+static int set_aside(struct write_thread *writer, const struct published_record *record, struct fault *damage,
 		     struct fault *flt)
 {
 	char id[DIGEST_TEXT_SIZE];
@@ -314,8 +313,8 @@ static int set_aside(struct write_thread *committer, const struct published_reco
 	digest_format(&record->record_id, id);
 	fault_at(damage, "record %s, which waits", id);
 	fault_blame(damage, FAULT_BY_SYSTEM);
-	committer->host.failed(committer->host.user, damage);
-	return waiting_set_aside(committer->database, &record->log_id, &record->record_id, flt);
+	writer->host.failed(writer->host.user, damage);
+	return waiting_set_aside(writer->database, &record->log_id, &record->record_id, flt);
 }
 
 /* The contents that it releases. @param out  free() it */
@@ -334,10 +333,10 @@ static int list_contents(const struct published_record *record, struct digest **
 	return r;
 }
 
-static int find_name(struct write_thread *committer, const struct published_record *record, struct name *out,
+static int find_name(struct write_thread *writer, const struct published_record *record, struct name *out,
 		     struct fault *flt)
 {
-	int r = package_names_find(committer->database, &record->log_id, out, flt);
+	int r = package_names_find(writer->database, &record->log_id, out, flt);
 
 	if (r && flt->kind == FAULT_ABSENT)
 		flt->kind = FAULT_FORGED, flt->verdict = r = WARG_INVALID;
@@ -345,35 +344,35 @@ static int find_name(struct write_thread *committer, const struct published_reco
 }
 
 /* Publish the record: all its contents are there now. */
-static int leave_waiting(struct write_thread *committer, const struct published_record *record,
+static int leave_waiting(struct write_thread *writer, const struct published_record *record,
 			 const struct digest *contents, size_t count, struct fault *flt)
 {
-	int r = waiting_remove(committer->database, &record->log_id, &record->record_id, flt);
+	int r = waiting_remove(writer->database, &record->log_id, &record->record_id, flt);
 
 	for (size_t i = 0; i < count && !r; i++)
-		r = waiting_published(committer->database, &contents[i], flt);
+		r = waiting_published(writer->database, &contents[i], flt);
 	return r;
 }
 
 /* @param bytes  of the record; taken */
-static int admit_judged(struct write_thread *committer, const struct published_record *record, struct buf *bytes,
+static int admit_judged(struct write_thread *writer, const struct published_record *record, struct buf *bytes,
 			const struct digest *contents, size_t count, struct entering *entering, struct fault *flt)
 {
 	enum judgement judgement = JUDGED_BROKEN;
 	struct fault why = {0}, own = {0};
 	struct name name;
-	int r = find_name(committer, record, &name, &own);
+	int r = find_name(writer, record, &name, &own);
 
 	if (!r)
-		r = judge(committer, &name, &record->envelope, true, &judgement, &why, &own);
+		r = judge(writer, &name, &record->envelope, true, &judgement, &why, &own);
 	if (r && is_damage(r, &own))
-		r = set_aside(committer, record, &own, flt);
+		r = set_aside(writer, record, &own, flt);
 	else if (r)
 		*flt = own;
 	else if (judgement != JUDGED_FINE)
-		r = reject_record(committer, &record->log_id, &record->record_id, why.what, flt);
+		r = reject_record(writer, &record->log_id, &record->record_id, why.what, flt);
 	else
-		r = leave_waiting(committer, record, contents, count, flt);
+		r = leave_waiting(writer, record, contents, count, flt);
 	if (!r && !own.verdict && judgement == JUDGED_FINE)
 		return enter_take(entering, record, bytes, flt);
 	buf_release(bytes);
@@ -381,7 +380,7 @@ static int admit_judged(struct write_thread *committer, const struct published_r
 }
 
 /* Do not trust the count in its row: publish it once all its contents are there. */
-static int admit_take(struct write_thread *committer, const struct published_record *record, struct buf *bytes,
+static int admit_take(struct write_thread *writer, const struct published_record *record, struct buf *bytes,
 		      struct entering *entering, struct fault *flt)
 {
 	struct digest *contents = NULL, *missing = NULL;
@@ -392,15 +391,15 @@ static int admit_take(struct write_thread *committer, const struct published_rec
 	if (!r && !(missing = calloc(count + 1, sizeof(*missing))))
 		r = fault_no_memory(&own);
 	if (!r)
-		lacking = find_missing(committer, contents, count, missing);
+		lacking = find_missing(writer, contents, count, missing);
 	if (r && is_damage(r, &own))
-		r = set_aside(committer, record, &own, flt);
+		r = set_aside(writer, record, &own, flt);
 	else if (r)
 		*flt = own;
 	else if (lacking)
-		r = waiting_wait(committer->database, &record->log_id, &record->record_id, missing, lacking, flt);
+		r = waiting_wait(writer->database, &record->log_id, &record->record_id, missing, lacking, flt);
 	else
-		r = admit_judged(committer, record, bytes, contents, count, entering, flt), bytes = NULL;
+		r = admit_judged(writer, record, bytes, contents, count, entering, flt), bytes = NULL;
 	if (bytes)
 		buf_release(bytes);
 	free(contents);
@@ -409,7 +408,7 @@ static int admit_take(struct write_thread *committer, const struct published_rec
 }
 
 /* Decide on all that lack nothing any more. */
-static int admit_complete(struct write_thread *committer, struct entering *entering, struct fault *flt)
+static int admit_complete(struct write_thread *writer, struct entering *entering, struct fault *flt)
 {
 	struct published_record record;
 	struct buf bytes;
@@ -420,91 +419,89 @@ static int admit_complete(struct write_thread *committer, struct entering *enter
 		struct fault own = {0};
 
 		buf_init(&bytes, CAP_RECORD * 2);
-		r = fault_unless_absent(waiting_complete(committer->database, &record, &bytes, &own), &own, &found,
-					flt);
+		r = fault_unless_absent(waiting_complete(writer->database, &record, &bytes, &own), &own, &found, flt);
 		if (!r && found)
-			r = admit_take(committer, &record, &bytes, entering, flt);
+			r = admit_take(writer, &record, &bytes, entering, flt);
 		else
 			buf_release(&bytes);
 	}
 	return r;
 }
 
-static int arrive(struct write_thread *committer, const struct write_thread_job *job, struct fault *flt)
+static int arrive(struct write_thread *writer, const struct write_thread_job *job, struct fault *flt)
 {
 	bool is_wanted = false;
-	int r = waiting_waits_for(committer->database, &job->content, &is_wanted, flt);
+	int r = waiting_waits_for(writer->database, &job->content, &is_wanted, flt);
 
 	/*
 	 * Its record was rejected during the upload, and no other record waits for it, or the collector has removed it.
 	 */
-	if (r || !is_wanted || !committer->host.has_content(committer->host.user, &job->content)) {
-		committer->has_rejected = true;
+	if (r || !is_wanted || !writer->host.has_content(writer->host.user, &job->content)) {
+		writer->has_rejected = true;
 		return r;
 	}
-	return waiting_arrived(committer->database, &job->content, flt);
+	return waiting_arrived(writer->database, &job->content, flt);
 }
 
-static int reject(struct write_thread *committer, const struct write_thread_job *job, struct fault *flt)
+static int reject(struct write_thread *writer, const struct write_thread_job *job, struct fault *flt)
 {
-	return reject_record(committer, &job->record.log_id, &job->record.record_id, job->reason, flt);
+	return reject_record(writer, &job->record.log_id, &job->record.record_id, job->reason, flt);
 }
 
 /* ---- One transaction ---- */
 
-static int decide(struct write_thread *committer, struct write_thread_job *job, struct entering *entering, uint64_t now,
+static int decide(struct write_thread *writer, struct write_thread_job *job, struct entering *entering, uint64_t now,
 		  struct fault *flt)
 {
 	job->refusal = WRITE_THREAD_TAKEN;
 	switch (job->task) {
 	case WRITE_THREAD_SUBMIT:
-		return submit(committer, job, entering, now, flt);
+		return submit(writer, job, entering, now, flt);
 	case WRITE_THREAD_ARRIVE:
-		return arrive(committer, job, flt);
+		return arrive(writer, job, flt);
 	case WRITE_THREAD_MEND:
 		/* Report it as if it had been found here. */
-		return committer->has_mended ? 0 : fault_invalid(flt, "the database is damaged");
+		return writer->has_mended ? 0 : fault_invalid(flt, "the database is damaged");
 	case WRITE_THREAD_REJECT:
-		return reject(committer, job, flt);
+		return reject(writer, job, flt);
 	}
 	return 0;
 }
 
-static int decide_all(struct write_thread *committer, struct write_thread_job *first, struct entering *entering,
+static int decide_all(struct write_thread *writer, struct write_thread_job *first, struct entering *entering,
 		      struct append_state *next, struct fault *flt)
 {
 	const uint64_t now = (uint64_t)time(NULL);
-	int r = database_begin(committer->database, flt);
+	int r = database_begin(writer->database, flt);
 
 	for (struct write_thread_job *job = first; job && !r; job = job->next)
-		r = decide(committer, job, entering, now, flt);
+		r = decide(writer, job, entering, now, flt);
 	if (!r)
-		r = admit_complete(committer, entering, flt);
+		r = admit_complete(writer, entering, flt);
 	if (!r && entering->count)
-		r = append_enter(committer->database, next, entering->records, entering->count, committer->key, now,
-				 flt);
-	return r ? r : database_commit(committer->database, flt);
+		r = append_enter(writer->database, next, entering->records, entering->count, writer->key, now, flt);
+	return r ? r : database_commit(writer->database, flt);
 }
 
-static int transact(struct write_thread *committer, struct write_thread_job *first, struct fault *flt)
+static int transact(struct write_thread *writer, struct write_thread_job *first, struct fault *flt)
 {
-	struct append_state next = committer->state;
+	struct append_state next = writer->state;
 	struct entering entering = {0};
-	int r = decide_all(committer, first, &entering, &next, flt);
+	int r = decide_all(writer, first, &entering, &next, flt);
 
 	if (r) {
-		database_rollback(committer->database);
-		log_cache_forget(committer->logs);
+		database_rollback(writer->database);
+		log_cache_forget(writer->logs);
 	} else {
-		log_cache_keep(committer->logs);
+		log_cache_keep(writer->logs);
 	}
 	if (!r && entering.count) {
-		committer->state = next;
-		committer->host.stands(committer->host.user, &committer->state);
+		writer->state = next;
+		writer->host.stands(writer->host.user, &writer->state);
 	}
-	if (!r && committer->has_rejected && committer->host.rejected)
-		committer->host.rejected(committer->host.user);
-	committer->has_rejected = false;
+	if (!r && writer->has_rejected && writer->host.rejected)
+		writer->host.rejected(writer->host.user);
+	writer->has_rejected = false;
 	entering_release(&entering);
 	return r;
 }
@@ -529,7 +526,7 @@ static void finish_all(struct write_thread_job *first, const struct fault *flt)
 	}
 }
 
-static void try_alone(struct write_thread *committer, struct write_thread_job *first)
+static void try_alone(struct write_thread *writer, struct write_thread_job *first)
 {
 	while (first) {
 		struct write_thread_job *job = first;
@@ -537,98 +534,98 @@ static void try_alone(struct write_thread *committer, struct write_thread_job *f
 
 		first = job->next;
 		job->next = NULL;
-		transact(committer, job, &flt);
+		transact(writer, job, &flt);
 		finish(job, &flt);
 	}
 }
 
 /* Look for damage, and repair it. */
-static int recover(struct write_thread *committer, enum recovery_depth depth, const atomic_bool *is_stopping,
+static int recover(struct write_thread *writer, enum recovery_depth depth, const atomic_bool *is_stopping,
 		   struct recovery_result *out, struct fault *flt)
 {
 	const struct recovery_task task = {
-		.database = committer->database,
-		.key = committer->key,
+		.database = writer->database,
+		.key = writer->key,
 		.depth = depth,
 		.is_stopping = is_stopping,
-		.tell = committer->host.failed,
-		.user = committer->host.user,
+		.tell = writer->host.failed,
+		.user = writer->host.user,
 	};
 	struct append_state state;
 	int r = recovery_run(&task, out, flt);
 
 	if (!r)
-		r = append_load(committer->database, &state, flt);
+		r = append_load(writer->database, &state, flt);
 	if (!r)
-		committer->state = state;
+		writer->state = state;
 	return r;
 }
 
 /* The start does not check a large map: repair damage that is found later; once. */
-static bool mend(struct write_thread *committer)
+static bool mend(struct write_thread *writer)
 {
 	struct recovery_result result;
 	struct fault flt = {0};
 
-	if (committer->has_mended)
+	if (writer->has_mended)
 		return false;
-	committer->has_mended = true;
-	if (!recover(committer, RECOVERY_ALL, NULL, &result, &flt))
+	writer->has_mended = true;
+	if (!recover(writer, RECOVERY_ALL, NULL, &result, &flt))
 		return true;
-	committer->host.failed(committer->host.user, &flt);
+	writer->host.failed(writer->host.user, &flt);
 	return false;
 }
 
-static void work(struct write_thread *committer, struct write_thread_job *first)
+static void work(struct write_thread *writer, struct write_thread_job *first)
 {
 	struct fault flt = {0};
-	int r = transact(committer, first, &flt);
+	int r = transact(writer, first, &flt);
 
-	if (r == WARG_INVALID && mend(committer)) {
+	if (r == WARG_INVALID && mend(writer)) {
 		flt = (struct fault){0};
-		r = transact(committer, first, &flt);
+		r = transact(writer, first, &flt);
 	}
 	if (r && first->next)
-		try_alone(committer, first);
+		try_alone(writer, first);
 	else
 		finish_all(first, &flt);
 }
 
 /* The jobs of the next transaction; NULL: it is time to end. */
-static struct write_thread_job *take_jobs(struct write_thread *committer)
+static struct write_thread_job *take_jobs(struct write_thread *writer)
 {
 	struct write_thread_job *first, *last;
 
-	pthread_mutex_lock(&committer->mutex);
-	while (!committer->first && !committer->stopping)
-		pthread_cond_wait(&committer->given, &committer->mutex);
-	first = last = committer->first;
+	pthread_mutex_lock(&writer->mutex);
+	while (!writer->first && !writer->stopping)
+		pthread_cond_wait(&writer->given, &writer->mutex);
+	first = last = writer->first;
 	for (unsigned count = 1; last && last->next && count < BATCH; count++)
 		last = last->next;
 	if (last) {
-		committer->first = last->next;
+		writer->first = last->next;
 		last->next = NULL;
-		if (!committer->first)
-			committer->last = &committer->first;
+		if (!writer->first)
+			writer->last = &writer->first;
 	}
-	pthread_mutex_unlock(&committer->mutex);
+	pthread_mutex_unlock(&writer->mutex);
 	return first;
 }
 
-void write_thread_give(struct write_thread *committer, struct write_thread_job *job)
+void write_thread_give(struct write_thread *writer, struct write_thread_job *job)
 {
 	job->next = NULL;
-	pthread_mutex_lock(&committer->mutex);
-	*committer->last = job;
-	committer->last = &job->next;
-	pthread_cond_signal(&committer->given);
-	pthread_mutex_unlock(&committer->mutex);
+	pthread_mutex_lock(&writer->mutex);
+	*writer->last = job;
+	writer->last = &job->next;
+	pthread_cond_signal(&writer->given);
+	pthread_mutex_unlock(&writer->mutex);
 }
 
 /* ---- Beginning and end ---- */
 
 /* Check a waiting record again: contents may have arrived before a power cut, or its rows may be damaged. */
-static int look_again(struct write_thread *committer, const struct published_record *record, struct fault *flt)
+static int look_again(struct write_thread *writer, const struct published_record *record, struct fault *flt)
 {
 	struct digest *missing = NULL;
 	struct fault own = {0};
@@ -637,11 +634,11 @@ static int look_again(struct write_thread *committer, const struct published_rec
 
 	/* In place: the missing ones are written in front of those still to check. */
 	if (!r)
-		count = find_missing(committer, missing, count, missing);
+		count = find_missing(writer, missing, count, missing);
 	if (!r)
-		r = waiting_wait(committer->database, &record->log_id, &record->record_id, missing, count, flt);
+		r = waiting_wait(writer->database, &record->log_id, &record->record_id, missing, count, flt);
 	else if (r == WARG_INVALID)
-		r = reject_record(committer, &record->log_id, &record->record_id,
+		r = reject_record(writer, &record->log_id, &record->record_id,
 				  "it was damaged in the registry: publish it once more", flt);
 	else
 		*flt = own;
@@ -649,7 +646,7 @@ static int look_again(struct write_thread *committer, const struct published_rec
 	return r;
 }
 
-static int look_at_all(struct write_thread *committer, struct fault *flt)
+static int look_at_all(struct write_thread *writer, struct fault *flt)
 {
 	bool found = true;
 	uint64_t id = 0;
@@ -661,125 +658,124 @@ static int look_at_all(struct write_thread *committer, struct fault *flt)
 		struct buf bytes;
 
 		buf_init(&bytes, CAP_RECORD * 2);
-		r = fault_unless_absent(waiting_next(committer->database, &id, &record, &bytes, &own), &own, &found,
-					flt);
+		r = fault_unless_absent(waiting_next(writer->database, &id, &record, &bytes, &own), &own, &found, flt);
 		if (!r && found)
-			r = look_again(committer, &record, flt);
+			r = look_again(writer, &record, flt);
 		buf_release(&bytes);
 	}
 	return r;
 }
 
-static int note_arrivals(struct write_thread *committer, struct fault *flt)
+static int note_arrivals(struct write_thread *writer, struct fault *flt)
 {
-	int r = database_begin(committer->database, flt);
+	int r = database_begin(writer->database, flt);
 
 	if (!r)
-		r = look_at_all(committer, flt);
+		r = look_at_all(writer, flt);
 	if (!r)
-		r = database_commit(committer->database, flt);
+		r = database_commit(writer->database, flt);
 	if (r)
-		database_rollback(committer->database);
+		database_rollback(writer->database);
 	return r;
 }
 
 /* Decide on waiting records first. If that fails now, serve anyway. */
-static void decide_on_waiting(struct write_thread *committer)
+static void decide_on_waiting(struct write_thread *writer)
 {
 	struct fault flt = {0};
 
-	if (note_arrivals(committer, &flt) || transact(committer, NULL, &flt)) {
+	if (note_arrivals(writer, &flt) || transact(writer, NULL, &flt)) {
 		fault_at(&flt, "records that wait");
 		fault_blame(&flt, FAULT_BY_SYSTEM);
-		committer->host.failed(committer->host.user, &flt);
+		writer->host.failed(writer->host.user, &flt);
 	}
 }
 
 /* @return false: it is time to end */
-static bool check(struct write_thread *committer, struct fault *flt)
+static bool check(struct write_thread *writer, struct fault *flt)
 {
 	struct recovery_result result = {0};
 	struct fault own = {0};
-	int r = recover(committer, RECOVERY_LOG, &committer->is_stopping, &result, &own);
+	int r = recover(writer, RECOVERY_LOG, &writer->is_stopping, &result, &own);
 
 	if (own.kind == FAULT_CANCELLED) {
 		*flt = own;
 		return false;
 	}
 	if (r)
-		committer->host.failed(committer->host.user, &own);
-	committer->host.checked(committer->host.user, result.gaps);
-	decide_on_waiting(committer);
+		writer->host.failed(writer->host.user, &own);
+	writer->host.checked(writer->host.user, result.gaps);
+	decide_on_waiting(writer);
 	return true;
 }
 
 static void *run(void *argument)
 {
-	struct write_thread *committer = argument;
+	struct write_thread *writer = argument;
 	struct write_thread_job *jobs;
 	struct fault flt = {0};
-	const bool go_on = !committer->host.checked || check(committer, &flt);
+	const bool go_on = !writer->host.checked || check(writer, &flt);
 
-	while ((jobs = take_jobs(committer))) {
+	while ((jobs = take_jobs(writer))) {
 		if (go_on)
-			work(committer, jobs);
+			work(writer, jobs);
 		else
 			finish_all(jobs, &flt);
 	}
 	return NULL;
 }
 
-static int start_thread(struct write_thread *committer, struct fault *flt)
+static int start_thread(struct write_thread *writer, struct fault *flt)
 {
-	int error = thread_start(&committer->thread, run, committer);
+	int error = thread_start(&writer->thread, run, writer);
 
 	return error ? fault_system(flt, error, "the thread that commits cannot be started") : 0;
 }
 
-static void committer_free(struct write_thread *committer)
+static void committer_free(struct write_thread *writer)
 {
-	log_cache_free(committer->logs);
-	pthread_cond_destroy(&committer->given);
-	pthread_mutex_destroy(&committer->mutex);
-	free(committer);
+	log_cache_free(writer->logs);
+	pthread_cond_destroy(&writer->given);
+	pthread_mutex_destroy(&writer->mutex);
+	free(writer);
 }
 
 int write_thread_start(struct database *database, const struct append_state *state, const struct ecdsa_private_key *key,
 		       const struct write_thread_host *host, struct write_thread **out, struct fault *flt)
 {
-	struct write_thread *committer = calloc(1, sizeof(*committer));
+	struct write_thread *writer = calloc(1, sizeof(*writer));
 	int r;
 
-	if (!committer)
+	if (!writer)
 		return fault_no_memory(flt);
-	committer->database = database;
-	committer->state = *state;
-	committer->key = key;
-	committer->host = *host;
-	committer->last = &committer->first;
-	pthread_mutex_init(&committer->mutex, NULL);
-	pthread_cond_init(&committer->given, NULL);
-	r = log_cache_new(database, CAP_SERVED_LOG_CACHE, &committer->logs, flt);
+	writer->database = database;
+	writer->state = *state;
+	writer->key = key;
+	writer->host = *host;
+	writer->last = &writer->first;
+	pthread_mutex_init(&writer->mutex, NULL);
+	pthread_cond_init(&writer->given, NULL);
+	r = log_cache_new(database, CAP_SERVED_LOG_CACHE, &writer->logs, flt);
 	if (!r && !host->checked)
-		decide_on_waiting(committer);
+		decide_on_waiting(writer);
 	if (!r)
-		r = start_thread(committer, flt);
+		r = start_thread(writer, flt);
 	if (r)
-		committer_free(committer);
+		committer_free(writer);
 	else
-		*out = committer;
+		*out = writer;
 	return r;
 }
 
-void write_thread_stop(struct write_thread *committer)
+void write_thread_stop(struct write_thread *writer)
 {
-	if (!committer)
+	if (!writer)
 		return;
-	committer->is_stopping = true;
-	pthread_mutex_lock(&committer->mutex);
-	committer->stopping = true;
-	pthread_cond_signal(&committer->given);
-	pthread_mutex_unlock(&committer->mutex);
-	pthread_join(committer->thread, NULL);
-	committer_free(committer);
+	writer->is_stopping = true;
+	pthread_mutex_lock(&writer->mutex);
+	writer->stopping = true;
+	pthread_cond_signal(&writer->given);
+	pthread_mutex_unlock(&writer->mutex);
+	pthread_join(writer->thread, NULL);
+	committer_free(writer);
 }

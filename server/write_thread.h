@@ -45,7 +45,7 @@ struct write_thread_job {
 	struct digest content; /* of ARRIVE */
 	char reason[CAP_MESSAGE + 1]; /* of REJECT */
 
-	/** Called on the committer's thread once the disk has it. */
+	/** Called on the write thread's thread once the disk has it. */
 	void (*done)(struct write_thread_job *job);
 
 	/* What came of it. */
@@ -57,7 +57,7 @@ struct write_thread_job {
 	struct write_thread_job *next; /* the queue's own */
 };
 
-/** Who is told, and asked. Called on the committer's thread. */
+/** Who is told, and asked. Called on the write thread's thread. */
 struct write_thread_host {
 	/** Where the registry stands now. */
 	void (*stands)(void *user, const struct append_state *state);
@@ -89,9 +89,9 @@ int write_thread_start(struct database *database, const struct append_state *sta
 		       const struct write_thread_host *host, struct write_thread **out, struct fault *flt);
 
 /** Decides on what was given to it, and ends the thread. NULL is fine. */
-void write_thread_stop(struct write_thread *committer);
+void write_thread_stop(struct write_thread *writer);
 
 /** Give it a job. From any thread; does not wait. */
-void write_thread_give(struct write_thread *committer, struct write_thread_job *job);
+void write_thread_give(struct write_thread *writer, struct write_thread_job *job);
 
 #endif

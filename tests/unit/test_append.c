@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* Records enter the log, the map and a checkpoint together, or not at all: commit.h. */
+/* Records enter the log, the map and a checkpoint together, or not at all: append.h. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

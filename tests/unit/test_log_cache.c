@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* The cache of package logs: which are kept, and which are rebuilt: server/package_logs.h. */
+/* The cache of package logs: which are kept, and which are rebuilt: server/log_cache.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
