@@ -51,26 +51,48 @@ int store_reset(const char *registries_dir, const char *own_dir, const char *lab
 
 /* ---- What a power failure left ---- */
 
-/* Package logs are not synced. One that is empty is none to us, but the reference ends with an error at the first. */
-static void sweep_logs(int registry)
+/*
+ * Package logs are not synced. An empty one counts as missing here, but the reference ends with an error at the first.
+ * @return whether there is an empty log; with `removes`, they are removed
+ */
+static bool sweep_logs(int registry, bool removes)
 {
+	bool found = false;
 	struct dirent *entry;
 	struct stat status;
 	DIR *listing;
 	int logs = -1;
 
 	if (store_open_logs(registry, false, &logs, NULL) || logs < 0)
-		return;
+		return false;
 	listing = fdopendir(logs);
 	if (!listing) {
 		close(logs);
-		return;
+		return false;
 	}
-	while ((entry = readdir(listing)))
-		if (entry->d_name[0] != '.' && !fstatat(logs, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) &&
-		    S_ISREG(status.st_mode) && !status.st_size)
+	while ((removes || !found) && (entry = readdir(listing))) {
+		if (entry->d_name[0] == '.' || fstatat(logs, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ||
+		    !S_ISREG(status.st_mode) || status.st_size)
+			continue;
+		found = true;
+		if (removes)
 			unlinkat(logs, entry->d_name, 0);
+	}
 	closedir(listing);
+	return found;
+}
+
+/* Without the lock, which would be made with its folder. */
+static bool has_empty_log(const struct store *store)
+{
+	bool found;
+	int registry = -1;
+
+	if (store_open_registry(store, false, &registry, NULL) || registry < 0)
+		return false;
+	found = sweep_logs(registry, false);
+	close(registry);
+	return found;
 }
 
 void store_sweep_logs(struct store *store)
@@ -78,9 +100,9 @@ void store_sweep_logs(struct store *store)
 	bool had = false;
 	int registry, lock;
 
-	if (store_lock(store, store_open_registry, &registry, &lock, &had, NULL) || !had)
+	if (!has_empty_log(store) || store_lock_registry(store, &registry, &lock, &had, NULL) || !had)
 		return;
-	sweep_logs(registry);
+	sweep_logs(registry, true);
 	atomic_store(&store->is_swept, true);
 	close(registry);
 	close(lock);
@@ -275,7 +297,7 @@ int store_save(struct store *store, const struct store_update *update, bool *wri
 		return 0;
 	}
 	if (!atomic_exchange(&store->is_swept, true))
-		sweep_logs(registry);
+		sweep_logs(registry, true);
 	r = save_packages(store, registry, update, flt);
 	if (r || update->is_part)
 		goto end;

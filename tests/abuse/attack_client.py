@@ -13,7 +13,7 @@ import crowd
 import mounts
 import programs
 from abuse import MIB, Attack, Cost, Figure
-from liar import Liar, travels
+from liar import Liar, says, travels
 from publisher import Client, Record, init, release
 from registry import path_of, wasm
 from waiting import until
@@ -155,6 +155,8 @@ def json_of(piece):
             for size in SIZES[-2:] if scene.short else SIZES:
                 victim.liar.be_honest()
                 victim.liar.lie(call, flooded(b'{"a":[', piece + b",", piece + b"]}", size))
+                if call == "ledger":  # where the parts are is asked for once the last known one is gone
+                    victim.liar.lie("records", says(404))
                 provoke(victim, call)
         return victim.cost()
     return run
