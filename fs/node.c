@@ -52,7 +52,7 @@ int nodes_new(const struct digest *key, struct nodes **out, struct fault *flt)
 
 static void node_free(struct node *node)
 {
-	struct buf *document = path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
+	struct buf *document = path_has_text(node->kind) ? atomic_load(&node->document) : NULL;
 
 	free(node->error);
 	draft_free(node->draft);
@@ -416,7 +416,7 @@ bool nodes_error(struct nodes *nodes, struct node *node, char out[static FAULT_S
 
 const struct buf *node_document(const struct node *node)
 {
-	return path_is_document(node->kind) ? atomic_load(&node->document) : NULL;
+	return path_has_text(node->kind) ? atomic_load(&node->document) : NULL;
 }
 
 const struct buf *node_set_document(struct node *node, struct buf *text)

@@ -23,7 +23,7 @@ struct node {
 	union {
 		/** Of a release: the size, if it is `verified`. Then it never changes. */
 		_Atomic uint64_t size;
-		/** Of a document: node_document(). */
+		/** Of a place that path_has_text(): node_document(). */
 		_Atomic(struct buf *) document;
 		/** Of a namespace: where in the listing the packages end that the last request fetched. */
 		_Atomic size_t ahead_from;

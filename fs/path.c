@@ -266,6 +266,11 @@ bool path_is_document(enum path_kind kind)
 	return kind > PATH_WARG && kind <= PATH_RECEIPT && kinds[kind].type == S_IFREG;
 }
 
+bool path_has_text(enum path_kind kind)
+{
+	return path_is_document(kind) || kind == PATH_YANKED_VERSION;
+}
+
 bool path_has_namespace(enum path_kind kind)
 {
 	return kinds[kind].parts >= 1;

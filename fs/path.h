@@ -157,6 +157,9 @@ enum path_kind path_folder(enum path_kind kind);
 /** Whether a place is a file whose text is made for whoever opens it: all in /.warg. */
 bool path_is_document(enum path_kind kind);
 
+/** Whether a place is a file whose text is made here, kept with its node: a document, or one in .yanked. */
+bool path_has_text(enum path_kind kind);
+
 /** Whether a place is of one namespace, or of one package. */
 bool path_has_namespace(enum path_kind kind);
 bool path_has_package(enum path_kind kind);
