@@ -2,7 +2,7 @@
 /*
  * Completions and the clock thread that ends waits (see completion.h).
  *
- * One lock covers all lists. Nobody's `done` is called under it: waiters are taken off the lists first, then told.
+ * One lock covers all lists. No waiter's `done` is called while it is held: waiters are taken off the lists first.
  */
 #include "completion.h"
 #include "thread.h"

@@ -23,7 +23,7 @@ int deadlines_new(struct deadlines **out, struct fault *flt);
 /** Every completion must have been finished. NULL is fine. */
 void deadlines_free(struct deadlines *deadlines);
 
-/** Somebody who waits. Embed it in what is waited with; zero it, set `done` and `deadline`. */
+/** A caller that waits. Embed it in the caller's struct; zero it, set `done` and `deadline`. */
 struct waiter {
 	/**
 	 * Called once, with no lock held, from any thread, perhaps from within completion_join(). May free the waiter.
@@ -56,7 +56,7 @@ void completion_join(struct deadlines *deadlines, struct completion *completion,
  */
 bool completion_leave(struct deadlines *deadlines, struct waiter *waiter);
 
-/** Whether anybody waits for a completion now: work that has not begun may be left undone if nobody does. */
+/** Whether a completion has waiters now: work that has not begun may be left undone without any. */
 bool completion_is_awaited(struct deadlines *deadlines, const struct completion *completion);
 
 /** The work is over: call `done` of everybody who waits. Afterwards the completion has no waiters. */

@@ -21,7 +21,7 @@
 
 int file_open(int folder, const char *name, int *fd, uint64_t *size, struct fault *flt)
 {
-	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. It means nothing for regular files. */
+	/* O_NONBLOCK: opening a pipe that has this name must not block. The flag has no effect on regular files. */
 	int opened = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat status;
 	int error;

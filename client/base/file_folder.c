@@ -42,7 +42,7 @@ static int sync_parent(int base, const char *path, struct fault *flt)
 
 /*
  * Folders whose parents this process has synced since they were made, found by their number: a sync takes milliseconds,
- * and folders stay. One that was made by somebody else may not be synced yet.
+ * and folders stay. A folder that another process made may not be synced yet.
  */
 static pthread_mutex_t synced_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct synced {
@@ -262,7 +262,7 @@ static int make_unsynced(int parent, const char *name, mode_t mode, struct fault
 	return 0;
 }
 
-/* @param make  makes it where it is missing; NULL: nobody does */
+/* @param make  makes the folder where it is missing; NULL: it is not made */
 static int open_inner(int parent, const char *name,
 		      int (*make)(int parent, const char *name, mode_t mode, struct fault *flt), int *fd,
 		      struct fault *flt)

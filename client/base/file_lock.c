@@ -67,7 +67,7 @@ int file_lock_shared(int fd, int wait, bool *had, struct fault *flt)
 /* One try. @param gone  the file lost its name before the lock was had: try once more */
 static int try_claim(int folder, const char *name, int *fd, uint64_t *size, bool *gone, struct fault *flt)
 {
-	/* O_NONBLOCK: a pipe that somebody put there must not hold us up. */
+	/* O_NONBLOCK: opening a pipe that has this name must not block. */
 	int opened = openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, FILE_CLAIM_MODE);
 	struct stat status;
 	bool had = false;

@@ -235,12 +235,12 @@ clock_ms publisher_deadline(const struct publisher *publisher)
 	return clock_in_seconds(publisher->options.timeout);
 }
 
-struct patience retry_delay_new(clock_ms deadline, int first, int longest)
+struct retry_delay retry_delay_new(clock_ms deadline, int first, int longest)
 {
-	return (struct patience){deadline, first, longest};
+	return (struct retry_delay){deadline, first, longest};
 }
 
-bool retry_delay_has(const struct patience *patience, unsigned seconds)
+bool retry_delay_has(const struct retry_delay *patience, unsigned seconds)
 {
 	return patience->deadline - clock_now() > (clock_ms)seconds * 1000;
 }
@@ -264,7 +264,7 @@ static bool sleep_until(struct publisher *publisher, clock_ms when)
 	return !closing;
 }
 
-int retry_delay_wait(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt)
+int retry_delay_wait(struct publisher *publisher, struct retry_delay *patience, unsigned seconds, struct fault *flt)
 {
 	clock_ms now = clock_now(), pause = patience->pause;
 

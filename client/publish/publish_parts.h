@@ -66,21 +66,21 @@ struct publication {
 /* ---- publish.c ---- */
 
 /** A wait with an end: pauses that grow, up to a limit. */
-struct patience {
+struct retry_delay {
 	clock_ms deadline;
 	int pause, longest; /* milliseconds */
 };
 /** The first and the longest pause are in milliseconds. */
-struct patience retry_delay_new(clock_ms deadline, int first, int longest);
+struct retry_delay retry_delay_new(clock_ms deadline, int first, int longest);
 /** Whether it makes sense to try once more. */
 bool retry_delay_helps(const struct fault *flt);
 /** Whether there is time for a pause of so many seconds at least. */
-bool retry_delay_has(const struct patience *patience, unsigned seconds);
+bool retry_delay_has(const struct retry_delay *patience, unsigned seconds);
 /**
  * Sleep for the next pause, or `seconds` if that is longer.
  * @return 0; WARG_UNDECIDED with FAULT_TIMEOUT when the time is over, FAULT_CANCELLED when the publisher is closed
  */
-int retry_delay_wait(struct publisher *publisher, struct patience *patience, unsigned seconds, struct fault *flt);
+int retry_delay_wait(struct publisher *publisher, struct retry_delay *patience, unsigned seconds, struct fault *flt);
 
 /** The deadline of a wait that begins now. */
 clock_ms publisher_deadline(const struct publisher *publisher);

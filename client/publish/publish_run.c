@@ -226,7 +226,7 @@ static int reconsider(struct publication *publication, const struct fault *why, 
 {
 	struct publisher *publisher = publication->publisher;
 	clock_ms end = clock_now() + GROWTH_PATIENCE, deadline = publisher_deadline(publisher);
-	struct patience patience = retry_delay_new(deadline < end ? deadline : end, GROWTH_FIRST, GROWTH_LONGEST);
+	struct retry_delay patience = retry_delay_new(deadline < end ? deadline : end, GROWTH_FIRST, GROWTH_LONGEST);
 	/* Refused at once, it was measured by what the registry shows; later, by what may be on its way there. */
 	bool waits = publication->is_stocked || publication->is_chained;
 

@@ -36,7 +36,7 @@ static clock_ms upload_deadline(clock_ms begin, unsigned timeout, uint64_t size)
 int publication_take_turn(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(CLOCK_NEVER, TURN_FIRST, TURN_LONGEST);
+	struct retry_delay patience = retry_delay_new(CLOCK_NEVER, TURN_FIRST, TURN_LONGEST);
 	const struct digest log_id = name_log_id(&publication->name);
 	clock_ms begin = clock_now();
 
@@ -74,7 +74,7 @@ int publication_ask(struct publication *publication, struct api_record_state *ou
 {
 	struct publisher *publisher = publication->publisher;
 	const struct record *record = publication->has_entry ? &publication->entry.record : NULL;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, DOUBT_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, DOUBT_LONGEST);
 
 	for (;;) {
 		struct fault own = {0}, over = {0};
@@ -99,7 +99,7 @@ int publication_ask_in_doubt(struct publication *publication, struct api_record_
 			     struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), DOUBT_FIRST, DOUBT_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), DOUBT_FIRST, DOUBT_LONGEST);
 	int r = publication_ask(publication, out, known, flt);
 
 	for (int asks = 1; !r && !*known && asks < DOUBT_ASKS; asks++) {
@@ -141,7 +141,7 @@ static int find_out(struct publication *publication, const struct fault *why, st
 		    struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
 	struct fault own = {0};
 
 	if (why->wait && retry_delay_wait(publisher, &patience, why->wait, &own)) {
@@ -313,7 +313,7 @@ static int ask_again(struct publication *publication, struct api_record_state *s
 static int go_round(struct publication *publication, struct api_record_state *state, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), ASK_FIRST, ASK_LONGEST);
 	struct fault last = {0};
 	int r;
 

@@ -120,7 +120,7 @@ int publication_look(struct publication *publication, struct fault *flt)
 int publication_await(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
 	/* A registry that signs at once has it under a checkpoint by now: that says more than its word for it. */
 	clock_ms next = publication->has_entry ? clock_now() + ASK_FIRST : 0, gap = ASK_FIRST;
 	int r = 0;
@@ -197,7 +197,7 @@ static int renew(struct publication *publication, bool *found, struct fault *flt
 static int await_view(struct publication *publication, struct fault *flt)
 {
 	struct publisher *publisher = publication->publisher;
-	struct patience patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
+	struct retry_delay patience = retry_delay_new(publisher_deadline(publisher), LOOK_FIRST, LOOK_LONGEST);
 
 	for (;;) {
 		struct fault own = {0};
